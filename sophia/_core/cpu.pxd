@@ -1,0 +1,32 @@
+"""The active table of kernels, and the levels that this machine can run."""
+
+from libc.stdint cimport int16_t, uint64_t
+
+
+cdef extern from "hv_kernels.h" nogil:
+    cdef struct sophia_hv_kernels:
+        void (*bind_b1)(const uint64_t *a, const uint64_t *b, uint64_t *out, size_t words) noexcept nogil
+        uint64_t (*hamming_b1)(const uint64_t *a, const uint64_t *b, size_t words) noexcept nogil
+
+
+cdef extern from "kv_kernels.h" nogil:
+    cdef struct sophia_kv_kernels:
+        double (*dot_f64)(const double *a, const double *b) noexcept nogil
+
+
+cdef extern from "enc_kernels.h" nogil:
+    cdef struct sophia_enc_kernels:
+        void (*add_random_i16)(int16_t *acc, uint64_t seed, int16_t weight, size_t words) noexcept nogil
+
+
+cdef extern from "kernels.h" nogil:
+    cdef struct sophia_kernels:
+        int level
+        sophia_hv_kernels hv
+        sophia_kv_kernels kv
+        sophia_enc_kernels enc
+
+
+# Read anew for each operation (never cached across calls), so that set_simd_level() holds at once.
+# The tables themselves are constants and live as long as the process.
+cdef const sophia_kernels *active

@@ -1,0 +1,55 @@
+"""Every error that sophia raises, as one tree under :class:`SophiaError`.
+
+Each class also derives from the built-in that a caller would expect, so ``except ValueError`` keeps
+working where a value was wrong.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "FilterFull",
+    "RuleError",
+    "ShapeError",
+    "SophiaError",
+    "StaleArenaError",
+    "StoreCorrupt",
+    "StoreLocked",
+    "StoreVersionError",
+]
+
+
+class SophiaError(Exception):
+    """Base class of all errors of this package."""
+
+
+class ShapeError(SophiaError, ValueError):
+    """A vector or matrix has the wrong length, dtype, layout or VSA model; the message names both sides."""
+
+
+class StaleArenaError(SophiaError, RuntimeError):
+    """A vector borrowed from an arena was used after the arena's ``reset()`` or ``rewind()``."""
+
+
+class FilterFull(SophiaError, RuntimeError):
+    """A cuckoo filter refused an item for lack of room; every item accepted before is still there."""
+
+
+class ConfigError(SophiaError, ValueError):
+    """A setting or flag has a value that cannot be used; the message names it, the place and the cure."""
+
+
+class RuleError(ConfigError):
+    """A danger rule cannot be taken; the message holds the file and the line."""
+
+
+class StoreLocked(SophiaError, RuntimeError):
+    """Another process (or another object of this one) has the store open for writing."""
+
+
+class StoreCorrupt(SophiaError, RuntimeError):
+    """A stored file fails its checksum or is not what its header says."""
+
+
+class StoreVersionError(SophiaError, RuntimeError):
+    """The store was written by a newer version of sophia; nothing in it was touched."""

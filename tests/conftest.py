@@ -1,0 +1,18 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sophia._core import cpu
+
+
+@pytest.fixture(params=cpu.simd_levels())
+def simd(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the test once at each SIMD level of this machine."""
+    before = cpu.simd_level()
+    cpu.set_simd_level(request.param)
+    yield request.param
+    cpu.set_simd_level(before)
