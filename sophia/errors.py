@@ -7,6 +7,7 @@ working where a value was wrong.
 from __future__ import annotations
 
 __all__ = [
+    "ArenaFull",
     "ConfigError",
     "FilterFull",
     "RuleError",
@@ -29,6 +30,10 @@ class ShapeError(SophiaError, ValueError):
 
 class StaleArenaError(SophiaError, RuntimeError):
     """A vector borrowed from an arena was used after the arena's ``reset()`` or ``rewind()``."""
+
+
+class ArenaFull(SophiaError, MemoryError):
+    """An arena refused a vector beyond its byte bound; nothing was changed."""
 
 
 class FilterFull(SophiaError, RuntimeError):
