@@ -37,7 +37,12 @@ class ArenaFull(SophiaError, MemoryError):
 
 
 class FilterFull(SophiaError, RuntimeError):
-    """A cuckoo filter refused an item for lack of room; every item accepted before is still there."""
+    """A cuckoo filter refused an item for lack of room; every item accepted before is still there.
+
+    After a batch, `accepted` is the number of leading items that went in.
+    """
+
+    accepted: int = 0
 
 
 class ConfigError(SophiaError, ValueError):
