@@ -10,6 +10,7 @@ __all__ = [
     "ArenaFull",
     "ConfigError",
     "FilterFull",
+    "InputError",
     "RuleError",
     "ShapeError",
     "SophiaError",
@@ -43,6 +44,10 @@ class FilterFull(SophiaError, RuntimeError):
     """
 
     accepted: int = 0
+
+
+class InputError(SophiaError, OSError):
+    """An input cannot be opened, is not text, or broke off while it was read; the message names it and the cure."""
 
 
 class ConfigError(SophiaError, ValueError):

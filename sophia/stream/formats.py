@@ -1,0 +1,358 @@
+"""The formats of a stream: lines of text to events.
+
+A decoder takes the blocks of one source in order. Each line it is given makes at most one event, so that a
+caller who wants no more than k events may give it k lines.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+from sophia.errors import InputError
+from sophia.stream.event import BAD_UTF8, CUT, NUL, PLAIN, SURROGATE, Event
+from sophia.stream.table import RecordParser, sniff
+
+TYPE_CHECKING = False  # typing itself costs 8 ms at start
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sophia.stream.blocks import Block
+    from sophia.stream.counts import Counts
+
+__all__ = ["FORMATS", "CsvDecoder", "Decoder", "JsonlDecoder", "Keys", "LinesDecoder", "detect", "is_blank"]
+
+FORMATS = ("auto", "jsonl", "csv", "lines")
+
+
+class Keys:
+    """Which JSON keys or CSV columns (any case) hold a field; the first one present is taken.
+
+    >>> Keys(text=("body",)).scope
+    ('scope', 'user', 'tenant')
+    """
+
+    __slots__ = ("answer", "context", "id", "label", "scope", "text", "ts")
+
+    def __init__(
+        self,
+        *,
+        text: tuple[str, ...] = ("text", "message", "msg", "content", "log", "query", "prompt"),
+        scope: tuple[str, ...] = ("scope", "user", "tenant"),
+        context: tuple[str, ...] = ("context", "session"),
+        ts: tuple[str, ...] = ("ts", "time", "timestamp"),
+        answer: tuple[str, ...] = ("answer", "response"),
+        id: tuple[str, ...] = ("id",),
+        label: tuple[str, ...] = ("label",),
+    ) -> None:
+        if not text:
+            msg = "at least one key must be able to hold the text"
+            raise ValueError(msg)
+        self.text = text
+        self.scope = scope
+        self.context = context
+        self.ts = ts
+        self.answer = answer
+        self.id = id
+        self.label = label
+
+
+class Decoder:
+    """One source in one format. Not shared between threads."""
+
+    __slots__ = ("counts", "line", "source")
+
+    def __init__(self, source: str, counts: Counts) -> None:
+        self.source = source
+        self.counts = counts
+        self.line = 0  # lines of this source that were taken
+
+    def feed(self, block: Block) -> list[Event]:
+        """The events that these lines complete; the counts are up to date when it returns."""
+        raise NotImplementedError
+
+    def finish(self) -> list[Event]:
+        """What is still open at the end of the source: at most one event."""
+        return []
+
+    def _bad(self, reason: str) -> str:
+        bad = self.counts.bad
+        bad[reason] = bad.get(reason, 0) + 1
+        return reason
+
+
+class LinesDecoder(Decoder):
+    """Each line that is not blank is a text; its line break is not part of it."""
+
+    __slots__ = ()
+
+    def feed(self, block: Block) -> list[Event]:
+        lines = block.lines
+        counts = self.counts
+        counts.lines += len(lines)
+        first = self.line + 1
+        self.line += len(lines)
+        kept: list[str] = lines
+        numbers: Iterable[int] = count(first)
+        # both tests run in C and end at the first character of a line that has any
+        if not all(lines) or any(map(str.isspace, lines)):
+            numbers = [first + i for i, line in enumerate(lines) if not is_blank(line)]
+            kept = [lines[number - first] for number in numbers]
+            counts.blank += len(lines) - len(kept)
+        source = self.source
+        events = [
+            Event(n, source, number, text, "", "", None, None, None, None, PLAIN)
+            for n, number, text in zip(count(counts.events + 1), numbers, kept, strict=False)
+        ]
+        counts.events += len(events)
+        if block.flags:
+            for event in events:
+                flags = block.flags.get(event.line - first, 0)
+                reason = _reason(flags)
+                if reason is not None:
+                    event.flags |= flags
+                    event.invalid = self._bad(reason)
+        return events
+
+
+class JsonlDecoder(Decoder):
+    """One JSON object a line.
+
+    Kept where strict JSON would refuse: control characters inside strings, NaN, a byte-order mark before
+    the object. Of equal keys the last wins. A key with null is as good as absent, but if all text keys that
+    are present hold null the text is `not-a-string`.
+    """
+
+    __slots__ = ("_decode", "_keys")
+
+    def __init__(self, source: str, counts: Counts, keys: Keys) -> None:
+        super().__init__(source, counts)
+        import json
+
+        self._decode = json.JSONDecoder(strict=False).raw_decode
+        self._keys = keys
+
+    def feed(self, block: Block) -> list[Event]:
+        events = []
+        n = self.counts.events
+        line = self.line
+        flags = block.flags
+        blank = 0
+        for i, raw in enumerate(block.lines):
+            line += 1
+            if is_blank(raw):
+                blank += 1
+                continue
+            n += 1
+            events.append(self._event(n, line, raw, flags.get(i, 0) if flags else 0))
+        counts = self.counts
+        counts.lines += len(block.lines)
+        counts.blank += blank
+        counts.events = n
+        self.line = line
+        return events
+
+    def _event(self, n: int, line: int, raw: str, flags: int) -> Event:
+        if flags & CUT:
+            return Event(n, self.source, line, None, flags=flags, invalid=self._bad("too-long-line"))
+        if raw[0] != "{":
+            raw = raw.strip(" \t\r\ufeff")
+        try:
+            row, end = self._decode(raw)
+        except (ValueError, RecursionError, MemoryError):
+            # not JSON, or an integer or a nesting beyond what Python takes
+            row = None
+            end = -1
+        if end != len(raw) and (end < 0 or raw[end:].strip(" \t\r")):
+            return Event(n, self.source, line, None, flags=flags, invalid=self._bad("not-json"))
+        if type(row) is not dict:
+            return Event(n, self.source, line, None, flags=flags, invalid=self._bad("not-an-object"))
+        keys = self._keys
+        reason = None
+        text = None
+        present = False
+        for key in keys.text:
+            if key in row:
+                present = True
+                text = row[key]
+                if text is not None:
+                    break
+        if type(text) is not str:
+            reason = "not-a-string" if present else "no-text"
+            text = None
+        scope = context = ""
+        ts = answer = id = label = None
+        if len(row) > 1:
+            try:
+                scope = _string(_first(row, keys.scope)) or ""
+                context = _string(_first(row, keys.context)) or ""
+                ts = _string(_first(row, keys.ts)) or None
+                answer = _string(_first(row, keys.answer)) or None
+                id = _string(_first(row, keys.id)) or None
+                label = _string(_first(row, keys.label)) or None
+            except (ValueError, RecursionError, MemoryError):  # it was read, but is too deep to be written
+                return Event(n, self.source, line, None, flags=flags, invalid=self._bad("not-json"))
+        event = Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags)
+        if "\\u" in raw:
+            _make_safe(event)
+        reason = reason or _reason(event.flags)
+        if reason is None and (not text or text.isspace()):
+            reason = "empty"
+        if reason is not None:
+            event.invalid = self._bad(reason)
+        return event
+
+
+class CsvDecoder(Decoder):
+    """A header and one record a row (RFC 4180; see `RecordParser`); columns are found by name in any case.
+
+    A row with more cells than the header has is `not-csv`: an unquoted comma would have cut its text.
+    """
+
+    __slots__ = ("_columns", "_flags", "_held", "_keys", "_max", "_parser", "_start", "_width")
+
+    def __init__(self, source: str, counts: Counts, keys: Keys, max_line: int) -> None:
+        super().__init__(source, counts)
+        self._keys = keys
+        self._max = max_line
+        self._parser: RecordParser | None = None  # until the header has told the delimiter
+        self._columns: list[int] = []
+        self._width = 0
+        self._start = 0  # line of the record that is open; 0: none is
+        self._held = 0  # characters of it
+        self._flags = 0
+
+    def feed(self, block: Block) -> list[Event]:
+        events: list[Event] = []
+        counts = self.counts
+        parser = self._parser
+        for i, raw in enumerate(block.lines):
+            self.line += 1
+            counts.lines += 1
+            if self._start:
+                counts.continued += 1
+            elif is_blank(raw):
+                counts.blank += 1
+                continue
+            elif parser is None:
+                counts.header += 1
+                parser = self._parser = self._header(raw)
+                continue
+            else:
+                self._start = self.line
+                self._held = self._flags = 0
+            assert parser is not None
+            self._flags |= block.flags.get(i, 0)
+            self._held += len(raw)
+            if self._held > self._max or self._flags & CUT:
+                self._flags |= CUT
+                parser.reset()
+                events.append(self._event(None))
+                continue
+            row = parser.feed(raw)
+            if row is not None:
+                events.append(self._event(row))
+        return events
+
+    def finish(self) -> list[Event]:
+        if not self._start or self._parser is None:
+            return []
+        self._parser.reset()
+        return [self._event(None)]  # a quote that was never closed
+
+    def _header(self, raw: str) -> RecordParser:
+        table = sniff(raw, self._keys.text)
+        if table is None:
+            msg = (
+                f"{self.source}:{self.line}: the CSV header has no column "
+                f"{' or '.join(repr(name) for name in self._keys.text)}; it has: {raw[:200]!r}"
+            )
+            raise InputError(msg)
+        delimiter, names = table
+        self._width = len(names)
+        keys = self._keys
+        order = (keys.text, keys.scope, keys.context, keys.ts, keys.answer, keys.id, keys.label)
+        self._columns = [
+            next((names.index(name) for name in map(str.lower, wanted) if name in names), -1)
+            for wanted in order
+        ]
+        return RecordParser(delimiter)
+
+    def _event(self, row: list[str] | None) -> Event:
+        counts = self.counts
+        counts.events += 1
+        n, line, flags = counts.events, self._start, self._flags
+        self._start = 0
+        if row is None or (len(row) > self._width and any(row[self._width :])):
+            fault = self._bad("too-long-line" if flags & CUT else "not-csv")
+            return Event(n, self.source, line, None, flags=flags, invalid=fault)
+        size = len(row)
+        cells = [row[i] if 0 <= i < size else None for i in self._columns]
+        text = cells[0]
+        reason = "no-text" if text is None else _reason(flags)
+        if reason is None and (not text or text.isspace()):
+            reason = "empty"
+        if reason is not None:
+            self._bad(reason)
+        ts, answer, id, label = [value or None for value in cells[3:]]
+        scope, context = cells[1] or "", cells[2] or ""
+        return Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags, reason)
+
+
+def detect(line: str, keys: Keys) -> str:
+    """The format that the first line which is not blank speaks for.
+
+    >>> detect('{"text": "hi"}', Keys()), detect("id,Content", Keys()), detect("Hi, content", Keys())
+    ('jsonl', 'csv', 'lines')
+    """
+    if line.lstrip(" \t\ufeff").startswith("{"):
+        return "jsonl"
+    return "csv" if sniff(line, keys.text, certain=True) else "lines"
+
+
+def is_blank(line: str) -> bool:
+    return not line or line.isspace()
+
+
+def _first(row: dict[str, object], names: tuple[str, ...]) -> object:
+    for name in names:
+        value = row.get(name)
+        if value is not None:
+            return value
+    return None
+
+
+def _string(value: object) -> str | None:
+    """Strings as they are, numbers in decimal, everything else as JSON with sorted keys."""
+    if value is None or type(value) is str:
+        return value
+    if type(value) is int:
+        return str(value)
+    import json
+
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _make_safe(event: Event) -> None:
+    """Only a JSON escape brings in half a surrogate pair, or a NUL that no byte showed."""
+    for name in ("text", "scope", "context", "ts", "answer", "id", "label"):
+        value = getattr(event, name)
+        if value is None:
+            continue
+        if "\0" in value:
+            event.flags |= NUL
+        if value.isascii():
+            continue
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            # UTF-16 keeps whole pairs, and has one code unit, so one replacement, for each half
+            setattr(event, name, value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+            event.flags |= SURROGATE
+
+
+def _reason(flags: int) -> str | None:
+    if flags & CUT:
+        return "too-long-line"
+    if flags & (BAD_UTF8 | SURROGATE):
+        return "not-utf8"
+    return "nul" if flags & NUL else None
