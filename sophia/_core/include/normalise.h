@@ -1,0 +1,164 @@
+/* Normal form of a text for the exact cache: the plan of edits, from character classes alone.
+ *
+ * Two texts may share an answer only when nothing that can change the meaning differs, so the rule is narrow:
+ *   - case is folded in plain words only. It is kept in tokens that hold a digit or follow one (`5 mW`), hold
+ *     another non-letter (`-A`, `./a`) or inner capitals (`iPhone`), and in all-capital words of 2 to 5
+ *     letters (`US`), unless the whole text is two or more words in capitals;
+ *   - a run of blanks becomes one space. A run with a line break becomes one line break, and the blanks that
+ *     indent the next line stay, since they can be code;
+ *   - at the very end, blanks go, and so does a closing run of `.` or of `?` and `!` behind a plain word;
+ *     not one behind a digit that starts with `!` (a factorial), nor one in a token with shell characters.
+ *
+ * The caller fills one class a character: from a table for ASCII bytes, from Python's tables otherwise. The plan
+ * is one operation a character, so bytes and code points share this code.
+ */
+#ifndef SOPHIA_NORMALISE_H
+#define SOPHIA_NORMALISE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum sophia_class {
+    SOPHIA_CLASS_OTHER = 0, /* any other sign: makes its token keep its case */
+    SOPHIA_CLASS_LOWER,
+    SOPHIA_CLASS_UPPER,
+    SOPHIA_CLASS_LETTER, /* a letter without case */
+    SOPHIA_CLASS_DIGIT,
+    SOPHIA_CLASS_SPACE,
+    SOPHIA_CLASS_BREAK, /* line break */
+    SOPHIA_CLASS_APOSTROPHE,
+    SOPHIA_CLASS_OPEN,  /* may stand before a word: ( " */
+    SOPHIA_CLASS_CLOSE, /* may stand behind a word: ) " , ; : */
+    SOPHIA_CLASS_STOP,
+    SOPHIA_CLASS_QUERY,
+    SOPHIA_CLASS_BANG,
+    SOPHIA_CLASS_SHELL /* a sign of code: closing marks stay in its token */
+};
+
+enum sophia_edit { SOPHIA_EDIT_DROP = 0, SOPHIA_EDIT_KEEP, SOPHIA_EDIT_FOLD, SOPHIA_EDIT_SPACE, SOPHIA_EDIT_BREAK };
+
+#define SOPHIA_IS_LETTER(c) ((c) == SOPHIA_CLASS_LOWER || (c) == SOPHIA_CLASS_UPPER || (c) == SOPHIA_CLASS_LETTER)
+#define SOPHIA_IS_BLANK(c) ((c) == SOPHIA_CLASS_SPACE || (c) == SOPHIA_CLASS_BREAK)
+#define SOPHIA_IS_MARK(c) ((c) == SOPHIA_CLASS_STOP || (c) == SOPHIA_CLASS_QUERY || (c) == SOPHIA_CLASS_BANG)
+
+static uint8_t sophia_ascii_class(unsigned char c)
+{
+    if (c >= 'a' && c <= 'z') return SOPHIA_CLASS_LOWER;
+    if (c >= 'A' && c <= 'Z') return SOPHIA_CLASS_UPPER;
+    if (c >= '0' && c <= '9') return SOPHIA_CLASS_DIGIT;
+    switch (c) {
+    case ' ': case '\t': case '\v': case '\f': return SOPHIA_CLASS_SPACE;
+    case '\n': case '\r': return SOPHIA_CLASS_BREAK;
+    case '\'': return SOPHIA_CLASS_APOSTROPHE;
+    case '(': return SOPHIA_CLASS_OPEN;
+    case '"': return SOPHIA_CLASS_CLOSE; /* opens as well: see sophia_opens() */
+    case ')': case ',': case ';': case ':': return SOPHIA_CLASS_CLOSE;
+    case '.': return SOPHIA_CLASS_STOP;
+    case '?': return SOPHIA_CLASS_QUERY;
+    case '!': return SOPHIA_CLASS_BANG;
+    case '*': case '/': case '\\': case '~': case '$': case '|': case '<': case '>': case '=': case '&':
+    case '`': case '#': case '^': case '[': case ']': case '{': case '}': return SOPHIA_CLASS_SHELL;
+    default: return SOPHIA_CLASS_OTHER;
+    }
+}
+
+static inline int sophia_opens(uint8_t c)
+{
+    return c == SOPHIA_CLASS_OPEN || c == SOPHIA_CLASS_APOSTROPHE || c == SOPHIA_CLASS_CLOSE;
+}
+
+static inline int sophia_closes(uint8_t c)
+{
+    return c == SOPHIA_CLASS_CLOSE || c == SOPHIA_CLASS_APOSTROPHE || SOPHIA_IS_MARK(c);
+}
+
+struct sophia_token {
+    int keeps_case, holds_digit;
+};
+
+/* What the letters of token [start, end) say about its case. `shouted`: the text is words in capitals only. */
+static struct sophia_token sophia_read_token(const uint8_t *cls, size_t start, size_t end, int shouted)
+{
+    while (start < end && sophia_opens(cls[start])) start++;
+    while (end > start && sophia_closes(cls[end - 1])) end--;
+    size_t upper = 0, lower = 0, letters = 0;
+    int inner_capital = 0, other = 0, digit = 0;
+    for (size_t i = start; i < end; i++) {
+        const uint8_t c = cls[i];
+        upper += c == SOPHIA_CLASS_UPPER;
+        lower += c == SOPHIA_CLASS_LOWER;
+        letters += SOPHIA_IS_LETTER(c);
+        inner_capital |= c == SOPHIA_CLASS_UPPER && i > start;
+        digit |= c == SOPHIA_CLASS_DIGIT;
+        other |= !SOPHIA_IS_LETTER(c) && c != SOPHIA_CLASS_APOSTROPHE;
+    }
+    const int capitals = upper > 0 && lower == 0;
+    const int acronym = capitals && letters >= 2 && letters <= 5 && !shouted;
+    const struct sophia_token token = {other || acronym || (inner_capital && !capitals), digit};
+    return token;
+}
+
+/* Where the text ends once closing marks behind its last token [start, end) are dropped. */
+static size_t sophia_drop_closing(const uint8_t *cls, size_t start, size_t end)
+{
+    size_t mark = end;
+    int stops = 0, calls = 0;
+    while (mark > start && SOPHIA_IS_MARK(cls[mark - 1])) {
+        mark--;
+        stops |= cls[mark] == SOPHIA_CLASS_STOP;
+        calls |= cls[mark] != SOPHIA_CLASS_STOP;
+    }
+    if (mark == end || mark == start || (stops && calls)) return end;
+    const uint8_t last = cls[mark - 1];
+    if (last == SOPHIA_CLASS_DIGIT && cls[mark] == SOPHIA_CLASS_BANG) return end;
+    if (!SOPHIA_IS_LETTER(last) && last != SOPHIA_CLASS_DIGIT && last != SOPHIA_CLASS_CLOSE &&
+        last != SOPHIA_CLASS_APOSTROPHE)
+        return end;
+    for (size_t i = start; i < mark; i++)
+        if (cls[i] == SOPHIA_CLASS_SHELL) return end;
+    return mark;
+}
+
+/* Fills edit[0..size) from cls[0..size); returns how many characters stay (0: nothing but blanks). */
+static size_t sophia_plan_edits(const uint8_t *cls, size_t size, uint8_t *edit)
+{
+    size_t end = size, words = 0;
+    int has_lower = 0, in_word = 0;
+    while (end > 0 && SOPHIA_IS_BLANK(cls[end - 1])) edit[--end] = SOPHIA_EDIT_DROP;
+    for (size_t i = 0; i < end; i++) {
+        has_lower |= cls[i] == SOPHIA_CLASS_LOWER;
+        words += !SOPHIA_IS_BLANK(cls[i]) && !in_word;
+        in_word = !SOPHIA_IS_BLANK(cls[i]);
+    }
+    const int shouted = !has_lower && words > 1;
+    size_t kept = 0, i = 0;
+    int after_digit = 0;
+    while (i < end) {
+        const size_t blank = i;
+        size_t last_break = 0;
+        int broken = 0;
+        for (; i < end && SOPHIA_IS_BLANK(cls[i]); i++) {
+            if (cls[i] != SOPHIA_CLASS_BREAK) continue;
+            broken = 1;
+            last_break = i;
+        }
+        for (size_t j = blank; j < i; j++) edit[j] = SOPHIA_EDIT_DROP;
+        if (i > blank && blank > 0) {
+            edit[broken ? last_break : blank] = broken ? SOPHIA_EDIT_BREAK : SOPHIA_EDIT_SPACE;
+            kept++;
+            for (size_t j = last_break + 1; broken && j < i; j++, kept++) edit[j] = SOPHIA_EDIT_KEEP;
+        }
+        const size_t start = i;
+        while (i < end && !SOPHIA_IS_BLANK(cls[i])) i++;
+        const struct sophia_token token = sophia_read_token(cls, start, i, shouted);
+        const size_t stop = i == end ? sophia_drop_closing(cls, start, i) : i;
+        const uint8_t fold = token.keeps_case || after_digit ? SOPHIA_EDIT_KEEP : SOPHIA_EDIT_FOLD;
+        for (size_t j = start; j < stop; j++) edit[j] = cls[j] == SOPHIA_CLASS_UPPER ? fold : SOPHIA_EDIT_KEEP;
+        for (size_t j = stop; j < i; j++) edit[j] = SOPHIA_EDIT_DROP;
+        kept += stop - start;
+        after_digit = token.holds_digit;
+    }
+    return kept;
+}
+
+#endif

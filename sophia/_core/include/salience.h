@@ -1,0 +1,112 @@
+/* From evidence to a level of thought: the routing rule, as one pure function.
+ *
+ * Danger, novelty, doubt and complexity may only raise the level; nothing but positive evidence lowers it.
+ */
+#ifndef SOPHIA_SALIENCE_H
+#define SOPHIA_SALIENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum sophia_route { SOPHIA_REFLEX = 0, SOPHIA_CORTICAL = 1, SOPHIA_DEEP_THOUGHT = 2 };
+
+enum sophia_verdict { SOPHIA_ALLOW = 0, SOPHIA_FLAG = 1, SOPHIA_VETO = 2 };
+
+enum sophia_why {
+    SOPHIA_WHY_REPEAT = 0,
+    SOPHIA_WHY_KNOWN_PATTERN,
+    SOPHIA_WHY_NOVEL,
+    SOPHIA_WHY_DANGER,
+    SOPHIA_WHY_LOW_CONFIDENCE,
+    SOPHIA_WHY_COMPLEX,
+    SOPHIA_WHY_TOO_LONG,
+    SOPHIA_WHY_EMPTY,
+    SOPHIA_WHY_INVALID
+};
+
+struct sophia_policy {
+    double reflex_confidence;   /* at least this much for REFLEX by a known pattern */
+    double cortical_confidence; /* less than this is low confidence */
+    double complex_limit;       /* at least this complexity raises the level by one */
+    int reflex_safe;            /* a known pattern may be handled by reflex, without an answer */
+    int danger_verdict;         /* SOPHIA_FLAG or SOPHIA_VETO */
+};
+
+struct sophia_evidence {
+    int fault;         /* 0, or SOPHIA_WHY_TOO_LONG, _EMPTY, _INVALID */
+    int danger;        /* a rule hit */
+    int repeat;        /* identical text, scope and context with a stored answer */
+    int familiar;      /* this pattern was allowed before in this scope */
+    double count;      /* how often the pattern (or exactly this masked text) was seen before */
+    double closeness;  /* how near the text is to the pattern: 1 when nothing but slots differs */
+    double complexity; /* 0 to 1 */
+};
+
+struct sophia_outcome {
+    int route, why, verdict;
+    double confidence, novelty;
+};
+
+static int sophia_is_blank(const unsigned char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (text[i] != ' ' && (text[i] < '\t' || text[i] > '\r')) return 0;
+    return 1;
+}
+
+/* Words and lines make a text complex: 0 for one word, 1/2 at 64 words, towards 1. */
+static double sophia_complexity(const unsigned char *text, size_t size)
+{
+    size_t words = 0, breaks = 0;
+    int in_word = 0;
+    for (size_t i = 0; i < size; i++) {
+        const int blank = text[i] == ' ' || text[i] == '\n' || text[i] == '\t' || text[i] == '\r';
+        words += !blank && !in_word;
+        breaks += text[i] == '\n';
+        in_word = !blank;
+    }
+    const double load = (words > 1 ? (double)(words - 1) : 0.0) + 8.0 * (double)breaks;
+    return load / (load + 64.0);
+}
+
+static struct sophia_outcome sophia_decide(const struct sophia_evidence *seen, const struct sophia_policy *policy)
+{
+    struct sophia_outcome out = {SOPHIA_DEEP_THOUGHT, SOPHIA_WHY_INVALID, SOPHIA_ALLOW, 0.0, 1.0};
+    /* Laplace-like: one sighting is worth 1/2, three are worth 3/4. */
+    const double evidence = seen->closeness * (seen->count / (seen->count + 1.0));
+    if (seen->repeat || !seen->fault) {
+        out.confidence = seen->repeat ? 1.0 : seen->familiar ? evidence : 0.0;
+        out.novelty = seen->repeat ? 0.0 : seen->familiar ? 1.0 - evidence : 1.0 - 0.5 * evidence;
+    }
+    if (seen->danger) {
+        out.why = SOPHIA_WHY_DANGER;
+        out.verdict = policy->danger_verdict;
+        return out;
+    }
+    if (seen->fault) {
+        out.why = seen->fault;
+        return out;
+    }
+    if (seen->repeat) {
+        out.route = SOPHIA_REFLEX;
+        out.why = SOPHIA_WHY_REPEAT;
+        return out;
+    }
+    if (!seen->familiar) {
+        out.why = SOPHIA_WHY_NOVEL;
+        return out;
+    }
+    if (out.confidence < policy->cortical_confidence) {
+        out.why = SOPHIA_WHY_LOW_CONFIDENCE;
+        return out;
+    }
+    out.why = SOPHIA_WHY_KNOWN_PATTERN;
+    out.route = policy->reflex_safe && out.confidence >= policy->reflex_confidence ? SOPHIA_REFLEX : SOPHIA_CORTICAL;
+    if (seen->complexity >= policy->complex_limit) {
+        out.why = SOPHIA_WHY_COMPLEX;
+        out.route++;
+    }
+    return out;
+}
+
+#endif

@@ -1,0 +1,16 @@
+"""Normal form of a text, the part of the exact cache's key that the user wrote."""
+
+from libc.stdint cimport uint8_t
+
+# Writes the normal form of ASCII `text` to `out` (room for `size` bytes) and returns its length; `classes` is
+# scratch of 2 * size bytes. No byte of `text` may be above 127.
+cdef size_t normalise_ascii(
+    const unsigned char *text, size_t size, uint8_t *classes, unsigned char *out
+) noexcept nogil
+
+# The UTF-8 normal form of any string that can be encoded; NFC first.
+cdef bytes normalise_unicode(str text)
+
+# What a danger rule should see of a text that hides its letters (compatibility forms, zero-width signs);
+# None when that is the text itself.
+cdef str unmask(str text)

@@ -1,0 +1,3 @@
+VERSION: int
+
+def normalise(text: str) -> str: ...

@@ -1,0 +1,17 @@
+"""`sophia demo`: `sophia run` over the sample that ships with the package."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["command"]
+
+
+def command(options: argparse.Namespace) -> int:
+    """Runs the sample without touching a store, unless one is named."""
+    from sophia.cli.run import command as run
+    from sophia.stream.demo import demo_path
+
+    options.inputs = [str(demo_path())]
+    options.format = "jsonl"
+    return run(options)

@@ -1,0 +1,87 @@
+"""The settings of a brain: frozen, validated once, read by everyone below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sophia.errors import ConfigError
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user may set. Bad values raise ConfigError; `with_changes` gives an altered copy.
+
+    on_danger: "veto" (a danger hit is refused), "flag" (it is reported and thought about), or "auto": lines
+        are flagged, messages vetoed.
+    reflex_messages, reflex_lines: whether a known pattern may be handled by reflex although no answer is
+        stored for it: right for log lines, wrong for questions.
+    reflex_confidence, cortical_confidence: least confidence for REFLEX by pattern, and for not being doubtful.
+    complex_limit: complexity from which on the level rises by one.
+    max_chars: longer texts are not compared with anything; they go to DEEP_THOUGHT.
+    ttl: seconds after which a stored answer is no longer served; 0 keeps it.
+    cache: whether answers are served from memory at all.
+    cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory.
+    seed: seeds hashes that can reach a decision (the familiarity filter), so that runs repeat exactly.
+    """
+
+    on_danger: str = "auto"
+    reflex_messages: bool = False
+    reflex_lines: bool = True
+    reflex_confidence: float = 0.75
+    cortical_confidence: float = 0.5
+    complex_limit: float = 0.75
+    max_chars: int = 20_000
+    ttl: float = 0.0
+    cache: bool = True
+    cache_bytes: int = 64 << 20
+    cache_entries: int = 200_000
+    pattern_capacity: int = 50_000
+    familiar_capacity: int = 1_000_000
+    seed: int = 0x50F1A
+
+    def __post_init__(self) -> None:
+        if self.on_danger not in ("auto", "veto", "flag"):
+            message = f"on_danger is {self.on_danger!r}; use 'auto', 'veto' or 'flag'"
+            raise ConfigError(message)
+        for name in ("reflex_confidence", "cortical_confidence", "complex_limit"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                message = f"{name} is {value!r}; it is a share between 0 and 1"
+                raise ConfigError(message)
+        if self.reflex_confidence < self.cortical_confidence:
+            message = (
+                f"reflex_confidence {self.reflex_confidence} is below cortical_confidence "
+                f"{self.cortical_confidence}; a reflex needs at least as much"
+            )
+            raise ConfigError(message)
+        for name, least in (
+            ("max_chars", 1),
+            ("cache_bytes", 1 << 16),
+            ("cache_entries", 16),
+            ("pattern_capacity", 16),
+            ("familiar_capacity", 64),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                message = f"{name} is {value!r}; it must be a whole number of at least {least}"
+                raise ConfigError(message)
+        if not self.ttl >= 0.0:
+            message = f"ttl is {self.ttl!r} seconds; use 0 to keep answers, or a positive number"
+            raise ConfigError(message)
+
+    def with_changes(self, **changes: object) -> Settings:
+        """A copy with some settings changed and all checked again."""
+        try:
+            return replace(self, **changes)  # type: ignore[arg-type]
+        except TypeError as error:
+            message = f"unknown setting in {', '.join(sorted(changes))}; see sophia.config.Settings"
+            raise ConfigError(message) from error
+
+    def decision_text(self) -> str:
+        """The settings that can change a decision, as one stable line; part of the policy version."""
+        return (
+            f"{self.on_danger} {self.reflex_messages} {self.reflex_lines} {self.reflex_confidence!r} "
+            f"{self.cortical_confidence!r} {self.complex_limit!r} {self.max_chars} {self.seed}"
+        )

@@ -1,0 +1,1 @@
+"""The organs: plain classes that do one thing each."""

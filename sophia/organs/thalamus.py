@@ -1,0 +1,178 @@
+"""The Thalamus: routes each input to the level of thought that it deserves.
+
+A plain class around the compiled hot path. It owns the routing state (patterns, familiarity, exact cache, danger
+rules) and knows nothing of stores: what must be kept is handed out as `Changes`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from time import time
+
+from sophia._core.cuckoo import GenerationalFilter
+from sophia._core.normaliser import VERSION as NORMAL_FORM
+from sophia._core.pattern import PatternTable
+from sophia._core.reflex import ReflexCache
+from sophia._core.thalamus import Decision, HotPath
+from sophia.config import Settings
+from sophia.organs.danger import RuleSet
+from sophia.store.changes import Answer, Changes
+
+__all__ = ["CHANGE_LOG", "Columns", "Thalamus"]
+
+
+# Bytes of familiarity changes kept between two commits; when they overflow, the store takes a full dump.
+CHANGE_LOG = 1 << 20
+
+
+class Columns:
+    """One batch of inputs by column; a column of None means that no input has that property.
+
+    `lines` says which inputs are log lines and not messages, `faults` which could not be read.
+    """
+
+    __slots__ = ("answers", "contexts", "faults", "lines", "names", "scopes", "stamps", "texts")
+
+    def __init__(
+        self,
+        texts: list[str | None],
+        *,
+        scopes: list[str | None] | None = None,
+        contexts: list[str | None] | None = None,
+        answers: list[str | None] | None = None,
+        stamps: list[str | None] | None = None,
+        names: list[str | None] | None = None,
+        lines: list[bool] | None = None,
+        faults: list[str | None] | None = None,
+    ) -> None:
+        self.texts = texts
+        self.scopes = scopes
+        self.contexts = contexts
+        self.answers = answers
+        self.stamps = stamps
+        self.names = names
+        self.lines = lines
+        self.faults = faults
+
+
+class Thalamus:
+    """Routing state and the hot path over it. Not thread-safe; :class:`sophia.Sophia` holds the lock.
+
+    `recall` is asked for an answer by key when the cache could not hold all of them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        rules: RuleSet,
+        *,
+        run: int = 1,
+        patterns: PatternTable | None = None,
+        familiar: GenerationalFilter | None = None,
+        recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self.settings = settings
+        self.rules = rules
+        self.patterns = patterns if patterns is not None else PatternTable(settings.pattern_capacity)
+        self.familiar = familiar if familiar is not None else GenerationalFilter(
+            settings.familiar_capacity, seed=settings.seed, track_changes=CHANGE_LOG
+        )
+        self.cache = ReflexCache(settings.cache_bytes, settings.cache_entries) if settings.cache else None
+        self.policy_version = _policy_version(settings, rules)
+        self._clock = clock
+        self._answers: list[Answer] = []
+        self._path = HotPath(
+            patterns=self.patterns,
+            familiar=self.familiar,
+            cache=self.cache,
+            literals=rules.literals,
+            scan=rules.scan_many,
+            recall=recall,
+            clock=clock,
+            policy_version=self.policy_version,
+            run=run,
+            message_danger="veto" if settings.on_danger == "auto" else settings.on_danger,
+            line_danger="flag" if settings.on_danger == "auto" else settings.on_danger,
+            message_reflex=settings.reflex_messages,
+            line_reflex=settings.reflex_lines,
+            max_chars=settings.max_chars,
+            ttl=settings.ttl,
+            reflex_confidence=settings.reflex_confidence,
+            cortical_confidence=settings.cortical_confidence,
+            complex_limit=settings.complex_limit,
+        )
+
+    def route(
+        self, text: str, n: int, scope: str | None = None, context: str | None = None, *, kind: str = "message"
+    ) -> Decision:
+        """The decision for one input."""
+        return self._path.route(text, n, scope, context, line=kind == "line")
+
+    def route_batch(self, columns: Columns, n: int) -> list[Decision]:
+        """Decisions for a batch, as if its inputs had come one at a time; numbered from `n`.
+
+        An answer that came with an input is stored if the input is allowed.
+        """
+        c = columns
+        decisions = self._path.route_batch(
+            c.texts, n, c.scopes, c.contexts, c.answers, c.stamps, c.names, c.lines, c.faults
+        )
+        if c.answers is not None:
+            for decision, answer in zip(decisions, c.answers, strict=True):
+                if answer is not None:
+                    self._keep(decision, answer)
+        return decisions
+
+    def complete(self, decision: Decision, answer: str) -> bool:
+        """Stores the answer that the expensive step gave. False where nothing may be stored.
+
+        That is so for a text that is not allowed, cannot be read or is too long, and for a decision that was
+        made under another policy: its danger scan says nothing about today's rules.
+        """
+        if decision.policy_version != self.policy_version or not self._keep(decision, answer):
+            return False
+        kept = self._answers[-1]
+        self._path.store_answer(kept.key, kept.raw, answer, kept.name, kept.expires)
+        return True
+
+    def reject(self, decision: Decision) -> None:
+        """Undoes a wrong decision: un-caches its answer, makes its pattern unfamiliar, takes back the sighting."""
+        self._path.reject(decision)
+        if decision.text is not None and decision.why not in _UNREADABLE:
+            key = self._path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
+            self._answers.append(Answer(key, b"", None, decision.id, self.policy_version, 0.0))
+
+    def load_answers(self, answers: list[Answer], *, complete: bool) -> None:
+        """Fills the cache from a store, the last one the most recent; `complete` says that these are all."""
+        self._path.ask_store = not complete
+        for answer in answers:
+            if answer.text is not None:
+                self._path.store_answer(answer.key, answer.raw, answer.text, answer.name, answer.expires)
+
+    def take_changes(self) -> Changes:
+        """What was learned since the last call."""
+        changes = Changes(self._answers, self.patterns.changes(), self.familiar.drain_changes())
+        self._answers = []
+        return changes
+
+    def _keep(self, decision: Decision, answer: str) -> bool:
+        if decision.text is None or decision.verdict != "allow" or decision.why in _UNREADABLE:
+            return False
+        expires = self._clock() + self.settings.ttl if self.settings.ttl else 0.0
+        key = self._path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
+        raw = decision.text.encode()
+        self._answers.append(Answer(key, raw, answer, decision.id, self.policy_version, expires))
+        return True
+
+
+_UNREADABLE = ("invalid", "empty", "too-long")
+
+
+def _policy_version(settings: Settings, rules: RuleSet) -> str:
+    """Names everything that a stored answer depends on: rules, normal form, Unicode tables, settings."""
+    from hashlib import blake2b
+
+    parts = (rules.version, str(NORMAL_FORM), unicodedata.unidata_version, settings.decision_text())
+    return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()

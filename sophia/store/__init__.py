@@ -1,0 +1,1 @@
+"""The one truth on disk: SQLite, written by one process at a time."""

@@ -1,0 +1,166 @@
+"""One brain's memory on disk: answers, patterns, familiarity. One writer; SQLite is the only truth."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from sophia.errors import StoreCorrupt
+from sophia.store import schema
+from sophia.store.changes import Answer, Changes
+from sophia.store.lock import StoreLock
+
+__all__ = ["Store"]
+
+# Familiarity is appended as a log; past this many bytes a close folds the log into one dump.
+_LOG_BYTES = 1 << 20
+
+
+class Store:
+    """The folder `path`, open for writing. StoreLocked when it is open elsewhere.
+
+    Not thread-safe by itself: one call at a time, from any thread.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = StoreLock(path / "lock")
+        self.file = path / "sophia.db"
+        try:
+            # Autocommit mode: transactions are begun by us, and only by us.
+            self._connection = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False)
+            with self._guarded():
+                schema.prepare(self._connection, str(self.file))
+                self.run = int(self.meta("runs") or 0) + 1
+                self.set_meta("runs", str(self.run))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def meta(self, name: str) -> str | None:
+        """A named value of the store, or None."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Sets a named value, durably."""
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def answer(self, key: bytes, policy_version: str, now: float) -> Answer | None:
+        """The stored answer under exactly this key and policy, unless it has expired."""
+        with self._guarded():
+            row = self._connection.execute(
+                "SELECT key, raw, answer, name, policy, expires FROM answers WHERE digest = ?",
+                (_digest(key, policy_version),),
+            ).fetchone()
+        if row is None or row[0] != key or row[4] != policy_version or 0 < row[5] <= now:
+            return None
+        return Answer(*row)
+
+    def answers(self, policy_version: str, now: float, limit: int) -> tuple[list[Answer], bool]:
+        """The most recent `limit` answers of a policy, oldest first, and whether there are more."""
+        with self._guarded():
+            rows = self._connection.execute(
+                "SELECT key, raw, answer, name, policy, expires FROM answers "
+                "WHERE policy = ? AND (expires = 0 OR expires > ?) ORDER BY rowid DESC LIMIT ?",
+                (policy_version, now, limit + 1),
+            ).fetchall()
+        return [Answer(*row) for row in reversed(rows[:limit])], len(rows) > limit
+
+    def pattern_rows(self) -> list[tuple[Any, ...]]:
+        """Every pattern row, by id."""
+        with self._guarded():
+            return self._connection.execute("SELECT * FROM patterns ORDER BY id").fetchall()
+
+    def familiar(self) -> tuple[bytes | None, list[bytes]]:
+        """The last dump of the familiarity filter, if any, and the changes since."""
+        with self._guarded():
+            row = self._connection.execute("SELECT data FROM blobs WHERE name = 'familiar'").fetchone()
+            log = self._connection.execute("SELECT changes FROM familiar_log ORDER BY seq").fetchall()
+        return (None if row is None else row[0]), [changes for (changes,) in log]
+
+    def commit(self, changes: Changes) -> None:
+        """Makes `changes` durable in one transaction."""
+        with self._guarded(), self._transaction() as run:
+            for answer in changes.answers:
+                digest = _digest(answer.key, answer.policy_version)
+                if answer.text is None:
+                    run("DELETE FROM answers WHERE digest = ?", (digest,))
+                else:
+                    run(
+                        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        (
+                            digest,
+                            answer.key,
+                            answer.raw,
+                            answer.text,
+                            answer.name,
+                            answer.policy_version,
+                            answer.expires,
+                        ),
+                    )
+            if changes.patterns:
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?)", changes.patterns
+                )
+            if changes.familiar:
+                run("INSERT INTO familiar_log (changes) VALUES (?)", (changes.familiar,))
+
+    def save_familiar(self, dump: bytes) -> None:
+        """Replaces dump and log of the familiarity filter by one dump."""
+        with self._guarded(), self._transaction() as run:
+            run("INSERT OR REPLACE INTO blobs VALUES ('familiar', ?)", (dump,))
+            run("DELETE FROM familiar_log")
+
+    def familiar_log_is_long(self) -> bool:
+        """Whether replaying the log would cost more than reading a dump."""
+        size = self._connection.execute("SELECT total(length(changes)) FROM familiar_log").fetchone()[0]
+        return bool(size > _LOG_BYTES)
+
+    def purge(self, now: float) -> int:
+        """Deletes answers that have expired; returns how many."""
+        with self._guarded(), self._transaction() as run:
+            return int(run("DELETE FROM answers WHERE expires > 0 AND expires <= ?", (now,)).rowcount)
+
+    def close(self) -> None:
+        """Checkpoints the log into the file, closes it and gives the lock back; may be called twice."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.close()
+        except sqlite3.ProgrammingError:
+            pass  # closed before
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection.execute
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turns SQLite's word for a damaged file into ours, with the cure."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # its subclasses are locks, full disks, our own mistakes
+                raise
+            message = (
+                f"the store {self.file} is damaged ({error}); move the folder {self.path} away and run again, "
+                "or restore a copy of it"
+            )
+            raise StoreCorrupt(message) from error
+
+
+def _digest(key: bytes, policy_version: str) -> bytes:
+    return blake2b(key, digest_size=16, key=policy_version.encode()).digest()

@@ -1,0 +1,58 @@
+"""The decision record: one JSON object a line, with keys that may be added to and are never renamed."""
+
+from __future__ import annotations
+
+from json.encoder import encode_basestring_ascii as quote
+from typing import Protocol
+
+from sophia._core.thalamus import Decision
+
+__all__ = ["Pattern", "decision_line", "pattern_line"]
+
+
+class Pattern(Protocol):
+    """What a line of ``patterns.jsonl`` needs."""
+
+    id: int
+    template: str
+    count: int
+    first_n: int
+    last_n: int
+    merged_into: int | None
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else quote(value)
+
+
+def decision_line(decision: Decision) -> str:
+    """One decision as a line of JSON, without the line end. ASCII only, about 2 us.
+
+    Floats have four decimals (`us` has one): what a record says must not depend on the last bit.
+    """
+    danger, match = decision.danger, decision.match
+    return (
+        f'{{"n": {decision.n}, "id": {quote(decision.id)}, "ts": {_text(decision.ts)}, '
+        f'"scope": {quote(decision.scope)}, "route": "{decision.route}", "why": "{decision.why}", '
+        f'"verdict": "{decision.verdict}", "novelty": {decision.novelty:.4f}, "danger": '
+        + (
+            "null"
+            if danger is None
+            else f'{{"rule": {quote(danger.rule)}, "severity": {danger.severity}, '
+            f'"span": [{danger.span[0]}, {danger.span[1]}]}}'
+        )
+        + f', "pattern": {decision.pattern or "null"}, "intent": null, "confidence": {decision.confidence:.4f}, '
+        '"runner_up": null, "match": '
+        + ("null" if match is None else f'{{"id": {quote(match[0])}, "score": {match[1]:.4f}}}')
+        + f', "answer": {_text(decision.answer)}, "k": null, '
+        f'"policy_version": "{decision.policy_version}", "us": {decision.us:.1f}}}'
+    )
+
+
+def pattern_line(pattern: Pattern) -> str:
+    """One pattern as a line of JSON, without the line end."""
+    merged = "null" if pattern.merged_into is None else str(pattern.merged_into)
+    return (
+        f'{{"id": {pattern.id}, "template": {quote(pattern.template)}, "count": {pattern.count}, '
+        f'"first_n": {pattern.first_n}, "last_n": {pattern.last_n}, "merged_into": {merged}}}'
+    )

@@ -1,0 +1,105 @@
+"""The normal form: what two texts may differ in and still share an answer."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sophia._core.normaliser import normalise
+
+SAME = [
+    ("How do I turn on dark mode?", "how do i turn on dark mode"),
+    ("Start the backup job", "START THE BACKUP JOB"),
+    ("Refund order 48213", "  Refund   order 48213  "),
+    ("Cancel my subscription", "Cancel my subscription\r\n"),
+    ("Convert dollars to yen", "Convert dollars to yen."),
+    ("What's my name?", "what's my name"),
+    ("caf\u00e9", "cafe\u0301"),
+    ("one\r\ntwo", "one\ntwo"),
+    ("wait...", "Wait"),
+    ("\u00dcber die Br\u00fccke", "\u00fcber die br\u00fccke"),
+    ("really?!", "Really"),
+]
+
+DIFFERENT = [
+    ("5 mW", "5 MW"),
+    ("grep -A 3 x", "grep -a 3 x"),
+    ("What does US mean", "What does us mean"),
+    ("US", "us"),
+    ("What is 5!", "What is 5?"),
+    ("5!", "5?"),
+    ("5!", "5!!"),
+    ("./a", ". /a"),
+    ("./a", "./A"),
+    ("run this\nrm x", "run this rm x"),
+    ("cd ..", "cd"),
+    ("ls .", "ls"),
+    ("if a:\n  b\nc", "if a:\n  b\n  c"),
+    ("turn on", "turn off"),
+    ("a b", "ab"),
+    ("iPhone", "iphone"),
+    ("Masse", "Ma\u00dfe"),
+    ("x=1", "X=1"),
+    ("\u0130", "i"),
+    ("find a*?", "find a*"),
+    ("1.5", "15"),
+    ("don't", "dont"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_same(one: str, other: str) -> None:
+    assert normalise(one) == normalise(other)
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_different(one: str, other: str) -> None:
+    assert normalise(one) != normalise(other)
+
+
+TEXTS = st.text(
+    st.sampled_from("abcABZ059 \t\r\n.?!,;:'\"()-/*$\u00c9\u00e9\u00df\u0130\u2019\u3000\u2028\u4e2d\u0301\U0001f600")
+)
+
+
+@given(TEXTS)
+def test_idempotent(text: str) -> None:
+    once = normalise(text)
+    assert normalise(once) == once
+
+
+@given(TEXTS)
+def test_ascii_and_unicode_paths_agree(text: str) -> None:
+    """A letter without case at the front forces the other path; it must change nothing else."""
+    plain = "".join(c for c in text if c < "\x80")
+    marked = normalise("\u4e2d " + plain)
+    # The mark is a word of its own, which can only make a lone shouted word part of a longer text.
+    if not plain.isupper():
+        assert marked.removeprefix("\u4e2d").lstrip(" \n\t\r\x0b\x0c") == normalise(plain).lstrip(" \n\t\r\x0b\x0c")
+
+
+@given(TEXTS, st.sampled_from(["", " ", "  ", "\n", "\r\n", "\t "]))
+def test_blanks_around_do_not_matter(text: str, blanks: str) -> None:
+    assert normalise(text + blanks) == normalise(text)
+
+
+@given(TEXTS)
+def test_nothing_but_case_blanks_and_closing_marks_changes(text: str) -> None:
+    import unicodedata
+
+    def skeleton(value: str) -> str:
+        composed = unicodedata.normalize("NFC", value).casefold()
+        return "".join(c for c in composed if not c.isspace()).rstrip(".?!")
+
+    assert skeleton(normalise(text)) == skeleton(text)
+
+
+def test_lone_surrogates_are_refused() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        normalise("half \ud83d of a pair")
+
+
+def test_empty() -> None:
+    assert normalise("") == ""
+    assert normalise(" \r\n\t ") == ""
