@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="the same over a small sample that ships with sophia")
     demo.add_argument("--limit", type=_positive, metavar="N", help="stop after N inputs")
     _run_options(demo)
+    demo.set_defaults(store=None)  # a second demo shows the same as the first
 
     route = commands.add_parser("route", help="decide one text and print its record")
     route.add_argument("text")

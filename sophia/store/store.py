@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from sophia.errors import StoreCorrupt
+from sophia.errors import ConfigError, StoreCorrupt
 from sophia.store import schema
 from sophia.store.changes import Answer, Changes
 from sophia.store.lock import StoreLock
@@ -21,16 +21,20 @@ _LOG_BYTES = 1 << 20
 
 
 class Store:
-    """The folder `path`, open for writing. StoreLocked when it is open elsewhere.
+    """The folder `path`, open for writing, made when it is not there. StoreLocked when it is open elsewhere.
 
     Not thread-safe by itself: one call at a time, from any thread.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
-        self._lock = StoreLock(path / "lock")
         self.file = path / "sophia.db"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = StoreLock(path / "lock")
+        except OSError as error:
+            message = f"the store {path} cannot be made ({error.strerror}); name a folder that can be written"
+            raise ConfigError(message) from error
         try:
             # Autocommit mode: transactions are begun by us, and only by us.
             self._connection = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False)
@@ -121,6 +125,19 @@ class Store:
         """Whether replaying the log would cost more than reading a dump."""
         size = self._connection.execute("SELECT total(length(changes)) FROM familiar_log").fetchone()[0]
         return bool(size > _LOG_BYTES)
+
+    def check(self) -> dict[str, object]:
+        """Reads the whole file and counts what it holds; StoreCorrupt where SQLite finds damage."""
+        with self._guarded():
+            verdict = self._connection.execute("PRAGMA quick_check").fetchone()[0]
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+            counts = {
+                table: self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                for table in ("answers", "patterns")
+            }
+        size = sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
+        return {"state": "sound", "format": schema.FORMAT, "runs": self.run - 1, **counts, "bytes": size}
 
     def purge(self, now: float) -> int:
         """Deletes answers that have expired; returns how many."""

@@ -1,0 +1,74 @@
+"""`sophia doctor`: what is installed, what the machine can do, whether the store is sound."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["command"]
+
+_NEEDED = ("numpy", "google-re2")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Prints the findings; returns 0 when all is well, 4 when the store is not."""
+    import sophia
+    from sophia._core import cpu
+    from sophia.errors import SophiaError
+    from sophia.organs.danger import RuleSet
+
+    findings: dict[str, object] = {
+        "sophia": sophia.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "simd": cpu.simd_level(),
+        "simd_levels": list(cpu.simd_levels()),
+        "packages": {name: _version(name) for name in _NEEDED},
+    }
+    rules = RuleSet.load()
+    findings["danger_rules"] = {"count": len(rules), "version": rules.version}
+    code = 0
+    try:
+        findings["store"] = _store(Path(options.store))
+    except SophiaError as error:
+        findings["store"] = {"path": options.store, "problem": str(error)}
+        code = 4
+    if options.json:
+        sys.stdout.write(json.dumps(findings, indent=2) + "\n")
+    else:
+        _print(findings)
+    return code
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _store(path: Path) -> dict[str, object]:
+    """Facts about a store that is there; a missing one is not a problem and is not made."""
+    if not (path / "sophia.db").exists():
+        return {"path": str(path), "state": "not there yet; `sophia run` makes it"}
+    from sophia.store.store import Store
+
+    store = Store(path)
+    try:
+        return {"path": str(path), **store.check()}
+    finally:
+        store.close()
+
+
+def _print(findings: dict[str, object], indent: str = "") -> None:
+    for name, value in findings.items():
+        if isinstance(value, dict):
+            sys.stdout.write(f"{indent}{name}\n")
+            _print(value, indent + "  ")
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            sys.stdout.write(f"{indent}{name:<14} {shown}\n")

@@ -1,0 +1,254 @@
+"""`sophia run` on real files, pipes and stores."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sophia._core import cpu
+from sophia.stream.demo import demo_path
+
+from .conftest import Run, records, without
+
+KEYS = [
+    "n", "id", "ts", "scope", "route", "why", "verdict", "novelty", "danger", "pattern", "intent", "confidence",
+    "runner_up", "match", "answer", "k", "policy_version", "us",
+]  # fmt: skip
+
+
+def decided(command: Run, *arguments: str | Path, **more: Any) -> list[dict[str, Any]]:
+    done = command("run", *arguments, "--out", "-", "--quiet", **more)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr == b""
+    return records(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of 900 lines in a few dozen shapes, with repeats, alarms and CRLF ends."""
+    lines = []
+    for i in range(300):
+        lines.append(f"Nov {1 + i % 28} 10:{i % 60:02}:07 web-{i % 4} sshd[{900 + i}]: Accepted publickey for user{i % 9}")
+        lines.append(f"worker {i % 7} finished job {i * 37} in {i % 90}.{i % 10} ms")
+        lines.append("disk /dev/sda1 is 91% full" if i % 3 else f"cache miss for key 0x{i * 7919:08x} from 192.0.2.{i % 250}")
+    path = tmp_path_factory.mktemp("log") / "app.log"
+    path.write_bytes(("\r\n".join(lines)).encode())
+    return path
+
+
+def test_one_decision_a_line_with_all_keys(command: Run, log: Path) -> None:
+    decisions = decided(command, log, "--no-store")
+    assert len(decisions) == 900
+    assert [d["n"] for d in decisions] == list(range(1, 901))
+    assert all(list(d) == KEYS for d in decisions)
+    assert decisions[0]["why"] == "novel"
+    assert decisions[-1]["route"] == "reflex"
+    assert {d["why"] for d in decisions} <= {"novel", "known-pattern", "low-confidence", "danger"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--workers", "1"], {}),
+        (["--workers", "2"], {}),
+        (["--batch", "1"], {}),
+        (["--batch", "7", "--workers", "2"], {}),
+        ([], {"PYTHONHASHSEED": "7"}),
+        *[([], {"SOPHIA_SIMD": level}) for level in cpu.simd_levels()],
+    ],
+)
+@pytest.mark.parametrize("source", ["log", "demo"])
+def test_nothing_but_speed_changes_by_workers_batches_and_simd(
+    command: Run, log: Path, source: str, arguments: list[str], environment: dict[str, str]
+) -> None:
+    path = log if source == "log" else demo_path()
+    expected = decided(command, path, "--no-store")
+    assert without(decided(command, path, "--no-store", *arguments, **environment), "us") == without(expected, "us")
+
+
+def test_a_pipe_and_a_file_give_the_same(command: Run, log: Path) -> None:
+    piped = decided(command, "-", "--no-store", stdin=log.read_bytes())
+    assert without(piped, "us") == without(decided(command, log, "--no-store"), "us")
+
+
+def test_gzip_is_read_through(command: Run, log: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "app.log.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    assert without(decided(command, packed, "--no-store"), "us") == without(decided(command, log, "--no-store"), "us")
+
+
+def test_the_cache_changes_repeats_only(command: Run) -> None:
+    with_cache = decided(command, demo_path(), "--no-store")
+    without_cache = decided(command, demo_path(), "--no-store", "--no-cache")
+    assert any(d["why"] == "repeat" for d in with_cache)
+    assert not any(d["why"] == "repeat" for d in without_cache)
+    assert all(d["answer"] is None for d in without_cache)
+    for one, other in zip(with_cache, without_cache, strict=True):
+        assert one["verdict"] == other["verdict"]
+        if one["why"] != "repeat":
+            assert (one["route"], one["why"], one["pattern"]) == (other["route"], other["why"], other["pattern"])
+
+
+def test_what_was_seen_yesterday_is_known_today(command: Run, tmp_path: Path) -> None:
+    day = tmp_path / "day.jsonl"
+    day.write_text(
+        '{"text": "How do I turn on dark mode?", "user": "ana", "answer": "Settings."}\n'
+        '{"text": "build 77 failed on host 192.0.2.4"}\n'
+    )
+    first = decided(command, day, "--store", "mind")
+    assert [d["why"] for d in first] == ["novel", "novel"]
+    again = tmp_path / "again.jsonl"
+    again.write_text(
+        '{"text": "how do i turn on dark mode", "user": "ana"}\n'
+        '{"text": "how do i turn on dark mode", "user": "boris"}\n'
+        '{"text": "build 78 failed on host 192.0.2.9"}\n'
+    )
+    second = decided(command, again, "--store", "mind")
+    assert [d["why"] for d in second] == ["repeat", "novel", "known-pattern"]
+    assert second[0]["answer"] == "Settings."
+    assert second[0]["match"] == {"id": first[0]["id"], "score": 1.0}
+    assert second[1]["answer"] is None
+    assert second[2]["pattern"] == first[1]["pattern"]
+
+
+def test_the_files_of_a_run(command: Run, log: Path, tmp_path: Path) -> None:
+    done = command("run", log, "--store", "mind")
+    assert done.returncode == 0
+    assert b"900 inputs" in done.stderr
+    assert done.stdout == b""
+    (folder,) = (tmp_path / "sophia-out").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["decisions.jsonl", "patterns.jsonl", "summary.json"]
+    decisions = records((folder / "decisions.jsonl").read_bytes())
+    patterns = records((folder / "patterns.jsonl").read_bytes())
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["decisions"] == len(decisions) == 900
+    assert summary["inputs"]["lines"] == 900
+    assert sum(summary["routes"].values()) == 900
+    known = {pattern["id"]: pattern for pattern in patterns}
+    assert {d["pattern"] for d in decisions} <= set(known)
+    assert all(list(p) == ["id", "template", "count", "first_n", "last_n", "merged_into"] for p in patterns)
+    assert all(p["merged_into"] is None or p["merged_into"] in known for p in patterns)
+    assert sum(p["count"] for p in patterns if p["merged_into"] is None) == 900
+    assert len(patterns) < 30
+
+
+def test_bad_lines_are_counted_and_never_a_traceback(command: Run, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_bytes(
+        b'{"text": "fine"}\n\n{"text": ""}\n{"text": null}\n{"text": 42}\n{"other": 1}\n{"text": "open\nnot json\n'
+        b'{"text": "bad \xff utf8"}\n{"text": "nul \\u0000"}\n{"text": "lone \\ud83d"}\n["array"]\n'
+        b'{"text": "' + b"x" * 70_000 + b'"}\n{"text": "last"}'
+    )
+    done = command("run", bad, "--out", "out.jsonl", "--no-store")
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    decisions = records((tmp_path / "out.jsonl").read_bytes())
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    counts = summary["inputs"]
+    assert counts["lines"] == 14
+    assert counts["events"] + counts["blank"] == counts["lines"]
+    assert len(decisions) == counts["events"]
+    assert {"not-json", "no-text", "not-a-string", "empty", "not-an-object"} <= set(counts["bad"])
+    assert all(d["route"] == "deep_thought" for d in decisions if d["why"] in ("invalid", "empty", "too-long"))
+    assert "too-long" in {d["why"] for d in decisions}
+
+
+def test_user_rules(command: Run, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(
+        '[[rule]]\nid = "acme.tea"\ndescription = "asks for tea"\npattern = \'\\btea\\b\'\nseverity = "low"\n'
+    )
+    (tmp_path / "in.jsonl").write_text('{"text": "a cup of tea please"}\n{"text": "a team of steam"}\n')
+    decisions = decided(command, "in.jsonl", "--rules", rules, "--no-store")
+    assert decisions[0]["verdict"] == "veto"
+    assert decisions[0]["danger"]["rule"] == "acme.tea"
+    assert decisions[0]["danger"]["span"] == [9, 12]
+    assert decisions[1]["verdict"] == "allow"
+
+
+@pytest.mark.parametrize(
+    ("rule", "word"),
+    [
+        ("pattern = '(?=x)y'", "acme"),
+        ("pattern = '(a)\\1'", "acme"),
+        ("pattern = 'drop.{0,200}table'", "acme"),
+        ("pattern = '('", "acme"),
+    ],
+)
+def test_a_rule_that_cannot_be_taken_is_refused_with_file_and_line(
+    command: Run, tmp_path: Path, rule: str, word: str
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(f'# comment\n[[rule]]\nid = "{word}"\ndescription = "x"\n{rule}\nseverity = "low"\n')
+    done = command("run", demo_path(), "--rules", rules)
+    assert done.returncode == 2
+    assert b"rules.toml:" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not (tmp_path / "sophia-out").exists()
+
+
+def test_a_missing_input_is_exit_3(command: Run, tmp_path: Path) -> None:
+    done = command("run", "nowhere.log")
+    assert done.returncode == 3
+    assert b"nowhere.log" in done.stderr
+    assert not (tmp_path / "sophia-out").exists()
+
+
+def test_a_locked_store_is_exit_4(command: Run, tmp_path: Path) -> None:
+    import sophia
+
+    with sophia.open(tmp_path / "mind"):
+        done = command("run", demo_path(), "--store", "mind")
+    assert done.returncode == 4
+    assert b"open for writing elsewhere" in done.stderr
+
+
+def test_usage_errors_are_exit_2(command: Run) -> None:
+    assert command("run", "--batch", "0").returncode == 2
+    assert command("run", "--nonsense").returncode == 2
+    assert command().returncode == 2
+
+
+def test_an_empty_input(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty.log").write_bytes(b"")
+    assert decided(command, "empty.log", "--no-store") == []
+
+
+def test_route_and_version_and_doctor(command: Run) -> None:
+    first = command("route", "How do I turn on dark mode?", "--answer", "Settings.", "--store", "mind")
+    assert first.returncode == 0, first.stderr.decode()
+    assert json.loads(first.stdout)["why"] == "novel"
+    again = json.loads(command("route", "how do i turn on dark mode", "--store", "mind").stdout)
+    assert (again["why"], again["answer"]) == ("repeat", "Settings.")
+    assert command("--version").stdout.startswith(b"sophia ")
+    health = json.loads(command("doctor", "--store", "mind", "--json").stdout)
+    assert health["store"]["state"] == "sound"
+    assert health["store"]["answers"] == 1
+    assert health["simd"] in health["simd_levels"]
+
+
+def test_demo(command: Run, tmp_path: Path) -> None:
+    done = command("demo")
+    assert done.returncode == 0, done.stderr.decode()
+    assert {path.name for path in tmp_path.iterdir()} == {"sophia-out"}
+    (folder,) = (tmp_path / "sophia-out").iterdir()
+    decisions = records((folder / "decisions.jsonl").read_bytes())
+    assert {"repeat", "novel", "danger", "known-pattern"} <= {d["why"] for d in decisions}
+
+
+def test_head_closes_the_pipe_quietly(command: Run, log: Path, tmp_path: Path) -> None:
+    import os
+    import sys
+
+    import sophia
+
+    env = os.environ | {"PYTHONPATH": str(Path(sophia.__file__).resolve().parents[1])}
+    line = f'"{sys.executable}" -m sophia run "{log}" "{log}" "{log}" --out - --no-store --quiet | head -n 2'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, cwd=tmp_path, env=env, timeout=60)
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == b""
