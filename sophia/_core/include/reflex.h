@@ -1,0 +1,286 @@
+/* Exact cache: keyed hash for finding, bytes for deciding, CLOCK for forgetting.
+ *
+ * Entries sit in numbered slots, taken in the order of insertion; an open-addressed index, at most half full,
+ * leads from a key's hash to its slot. The hash is keyed with a secret, so probes stay short whatever the input;
+ * it decides nothing else: a hit needs equal key bytes, and the CLOCK hand (Corbato: "A Paging Experiment with
+ * the Multics System", 1968) walks over slots. The same calls therefore hit, miss and evict alike under any
+ * secret.
+ */
+#ifndef SOPHIA_REFLEX_H
+#define SOPHIA_REFLEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+
+#define SOPHIA_REFLEX_TAGS 3
+
+enum sophia_reflex_code { SOPHIA_REFLEX_OK = 0, SOPHIA_REFLEX_TOO_LARGE = 1, SOPHIA_REFLEX_NO_MEMORY = -1 };
+
+/* One malloc block holds the struct and, behind it, key, raw and value. */
+typedef struct sophia_reflex_entry {
+    const unsigned char *raw;   /* the bytes that the entry was filled with */
+    const unsigned char *value; /* the answer; may be empty */
+    size_t raw_size, value_size;
+    uint64_t tag[SOPHIA_REFLEX_TAGS];
+    double expires; /* on the caller's clock; 0: never */
+    uint32_t flags;
+    uint32_t has_value; /* 0: no answer, which is not an empty one */
+    /* private to this file */
+    const unsigned char *key;
+    size_t key_size;
+    sophia_hash128 hash;
+    size_t block;
+    uint32_t slot;
+    uint32_t recent; /* the second chance: found since the hand came by */
+} sophia_reflex_entry;
+
+typedef struct {
+    sophia_reflex_entry **slots; /* owned, max_entries; NULL where vacant */
+    uint32_t *vacant;            /* owned, max_entries: a stack of slots given back */
+    uint64_t *index;             /* owned, mask + 1: 32 hash bits, then slot + 1; 0 where empty */
+    uint64_t mask;
+    uint64_t secret;
+    size_t max_bytes, bytes, tables; /* bytes counts entries and tables */
+    uint32_t max_entries, entries, begun, vacancies, hand; /* slots from begun on were never used */
+    uint64_t hits, misses, evictions, expirations, refusals;
+} sophia_reflex;
+
+static inline size_t sophia_reflex_index_size(uint32_t max_entries)
+{
+    size_t size = 16;
+    while (size < 2 * (size_t)max_entries) size *= 2;
+    return size;
+}
+
+static inline size_t sophia_reflex_tables(uint32_t max_entries)
+{
+    return max_entries * (sizeof(sophia_reflex_entry *) + sizeof(uint32_t))
+           + sophia_reflex_index_size(max_entries) * sizeof(uint64_t);
+}
+
+static inline void sophia_reflex_free(sophia_reflex *cache)
+{
+    for (uint32_t i = 0; cache->slots && i < cache->begun; i++) free(cache->slots[i]);
+    free(cache->slots);
+    free(cache->vacant);
+    free(cache->index);
+    memset(cache, 0, sizeof *cache);
+}
+
+/* 0: out of memory, and nothing to free. max_entries is 1 to 2^30, max_bytes above sophia_reflex_tables(). */
+static inline int sophia_reflex_init(sophia_reflex *cache, size_t max_bytes, uint32_t max_entries,
+                                     uint64_t secret)
+{
+    memset(cache, 0, sizeof *cache);
+    const size_t size = sophia_reflex_index_size(max_entries);
+    cache->slots = (sophia_reflex_entry **)calloc(max_entries, sizeof *cache->slots);
+    cache->vacant = (uint32_t *)calloc(max_entries, sizeof *cache->vacant);
+    cache->index = (uint64_t *)calloc(size, sizeof *cache->index);
+    if (!cache->slots || !cache->vacant || !cache->index) {
+        sophia_reflex_free(cache);
+        return 0;
+    }
+    cache->mask = size - 1;
+    cache->secret = secret;
+    cache->max_bytes = max_bytes;
+    cache->max_entries = max_entries;
+    cache->bytes = cache->tables = sophia_reflex_tables(max_entries);
+    return 1;
+}
+
+static inline sophia_hash128 sophia_reflex_hash(const sophia_reflex *cache, const unsigned char *key, size_t size)
+{
+    return sophia_hash_bytes(key, size, cache->secret);
+}
+
+static inline uint64_t sophia_reflex_home(const sophia_reflex *cache, uint64_t cell)
+{
+    return (cell >> 32) & cache->mask;
+}
+
+static inline uint64_t sophia_reflex_cell(sophia_hash128 hash, uint32_t slot)
+{
+    return hash.low << 32 | (slot + 1);
+}
+
+/* The index position of a key, or of the empty cell where it would go. Ends: half of the cells are empty. */
+static inline uint64_t sophia_reflex_probe(const sophia_reflex *cache, const unsigned char *key, size_t size,
+                                           sophia_hash128 hash)
+{
+    const uint64_t wanted = sophia_reflex_cell(hash, 0) >> 32;
+    uint64_t at = wanted & cache->mask;
+    for (; cache->index[at]; at = (at + 1) & cache->mask) {
+        if (cache->index[at] >> 32 != wanted) continue;
+        const sophia_reflex_entry *entry = cache->slots[(uint32_t)cache->index[at] - 1];
+        if (entry->hash.high == hash.high && entry->hash.low == hash.low && entry->key_size == size
+            && memcmp(entry->key, key, size) == 0)
+            break;
+    }
+    return at;
+}
+
+static inline int sophia_reflex_holds(const sophia_reflex *cache, const unsigned char *key, size_t size,
+                                      sophia_hash128 hash)
+{
+    return cache->index[sophia_reflex_probe(cache, key, size, hash)] != 0;
+}
+
+/* Takes the entry at an index position out and frees it. */
+static inline void sophia_reflex_remove(sophia_reflex *cache, uint64_t at)
+{
+    sophia_reflex_entry *entry = cache->slots[(uint32_t)cache->index[at] - 1];
+    cache->slots[entry->slot] = NULL;
+    cache->vacant[cache->vacancies++] = entry->slot;
+    cache->bytes -= entry->block;
+    cache->entries--;
+    free(entry);
+    /* later cells of the run move up, so that no search ends early and no grave marks are needed */
+    uint64_t hole = at;
+    for (uint64_t next = (at + 1) & cache->mask; cache->index[next]; next = (next + 1) & cache->mask) {
+        const uint64_t home = sophia_reflex_home(cache, cache->index[next]);
+        if (((next - home) & cache->mask) >= ((next - hole) & cache->mask)) {
+            cache->index[hole] = cache->index[next];
+            hole = next;
+        }
+    }
+    cache->index[hole] = 0;
+}
+
+static inline uint64_t sophia_reflex_position(const sophia_reflex *cache, const sophia_reflex_entry *entry)
+{
+    const uint64_t cell = sophia_reflex_cell(entry->hash, entry->slot);
+    uint64_t at = sophia_reflex_home(cache, cell);
+    while (cache->index[at] != cell) at = (at + 1) & cache->mask;
+    return at;
+}
+
+/* Evicts one entry; there is one. At most two rounds: the first takes every second chance. */
+static inline void sophia_reflex_evict(sophia_reflex *cache)
+{
+    for (;;) {
+        sophia_reflex_entry *entry = cache->slots[cache->hand];
+        cache->hand = cache->hand + 1 < cache->begun ? cache->hand + 1 : 0;
+        if (!entry) continue;
+        if (!entry->recent) {
+            sophia_reflex_remove(cache, sophia_reflex_position(cache, entry));
+            cache->evictions++;
+            return;
+        }
+        entry->recent = 0;
+    }
+}
+
+/* NULL: a miss, or what was there had expired and is gone now. */
+static inline const sophia_reflex_entry *sophia_reflex_find(sophia_reflex *cache, const unsigned char *key,
+                                                            size_t size, sophia_hash128 hash, double now)
+{
+    const uint64_t at = sophia_reflex_probe(cache, key, size, hash);
+    if (!cache->index[at]) {
+        cache->misses++;
+        return NULL;
+    }
+    sophia_reflex_entry *entry = cache->slots[(uint32_t)cache->index[at] - 1];
+    if (entry->expires != 0.0 && !(now < entry->expires)) { /* a NaN on either side expires */
+        sophia_reflex_remove(cache, at);
+        cache->expirations++;
+        cache->misses++;
+        return NULL;
+    }
+    entry->recent = 1;
+    cache->hits++;
+    return entry;
+}
+
+static inline int sophia_reflex_drop(sophia_reflex *cache, const unsigned char *key, size_t size,
+                                     sophia_hash128 hash)
+{
+    const uint64_t at = sophia_reflex_probe(cache, key, size, hash);
+    if (!cache->index[at]) return 0;
+    sophia_reflex_remove(cache, at);
+    return 1;
+}
+
+/* Puts a copy of everything; what the key had before is gone, even when the new entry is refused: an outdated
+ * answer is worse than none. The arguments may point into entries of this cache. */
+static inline int sophia_reflex_put(sophia_reflex *cache, const unsigned char *key, size_t key_size,
+                                    sophia_hash128 hash, const unsigned char *raw, size_t raw_size,
+                                    const unsigned char *value, size_t value_size, int has_value, uint32_t flags,
+                                    const uint64_t *tag, double expires)
+{
+    const size_t room = cache->max_bytes - cache->tables;
+    size_t block = sizeof(sophia_reflex_entry) + 15;
+    sophia_reflex_entry *entry = NULL;
+    int code = SOPHIA_REFLEX_TOO_LARGE;
+    /* each size is held against the bound first, so that the sum cannot overflow */
+    if (key_size <= room && raw_size <= room - key_size && value_size <= room - key_size - raw_size
+        && block <= room - key_size - raw_size - value_size) {
+        block = (block + key_size + raw_size + value_size) & ~(size_t)15;
+        entry = (sophia_reflex_entry *)malloc(block);
+        code = entry ? SOPHIA_REFLEX_OK : SOPHIA_REFLEX_NO_MEMORY;
+    }
+    if (entry) {
+        unsigned char *bytes = (unsigned char *)(entry + 1);
+        entry->key = bytes;
+        entry->raw = bytes + key_size;
+        entry->value = bytes + key_size + raw_size;
+        if (key_size) memcpy(bytes, key, key_size);
+        if (raw_size) memcpy(bytes + key_size, raw, raw_size);
+        if (value_size) memcpy(bytes + key_size + raw_size, value, value_size);
+        entry->key_size = key_size;
+        entry->raw_size = raw_size;
+        entry->value_size = value_size;
+        entry->has_value = has_value != 0;
+        entry->flags = flags;
+        for (int i = 0; i < SOPHIA_REFLEX_TAGS; i++) entry->tag[i] = tag ? tag[i] : 0;
+        entry->expires = expires;
+        entry->hash = hash;
+        entry->block = block;
+        entry->recent = 0;
+        key = bytes;
+    }
+    sophia_reflex_drop(cache, key, key_size, hash);
+    if (!entry) {
+        cache->refusals++;
+        return code;
+    }
+    while (cache->entries == cache->max_entries || block > cache->max_bytes - cache->bytes)
+        sophia_reflex_evict(cache);
+    entry->slot = cache->vacancies ? cache->vacant[--cache->vacancies] : cache->begun++;
+    cache->slots[entry->slot] = entry;
+    cache->index[sophia_reflex_probe(cache, key, key_size, hash)] = sophia_reflex_cell(hash, entry->slot);
+    cache->bytes += block;
+    cache->entries++;
+    return SOPHIA_REFLEX_OK;
+}
+
+/* Removes what has expired; returns how many. Time proportional to the slots begun. */
+static inline uint32_t sophia_reflex_expire(sophia_reflex *cache, double now)
+{
+    uint32_t gone = 0;
+    for (uint32_t i = 0; i < cache->begun; i++) {
+        const sophia_reflex_entry *entry = cache->slots[i];
+        if (!entry || entry->expires == 0.0 || now < entry->expires) continue;
+        sophia_reflex_remove(cache, sophia_reflex_position(cache, entry));
+        gone++;
+    }
+    cache->expirations += gone;
+    return gone;
+}
+
+/* Empties the cache; the counters go on. */
+static inline void sophia_reflex_clear(sophia_reflex *cache)
+{
+    for (uint32_t i = 0; i < cache->begun; i++) {
+        free(cache->slots[i]);
+        cache->slots[i] = NULL;
+    }
+    memset(cache->index, 0, ((size_t)cache->mask + 1) * sizeof *cache->index);
+    cache->bytes = cache->tables;
+    cache->entries = cache->begun = cache->vacancies = cache->hand = 0;
+}
+
+#endif
