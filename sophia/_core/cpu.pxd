@@ -1,6 +1,6 @@
 """The active table of kernels, and the levels that this machine can run."""
 
-from libc.stdint cimport int16_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, uint64_t
 
 
 cdef extern from "hv_kernels.h" nogil:
@@ -15,8 +15,15 @@ cdef extern from "kv_kernels.h" nogil:
 
 
 cdef extern from "enc_kernels.h" nogil:
+    cdef struct sophia_ballot:
+        pass
+
     cdef struct sophia_enc_kernels:
-        void (*add_random_i16)(int16_t *acc, uint64_t seed, int16_t weight, size_t words) noexcept nogil
+        void (*count_b1)(const sophia_ballot *ballot, uint64_t *planes, size_t words) noexcept nogil
+        void (*sums_i32)(
+            const uint64_t *planes, size_t depth, size_t words, int32_t total, int32_t *sums
+        ) noexcept nogil
+        void (*scale_i32_i8)(const int32_t *sums, size_t dim, int8_t *out) noexcept nogil
 
 
 cdef extern from "kernels.h" nogil:

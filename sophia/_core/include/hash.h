@@ -26,13 +26,15 @@ static inline uint64_t sophia_fold(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+#define SOPHIA_MIX64_MULTIPLIER 0xE9846AF9B1A615Dull
+
 /* A bijection of 64 bits: distinct inputs stay distinct. */
 static inline uint64_t sophia_mix64(uint64_t x)
 {
     x ^= x >> 32;
-    x *= 0xE9846AF9B1A615Dull;
+    x *= SOPHIA_MIX64_MULTIPLIER;
     x ^= x >> 32;
-    x *= 0xE9846AF9B1A615Dull;
+    x *= SOPHIA_MIX64_MULTIPLIER;
     return x ^ (x >> 28);
 }
 

@@ -1,0 +1,154 @@
+/* A weighted vote over rows of bits, counted lane by lane: the common part of all encoders.
+ *
+ *   sophia_vote_begin(vote, total, SOPHIA_VERDICT_MAJORITY)   total = sum of the weights that will be pushed
+ *   sophia_vote_random(vote, kernels, name, weight)           a generated row, or
+ *   sophia_vote_bound(vote, kernels, rows, order, weight)     the XOR of `order` stored rows
+ *   sophia_vote_majority(...) or sophia_vote_sums(...)
+ *
+ * Majority rule: a lane becomes 1 when the weight of its 1 votes is more than half of the total. An exact half
+ * (possible only when the total is even) is settled by the lane's bit of one fixed pseudo-random row, which
+ * no input can influence and which favours neither bit.
+ */
+#ifndef SOPHIA_BALLOT_H
+#define SOPHIA_BALLOT_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "enc_kernels.h"
+#include "hash.h"
+
+#define SOPHIA_TIE_NAME SOPHIA_MIX_B /* names the row that settles ties */
+
+enum sophia_verdict { SOPHIA_VERDICT_MAJORITY, SOPHIA_VERDICT_SUMS };
+
+/* One vote at a time, one thread at a time. Owns `planes` and `sums` (64-byte aligned, one allocation). */
+struct sophia_vote {
+    size_t words;
+    uint32_t depth;
+    uint32_t top; /* the plane that holds the verdict of a majority vote */
+    uint32_t tie; /* 1 while the tie row is still to be counted */
+    int32_t total;
+    uint64_t *planes;
+    int32_t *sums;
+    struct sophia_ballot ballot;
+};
+
+/* Bytes of the rows block of a vote over `words` words; words <= 2^20 keeps it far from overflow. */
+static inline size_t sophia_vote_bytes(size_t words)
+{
+    return words * 8 * (SOPHIA_PLANES + SOPHIA_PLANES_SPARE) + words * 64 * sizeof(int32_t);
+}
+
+/* 0, or -1 when memory is short. */
+static int sophia_vote_init(struct sophia_vote *vote, size_t words)
+{
+    void *block = NULL;
+    if (posix_memalign(&block, 64, sophia_vote_bytes(words))) return -1;
+    vote->words = words;
+    vote->planes = (uint64_t *)block;
+    vote->sums = (int32_t *)(vote->planes + words * (SOPHIA_PLANES + SOPHIA_PLANES_SPARE));
+    vote->ballot.rows = vote->ballot.order = 0;
+    return 0;
+}
+
+static void sophia_vote_free(struct sophia_vote *vote)
+{
+    free(vote->planes);
+    vote->planes = NULL;
+}
+
+/* total: 1 to 2^24 - 1 (4,096 rows of the largest weight stay below). */
+static void sophia_vote_begin(struct sophia_vote *vote, uint32_t total, enum sophia_verdict verdict)
+{
+    /* Counting starts at 2^top - threshold, so that bit `top` of the count is the verdict. */
+    uint32_t start = 0, top = 0;
+    if (verdict == SOPHIA_VERDICT_MAJORITY) {
+        const uint32_t threshold = total / 2 + 1;
+        while ((1u << top) <= threshold) top++;
+        start = (1u << top) - threshold;
+        vote->depth = top + 1;
+    } else {
+        vote->depth = 32 - (uint32_t)__builtin_clz(total);
+    }
+    vote->top = top;
+    vote->tie = verdict == SOPHIA_VERDICT_MAJORITY && total % 2 == 0;
+    vote->total = (int32_t)total;
+    for (uint32_t j = 0; j < vote->depth + SOPHIA_PLANES_SPARE; j++) {
+        memset(vote->planes + j * vote->words, start >> j & 1 ? 0xFF : 0, 8 * vote->words);
+    }
+    vote->ballot.rows = vote->ballot.order = 0;
+    vote->ballot.depth = vote->depth;
+}
+
+/* Writes the schedule of adders: a pure function of the weights, the same for every block of lanes.
+ *
+ * Bounds: a column of n entries makes floor(n/8) carries three planes up and at most 4 one plane up, so
+ * n <= 128 + 4 + n/8, n <= 150 < SOPHIA_BALLOT_COLUMN. Twelve such columns make at most 12 * 22 carries, the
+ * three above them 3 * 6, the last ten 10 * 5: 332 < SOPHIA_BALLOT_CARRIES. */
+static void sophia_ballot_plan(struct sophia_ballot *ballot)
+{
+    memset(ballot->sizes, 0, sizeof ballot->sizes);
+    for (uint32_t r = 0; r < ballot->rows; r++) {
+        for (uint32_t weight = ballot->weights[r]; weight; weight &= weight - 1) {
+            const uint32_t j = (uint32_t)__builtin_ctz(weight);
+            ballot->columns[j][ballot->sizes[j]++] = (uint16_t)r;
+        }
+    }
+    uint16_t carry = SOPHIA_BALLOT_ROWS;
+    for (uint32_t j = 0; j < ballot->depth; j++) {
+        uint32_t left = ballot->sizes[j];
+        for (; left >= 8; left -= 8) ballot->columns[j + 3][ballot->sizes[j + 3]++] = carry++;
+        for (; left >= 1; left -= left >= 2 ? 2 : 1) ballot->columns[j + 1][ballot->sizes[j + 1]++] = carry++;
+    }
+}
+
+static void sophia_vote_flush(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels)
+{
+    if (vote->ballot.rows == 0) return;
+    sophia_ballot_plan(&vote->ballot);
+    kernels->count_b1(&vote->ballot, vote->planes, vote->words);
+    vote->ballot.rows = 0;
+}
+
+static inline void sophia_vote_random(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels, uint64_t name,
+                                      uint16_t weight)
+{
+    struct sophia_ballot *ballot = &vote->ballot;
+    if (ballot->rows == SOPHIA_BALLOT_ROWS || ballot->order != 0) sophia_vote_flush(vote, kernels);
+    ballot->order = 0;
+    ballot->names[ballot->rows] = name;
+    ballot->weights[ballot->rows++] = weight;
+}
+
+/* The rows are borrowed until the verdict is read. */
+static inline void sophia_vote_bound(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels,
+                                     const uint64_t *const *rows, uint32_t order, uint16_t weight)
+{
+    struct sophia_ballot *ballot = &vote->ballot;
+    if (ballot->rows == SOPHIA_BALLOT_ROWS || ballot->order != order) sophia_vote_flush(vote, kernels);
+    ballot->order = order;
+    memcpy(ballot->operands + ballot->rows * order, rows, order * sizeof *rows);
+    ballot->weights[ballot->rows++] = weight;
+}
+
+/* `out` holds vote->words words; the bits from `dim` on become 0. */
+static void sophia_vote_majority(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels, size_t dim,
+                                 uint64_t *out)
+{
+    if (vote->tie) sophia_vote_random(vote, kernels, SOPHIA_TIE_NAME, 1);
+    sophia_vote_flush(vote, kernels);
+    memcpy(out, vote->planes + vote->top * vote->words, 8 * vote->words);
+    size_t w = dim / 64;
+    if (dim % 64) out[w++] &= (1ull << dim % 64) - 1;
+    memset(out + w, 0, 8 * (vote->words - w));
+}
+
+/* vote->sums[lane] = weight of the 0 votes - weight of the 1 votes; lanes from `dim` on hold noise. */
+static void sophia_vote_sums(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels)
+{
+    sophia_vote_flush(vote, kernels);
+    kernels->sums_i32(vote->planes, vote->depth, vote->words, vote->total, vote->sums);
+}
+
+#endif
