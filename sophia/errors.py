@@ -50,6 +50,10 @@ class InputError(SophiaError, OSError):
     """An input cannot be opened, is not text, or broke off while it was read; the message names it and the cure."""
 
 
+class InputError(SophiaError, OSError):
+    """An input cannot be opened, is not text, or broke off while it was read; the message names it and the cure."""
+
+
 class ConfigError(SophiaError, ValueError):
     """A setting or flag has a value that cannot be used; the message names it, the place and the cure."""
 
