@@ -181,7 +181,7 @@ class JsonlDecoder(Decoder):
             text = None
         scope = context = ""
         ts = answer = id = label = None
-        if len(row) > 1:
+        if len(row) > 1 or not present:
             try:
                 scope = _string(_first(row, keys.scope)) or ""
                 context = _string(_first(row, keys.context)) or ""
