@@ -47,11 +47,7 @@ class FilterFull(SophiaError, RuntimeError):
 
 
 class InputError(SophiaError, OSError):
-    """An input cannot be opened, is not text, or broke off while it was read; the message names it and the cure."""
-
-
-class InputError(SophiaError, OSError):
-    """An input cannot be opened, is not text, or broke off while it was read; the message names it and the cure."""
+    """An input cannot be opened, is not text, or broke off; the message names it and the cure."""
 
 
 class ConfigError(SophiaError, ValueError):
