@@ -275,7 +275,8 @@ class CsvDecoder(Decoder):
             next((names.index(name) for name in map(str.lower, wanted) if name in names), -1)
             for wanted in order
         ]
-        return RecordParser(delimiter)
+        # in a table of one column nothing is delimited: an unquoted comma is text
+        return RecordParser(delimiter if len(names) > 1 else "\n")
 
     def _event(self, row: list[str] | None) -> Event:
         counts = self.counts

@@ -187,9 +187,10 @@ def read_batches(
     `max_line` bytes is cut, so memory is bounded by about three times that plus a chunk and a batch.
 
     A source that fails while it is read gives the events of what came before. Then InputError is raised, or
-    with `keep_going` the error is noted in `counts.errors` and the next source follows. Costs about 0.5 us a
-    plain line and 3 us a JSON line.
+    with `keep_going` the error is noted in `counts.errors` and the next source follows. Costs about 0.6 us a
+    plain line and 2 to 4 us a JSON line or CSV row.
 
+    >>> from sophia.stream import demo_path
     >>> reader = read_batches([demo_path()], limit=300)
     >>> [len(events) for events in reader], reader.counts.formats.popitem()[1]
     ([256, 44], 'jsonl')

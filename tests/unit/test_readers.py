@@ -371,6 +371,10 @@ class TestCsv:
         ):
             read(b"timestamp,value\n1,2\n", format="csv")
 
+    def test_a_comma_in_a_table_of_one_column_is_text(self) -> None:
+        events, _ = read(b'prompt\none, two\n"three, ""four""\nfive"\n')
+        assert [e.text for e in events] == ["one, two", 'three, "four"\nfive']
+
     def test_own_column(self) -> None:
         events, _ = read(b"Body,text\na,b\n", keys=Keys(text=("BODY",)))
         assert [e.text for e in events] == ["a"]
@@ -757,3 +761,13 @@ class TestEvent:
             "_abc",
             "_collections_abc",
         }
+
+
+@pytest.mark.parametrize("name", ["blocks", "demo", "event", "formats", "readers", "table"])
+def test_examples(name: str) -> None:
+    import doctest
+    import importlib
+
+    result = doctest.testmod(importlib.import_module(f"sophia.stream.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
