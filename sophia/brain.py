@@ -254,7 +254,7 @@ def _load(store: Store, settings: Settings, rules: RuleSet, clock: Callable[[], 
         return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
 
     thalamus = Thalamus(
-        settings, rules, run=store.run, patterns=patterns, familiar=familiar, recall=recall, clock=clock
+        settings, rules, run=store.begin_run(), patterns=patterns, familiar=familiar, recall=recall, clock=clock
     )
     for changes in log:
         thalamus.familiar.apply_changes(changes)

@@ -40,11 +40,21 @@ class Store:
             self._connection = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False)
             with self._guarded():
                 schema.prepare(self._connection, str(self.file))
-                self.run = int(self.meta("runs") or 0) + 1
-                self.set_meta("runs", str(self.run))
         except BaseException:
             self._lock.release()
             raise
+
+    @property
+    def runs(self) -> int:
+        """How many runs have used this store."""
+        return int(self.meta("runs") or 0)
+
+    def begin_run(self) -> int:
+        """Counts one more run, durably, and returns its number; ids of decisions start with it."""
+        with self._guarded():
+            number = self.runs + 1
+            self.set_meta("runs", str(number))
+        return number
 
     def meta(self, name: str) -> str | None:
         """A named value of the store, or None."""
@@ -137,7 +147,7 @@ class Store:
                 for table in ("answers", "patterns")
             }
         size = sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
-        return {"state": "sound", "format": schema.FORMAT, "runs": self.run - 1, **counts, "bytes": size}
+        return {"state": "sound", "format": schema.FORMAT, "runs": self.runs, **counts, "bytes": size}
 
     def purge(self, now: float) -> int:
         """Deletes answers that have expired; returns how many."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import sophia
+
+HOME = str(Path(sophia.__file__).resolve().parents[1])
 HEAVY = ("numpy", "asyncio", "pyarrow", "lancedb", "duckdb", "re2", "dataclasses", "sqlite3")
 
 
 def loaded_after(code: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-I", "-c", f"import sys; {code}; print(' '.join(sys.modules))"],
+        [sys.executable, "-I", "-c", f"import sys; sys.path.append({HOME!r}); {code}; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
@@ -30,15 +34,11 @@ def test_routing_needs_no_numpy() -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    import sophia
-
     for name in sophia.__all__:
         assert getattr(sophia, name) is not None
     assert set(sophia.__all__) <= set(dir(sophia))
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    import sophia
-
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         sophia.nothing  # noqa: B018

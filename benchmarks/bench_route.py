@@ -1,0 +1,181 @@
+"""The Thalamus: repeats, new texts, a mix, and text made to be slow."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+import sophia
+from benchmarks import data
+from benchmarks.harness import Bar, Row, Suite
+from sophia._core.thalamus import HotPath
+from sophia.organs.danger import RuleSet
+
+ALONE = "no peer decides route, danger, novelty and pattern of a text"
+
+
+def run() -> Suite:
+    suite = Suite("route", ("numpy", "google-re2"))
+    queries = data.clinc_queries()
+    if not queries:
+        suite.skip("CLINC150 queries", data.ADVICE)
+        queries = [f"please tell me about item {i} of list {i * 7919 % 1013}, and why" for i in range(5_500)]
+    _repeats(suite, queries)
+    _new_texts(suite, queries)
+    _mix(suite, queries)
+    _hostile(suite)
+    return suite
+
+
+def _timed(work: Callable[[], object], count: int) -> float:
+    """Microseconds of CPU time for each of `count` units."""
+    start = time.process_time_ns()
+    work()
+    return (time.process_time_ns() - start) / count / 1e3
+
+
+def _medians(makers: dict[str, Callable[[], tuple[Callable[[], object], int]]], repeats: int) -> dict[str, float]:
+    """Median cost of each variant; the variants take turns, each round on fresh state."""
+    values: dict[str, list[float]] = {name: [] for name in makers}
+    for _ in range(repeats):
+        for name, make in makers.items():
+            work, count = make()
+            values[name].append(_timed(work, count))
+    return {name: statistics.median(found) for name, found in values.items()}
+
+
+def _hot_path(brain: sophia.Sophia) -> HotPath:
+    return brain.thalamus.hot_path
+
+
+def _repeats(suite: Suite, queries: list[str]) -> None:
+    texts = queries[:2048]
+
+    def filled() -> sophia.Sophia:
+        brain = sophia.open(None)
+        for decision in brain.route_many(texts):
+            brain.complete(decision, answer="stored")
+        assert all(d.why == "repeat" and d.answer == "stored" for d in brain.route_many(texts) if d.allowed)
+        return brain
+
+    brain = filled()
+    path = _hot_path(brain)
+    batches = [texts[i : i + 256] for i in range(0, len(texts), 256)]
+
+    def in_batches() -> tuple[Callable[[], object], int]:
+        return (lambda: [path.route_batch(batch, 1) for batch in batches]), len(texts)
+
+    def singly() -> tuple[Callable[[], object], int]:
+        def work() -> None:
+            route = brain.route
+            for text in texts:
+                route(text)
+
+        return work, len(texts)
+
+    found = _medians({"core": in_batches, "python": singly}, 15)
+    suite.add(
+        Row("exact repeat, core", "us", found["core"], {}, [Bar("batch, us", found["core"], "<=", 1.0)], ALONE)
+    )
+    bars = [Bar("Sophia.route, us", found["python"], "<=", 2.0)]
+    suite.add(Row("exact repeat, from Python", "us", found["python"], {}, bars, ALONE))
+
+
+def _new_texts(suite: Suite, queries: list[str]) -> None:
+    texts = list(dict.fromkeys(queries))
+
+    def many(settings: sophia.Settings) -> Callable[[], tuple[Callable[[], object], int]]:
+        def make() -> tuple[Callable[[], object], int]:
+            brain = sophia.open(None, settings=settings)
+            brain.route("a first text, so that nothing is built lazily later: rm -rf /")
+            return (lambda: brain.route_many(texts)), len(texts)
+
+        return make
+
+    def single(settings: sophia.Settings) -> Callable[[], tuple[Callable[[], object], int]]:
+        def make() -> tuple[Callable[[], object], int]:
+            brain = sophia.open(None, settings=settings)
+            brain.route("a first text, so that nothing is built lazily later: rm -rf /")
+
+            def work() -> None:
+                route = brain.route
+                for text in texts:
+                    route(text)
+
+            return work, len(texts)
+
+        return make
+
+    plain, vectors = sophia.Settings(), sophia.Settings(vectors=True)
+    found = _medians(
+        {
+            "batch": many(plain),
+            "single": single(plain),
+            "batch, memory vector": many(vectors),
+            "single, memory vector": single(vectors),
+        },
+        7,
+    )
+    for name, limit in {"batch": 3.0, "single": 6.0, "batch, memory vector": 40.0, "single, memory vector": 40.0}.items():
+        bars = [Bar(f"new text, {name}, us", found[name], "<=", limit)]
+        suite.add(Row(f"new text, {name}", "us", found[name], {}, bars, ALONE))
+
+
+def _mix(suite: Suite, queries: list[str]) -> None:
+    """80 % exact repeats with an answer, 15 % of a known pattern, 5 % new: one call each."""
+    rng = random.Random(7)
+    brain = sophia.open(None)
+    answered = queries[:500]
+    for decision in brain.route_many(answered):
+        brain.complete(decision, answer="stored")
+    fresh = iter(queries[500:])
+    for i in range(50):
+        brain.route(f"show me order {i} of the list")
+    texts = []
+    for i in range(20_000):
+        kind = rng.random()
+        if kind < 0.8:
+            texts.append(rng.choice(answered))
+        elif kind < 0.95:
+            texts.append(f"show me order {1000 + i} of the list")
+        else:
+            texts.append(next(fresh, f"an unseen text {rng.random()} of number {i}"))
+    spent = []
+    start = time.process_time_ns()
+    for text in texts:
+        before = time.perf_counter_ns()
+        brain.route(text)
+        spent.append((time.perf_counter_ns() - before) / 1e3)
+    mean = (time.process_time_ns() - start) / len(texts) / 1e3
+    spent.sort()
+    note = f"{ALONE}; wall p50 {spent[len(spent) // 2]:.2f} us, p99 {spent[int(len(spent) * 0.99)]:.2f} us"
+    suite.add(Row("mix 80/15/5, mean", "us", mean, {}, [Bar("mean, us of CPU", mean, "<=", 20.0)], note))
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        suite.add(Row(f"mix 80/15/5, {name}", "us", spent[int(len(spent) * share)], {}, [], ALONE))
+
+
+def _hostile(suite: Suite) -> None:
+    """Random words of the rules: they defeat the prefilter and the engine's cache."""
+    rules = RuleSet.load()
+    words = sorted({word for rule in rules.rules for example in rule.examples for word in example.split()})
+    rng = random.Random(11)
+
+    def text(size: int) -> str:
+        parts: list[str] = []
+        length = 0
+        while length < size:
+            parts.append(rng.choice(words))
+            length += len(parts[-1]) + 1
+        return " ".join(parts)[:size]
+
+    for size in (40, 800, 20_000, 1_000_000):
+        count = max(1, 200_000 // size)
+        texts = [text(size) for _ in range(count)]
+        rules.scan_many(texts[:1])
+        us = statistics.median(_timed(lambda batch=texts: rules.scan_many(batch), count) for _ in range(5))  # type: ignore[misc]
+        bars = [Bar(f"danger engine, us a byte at {size:,} characters", us / size, "<=", 0.5)]
+        if size == 1_000_000:
+            bars.append(Bar("1 MB, ms", us / 1e3, "<=", 500.0))
+        suite.add(Row(f"hostile text of {size:,}", "us", us, {}, bars, ALONE))
