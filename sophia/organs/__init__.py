@@ -1,1 +1,1 @@
-"""The organs: plain classes that do one thing each."""
+"""The organs: plain classes that do one thing each; actors come around them."""

@@ -1,0 +1,342 @@
+/* Which rules may match a text: every rule names groups of literals, of each of which one must occur.
+ *
+ * One Aho-Corasick automaton over all literals, spelled out as a deterministic table: one load a byte, no
+ * failure links at run time. Bytes are first mapped to columns (all bytes that no literal uses share one;
+ * an ASCII capital shares that of its small letter), which keeps a row within a few cache lines. Row numbers
+ * are multiplied out, and rows that report something come last, so that the inner loop is one add, one load
+ * and one compare. A long text is read by four cursors at once: the chain of loads, not the loads
+ * themselves, is what limits one cursor.
+ *
+ * Source: A. V. Aho, M. J. Corasick, "Efficient string matching: an aid to bibliographic search",
+ * Communications of the ACM 18(6), 1975.
+ *
+ * Ownership: sophia_literals_build copies what it needs; sophia_literals_free releases all of it. A built
+ * automaton is never written again, so any number of threads may scan with it.
+ */
+#ifndef SOPHIA_LITERALS_H
+#define SOPHIA_LITERALS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOPHIA_LITERALS_MAX_RULES 1024u /* the scratch of a scan lives on the stack: 3 KiB at most */
+#define SOPHIA_LITERALS_MAX_WORDS (SOPHIA_LITERALS_MAX_RULES / 64)
+#define SOPHIA_LITERALS_MAX_GROUPS 4096u
+#define SOPHIA_LITERALS_MAX_SIZE 64u      /* bytes of one literal */
+#define SOPHIA_LITERALS_MAX_CELLS (1u << 24)
+#define SOPHIA_LITERALS_EVERY UINT32_MAX  /* the group of a literal that makes every rule a candidate */
+#define SOPHIA_LITERALS_LANES 4u
+#define SOPHIA_LITERALS_LONG 512u         /* from this many bytes on, four cursors pay */
+
+enum sophia_literals_status { SOPHIA_LITERALS_OK = 0, SOPHIA_LITERALS_NO_MEMORY = 1, SOPHIA_LITERALS_TOO_LARGE = 2 };
+
+typedef struct {
+    const unsigned char *text; /* borrowed during the build */
+    uint32_t size;
+    uint32_t group;
+} sophia_literal;
+
+typedef struct {
+    uint32_t *next;    /* [states * columns] row (multiplied by columns) after a byte of that column */
+    uint32_t *emit;    /* [states + 1] the groups of state s are items[emit[s] .. emit[s + 1]) */
+    uint32_t *shorter; /* [states] the nearest state with groups among the suffixes of this one, or 0 */
+    uint32_t *items;
+    uint32_t *rule_of;         /* [groups] */
+    uint16_t *wanted;          /* [rules] number of groups of a rule */
+    uint64_t *always;          /* [words] the rules without a group */
+    uint32_t states, columns, groups, rules, words, always_count;
+    uint32_t first_report; /* rows from here on report */
+    uint32_t longest;      /* bytes of the longest literal */
+    uint8_t column_of[256];
+} sophia_literals;
+
+static void sophia_literals_free(sophia_literals *set)
+{
+    free(set->next);
+    free(set->emit);
+    free(set->shorter);
+    free(set->items);
+    free(set->rule_of);
+    free(set->wanted);
+    free(set->always);
+    memset(set, 0, sizeof *set);
+}
+
+static inline unsigned char sophia_literals_fold(unsigned char byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (unsigned char)(byte + 32) : byte;
+}
+
+/* Columns: 0 for the bytes of no literal, then one for each folded byte in use. */
+static void sophia_literals_columns(sophia_literals *set, const sophia_literal *literals, size_t count)
+{
+    uint8_t used[256] = {0};
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < literals[i].size; j++) used[sophia_literals_fold(literals[i].text[j])] = 1;
+    uint32_t columns = 1;
+    for (unsigned byte = 0; byte < 256; byte++)
+        if (used[byte]) set->column_of[byte] = (uint8_t)columns++;
+    for (unsigned byte = 'A'; byte <= 'Z'; byte++) set->column_of[byte] = set->column_of[byte + 32];
+    set->columns = columns; /* at most 231: no capital letter has a column of its own */
+}
+
+/* The tables of a build that the finished automaton does not need; one allocation each, freed together. */
+typedef struct {
+    uint32_t *trie;   /* [states * columns], 0 = no child (the root is nobody's child) */
+    uint32_t *fail;   /* [states] longest proper suffix that is a state */
+    uint32_t *order;  /* [states] breadth first */
+    uint32_t *place;  /* [states] final number */
+    uint32_t *end;    /* [count] state in which a literal ends */
+    uint32_t *emits;  /* [states] literals that end here */
+    uint32_t *report; /* [states] nearest suffix, itself included, in which a literal ends; 0 = none */
+} sophia_literals_draft;
+
+static void sophia_literals_draft_free(sophia_literals_draft *draft)
+{
+    free(draft->trie);
+    free(draft->fail);
+    free(draft->order);
+    free(draft->place);
+    free(draft->end);
+    free(draft->emits);
+    free(draft->report);
+}
+
+static void sophia_literals_plant(sophia_literals *set, sophia_literals_draft *draft,
+                                  const sophia_literal *literals, size_t count)
+{
+    uint32_t states = 1;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t at = 0;
+        for (uint32_t j = 0; j < literals[i].size; j++) {
+            uint32_t *child = draft->trie + (size_t)at * set->columns + set->column_of[literals[i].text[j]];
+            if (*child == 0) *child = states++;
+            at = *child;
+        }
+        draft->end[i] = at;
+        draft->emits[at]++;
+        if (literals[i].size > set->longest) set->longest = literals[i].size;
+    }
+    set->states = states;
+}
+
+/* Completes the trie to a table without gaps, states in breadth-first order. */
+static void sophia_literals_complete(const sophia_literals *set, sophia_literals_draft *draft)
+{
+    const uint32_t columns = set->columns;
+    uint32_t tail = 1;
+    draft->order[0] = 0;
+    for (uint32_t head = 0; head < tail; head++) {
+        const uint32_t at = draft->order[head];
+        const uint32_t *fallback = draft->trie + (size_t)draft->fail[at] * columns;
+        draft->report[at] = draft->emits[at] ? at : draft->report[draft->fail[at]];
+        for (uint32_t column = 0; column < columns; column++) {
+            uint32_t *child = draft->trie + (size_t)at * columns + column;
+            if (*child != 0) {
+                draft->fail[*child] = at == 0 ? 0 : fallback[column];
+                draft->order[tail++] = *child;
+            } else if (at != 0) {
+                *child = fallback[column];
+            }
+        }
+    }
+}
+
+/* Numbers the states: silent ones first, both parts breadth first, so that the busy rows lie together. */
+static void sophia_literals_number(sophia_literals *set, sophia_literals_draft *draft)
+{
+    uint32_t number = 0;
+    for (uint32_t i = 0; i < set->states; i++)
+        if (draft->report[draft->order[i]] == 0) draft->place[draft->order[i]] = number++;
+    set->first_report = number * set->columns;
+    for (uint32_t i = 0; i < set->states; i++)
+        if (draft->report[draft->order[i]] != 0) draft->place[draft->order[i]] = number++;
+}
+
+static void sophia_literals_fill(sophia_literals *set, const sophia_literals_draft *draft,
+                                 const sophia_literal *literals, size_t count)
+{
+    const uint32_t columns = set->columns;
+    for (uint32_t old = 0; old < set->states; old++) {
+        const uint32_t at = draft->place[old];
+        for (uint32_t column = 0; column < columns; column++)
+            set->next[(size_t)at * columns + column] =
+                draft->place[draft->trie[(size_t)old * columns + column]] * columns;
+        set->emit[at + 1] = draft->emits[old];
+        set->shorter[at] = old == 0 ? 0 : draft->place[draft->report[draft->fail[old]]];
+    }
+    for (uint32_t at = 0; at < set->states; at++) set->emit[at + 1] += set->emit[at];
+    for (size_t i = 0; i < count; i++) { /* emits counts down: each literal takes the next free cell */
+        const uint32_t old = draft->end[i];
+        set->items[set->emit[draft->place[old]] + --draft->emits[old]] = literals[i].group;
+    }
+}
+
+/* Builds the automaton. `rule_of[g]` is the rule of group g; a rule that owns no group is always a candidate.
+ * Literals are folded to small ASCII letters; sizes are 1 to SOPHIA_LITERALS_MAX_SIZE. */
+static int sophia_literals_build(sophia_literals *set, const sophia_literal *literals, size_t count,
+                                 const uint32_t *rule_of, uint32_t groups, uint32_t rules)
+{
+    memset(set, 0, sizeof *set);
+    if (rules > SOPHIA_LITERALS_MAX_RULES || groups > SOPHIA_LITERALS_MAX_GROUPS) return SOPHIA_LITERALS_TOO_LARGE;
+    size_t states = 1;
+    for (size_t i = 0; i < count; i++) {
+        if (literals[i].size == 0 || literals[i].size > SOPHIA_LITERALS_MAX_SIZE) return SOPHIA_LITERALS_TOO_LARGE;
+        if ((states += literals[i].size) > SOPHIA_LITERALS_MAX_CELLS) return SOPHIA_LITERALS_TOO_LARGE;
+    }
+    sophia_literals_columns(set, literals, count);
+    if (states * set->columns > SOPHIA_LITERALS_MAX_CELLS) return SOPHIA_LITERALS_TOO_LARGE;
+
+    set->groups = groups;
+    set->rules = rules;
+    set->words = (rules + 63) / 64;
+    sophia_literals_draft draft;
+    draft.trie = calloc(states * set->columns, sizeof *draft.trie);
+    draft.fail = calloc(states, sizeof *draft.fail);
+    draft.order = calloc(states, sizeof *draft.order);
+    draft.place = calloc(states, sizeof *draft.place);
+    draft.end = calloc(count + 1, sizeof *draft.end);
+    draft.emits = calloc(states, sizeof *draft.emits);
+    draft.report = calloc(states, sizeof *draft.report);
+    set->rule_of = calloc((size_t)groups + 1, sizeof *set->rule_of);
+    set->wanted = calloc((size_t)rules + 1, sizeof *set->wanted);
+    set->always = calloc((size_t)set->words + 1, sizeof *set->always);
+    int ok = draft.trie && draft.fail && draft.order && draft.place && draft.end && draft.emits && draft.report
+             && set->rule_of && set->wanted && set->always;
+    if (ok) {
+        sophia_literals_plant(set, &draft, literals, count);
+        sophia_literals_complete(set, &draft);
+        sophia_literals_number(set, &draft);
+        set->next = calloc((size_t)set->states * set->columns, sizeof *set->next);
+        set->emit = calloc((size_t)set->states + 1, sizeof *set->emit);
+        set->shorter = calloc(set->states, sizeof *set->shorter);
+        set->items = calloc(count + 1, sizeof *set->items);
+        ok = set->next && set->emit && set->shorter && set->items;
+    }
+    if (ok) {
+        sophia_literals_fill(set, &draft, literals, count);
+        for (uint32_t group = 0; group < groups; group++) {
+            set->rule_of[group] = rule_of[group];
+            set->wanted[rule_of[group]]++;
+        }
+        for (uint32_t rule = 0; rule < rules; rule++) {
+            if (set->wanted[rule] != 0) continue;
+            set->always[rule / 64] |= 1ull << (rule % 64);
+            set->always_count++;
+        }
+    }
+    sophia_literals_draft_free(&draft);
+    if (!ok) sophia_literals_free(set);
+    return ok ? SOPHIA_LITERALS_OK : SOPHIA_LITERALS_NO_MEMORY;
+}
+
+/* What one scan has seen so far. Cleared on the first report: most texts have none. */
+typedef struct {
+    uint64_t *bits; /* NULL: the first candidate ends the scan */
+    uint32_t found;
+    int open;
+    uint16_t missing[SOPHIA_LITERALS_MAX_RULES];
+    uint64_t seen[SOPHIA_LITERALS_MAX_GROUPS / 64];
+} sophia_literals_scratch;
+
+/* Takes note of the literals that end in `row`; 1 when nothing more can be learned from the text. */
+static __attribute__((noinline)) int sophia_literals_note(const sophia_literals *set,
+                                                          sophia_literals_scratch *scratch, uint32_t row)
+{
+    if (!scratch->open) {
+        scratch->open = 1;
+        memcpy(scratch->missing, set->wanted, set->rules * sizeof *set->wanted);
+        memset(scratch->seen, 0, ((set->groups + 63) / 64) * sizeof *scratch->seen);
+    }
+    for (uint32_t state = row / set->columns; state != 0; state = set->shorter[state]) {
+        for (uint32_t i = set->emit[state]; i < set->emit[state + 1]; i++) {
+            const uint32_t group = set->items[i];
+            if (group == SOPHIA_LITERALS_EVERY) {
+                for (uint32_t rule = 0; scratch->bits && rule < set->rules; rule++)
+                    scratch->bits[rule / 64] |= 1ull << (rule % 64);
+                scratch->found = set->rules;
+                return 1;
+            }
+            if (scratch->seen[group / 64] >> (group % 64) & 1) continue;
+            scratch->seen[group / 64] |= 1ull << (group % 64);
+            const uint32_t rule = set->rule_of[group];
+            if (--scratch->missing[rule] != 0) continue;
+            scratch->found++;
+            if (!scratch->bits || scratch->found == set->rules) {
+                if (scratch->bits) scratch->bits[rule / 64] |= 1ull << (rule % 64);
+                return 1;
+            }
+            scratch->bits[rule / 64] |= 1ull << (rule % 64);
+        }
+    }
+    return 0;
+}
+
+/* One cursor from `row` over [at, end); 1 when the scan is over. */
+static inline int sophia_literals_walk(const sophia_literals *set, sophia_literals_scratch *scratch,
+                                       uint32_t row, const unsigned char *at, const unsigned char *end)
+{
+    const uint32_t *const next = set->next;
+    const uint8_t *const column_of = set->column_of;
+    const uint32_t first_report = set->first_report;
+    for (; at < end; at++) {
+        row = next[row + column_of[*at]];
+        if (__builtin_expect(row >= first_report, 0) && sophia_literals_note(set, scratch, row)) return 1;
+    }
+    return 0;
+}
+
+/* Four cursors, each over its quarter and on over the bytes that a literal begun there may still need. */
+static int sophia_literals_walk_long(const sophia_literals *set, sophia_literals_scratch *scratch,
+                                     const unsigned char *text, size_t size)
+{
+    const uint32_t *const next = set->next;
+    const uint8_t *const column_of = set->column_of;
+    const uint32_t first_report = set->first_report;
+    const size_t quarter = size / SOPHIA_LITERALS_LANES, over = set->longest ? set->longest - 1 : 0;
+    const unsigned char *const b = text + quarter, *const c = b + quarter, *const d = c + quarter;
+    uint32_t rows[SOPHIA_LITERALS_LANES] = {0, 0, 0, 0};
+    uint32_t ra = 0, rb = 0, rc = 0, rd = 0;
+    for (size_t i = 0; i < quarter; i++) {
+        ra = next[ra + column_of[text[i]]];
+        rb = next[rb + column_of[b[i]]];
+        rc = next[rc + column_of[c[i]]];
+        rd = next[rd + column_of[d[i]]];
+        const uint32_t ab = ra > rb ? ra : rb, cd = rc > rd ? rc : rd;
+        if (__builtin_expect((ab > cd ? ab : cd) >= first_report, 0)) {
+            if (ra >= first_report && sophia_literals_note(set, scratch, ra)) return 1;
+            if (rb >= first_report && sophia_literals_note(set, scratch, rb)) return 1;
+            if (rc >= first_report && sophia_literals_note(set, scratch, rc)) return 1;
+            if (rd >= first_report && sophia_literals_note(set, scratch, rd)) return 1;
+        }
+    }
+    rows[0] = ra, rows[1] = rb, rows[2] = rc, rows[3] = rd;
+    for (unsigned lane = 0; lane < SOPHIA_LITERALS_LANES; lane++) {
+        const unsigned char *from = text + (lane + 1) * quarter;
+        const unsigned char *to = lane + 1 < SOPHIA_LITERALS_LANES ? from + over : text + size;
+        if (sophia_literals_walk(set, scratch, rows[lane], from, to)) return 1;
+    }
+    return 0;
+}
+
+/* Number of candidate rules of a text. With `bits` ([words] words, overwritten) all are found and marked;
+ * with NULL the scan ends at the first, and the answer is 0 or not 0. */
+static uint32_t sophia_literals_scan(const sophia_literals *set, const unsigned char *text, size_t size,
+                                     uint64_t *bits)
+{
+    sophia_literals_scratch scratch;
+    scratch.bits = bits;
+    scratch.found = set->always_count;
+    scratch.open = 0;
+    if (bits) memcpy(bits, set->always, set->words * sizeof *bits);
+    if (scratch.found == set->rules || (!bits && scratch.found)) return scratch.found;
+    if (size >= SOPHIA_LITERALS_LONG && size / SOPHIA_LITERALS_LANES >= set->longest)
+        sophia_literals_walk_long(set, &scratch, text, size);
+    else if (size > 0)
+        sophia_literals_walk(set, &scratch, 0, text, text + size);
+    return scratch.found;
+}
+
+#endif

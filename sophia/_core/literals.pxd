@@ -1,0 +1,22 @@
+"""Required literals of many rules, sought in one pass without the GIL."""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+
+cdef extern from "literals.h" nogil:
+    ctypedef struct sophia_literals:
+        uint32_t states
+        uint32_t columns
+        uint32_t rules
+        uint32_t words
+
+
+cdef class LiteralSet:
+    # Owned; built in __cinit__, never written again, freed in __dealloc__.
+    cdef sophia_literals automaton
+
+    # True when the text (UTF-8, or any bytes) may match some rule. Ends at the first candidate.
+    cdef bint may_hit(self, const unsigned char *text, size_t size) noexcept nogil
+
+    # Number of candidate rules; bit r of `bits` (automaton.words words, overwritten) is rule r.
+    cdef uint32_t mark(self, const unsigned char *text, size_t size, uint64_t *bits) noexcept nogil

@@ -1,0 +1,372 @@
+"""What can be read off a rule's pattern before any text is seen.
+
+One pass over RE2's syntax gives three things: the literals that every match must contain, the largest counted
+repeat, and the same pattern with its text anchors turned into line anchors. RE2 itself has accepted the
+pattern before; this reader only has to understand it, and says so where it does not.
+
+Required literals follow the prefilter of RE2 (Cox, "Regular Expression Matching with a Trigram Index", 2012;
+class Prefilter of RE2): a part of the pattern is either *exact* (a small set of strings, all that it can
+match) or it is known only to need one of each of some groups of strings.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = ["MAX_REPEAT", "SHORTEST", "Analysis", "PatternError", "analyse"]
+
+MAX_REPEAT = 32
+"""Largest counted repeat of a rule, nested ones multiplied: each count is a state of the engine's automaton,
+and overlapping counts multiply them (a gap of 200 made a scan a thousand times slower)."""
+
+SHORTEST = 3
+"""Bytes of the shortest literal worth seeking: shorter ones are in nearly every text."""
+
+_LONGEST = 32  # a literal is cut here: a prefix of a required string is required too
+_EXACT = 96  # strings of an exact part before it is given up
+_GROUPS = 4  # groups kept of a rule, the most selective ones
+
+_PLAIN = re.compile(r"[^\\^$.|?*+()\[\]{}]+")
+# Two frequent forms that are read in one step: a class of many characters with its repeat, and a choice of
+# plain words. Reading the shipped rules costs a third of what it would without them.
+_CLASSES = re.compile(r"(?:(?:\\[sSwWdD]|\.)[*+?]?\??|\\b)+")
+_WORDS = re.compile(r"\(\?:([^\\^$.?*+()\[\]{}]*)\)")
+_COUNT = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
+_FLAGS = re.compile(r"\?[imsU]*(?:-[imsU]+)?[:)]")
+_NAME = re.compile(r"\?P?<\w+>")
+_HEX = re.compile(r"x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]+)\})")
+_OCTAL = re.compile(r"0[0-7]{0,2}|[1-7][0-7]{1,2}")
+_PROPERTY = re.compile(r"[pP](?:\{\^?\w+\}|[A-Z])")
+_QUOTED = re.compile(r"\\(?:Q(.*?)(?:\\E|\Z)|E|(.))", re.DOTALL)
+_CONTROL = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_CLASS_ESCAPES = frozenset("dDsSwW")
+_HEADS = frozenset("\\^$.?*+()[]{}")
+_LINE_START, _LINE_END = "(?m:^)", "(?m:$)"
+
+
+class PatternError(ValueError):
+    """The pattern uses something that rules may not use."""
+
+
+class Analysis(NamedTuple):
+    """What :func:`analyse` found."""
+
+    groups: tuple[frozenset[bytes], ...]
+    """Of each group one literal (small ASCII letters) occurs in every match, in some ASCII case or with
+    U+017F for s and U+212A for k. Empty: nothing is known, every text is a candidate."""
+    line_pattern: str
+    """Matches inside any text joined with others by line breaks wherever the pattern matches the text alone."""
+
+
+class _Part(NamedTuple):
+    exact: frozenset[str] | None  # every string that the part can match, or None when there are too many
+    groups: tuple[frozenset[str], ...]  # otherwise: of each group one must occur
+    count: int = 1  # the largest product of nested counted repeats
+
+
+_ANY = _Part(None, ())
+_EMPTY = _Part(frozenset({""}), ())
+
+
+def analyse(pattern: str) -> Analysis:
+    """Reads `pattern`, which RE2 accepts. Raises PatternError for a counted repeat over `MAX_REPEAT`.
+
+    Example::
+
+        >>> analyse(r"(?i)\\bdrop\\s+(?:table|database)s?").groups == (
+        ...     frozenset({b"table", b"database"}), frozenset({b"drop"}))
+        True
+        >>> analyse(r"\\Amkfs\\.\\w+$").line_pattern
+        '(?m:^)mkfs\\\\.\\\\w+(?m:$)'
+    """
+    reader = _Reader(_unquote(pattern))
+    part = reader.alternatives()
+    if reader.at < len(reader.pattern):
+        reader.refuse("an unmatched )")
+    groups = {_simplify(group) for group in _needs(part)}
+    usable = [group for group in groups if min(map(len, group)) >= SHORTEST]
+    usable.sort(key=lambda group: (-min(map(len, group)), len(group), sorted(group)))
+    return Analysis(
+        tuple(frozenset(literal.encode("ascii") for literal in group) for group in usable[:_GROUPS]),
+        reader.line_pattern(),
+    )
+
+
+def _unquote(pattern: str) -> str:
+    r"""Spells out \Q...\E (RE2 takes it outside of character classes only)."""
+    if "\\Q" not in pattern and "\\E" not in pattern:
+        return pattern
+
+    def spell(found: re.Match[str]) -> str:
+        if found[2] is not None:
+            return found[0]
+        return "".join(c if c.isalnum() or ord(c) > 127 else f"\\{c}" for c in found[1] or "")
+
+    return _QUOTED.sub(spell, pattern)
+
+
+def _simplify(group: frozenset[str]) -> frozenset[str]:
+    """Drops every string that holds another one of the group, and cuts the long ones."""
+    kept: list[str] = []
+    for literal in sorted({literal[:_LONGEST] for literal in group}, key=len):
+        if not any(shorter in literal for shorter in kept):
+            kept.append(literal)
+    return frozenset(kept)
+
+
+def _needs(part: _Part) -> tuple[frozenset[str], ...]:
+    if part.exact is None:
+        return part.groups
+    return (part.exact,) if part.exact and "" not in part.exact else ()
+
+
+def _sequence(parts: list[_Part]) -> _Part:
+    if len(parts) == 1:
+        return parts[0]
+    groups: list[frozenset[str]] = []
+    run = _EMPTY.exact or frozenset()
+    whole = True
+    for part in parts:
+        if part.exact is not None and len(run) * len(part.exact) <= _EXACT:
+            run = frozenset([head + tail for head in run for tail in part.exact])
+            continue
+        whole = False
+        groups += _needs(_Part(run, ()))
+        groups += part.groups
+        run = frozenset({""}) if part.exact is None else part.exact
+    count = max((part.count for part in parts), default=1)
+    if whole:
+        return _Part(run, (), count)
+    return _Part(None, (*groups, *_needs(_Part(run, ()))), count)
+
+
+def _choice(parts: list[_Part]) -> _Part:
+    if len(parts) == 1:
+        return parts[0]
+    count = max(part.count for part in parts)
+    exact = [part.exact for part in parts if part.exact is not None]
+    if len(exact) == len(parts) and sum(map(len, exact)) <= 4 * _EXACT:
+        return _Part(frozenset().union(*exact), (), count)
+    # One alternative matches, and with it one of each of its groups: the union of one group from each
+    # alternative therefore holds a string that occurs. The best go with the best.
+    ranked = [sorted(_needs(part), key=lambda group: -min(map(len, group))) for part in parts]
+    depth = min(map(len, ranked))
+    groups = tuple(frozenset().union(*(groups[rank] for groups in ranked)) for rank in range(depth))
+    return _Part(None, groups, count)
+
+
+class _Reader:
+    """Recursive descent over one pattern; `at` is the next character."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.at = 0
+        self.anchors: list[tuple[int, int, str]] = []
+
+    def refuse(self, what: str) -> None:
+        raise PatternError(f"{what} at character {self.at + 1} of the pattern")
+
+    def line_pattern(self) -> str:
+        pieces, last = [], 0
+        for start, end, replacement in self.anchors:
+            pieces += (self.pattern[last:start], replacement)
+            last = end
+        return "".join((*pieces, self.pattern[last:]))
+
+    def peek(self) -> str:
+        return self.pattern[self.at : self.at + 1]
+
+    def alternatives(self) -> _Part:
+        parts = [self.sequence()]
+        while self.peek() == "|":
+            self.at += 1
+            parts.append(self.sequence())
+        return _choice(parts)
+
+    def sequence(self) -> _Part:
+        parts: list[_Part] = []
+        pattern, end = self.pattern, len(self.pattern)
+        while self.at < end and (head := pattern[self.at]) not in "|)":
+            if head in _HEADS:
+                part = self.classes() if head in "\\." else None
+                if part is None:
+                    part = self.repeated(self.words() if head == "(" else self.atom(head))
+            else:
+                plain = _PLAIN.match(pattern, self.at)
+                text = plain[0] if plain else head
+                self.at += len(text)
+                if self.at < end and pattern[self.at] in "*+?{":  # the repeat takes the last one only
+                    if len(text) > 1:
+                        parts.append(_literal(text[:-1]))
+                    part = self.repeated(_literal(text[-1]))
+                else:
+                    part = _literal(text)
+            parts.append(part)
+        return _sequence(parts) if parts else _EMPTY
+
+    def classes(self) -> _Part | None:
+        """A run of classes of many characters, about which nothing is known, with their repeats."""
+        found = _CLASSES.match(self.pattern, self.at)
+        if found is None or self.pattern.startswith("{", found.end()):  # a count: read with care
+            return None
+        self.at = found.end()
+        return _EMPTY if found[0] == "\\b" else _ANY
+
+    def words(self) -> _Part:
+        """A group, at its bracket."""
+        found = _WORDS.match(self.pattern, self.at)
+        if found is None or not found[1].isascii():
+            return self.atom("(")
+        self.at = found.end()
+        return _Part(frozenset(found[1].lower().split("|")), ())
+
+    def atom(self, head: str) -> _Part:
+        self.at += 1
+        if head == "(":
+            return self.group()
+        if head == "[":
+            return self.bracket()
+        if head == "\\":
+            return self.escape()
+        if head == ".":
+            return _ANY
+        if head in "^$":
+            self.anchors.append((self.at - 1, self.at, _LINE_START if head == "^" else _LINE_END))
+            return _EMPTY
+        if head in "{}]":
+            return _literal(head)
+        self.at -= 1
+        self.refuse(f"a stray {head}")
+        return _ANY
+
+    def repeated(self, part: _Part) -> _Part:
+        head = self.peek()
+        if head == "{":
+            counted = _COUNT.match(self.pattern, self.at)
+            if counted is None:
+                return part
+            low = int(counted[1])
+            high = low if counted[2] is None else int(counted[3]) if counted[3] else None
+            total = max(low, high or 0, 1) * part.count
+            if total > MAX_REPEAT:
+                nested = f" ({total} times in all, with the repeats inside)" if part.count > 1 else ""
+                self.refuse(f"the counted repeat {counted[0]}{nested} is over {MAX_REPEAT}")
+            self.at = counted.end()
+            part = part._replace(count=total)
+        elif head in ("*", "+", "?") and head:
+            self.at += 1
+            low, high = {"*": (0, None), "+": (1, None), "?": (0, 1)}[head]
+        else:
+            return part
+        if self.peek() == "?":
+            self.at += 1
+        if (low, high) == (1, 1):
+            return part
+        if (low, high) == (0, 1) and part.exact is not None:
+            return part._replace(exact=part.exact | {""})
+        if high is not None and high <= 4 and part.exact is not None and len(part.exact) ** high <= _EXACT:
+            powers = [frozenset({""})]
+            for _ in range(high):
+                powers.append(frozenset(head + tail for head in powers[-1] for tail in part.exact))
+            return part._replace(exact=frozenset().union(*powers[low:]))
+        return _Part(None, _needs(part) if low > 0 else (), part.count)
+
+    def group(self) -> _Part:
+        named = _NAME.match(self.pattern, self.at)
+        flags = _FLAGS.match(self.pattern, self.at)
+        if named is not None:
+            self.at = named.end()
+        elif flags is not None:
+            self.at = flags.end()
+            if flags[0][-1] == ")":
+                return _EMPTY  # for the rest of the group; none of the flags changes what is read here
+        elif self.peek() == "?":
+            self.refuse("a group that rules may not use")
+        part = self.alternatives()
+        if self.peek() != ")":
+            self.refuse("a missing )")
+        self.at += 1
+        return part
+
+    def escape(self) -> _Part:
+        start = self.at - 1
+        head = self.peek()
+        if head in ("A", "z"):
+            self.at += 1
+            self.anchors.append((start, self.at, _LINE_START if head == "A" else _LINE_END))
+            return _EMPTY
+        if head in ("b", "B"):
+            self.at += 1
+            return _EMPTY
+        char = self.character()
+        return _ANY if char is None else _literal(char)
+
+    def character(self) -> str | None:
+        """What stands after a backslash: one character, or None for a class of many."""
+        head = self.peek()
+        for form in (_HEX, _OCTAL):
+            found = form.match(self.pattern, self.at)
+            if found is not None:
+                self.at = found.end()
+                return chr(int(found[1] or found[2], 16) if form is _HEX else int(found[0], 8))
+        found = _PROPERTY.match(self.pattern, self.at)
+        if found is not None:
+            self.at = found.end()
+            return None
+        if head in _CLASS_ESCAPES or head == "C":
+            self.at += 1
+            return None
+        if head in _CONTROL:
+            self.at += 1
+            return _CONTROL[head]
+        if not head or (head.isalnum() and head.isascii()):
+            self.refuse(f"the escape \\{head}")
+        self.at += 1
+        return head
+
+    def bracket(self) -> _Part:
+        """A character class: exact when it is a handful of ASCII characters."""
+        members: set[str] | None = set()
+        if self.peek() == "^":
+            self.at += 1
+            members = None
+        first = True
+        while first or self.peek() != "]":
+            first = False
+            if not self.peek():
+                self.refuse("a missing ]")
+            if self.pattern.startswith("[:", self.at) and (end := self.pattern.find(":]", self.at)) > 0:
+                self.at = end + 2
+                members = None
+                continue
+            low = self.member()
+            if low is None:
+                members = None
+                continue
+            high: str | None = low
+            following = self.pattern[self.at + 1 : self.at + 2]
+            if self.peek() == "-" and following not in ("]", ""):
+                self.at += 1
+                high = self.member()
+            if high is None or ord(high) > 127 or ord(high) - ord(low) > 9 or members is None:
+                members = None
+            else:
+                members.update(chr(code) for code in range(ord(low), ord(high) + 1))
+        self.at += 1
+        if not members or len(members) > 10:
+            return _ANY
+        return _Part(frozenset(member.lower() for member in members), ())
+
+    def member(self) -> str | None:
+        head = self.peek()
+        self.at += 1
+        return self.character() if head == "\\" else head
+
+
+def _literal(text: str) -> _Part:
+    """A run of characters: exact in ASCII; elsewhere case folding may change length, so it only separates."""
+    if text.isascii():
+        return _Part(frozenset({text.lower()}), ())
+    words = "".join(c if c.isascii() else "\0" for c in text).lower().split("\0")
+    return _Part(None, tuple(frozenset({word}) for word in words if word))
