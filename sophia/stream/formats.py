@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "CsvDecoder", "Decoder", "JsonlDecoder", "Keys", "LinesDecoder", "detect", "is_blank"]
 
 FORMATS = ("auto", "jsonl", "csv", "lines")
+MAX_DEPTH = 200
+"""Arrays and objects inside each other that a JSON line may have. Python's own bound is another one in each
+version and depends on the caller's stack; a decision must not."""
 
 
 class Keys:
@@ -159,10 +162,12 @@ class JsonlDecoder(Decoder):
         try:
             row, end = self._decode(raw)
         except (ValueError, RecursionError, MemoryError):
-            # not JSON, or an integer or a nesting beyond what Python takes
+            # not JSON, or an integer of more than 4,300 digits, or a nesting far over MAX_DEPTH
             row = None
             end = -1
         if end != len(raw) and (end < 0 or raw[end:].strip(" \t\r")):
+            return Event(n, self.source, line, None, flags=flags, invalid=self._bad("not-json"))
+        if raw.count("{") + raw.count("[") > MAX_DEPTH and _too_deep(row):
             return Event(n, self.source, line, None, flags=flags, invalid=self._bad("not-json"))
         if type(row) is not dict:
             return Event(n, self.source, line, None, flags=flags, invalid=self._bad("not-an-object"))
@@ -182,15 +187,12 @@ class JsonlDecoder(Decoder):
         scope = context = ""
         ts = answer = id = label = None
         if len(row) > 1 or not present:
-            try:
-                scope = _string(_first(row, keys.scope)) or ""
-                context = _string(_first(row, keys.context)) or ""
-                ts = _string(_first(row, keys.ts)) or None
-                answer = _string(_first(row, keys.answer)) or None
-                id = _string(_first(row, keys.id)) or None
-                label = _string(_first(row, keys.label)) or None
-            except (ValueError, RecursionError, MemoryError):  # it was read, but is too deep to be written
-                return Event(n, self.source, line, None, flags=flags, invalid=self._bad("not-json"))
+            scope = _string(_first(row, keys.scope)) or ""
+            context = _string(_first(row, keys.context)) or ""
+            ts = _string(_first(row, keys.ts)) or None
+            answer = _string(_first(row, keys.answer)) or None
+            id = _string(_first(row, keys.id)) or None
+            label = _string(_first(row, keys.label)) or None
         event = Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags)
         if "\\u" in raw:
             _make_safe(event)
@@ -320,6 +322,21 @@ def _first(row: dict[str, object], names: tuple[str, ...]) -> object:
         if value is not None:
             return value
     return None
+
+
+def _too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner: list[object] = []
+        for container in level:
+            if type(container) is dict:
+                inner += container.values()
+            elif type(container) is list:
+                inner += container
+        level = inner
+        if not level:
+            return False
+    return True
 
 
 def _string(value: object) -> str | None:
