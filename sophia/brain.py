@@ -12,6 +12,7 @@ from time import monotonic, time
 from types import TracebackType
 
 from sophia._core.cuckoo import GenerationalFilter
+from sophia._core.idf import IdfTable
 from sophia._core.pattern import PatternTable
 from sophia._core.thalamus import Decision
 from sophia.config import Settings
@@ -139,7 +140,7 @@ class Sophia:
             return
         self._store.commit(changes)
         if changes.familiar is None:  # more than the log between two commits could hold
-            self._store.save_familiar(self._thalamus.familiar.dump())
+            self._store.fold("familiar", self._thalamus.dump("familiar"))
 
     def complete(self, decision: Decision, *, answer: str) -> bool:
         """Stores the answer of the expensive step for later repeats; durable when this returns.
@@ -178,8 +179,8 @@ class Sophia:
                 self._closed = True
                 if self._store is not None:
                     try:
-                        if self._store.familiar_log_is_long():
-                            self._store.save_familiar(self._thalamus.familiar.dump())
+                        for name in self._store.long_logs():
+                            self._store.fold(name, self._thalamus.dump(name))
                     finally:
                         self._store.close()
 
@@ -244,9 +245,11 @@ def _load(store: Store, settings: Settings, rules: RuleSet, clock: Callable[[], 
 
     The familiarity filter keeps the capacity and seed that it was made with.
     """
-    dump, log = store.familiar()
+    filter_dump, filter_log = store.derived("familiar")
+    idf_dump, idf_log = store.derived("idf")
     patterns = PatternTable.restore(store.pattern_rows(), capacity=settings.pattern_capacity)
-    familiar = None if dump is None else GenerationalFilter.load(dump, track_changes=CHANGE_LOG)
+    familiar = None if filter_dump is None else GenerationalFilter.load(filter_dump, track_changes=CHANGE_LOG)
+    idf = None if idf_dump is None else IdfTable.load(idf_dump)
     thalamus: Thalamus
 
     def recall(key: bytes) -> tuple[bytes, str, str, float] | None:
@@ -254,10 +257,18 @@ def _load(store: Store, settings: Settings, rules: RuleSet, clock: Callable[[], 
         return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
 
     thalamus = Thalamus(
-        settings, rules, run=store.begin_run(), patterns=patterns, familiar=familiar, recall=recall, clock=clock
+        settings,
+        rules,
+        run=store.begin_run(),
+        patterns=patterns,
+        familiar=familiar,
+        idf=idf,
+        recall=recall,
+        clock=clock,
     )
-    for changes in log:
-        thalamus.familiar.apply_changes(changes)
+    for name, log in (("familiar", filter_log), ("idf", idf_log)):
+        for changes in log:
+            thalamus.replay(name, changes)
     thalamus.take_changes()  # what was loaded is not news
     store.purge(clock())
     if thalamus.cache is not None:

@@ -21,6 +21,8 @@ class Settings:
     complex_limit: complexity from which on the level rises by one.
     max_chars: longer texts are not compared with anything; they go to DEEP_THOUGHT.
     ttl: seconds after which a stored answer is no longer served; 0 keeps it.
+    vectors: whether each new decision carries the memory vector of its text (10 to 40 us a text) and the IDF
+        table learns from it.
     cache: whether answers are served from memory at all.
     cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory.
     seed: seeds hashes that can reach a decision (the familiarity filter), so that runs repeat exactly.
@@ -34,6 +36,7 @@ class Settings:
     complex_limit: float = 0.75
     max_chars: int = 20_000
     ttl: float = 0.0
+    vectors: bool = False
     cache: bool = True
     cache_bytes: int = 64 << 20
     cache_entries: int = 200_000

@@ -80,13 +80,13 @@ cdef size_t normalise_ascii(
 cdef uint8_t _class_of(Py_UCS4 c):
     if c < 128:
         return _ascii[c]
+    if Py_UNICODE_ISNUMERIC(c):  # before the letters: a Roman numeral is both
+        return SOPHIA_CLASS_DIGIT
     if Py_UNICODE_ISUPPER(c) or Py_UNICODE_ISTITLE(c):
         # No lower case, or one that takes two code points (dotted capital I): a letter without case.
         return SOPHIA_CLASS_LETTER if c == 0x130 or Py_UNICODE_TOLOWER(c) == c else SOPHIA_CLASS_UPPER
     if Py_UNICODE_ISLOWER(c):
         return SOPHIA_CLASS_LOWER
-    if Py_UNICODE_ISNUMERIC(c):
-        return SOPHIA_CLASS_DIGIT
     if Py_UNICODE_ISALPHA(c):
         return SOPHIA_CLASS_LETTER
     if c in (0x85, 0x2028, 0x2029):

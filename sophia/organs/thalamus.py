@@ -11,6 +11,8 @@ from collections.abc import Callable
 from time import time
 
 from sophia._core.cuckoo import GenerationalFilter
+from sophia._core.encode import TextEncoder
+from sophia._core.idf import IdfTable
 from sophia._core.normaliser import VERSION as NORMAL_FORM
 from sophia._core.pattern import PatternTable
 from sophia._core.reflex import ReflexCache
@@ -70,6 +72,7 @@ class Thalamus:
         run: int = 1,
         patterns: PatternTable | None = None,
         familiar: GenerationalFilter | None = None,
+        idf: IdfTable | None = None,
         recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
@@ -79,11 +82,12 @@ class Thalamus:
         self.familiar = familiar if familiar is not None else GenerationalFilter(
             settings.familiar_capacity, seed=settings.seed, track_changes=CHANGE_LOG
         )
+        self.idf = idf if idf is not None else IdfTable(seed=settings.seed)
         self.cache = ReflexCache(settings.cache_bytes, settings.cache_entries) if settings.cache else None
         self.policy_version = _policy_version(settings, rules)
         self._clock = clock
         self._answers: list[Answer] = []
-        self._path = HotPath(
+        self.hot_path = HotPath(
             patterns=self.patterns,
             familiar=self.familiar,
             cache=self.cache,
@@ -102,13 +106,14 @@ class Thalamus:
             reflex_confidence=settings.reflex_confidence,
             cortical_confidence=settings.cortical_confidence,
             complex_limit=settings.complex_limit,
+            encoder=TextEncoder(seed=settings.seed, idf=self.idf) if settings.vectors else None,
         )
 
     def route(
         self, text: str, n: int, scope: str | None = None, context: str | None = None, *, kind: str = "message"
     ) -> Decision:
         """The decision for one input."""
-        return self._path.route(text, n, scope, context, line=kind == "line")
+        return self.hot_path.route(text, n, scope, context, line=kind == "line")
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
         """Decisions for a batch, as if its inputs had come one at a time; numbered from `n`.
@@ -116,7 +121,7 @@ class Thalamus:
         An answer that came with an input is stored if the input is allowed.
         """
         c = columns
-        decisions = self._path.route_batch(
+        decisions = self.hot_path.route_batch(
             c.texts, n, c.scopes, c.contexts, c.answers, c.stamps, c.names, c.lines, c.faults
         )
         if c.answers is not None:
@@ -134,34 +139,53 @@ class Thalamus:
         if decision.policy_version != self.policy_version or not self._keep(decision, answer):
             return False
         kept = self._answers[-1]
-        self._path.store_answer(kept.key, kept.raw, answer, kept.name, kept.expires)
+        self.hot_path.store_answer(kept.key, kept.raw, answer, kept.name, kept.expires)
         return True
 
     def reject(self, decision: Decision) -> None:
         """Undoes a wrong decision: un-caches its answer, makes its pattern unfamiliar, takes back the sighting."""
-        self._path.reject(decision)
+        self.hot_path.reject(decision)
         if decision.text is not None and decision.why not in _UNREADABLE:
-            key = self._path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
+            key = self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
             self._answers.append(Answer(key, b"", None, decision.id, self.policy_version, 0.0))
 
     def load_answers(self, answers: list[Answer], *, complete: bool) -> None:
         """Fills the cache from a store, the last one the most recent; `complete` says that these are all."""
-        self._path.ask_store = not complete
+        self.hot_path.ask_store = not complete
         for answer in answers:
             if answer.text is not None:
-                self._path.store_answer(answer.key, answer.raw, answer.text, answer.name, answer.expires)
+                self.hot_path.store_answer(answer.key, answer.raw, answer.text, answer.name, answer.expires)
 
     def take_changes(self) -> Changes:
         """What was learned since the last call."""
-        changes = Changes(self._answers, self.patterns.changes(), self.familiar.drain_changes())
+        changes = Changes(
+            self._answers, self.patterns.changes(), self.familiar.drain_changes(), self._idf_changes()
+        )
         self._answers = []
         return changes
+
+    def dump(self, name: str) -> bytes:
+        """A whole derived table, "familiar" or "idf"."""
+        return self.familiar.dump() if name == "familiar" else self.idf.dump()
+
+    def replay(self, name: str, changes: bytes) -> None:
+        """Applies one logged change of a derived table."""
+        if name == "familiar":
+            self.familiar.apply_changes(changes)
+        else:
+            self.idf.apply(int.from_bytes(changes[:8], "little", signed=True), changes[8:])
+
+    def _idf_changes(self) -> bytes:
+        if not self.settings.vectors:
+            return b""
+        documents, records = self.idf.changes()
+        return documents.to_bytes(8, "little", signed=True) + records if documents or records else b""
 
     def _keep(self, decision: Decision, answer: str) -> bool:
         if decision.text is None or decision.verdict != "allow" or decision.why in _UNREADABLE:
             return False
         expires = self._clock() + self.settings.ttl if self.settings.ttl else 0.0
-        key = self._path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
+        key = self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
         raw = decision.text.encode()
         self._answers.append(Answer(key, raw, answer, decision.id, self.policy_version, expires))
         return True

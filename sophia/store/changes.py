@@ -26,11 +26,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """All that was learned since the last time: answers in order, pattern rows, the familiarity log."""
+    """All that was learned since the last time: answers in order, pattern rows, logs of the derived tables."""
 
     answers: list[Answer]
     patterns: Any
     familiar: bytes | None  # None: more than the log could hold, so the store must take a dump
+    idf: bytes = b""
 
     def __bool__(self) -> bool:
-        return bool(self.answers or self.patterns or self.familiar or self.familiar is None)
+        return bool(self.answers or self.patterns or self.familiar or self.familiar is None or self.idf)

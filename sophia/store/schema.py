@@ -31,8 +31,9 @@ _TABLES = (
     """CREATE TABLE patterns (
         id INTEGER PRIMARY KEY, template TEXT NOT NULL, count INTEGER NOT NULL, first_n INTEGER NOT NULL,
         last_n INTEGER NOT NULL, merged_into INTEGER, state BLOB NOT NULL)""",
-    "CREATE TABLE familiar_log (seq INTEGER PRIMARY KEY, changes BLOB NOT NULL)",
-    "CREATE TABLE blobs (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",
+    # The familiarity filter and the IDF table: a dump each, and what has changed since.
+    "CREATE TABLE dumps (name TEXT PRIMARY KEY, data BLOB NOT NULL)",
+    "CREATE TABLE log (seq INTEGER PRIMARY KEY, name TEXT NOT NULL, changes BLOB NOT NULL)",
 )
 
 

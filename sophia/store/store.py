@@ -1,4 +1,4 @@
-"""One brain's memory on disk: answers, patterns, familiarity. One writer; SQLite is the only truth."""
+"""One brain's memory on disk: answers, patterns, familiarity, IDF. One writer; SQLite is the only truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sophia.store.lock import StoreLock
 
 __all__ = ["Store"]
 
-# Familiarity is appended as a log; past this many bytes a close folds the log into one dump.
+# Derived tables are kept as a log; past this many bytes a close folds the log into one dump.
 _LOG_BYTES = 1 << 20
 
 
@@ -91,11 +91,11 @@ class Store:
         with self._guarded():
             return self._connection.execute("SELECT * FROM patterns ORDER BY id").fetchall()
 
-    def familiar(self) -> tuple[bytes | None, list[bytes]]:
-        """The last dump of the familiarity filter, if any, and the changes since."""
+    def derived(self, name: str) -> tuple[bytes | None, list[bytes]]:
+        """The last dump of a derived table ("familiar" or "idf"), if any, and the changes since."""
         with self._guarded():
-            row = self._connection.execute("SELECT data FROM blobs WHERE name = 'familiar'").fetchone()
-            log = self._connection.execute("SELECT changes FROM familiar_log ORDER BY seq").fetchall()
+            row = self._connection.execute("SELECT data FROM dumps WHERE name = ?", (name,)).fetchone()
+            log = self._connection.execute("SELECT changes FROM log WHERE name = ? ORDER BY seq", (name,)).fetchall()
         return (None if row is None else row[0]), [changes for (changes,) in log]
 
     def commit(self, changes: Changes) -> None:
@@ -122,19 +122,23 @@ class Store:
                 self._connection.executemany(
                     "INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?)", changes.patterns
                 )
-            if changes.familiar:
-                run("INSERT INTO familiar_log (changes) VALUES (?)", (changes.familiar,))
+            for name, log in (("familiar", changes.familiar), ("idf", changes.idf)):
+                if log:
+                    run("INSERT INTO log (name, changes) VALUES (?, ?)", (name, log))
 
-    def save_familiar(self, dump: bytes) -> None:
-        """Replaces dump and log of the familiarity filter by one dump."""
+    def fold(self, name: str, dump: bytes) -> None:
+        """Replaces dump and log of a derived table by one dump."""
         with self._guarded(), self._transaction() as run:
-            run("INSERT OR REPLACE INTO blobs VALUES ('familiar', ?)", (dump,))
-            run("DELETE FROM familiar_log")
+            run("INSERT OR REPLACE INTO dumps VALUES (?, ?)", (name, dump))
+            run("DELETE FROM log WHERE name = ?", (name,))
 
-    def familiar_log_is_long(self) -> bool:
-        """Whether replaying the log would cost more than reading a dump."""
-        size = self._connection.execute("SELECT total(length(changes)) FROM familiar_log").fetchone()[0]
-        return bool(size > _LOG_BYTES)
+    def long_logs(self) -> list[str]:
+        """Derived tables whose log costs more to replay than a dump to read."""
+        with self._guarded():
+            rows = self._connection.execute(
+                "SELECT name FROM log GROUP BY name HAVING total(length(changes)) > ?", (_LOG_BYTES,)
+            ).fetchall()
+        return [name for (name,) in rows]
 
     def check(self) -> dict[str, object]:
         """Reads the whole file and counts what it holds; StoreCorrupt where SQLite finds damage."""

@@ -10,7 +10,7 @@
 
 enum sophia_route { SOPHIA_REFLEX = 0, SOPHIA_CORTICAL = 1, SOPHIA_DEEP_THOUGHT = 2 };
 
-enum sophia_verdict { SOPHIA_ALLOW = 0, SOPHIA_FLAG = 1, SOPHIA_VETO = 2 };
+enum sophia_danger_verdict { SOPHIA_ALLOW = 0, SOPHIA_FLAG = 1, SOPHIA_VETO = 2 };
 
 enum sophia_why {
     SOPHIA_WHY_REPEAT = 0,
