@@ -1,12 +1,33 @@
 """The active table of kernels, and the levels that this machine can run."""
 
-from libc.stdint cimport int8_t, int32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t, uint64_t
 
 
 cdef extern from "hv_kernels.h" nogil:
+    enum:
+        SOPHIA_GROUP_ROWS
+        SOPHIA_TILE_QUERIES
     cdef struct sophia_hv_kernels:
         void (*bind_b1)(const uint64_t *a, const uint64_t *b, uint64_t *out, size_t words) noexcept nogil
         uint64_t (*hamming_b1)(const uint64_t *a, const uint64_t *b, size_t words) noexcept nogil
+        uint64_t (*hamming_rows_b1)(const uint64_t *query, const uint64_t *rows, size_t n, size_t words,
+                                    const uint64_t *padding, uint32_t *out) noexcept nogil
+        uint64_t (*hamming_tile_b1)(const uint64_t *queries, const uint64_t *rows, size_t n, size_t words,
+                                    const uint64_t *padding, uint32_t *out, size_t stride) noexcept nogil
+        uint64_t (*read_b1)(const uint64_t *rows, size_t words) noexcept nogil
+        void (*majority_b1)(const uint64_t **rows, size_t n, uint64_t *out, size_t words) noexcept nogil
+        void (*count_b1)(const uint64_t **rows, size_t n, uint64_t flip, size_t first, uint64_t *planes,
+                         size_t nplanes, size_t words) noexcept nogil
+        void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, int odd_start, uint64_t *out,
+                          size_t words) noexcept nogil
+        void (*shift_b1)(const uint64_t *source, unsigned int bits, uint64_t *out, size_t words) noexcept nogil
+        void (*bind_i8)(const int8_t *a, const int8_t *b, int8_t *out, size_t n) noexcept nogil
+        int64_t (*dot_i8)(const int8_t *a, const int8_t *b, size_t n) noexcept nogil
+        int64_t (*dot_norm_i8)(const int8_t *query, const int8_t *row, size_t n, int64_t *norm) noexcept nogil
+        void (*majority_i8)(const int8_t **rows, size_t n, int8_t *out, size_t dim) noexcept nogil
+        void (*sum_i8)(const int8_t **rows, size_t n, int32_t *acc, size_t dim) noexcept nogil
+        void (*add_i8)(const int8_t *row, int32_t weight, int32_t *acc, size_t dim) noexcept nogil
+        void (*sign_i32)(const int32_t *acc, uint64_t total, int8_t *out, size_t dim) noexcept nogil
 
 
 cdef extern from "kv_kernels.h" nogil:

@@ -1,21 +1,436 @@
+/* Hypervector kernels for AVX-512 (F, BW, DQ, VL, VPOPCNTDQ).
+ *
+ *   instruction   used for                        Zen 4: latency, a cycle
+ *   VPTERNLOGQ    full adders of the vote         1, 2
+ *   VPOPCNTQ      distances                       2, 1
+ *   VPMULLQ       tie words                       3, 1
+ *   VPMADDWD      int8 dot products (widened)     3, 1
+ *   VPMOVB2M      signs of 64 sums to one word    1, 1
+ *
+ * Rows are whole 64-byte blocks in practice; what is left over goes through a masked load, which does not touch
+ * memory outside its mask. Scans keep four accumulators and no software prefetch (measured: it costs).
+ */
 #ifndef SOPHIA_HV_AVX512_H
 #define SOPHIA_HV_AVX512_H
 
+#include <immintrin.h>
+
 #include "cpu.h"
 #include "hv_kernels.h"
+#include "hv_scalar.h"
+
+SOPHIA_AVX512 static inline __mmask8 sophia_tail_mask8(size_t left)
+{
+    return (__mmask8)((1u << left) - 1);
+}
+
+SOPHIA_AVX512 static inline __mmask64 sophia_tail_mask64(size_t left)
+{
+    return left >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
+}
 
 SOPHIA_AVX512 static void sophia_bind_b1_avx512(const uint64_t *a, const uint64_t *b, uint64_t *out, size_t words)
 {
-    for (size_t i = 0; i < words; i++) out[i] = a[i] ^ b[i];
+    size_t i = 0;
+    for (; i + 8 <= words; i += 8) {
+        _mm512_storeu_si512(out + i, _mm512_xor_si512(_mm512_loadu_si512(a + i), _mm512_loadu_si512(b + i)));
+    }
+    if (i < words) {
+        const __mmask8 tail = sophia_tail_mask8(words - i);
+        const __m512i x = _mm512_maskz_loadu_epi64(tail, a + i), y = _mm512_maskz_loadu_epi64(tail, b + i);
+        _mm512_mask_storeu_epi64(out + i, tail, _mm512_xor_si512(x, y));
+    }
+}
+
+/* Eight partial counts of the distance. */
+SOPHIA_AVX512 static inline __attribute__((always_inline)) __m512i
+sophia_hamming_lanes_avx512(const uint64_t *a, const uint64_t *b, size_t words)
+{
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
+    size_t i = 0;
+#define SOPHIA_STEP(sum, at)                                                                               \
+    sum = _mm512_add_epi64(                                                                                \
+        sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(a + (at)), _mm512_loadu_si512(b + (at)))))
+    for (; i + 32 <= words; i += 32) {
+        SOPHIA_STEP(s0, i);
+        SOPHIA_STEP(s1, i + 8);
+        SOPHIA_STEP(s2, i + 16);
+        SOPHIA_STEP(s3, i + 24);
+    }
+    for (; i + 8 <= words; i += 8) SOPHIA_STEP(s0, i);
+#undef SOPHIA_STEP
+    if (i < words) {
+        const __mmask8 tail = sophia_tail_mask8(words - i);
+        const __m512i x = _mm512_maskz_loadu_epi64(tail, a + i), y = _mm512_maskz_loadu_epi64(tail, b + i);
+        s1 = _mm512_add_epi64(s1, _mm512_popcnt_epi64(_mm512_xor_si512(x, y)));
+    }
+    return _mm512_add_epi64(_mm512_add_epi64(s0, s1), _mm512_add_epi64(s2, s3));
 }
 
 SOPHIA_AVX512 static uint64_t sophia_hamming_b1_avx512(const uint64_t *a, const uint64_t *b, size_t words)
 {
-    uint64_t bits = 0;
-    for (size_t i = 0; i < words; i++) bits += (uint64_t)__builtin_popcountll(a[i] ^ b[i]);
+    return (uint64_t)_mm512_reduce_add_epi64(sophia_hamming_lanes_avx512(a, b, words));
+}
+
+/* Lane i of the result is the sum of the lanes of v[i]: three rounds of pairwise merging. */
+SOPHIA_AVX512 static inline __attribute__((always_inline)) __m512i sophia_sum8_avx512(const __m512i v[8])
+{
+    __m512i a[4], b[2];
+    for (int i = 0; i < 4; i++) {
+        a[i] = _mm512_add_epi64(_mm512_unpacklo_epi64(v[2 * i], v[2 * i + 1]),
+                                _mm512_unpackhi_epi64(v[2 * i], v[2 * i + 1]));
+    }
+    for (int i = 0; i < 2; i++) { /* 128-bit pieces: even ones of each, then odd ones */
+        b[i] = _mm512_add_epi64(_mm512_shuffle_i64x2(a[2 * i], a[2 * i + 1], 0x88),
+                                _mm512_shuffle_i64x2(a[2 * i], a[2 * i + 1], 0xDD));
+    }
+    /* Pieces are now: b[0] = (01, 01, 23, 23), b[1] = (45, 45, 67, 67). */
+    return _mm512_add_epi64(_mm512_shuffle_i64x2(b[0], b[1], 0x88), _mm512_shuffle_i64x2(b[0], b[1], 0xDD));
+}
+
+SOPHIA_AVX512 static uint64_t sophia_hamming_rows_b1_avx512(const uint64_t *query, const uint64_t *rows, size_t n,
+                                                            size_t words, const uint64_t *padding, uint32_t *out)
+{
+    const __m512i mask = padding ? _mm512_loadu_si512(padding) : _mm512_setzero_si512();
+    const size_t last = padding ? words - 8 : 0;
+    __m512i dirty = _mm512_setzero_si512();
+    size_t i = 0;
+    if (words == 16) { /* a sketch: two blocks a row */
+        const __m512i q0 = _mm512_loadu_si512(query), q1 = _mm512_loadu_si512(query + 8);
+        for (; i + 8 <= n; i += 8) {
+            __m512i sums[8];
+            for (size_t r = 0; r < 8; r++) {
+                const uint64_t *row = rows + (i + r) * 16;
+                const __m512i x0 = _mm512_loadu_si512(row), x1 = _mm512_loadu_si512(row + 8);
+                sums[r] = _mm512_add_epi64(_mm512_popcnt_epi64(_mm512_xor_si512(x0, q0)),
+                                           _mm512_popcnt_epi64(_mm512_xor_si512(x1, q1)));
+                dirty = _mm512_ternarylogic_epi64(dirty, x1, mask, 0xF8); /* dirty | (x1 & mask) */
+            }
+            _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtepi64_epi32(sophia_sum8_avx512(sums)));
+        }
+    } else {
+        for (; i + 8 <= n; i += 8) {
+            __m512i sums[8];
+            for (size_t r = 0; r < 8; r++) {
+                const uint64_t *row = rows + (i + r) * words;
+                sums[r] = sophia_hamming_lanes_avx512(query, row, words);
+                if (padding) {
+                    dirty = _mm512_ternarylogic_epi64(dirty, _mm512_loadu_si512(row + last), mask, 0xF8);
+                }
+            }
+            _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtepi64_epi32(sophia_sum8_avx512(sums)));
+        }
+    }
+    for (; i < n; i++) {
+        const uint64_t *row = rows + i * words;
+        out[i] = (uint32_t)sophia_hamming_b1_avx512(query, row, words);
+        if (padding) dirty = _mm512_ternarylogic_epi64(dirty, _mm512_loadu_si512(row + last), mask, 0xF8);
+    }
+    return (uint64_t)_mm512_reduce_or_epi64(dirty);
+}
+
+/* Four queries by two rows: eight accumulators, six loads for eight distances' worth of a block. */
+SOPHIA_AVX512 static uint64_t sophia_hamming_tile_b1_avx512(const uint64_t *queries, const uint64_t *rows,
+                                                            size_t n, size_t words, const uint64_t *padding,
+                                                            uint32_t *out, size_t stride)
+{
+    const __m512i mask = padding ? _mm512_loadu_si512(padding) : _mm512_setzero_si512();
+    const size_t last = padding ? words - 8 : 0;
+    __m512i dirty = _mm512_setzero_si512();
+    size_t i = 0;
+    for (; i + 2 <= n; i += 2) {
+        const uint64_t *row0 = rows + i * words, *row1 = row0 + words;
+        __m512i sums[8];
+        for (int s = 0; s < 8; s++) sums[s] = _mm512_setzero_si512();
+        for (size_t w = 0; w < words; w += 8) {
+            const __mmask8 some = words - w >= 8 ? 0xFF : sophia_tail_mask8(words - w);
+            const __m512i x0 = _mm512_maskz_loadu_epi64(some, row0 + w);
+            const __m512i x1 = _mm512_maskz_loadu_epi64(some, row1 + w);
+            for (int q = 0; q < 4; q++) {
+                const __m512i y = _mm512_maskz_loadu_epi64(some, queries + (size_t)q * words + w);
+                sums[q] = _mm512_add_epi64(sums[q], _mm512_popcnt_epi64(_mm512_xor_si512(x0, y)));
+                sums[4 + q] = _mm512_add_epi64(sums[4 + q], _mm512_popcnt_epi64(_mm512_xor_si512(x1, y)));
+            }
+        }
+        uint32_t both[8];
+        _mm256_storeu_si256((__m256i *)both, _mm512_cvtepi64_epi32(sophia_sum8_avx512(sums)));
+        for (size_t q = 0; q < 4; q++) {
+            out[q * stride + i] = both[q];
+            out[q * stride + i + 1] = both[4 + q];
+        }
+        if (padding) {
+            dirty = _mm512_ternarylogic_epi64(dirty, _mm512_loadu_si512(row0 + last), mask, 0xF8);
+            dirty = _mm512_ternarylogic_epi64(dirty, _mm512_loadu_si512(row1 + last), mask, 0xF8);
+        }
+    }
+    uint64_t bits = (uint64_t)_mm512_reduce_or_epi64(dirty);
+    for (; i < n; i++) {
+        const uint64_t *row = rows + i * words;
+        for (size_t q = 0; q < 4; q++) {
+            out[q * stride + i] = (uint32_t)sophia_hamming_b1_avx512(queries + q * words, row, words);
+        }
+        if (padding) bits |= sophia_padding_bits(row, words, padding);
+    }
     return bits;
 }
 
-#define SOPHIA_HV_AVX512 {sophia_bind_b1_avx512, sophia_hamming_b1_avx512}
+SOPHIA_AVX512 static uint64_t sophia_read_b1_avx512(const uint64_t *rows, size_t words)
+{
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
+    size_t i = 0;
+    for (; i + 32 <= words; i += 32) {
+        s0 = _mm512_xor_si512(s0, _mm512_loadu_si512(rows + i));
+        s1 = _mm512_xor_si512(s1, _mm512_loadu_si512(rows + i + 8));
+        s2 = _mm512_xor_si512(s2, _mm512_loadu_si512(rows + i + 16));
+        s3 = _mm512_xor_si512(s3, _mm512_loadu_si512(rows + i + 24));
+    }
+    uint64_t lanes[8], sum = sophia_read_b1_scalar(rows + i, words - i);
+    _mm512_storeu_si512(lanes, _mm512_xor_si512(_mm512_xor_si512(s0, s1), _mm512_xor_si512(s2, s3)));
+    for (int lane = 0; lane < 8; lane++) sum ^= lanes[lane];
+    return sum;
+}
+
+SOPHIA_AVX512 static inline __m512i sophia_mix_avx512(__m512i x)
+{
+    const __m512i factor = _mm512_set1_epi64(0xE9846AF9B1A615Dll);
+    x = _mm512_mullo_epi64(_mm512_xor_si512(x, _mm512_srli_epi64(x, 32)), factor);
+    x = _mm512_mullo_epi64(_mm512_xor_si512(x, _mm512_srli_epi64(x, 32)), factor);
+    return _mm512_xor_si512(x, _mm512_srli_epi64(x, 28));
+}
+
+SOPHIA_AVX512 static inline __m512i sophia_ties_avx512(__m512i parity, size_t first)
+{
+    const __m512i index = _mm512_add_epi64(_mm512_set1_epi64((long long)first + 1),
+                                           _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+    const __m512i step = _mm512_mullo_epi64(index, _mm512_set1_epi64((long long)SOPHIA_TIE_STEP));
+    return sophia_mix_avx512(_mm512_xor_si512(parity, step));
+}
+
+#define V __m512i
+#define V_WORDS 8
+#define V_ISA SOPHIA_AVX512
+#define V_NAME(name) sophia_vote_##name##_avx512
+#define V_LOAD(p) _mm512_loadu_si512(p)
+#define V_STORE(p, v) _mm512_storeu_si512(p, v)
+#define V_SET(word) _mm512_set1_epi64((long long)(word))
+#define V_XOR(a, b) _mm512_xor_si512(a, b)
+#define V_AND(a, b) _mm512_and_si512(a, b)
+#define V_OR(a, b) _mm512_or_si512(a, b)
+#define V_ANDNOT(a, b) _mm512_andnot_si512(a, b)
+#define V_SUM3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
+#define V_MAJ3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xE8)
+#define V_TIES(parity, first) sophia_ties_avx512(parity, first)
+#include "hv_vote.h"
+
+SOPHIA_AVX512 static void sophia_majority_b1_avx512(const uint64_t *const *rows, size_t n, uint64_t *out,
+                                                    size_t words)
+{
+    const size_t done = sophia_vote_majority_avx512(rows, n, out, words, 0);
+    (void)sophia_vote_majority_scalar(rows, n, out, words, done);
+}
+
+SOPHIA_AVX512 static void sophia_count_b1_avx512(const uint64_t *const *rows, size_t n, uint64_t flip,
+                                                 size_t first, uint64_t *planes, size_t nplanes, size_t words)
+{
+    const size_t done = sophia_vote_count_avx512(rows, n, flip, first, planes, nplanes, words, 0);
+    (void)sophia_vote_count_scalar(rows, n, flip, first, planes, nplanes, words, done);
+}
+
+SOPHIA_AVX512 static void sophia_settle_b1_avx512(const uint64_t *planes, size_t nplanes, int even,
+                                                  int odd_start, uint64_t *out, size_t words)
+{
+    const size_t done = sophia_vote_settle_avx512(planes, nplanes, even, odd_start, out, words, 0);
+    (void)sophia_vote_settle_scalar(planes, nplanes, even, odd_start, out, words, done);
+}
+
+SOPHIA_AVX512 static void sophia_shift_b1_avx512(const uint64_t *in, unsigned bits, uint64_t *out, size_t words)
+{
+    const __m512i right = _mm512_set1_epi64(bits), left = _mm512_set1_epi64(64 - (int)bits);
+    size_t i = 0;
+    if (bits) {
+        for (; i + 8 <= words; i += 8) {
+            const __m512i low = _mm512_srlv_epi64(_mm512_loadu_si512(in + i), right);
+            const __m512i high = _mm512_sllv_epi64(_mm512_loadu_si512(in + i + 1), left);
+            _mm512_storeu_si512(out + i, _mm512_or_si512(low, high));
+        }
+    }
+    sophia_shift_b1_scalar(in + i, bits, out + i, words - i);
+}
+
+SOPHIA_AVX512 static void sophia_bind_i8_avx512(const int8_t *a, const int8_t *b, int8_t *out, size_t n)
+{
+    const __m512i one = _mm512_set1_epi8(1);
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        const __m512i x = _mm512_loadu_si512(a + i), y = _mm512_loadu_si512(b + i);
+        _mm512_storeu_si512(out + i, _mm512_ternarylogic_epi64(x, y, one, 0xBE)); /* (x ^ y) | one */
+    }
+    if (i < n) {
+        const __mmask64 tail = sophia_tail_mask64(n - i);
+        const __m512i x = _mm512_maskz_loadu_epi8(tail, a + i), y = _mm512_maskz_loadu_epi8(tail, b + i);
+        _mm512_mask_storeu_epi8(out + i, tail, _mm512_ternarylogic_epi64(x, y, one, 0xBE));
+    }
+}
+
+SOPHIA_AVX512 static inline __m512i sophia_widen_avx512(__m256i x)
+{
+    return _mm512_cvtepi8_epi16(x);
+}
+
+/* A pair of products adds at most 2^15 to a lane, so 2^15 steps stay below 2^31. */
+#define SOPHIA_DOT_STEPS ((size_t)1 << 15)
+
+SOPHIA_AVX512 static int64_t sophia_dot_norm_i8_avx512(const int8_t *query, const int8_t *row, size_t n,
+                                                       int64_t *norm)
+{
+    int64_t dot = 0, self = 0;
+    for (size_t start = 0; start < n; start += 32 * SOPHIA_DOT_STEPS) {
+        const size_t end = n - start < 32 * SOPHIA_DOT_STEPS ? n : start + 32 * SOPHIA_DOT_STEPS;
+        __m512i products = _mm512_setzero_si512(), squares = products;
+        for (size_t i = start; i < end; i += 32) {
+            const __mmask32 some = end - i >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << (end - i)) - 1;
+            const __m512i x = sophia_widen_avx512(_mm256_maskz_loadu_epi8(some, query + i));
+            const __m512i y = sophia_widen_avx512(_mm256_maskz_loadu_epi8(some, row + i));
+            products = _mm512_add_epi32(products, _mm512_madd_epi16(x, y));
+            squares = _mm512_add_epi32(squares, _mm512_madd_epi16(y, y));
+        }
+        dot += _mm512_reduce_add_epi64(_mm512_add_epi64(
+            _mm512_cvtepi32_epi64(_mm512_castsi512_si256(products)),
+            _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(products, 1))));
+        self += _mm512_reduce_add_epi64(_mm512_add_epi64(
+            _mm512_cvtepi32_epi64(_mm512_castsi512_si256(squares)),
+            _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(squares, 1))));
+    }
+    *norm = self;
+    return dot;
+}
+
+SOPHIA_AVX512 static int64_t sophia_dot_i8_avx512(const int8_t *a, const int8_t *b, size_t n)
+{
+    int64_t dot = 0;
+    for (size_t start = 0; start < n; start += 32 * SOPHIA_DOT_STEPS) {
+        const size_t end = n - start < 32 * SOPHIA_DOT_STEPS ? n : start + 32 * SOPHIA_DOT_STEPS;
+        __m512i s0 = _mm512_setzero_si512(), s1 = s0;
+        size_t i = start;
+        for (; i + 64 <= end; i += 64) {
+            const __m512i x0 = sophia_widen_avx512(_mm256_loadu_si256((const __m256i *)(a + i)));
+            const __m512i y0 = sophia_widen_avx512(_mm256_loadu_si256((const __m256i *)(b + i)));
+            const __m512i x1 = sophia_widen_avx512(_mm256_loadu_si256((const __m256i *)(a + i + 32)));
+            const __m512i y1 = sophia_widen_avx512(_mm256_loadu_si256((const __m256i *)(b + i + 32)));
+            s0 = _mm512_add_epi32(s0, _mm512_madd_epi16(x0, y0));
+            s1 = _mm512_add_epi32(s1, _mm512_madd_epi16(x1, y1));
+        }
+        for (; i < end; i += 32) {
+            const __mmask32 some = end - i >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << (end - i)) - 1;
+            const __m512i x = sophia_widen_avx512(_mm256_maskz_loadu_epi8(some, a + i));
+            const __m512i y = sophia_widen_avx512(_mm256_maskz_loadu_epi8(some, b + i));
+            s0 = _mm512_add_epi32(s0, _mm512_madd_epi16(x, y));
+        }
+        for (int half = 0; half < 2; half++) {
+            const __m512i sums = half ? s1 : s0;
+            dot += _mm512_reduce_add_epi64(
+                _mm512_add_epi64(_mm512_cvtepi32_epi64(_mm512_castsi512_si256(sums)),
+                                 _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(sums, 1))));
+        }
+    }
+    return dot;
+}
+
+/* The vote over 64 int8 sums: one word of signs, ties and parity each. */
+SOPHIA_AVX512 static inline __m512i sophia_vote_i8_avx512(__m512i sums, size_t n, size_t index)
+{
+    uint64_t negative = _mm512_movepi8_mask(sums);
+    if (n % 2 == 0) {
+        const uint64_t zero = _mm512_testn_epi8_mask(sums, sums);
+        if (zero) {
+            const __m512i doubled = _mm512_sub_epi8(_mm512_set1_epi8((char)n), sums); /* twice the count of -1 */
+            const uint64_t parity = _mm512_test_epi8_mask(doubled, _mm512_set1_epi8(2));
+            negative |= zero & sophia_tie_word(parity, index);
+        }
+    }
+    return _mm512_mask_blend_epi8(negative, _mm512_set1_epi8(1), _mm512_set1_epi8(-1));
+}
+
+SOPHIA_AVX512 static void sophia_majority_i8_avx512(const int8_t *const *rows, size_t n, int8_t *out, size_t dim)
+{
+    size_t at = 0;
+    for (; at + 256 <= dim; at += 256) {
+        __m512i sums[4];
+        for (int c = 0; c < 4; c++) sums[c] = _mm512_setzero_si512();
+        for (size_t r = 0; r < n; r++) {
+            for (int c = 0; c < 4; c++) {
+                sums[c] = _mm512_add_epi8(sums[c], _mm512_loadu_si512(rows[r] + at + 64 * c));
+            }
+        }
+        for (int c = 0; c < 4; c++) {
+            _mm512_storeu_si512(out + at + 64 * c, sophia_vote_i8_avx512(sums[c], n, at / 64 + (size_t)c));
+        }
+    }
+    for (; at + 64 <= dim; at += 64) {
+        __m512i sums = _mm512_setzero_si512();
+        for (size_t r = 0; r < n; r++) sums = _mm512_add_epi8(sums, _mm512_loadu_si512(rows[r] + at));
+        _mm512_storeu_si512(out + at, sophia_vote_i8_avx512(sums, n, at / 64));
+    }
+    sophia_majority_i8_scalar_from(rows, n, out, dim, at);
+}
+
+SOPHIA_AVX512 static void sophia_sum_i8_avx512(const int8_t *const *rows, size_t n, int32_t *acc, size_t dim)
+{
+    size_t at = 0;
+    for (; at + 64 <= dim; at += 64) {
+        __m512i sums = _mm512_setzero_si512();
+        for (size_t r = 0; r < n; r++) sums = _mm512_add_epi8(sums, _mm512_loadu_si512(rows[r] + at));
+        int8_t bytes[64];
+        _mm512_storeu_si512(bytes, sums);
+        for (size_t i = 0; i < 64; i += 16) {
+            const __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(bytes + i)));
+            _mm512_storeu_si512(acc + at + i, _mm512_add_epi32(_mm512_loadu_si512(acc + at + i), wide));
+        }
+    }
+    sophia_sum_i8_scalar_from(rows, n, acc, dim, at);
+}
+
+SOPHIA_AVX512 static void sophia_add_i8_avx512(const int8_t *row, int32_t weight, int32_t *acc, size_t dim)
+{
+    const __m512i factor = _mm512_set1_epi32(weight);
+    size_t at = 0;
+    for (; at + 16 <= dim; at += 16) {
+        const __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(row + at)));
+        const __m512i old = _mm512_loadu_si512(acc + at);
+        _mm512_storeu_si512(acc + at, _mm512_add_epi32(old, _mm512_mullo_epi32(wide, factor)));
+    }
+    sophia_add_i8_scalar(row + at, weight, acc + at, dim - at);
+}
+
+SOPHIA_AVX512 static void sophia_sign_i32_avx512(const int32_t *acc, uint64_t total, int8_t *out, size_t dim)
+{
+    const __m512i all = _mm512_set1_epi32((int)(uint32_t)total), two = _mm512_set1_epi32(2);
+    size_t at = 0;
+    for (; at + 64 <= dim; at += 64) {
+        uint64_t negative = 0, zero = 0, parity = 0;
+        for (int c = 0; c < 4; c++) {
+            const __m512i sums = _mm512_loadu_si512(acc + at + 16 * c);
+            negative |= (uint64_t)_mm512_movepi32_mask(sums) << (16 * c);
+            zero |= (uint64_t)_mm512_testn_epi32_mask(sums, sums) << (16 * c);
+            parity |= (uint64_t)_mm512_test_epi32_mask(_mm512_sub_epi32(all, sums), two) << (16 * c);
+        }
+        if (zero) negative |= zero & sophia_tie_word(parity, at / 64);
+        _mm512_storeu_si512(out + at,
+                            _mm512_mask_blend_epi8(negative, _mm512_set1_epi8(1), _mm512_set1_epi8(-1)));
+    }
+    sophia_sign_i32_scalar_from(acc, total, out, dim, at);
+}
+
+#define SOPHIA_HV_AVX512                                                                                   \
+    {                                                                                                      \
+        .bind_b1 = sophia_bind_b1_avx512, .hamming_b1 = sophia_hamming_b1_avx512,                          \
+        .hamming_rows_b1 = sophia_hamming_rows_b1_avx512, .hamming_tile_b1 = sophia_hamming_tile_b1_avx512,\
+        .read_b1 = sophia_read_b1_avx512, .majority_b1 = sophia_majority_b1_avx512,                        \
+        .count_b1 = sophia_count_b1_avx512, .settle_b1 = sophia_settle_b1_avx512,                          \
+        .shift_b1 = sophia_shift_b1_avx512, .bind_i8 = sophia_bind_i8_avx512,                              \
+        .dot_i8 = sophia_dot_i8_avx512, .dot_norm_i8 = sophia_dot_norm_i8_avx512,                          \
+        .majority_i8 = sophia_majority_i8_avx512, .sum_i8 = sophia_sum_i8_avx512,                          \
+        .add_i8 = sophia_add_i8_avx512, .sign_i32 = sophia_sign_i32_avx512,                                \
+    }
 
 #endif

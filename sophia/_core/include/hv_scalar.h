@@ -1,8 +1,30 @@
+/* Hypervector kernels in plain C: the reference, the tails of the wider levels, and every other processor.
+ *
+ * The population count is the well-known tree of shifted sums: baseline x86-64 has no POPCNT, and the library
+ * call that the compiler would make costs more. Functions named ..._from start inside a vector: the wide
+ * kernels call them for what is left over.
+ */
 #ifndef SOPHIA_HV_SCALAR_H
 #define SOPHIA_HV_SCALAR_H
 
+#include <string.h>
+
 #include "cpu.h"
+#include "hash.h"
 #include "hv_kernels.h"
+
+static inline uint64_t sophia_popcount(uint64_t x)
+{
+    x -= x >> 1 & 0x5555555555555555ull;
+    x = (x & 0x3333333333333333ull) + (x >> 2 & 0x3333333333333333ull);
+    x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Full;
+    return x * 0x0101010101010101ull >> 56;
+}
+
+static inline uint64_t sophia_tie_word(uint64_t parity, size_t index)
+{
+    return sophia_mix64(parity ^ ((uint64_t)index + 1) * SOPHIA_TIE_STEP);
+}
 
 static void sophia_bind_b1_scalar(const uint64_t *a, const uint64_t *b, uint64_t *out, size_t words)
 {
@@ -12,10 +34,191 @@ static void sophia_bind_b1_scalar(const uint64_t *a, const uint64_t *b, uint64_t
 static uint64_t sophia_hamming_b1_scalar(const uint64_t *a, const uint64_t *b, size_t words)
 {
     uint64_t bits = 0;
-    for (size_t i = 0; i < words; i++) bits += (uint64_t)__builtin_popcountll(a[i] ^ b[i]);
+    for (size_t i = 0; i < words; i++) bits += sophia_popcount(a[i] ^ b[i]);
     return bits;
 }
 
-#define SOPHIA_HV_SCALAR {sophia_bind_b1_scalar, sophia_hamming_b1_scalar}
+/* Or of the last eight words under the mask. */
+static inline uint64_t sophia_padding_bits(const uint64_t *row, size_t words, const uint64_t *padding)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < 8; i++) bits |= row[words - 8 + i] & padding[i];
+    return bits;
+}
+
+static uint64_t sophia_hamming_rows_b1_scalar(const uint64_t *query, const uint64_t *rows, size_t n,
+                                              size_t words, const uint64_t *padding, uint32_t *out)
+{
+    uint64_t dirty = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t *row = rows + i * words;
+        out[i] = (uint32_t)sophia_hamming_b1_scalar(query, row, words);
+        if (padding) dirty |= sophia_padding_bits(row, words, padding);
+    }
+    return dirty;
+}
+
+static uint64_t sophia_hamming_tile_b1_scalar(const uint64_t *queries, const uint64_t *rows, size_t n,
+                                              size_t words, const uint64_t *padding, uint32_t *out,
+                                              size_t stride)
+{
+    uint64_t dirty = 0;
+    for (size_t q = 0; q < SOPHIA_TILE_QUERIES; q++) {
+        dirty |= sophia_hamming_rows_b1_scalar(queries + q * words, rows, n, words, padding, out + q * stride);
+    }
+    return dirty;
+}
+
+static uint64_t sophia_read_b1_scalar(const uint64_t *rows, size_t words)
+{
+    uint64_t a = 0, b = 0, c = 0, d = 0;
+    size_t i = 0;
+    for (; i + 4 <= words; i += 4) {
+        a ^= rows[i];
+        b ^= rows[i + 1];
+        c ^= rows[i + 2];
+        d ^= rows[i + 3];
+    }
+    for (; i < words; i++) a ^= rows[i];
+    return a ^ b ^ c ^ d;
+}
+
+#define V uint64_t
+#define V_WORDS 1
+#define V_ISA
+#define V_NAME(name) sophia_vote_##name##_scalar
+#define V_LOAD(p) (*(p))
+#define V_STORE(p, v) (*(p) = (v))
+#define V_SET(word) ((uint64_t)(word))
+#define V_XOR(a, b) ((a) ^ (b))
+#define V_AND(a, b) ((a) & (b))
+#define V_OR(a, b) ((a) | (b))
+#define V_ANDNOT(a, b) (~(a) & (b))
+#define V_SUM3(a, b, c) ((a) ^ (b) ^ (c))
+#define V_MAJ3(a, b, c) (((a) & (b)) | (((a) ^ (b)) & (c)))
+#define V_TIES(parity, first) sophia_tie_word(parity, first)
+#include "hv_vote.h"
+
+static void sophia_majority_b1_scalar(const uint64_t *const *rows, size_t n, uint64_t *out, size_t words)
+{
+    (void)sophia_vote_majority_scalar(rows, n, out, words, 0);
+}
+
+static void sophia_count_b1_scalar(const uint64_t *const *rows, size_t n, uint64_t flip, size_t first,
+                                   uint64_t *planes, size_t nplanes, size_t words)
+{
+    (void)sophia_vote_count_scalar(rows, n, flip, first, planes, nplanes, words, 0);
+}
+
+static void sophia_settle_b1_scalar(const uint64_t *planes, size_t nplanes, int even, int odd_start,
+                                    uint64_t *out, size_t words)
+{
+    (void)sophia_vote_settle_scalar(planes, nplanes, even, odd_start, out, words, 0);
+}
+
+static void sophia_shift_b1_scalar(const uint64_t *in, unsigned bits, uint64_t *out, size_t words)
+{
+    if (!bits) {
+        if (words) memcpy(out, in, words * sizeof(uint64_t));
+        return;
+    }
+    for (size_t i = 0; i < words; i++) out[i] = in[i] >> bits | in[i + 1] << (64 - bits);
+}
+
+static void sophia_bind_i8_scalar(const int8_t *a, const int8_t *b, int8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = (int8_t)((a[i] ^ b[i]) | 1);
+}
+
+static int64_t sophia_dot_i8_scalar(const int8_t *a, const int8_t *b, size_t n)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+static int64_t sophia_dot_norm_i8_scalar(const int8_t *query, const int8_t *row, size_t n, int64_t *norm)
+{
+    int64_t sum = 0, self = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += query[i] * row[i];
+        self += row[i] * row[i];
+    }
+    *norm = self;
+    return sum;
+}
+
+/* The vote over 64 sums or fewer, which are one word of the tie rule. */
+static inline void sophia_vote_word_i32(const int32_t *acc, uint64_t total, int8_t *out, size_t n, size_t index)
+{
+    uint64_t negative = 0, zero = 0, parity = 0;
+    for (size_t i = 0; i < n; i++) {
+        negative |= (uint64_t)(acc[i] < 0) << i;
+        zero |= (uint64_t)(acc[i] == 0) << i;
+        parity |= ((total - (uint64_t)(int64_t)acc[i]) >> 1 & 1) << i;
+    }
+    if (zero) negative |= zero & sophia_tie_word(parity, index);
+    for (size_t i = 0; i < n; i++) out[i] = (int8_t)(1 - 2 * (int)(negative >> i & 1));
+}
+
+static void sophia_sign_i32_scalar_from(const int32_t *acc, uint64_t total, int8_t *out, size_t dim, size_t at)
+{
+    for (; at < dim; at += 64) {
+        sophia_vote_word_i32(acc + at, total, out + at, dim - at < 64 ? dim - at : 64, at / 64);
+    }
+}
+
+static void sophia_sign_i32_scalar(const int32_t *acc, uint64_t total, int8_t *out, size_t dim)
+{
+    sophia_sign_i32_scalar_from(acc, total, out, dim, 0);
+}
+
+static void sophia_majority_i8_scalar_from(const int8_t *const *rows, size_t n, int8_t *out, size_t dim,
+                                           size_t at)
+{
+    for (; at < dim; at += 64) {
+        const size_t width = dim - at < 64 ? dim - at : 64;
+        int32_t acc[64] = {0};
+        for (size_t r = 0; r < n; r++) {
+            const int8_t *row = rows[r] + at;
+            for (size_t i = 0; i < width; i++) acc[i] += row[i];
+        }
+        sophia_vote_word_i32(acc, n, out + at, width, at / 64);
+    }
+}
+
+static void sophia_majority_i8_scalar(const int8_t *const *rows, size_t n, int8_t *out, size_t dim)
+{
+    sophia_majority_i8_scalar_from(rows, n, out, dim, 0);
+}
+
+static void sophia_sum_i8_scalar_from(const int8_t *const *rows, size_t n, int32_t *acc, size_t dim, size_t at)
+{
+    for (size_t r = 0; r < n; r++) {
+        for (size_t i = at; i < dim; i++) acc[i] += rows[r][i];
+    }
+}
+
+static void sophia_sum_i8_scalar(const int8_t *const *rows, size_t n, int32_t *acc, size_t dim)
+{
+    sophia_sum_i8_scalar_from(rows, n, acc, dim, 0);
+}
+
+static void sophia_add_i8_scalar(const int8_t *row, int32_t weight, int32_t *acc, size_t dim)
+{
+    for (size_t i = 0; i < dim; i++) acc[i] += weight * row[i];
+}
+
+#define SOPHIA_HV_SCALAR                                                                                   \
+    {                                                                                                      \
+        .bind_b1 = sophia_bind_b1_scalar, .hamming_b1 = sophia_hamming_b1_scalar,                          \
+        .hamming_rows_b1 = sophia_hamming_rows_b1_scalar, .hamming_tile_b1 = sophia_hamming_tile_b1_scalar,\
+        .read_b1 = sophia_read_b1_scalar, .majority_b1 = sophia_majority_b1_scalar,                        \
+        .count_b1 = sophia_count_b1_scalar, .settle_b1 = sophia_settle_b1_scalar,                          \
+        .shift_b1 = sophia_shift_b1_scalar, .bind_i8 = sophia_bind_i8_scalar,                              \
+        .dot_i8 = sophia_dot_i8_scalar, .dot_norm_i8 = sophia_dot_norm_i8_scalar,                          \
+        .majority_i8 = sophia_majority_i8_scalar, .sum_i8 = sophia_sum_i8_scalar,                          \
+        .add_i8 = sophia_add_i8_scalar, .sign_i32 = sophia_sign_i32_scalar,                                \
+    }
 
 #endif

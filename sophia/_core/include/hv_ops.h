@@ -1,0 +1,209 @@
+/* Operations on hypervectors put together from the kernels: rotation, bundles of any size, random vectors.
+ *
+ * No allocation: scratch comes from the caller, and its size from the functions named ..._scratch().
+ */
+#ifndef SOPHIA_HV_OPS_H
+#define SOPHIA_HV_OPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "hash.h"
+#include "hv_kernels.h"
+#include "layout.h"
+
+/* `count` (1 to 64) bits from bit `at` on. */
+static inline uint64_t sophia_bits_at(const uint64_t *in, size_t at, size_t count)
+{
+    const size_t word = at / 64, shift = at % 64;
+    uint64_t bits = in[word] >> shift;
+    if (shift + count > 64) bits |= in[word + 1] << (64 - shift);
+    return count < 64 ? bits & (((uint64_t)1 << count) - 1) : bits;
+}
+
+/* Bit i of `in` becomes bit (i + shift) % dim of `out`; shift < dim. The two may not overlap. */
+static void sophia_rotate_b1(const struct sophia_hv_kernels *kernels, const uint64_t *in, uint64_t *out, size_t dim,
+                             size_t shift)
+{
+    const size_t whole = dim / 64, words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
+    const size_t before = shift / 64, cut = shift % 64, rest = dim % 64;
+    if (shift == 0) {
+        memcpy(out, in, words * sizeof(uint64_t));
+        return;
+    }
+    /* Words wholly below the shift come from the end of `in`, those wholly above from its start. */
+    kernels->shift_b1(in + (dim - shift) / 64, (unsigned)((dim - shift) % 64), out, before);
+    const size_t after = before + (cut != 0);
+    if (after < whole) kernels->shift_b1(in, (unsigned)(after * 64 - shift), out + after, whole - after);
+    if (cut) { /* the word that holds the seam */
+        const size_t above = (before == whole ? rest : 64) - cut;
+        out[before] = sophia_bits_at(in, dim - cut, cut) | (above ? sophia_bits_at(in, 0, above) << cut : 0);
+    }
+    if (rest && after <= whole) out[whole] = sophia_bits_at(in, whole * 64 - shift, rest);
+    const size_t used = whole + (rest != 0);
+    memset(out + used, 0, (words - used) * sizeof(uint64_t));
+}
+
+static void sophia_rotate_i8(const int8_t *in, int8_t *out, size_t dim, size_t shift)
+{
+    memcpy(out + shift, in, dim - shift);
+    memcpy(out, in + (dim - shift), shift);
+}
+
+/* Who votes: row i is list[i], or base + i * stride when list is NULL. */
+typedef struct {
+    const void *const *list;
+    const unsigned char *base;
+    size_t stride, n;
+    const int64_t *weights; /* NULL: one each */
+    uint64_t total;         /* of the absolute weights; 1 to 2^31 - 1 */
+} sophia_voters;
+
+static inline const void *sophia_voter(const sophia_voters *voters, size_t i)
+{
+    return voters->list ? voters->list[i] : voters->base + i * voters->stride;
+}
+
+static inline uint64_t sophia_magnitude(int64_t weight)
+{
+    return weight < 0 ? (uint64_t)0 - (uint64_t)weight : (uint64_t)weight;
+}
+
+/* Planes of the counters of a vote: the top one is the least power of two above half the total. */
+static inline size_t sophia_vote_planes(uint64_t total)
+{
+    size_t top = 0;
+    while (((uint64_t)1 << top) <= total / 2) top++;
+    return top + 1;
+}
+
+static inline int sophia_vote_is_small(const sophia_voters *voters)
+{
+    return !voters->weights && voters->n <= SOPHIA_GROUP_ROWS;
+}
+
+static size_t sophia_bundle_scratch(const sophia_voters *voters, int model, size_t dim)
+{
+    if (sophia_vote_is_small(voters)) return 0;
+    if (model == SOPHIA_MAP) return (dim * sizeof(int32_t) + 63) & ~(size_t)63;
+    return sophia_vote_planes(voters->total) * sophia_row_bytes(SOPHIA_BSC, dim);
+}
+
+/* One vote over all inputs; `scratch` has sophia_bundle_scratch() bytes. `out` may be one of the inputs. */
+static void sophia_bundle_b1(const struct sophia_hv_kernels *kernels, const sophia_voters *voters, uint64_t *out,
+                             size_t dim, uint64_t *scratch)
+{
+    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
+    const uint64_t *group[SOPHIA_GROUP_ROWS];
+    if (sophia_vote_is_small(voters)) {
+        for (size_t i = 0; i < voters->n; i++) group[i] = (const uint64_t *)sophia_voter(voters, i);
+        kernels->majority_b1(group, voters->n, out, words);
+        return;
+    }
+    const size_t nplanes = sophia_vote_planes(voters->total);
+    const uint64_t start = ((uint64_t)1 << (nplanes - 1)) - 1 - voters->total / 2;
+    uint64_t bits = 1; /* of all weights */
+    for (size_t i = 0; voters->weights && i < voters->n; i++) bits |= sophia_magnitude(voters->weights[i]);
+    for (size_t p = 0; p < nplanes; p++) {
+        memset(scratch + p * words, start >> p & 1 ? 0xFF : 0, words * sizeof(uint64_t));
+    }
+    /* A weight is added bit by bit of its magnitude; a negative one counts the complement of its row. */
+    for (size_t bit = 0; bits >> bit; bit++) {
+        for (int negative = 0; negative <= (voters->weights != NULL); negative++) {
+            const uint64_t flip = negative ? ~(uint64_t)0 : 0;
+            size_t count = 0;
+            for (size_t i = 0; i < voters->n; i++) {
+                const int64_t weight = voters->weights ? voters->weights[i] : 1;
+                if ((weight < 0) != negative || !(sophia_magnitude(weight) >> bit & 1)) continue;
+                group[count++] = (const uint64_t *)sophia_voter(voters, i);
+                if (count == SOPHIA_GROUP_ROWS) {
+                    kernels->count_b1(group, count, flip, bit, scratch, nplanes, words);
+                    count = 0;
+                }
+            }
+            if (count) kernels->count_b1(group, count, flip, bit, scratch, nplanes, words);
+        }
+    }
+    /* Complements reached into the padding; the parity that breaks ties must not see it. */
+    uint64_t padding[8];
+    sophia_padding_mask(dim, padding);
+    for (size_t i = 0; i < 8; i++) {
+        uint64_t *const word = scratch + words - 8 + i;
+        *word = (*word & ~padding[i]) | (start & 1 ? padding[i] : 0);
+    }
+    kernels->settle_b1(scratch, nplanes, voters->total % 2 == 0, (int)(start & 1), out, words);
+    sophia_padding_clear((unsigned char *)out, dim);
+}
+
+/* acc (dim of them) += the weighted sum of the voters. No component may pass 2^31 - 1. */
+static void sophia_tally_i8(const struct sophia_hv_kernels *kernels, const sophia_voters *voters, int32_t *acc,
+                            size_t dim)
+{
+    const int8_t *group[SOPHIA_GROUP_ROWS];
+    size_t count = 0;
+    for (size_t i = 0; i < voters->n; i++) {
+        const int8_t *row = (const int8_t *)sophia_voter(voters, i);
+        if (voters->weights) {
+            if (voters->weights[i]) kernels->add_i8(row, (int32_t)voters->weights[i], acc, dim);
+            continue;
+        }
+        group[count++] = row;
+        if (count == SOPHIA_GROUP_ROWS) {
+            kernels->sum_i8(group, count, acc, dim);
+            count = 0;
+        }
+    }
+    if (count) kernels->sum_i8(group, count, acc, dim);
+}
+
+static void sophia_bundle_i8(const struct sophia_hv_kernels *kernels, const sophia_voters *voters, int8_t *out,
+                             size_t dim, int32_t *scratch)
+{
+    if (sophia_vote_is_small(voters)) {
+        const int8_t *group[SOPHIA_GROUP_ROWS];
+        for (size_t i = 0; i < voters->n; i++) group[i] = (const int8_t *)sophia_voter(voters, i);
+        kernels->majority_i8(group, voters->n, out, dim);
+        return;
+    }
+    memset(scratch, 0, dim * sizeof(int32_t));
+    sophia_tally_i8(kernels, voters, scratch, dim);
+    kernels->sign_i32(scratch, voters->total, out, dim);
+}
+
+/* The key of the random vector `index` of a family. Names and numbers are different families. */
+static inline uint64_t sophia_random_key(uint64_t family, uint64_t index)
+{
+    return sophia_mix64(family + (index + 1) * SOPHIA_MIX_A);
+}
+
+/* Word w is mix64(key + (w + 1) * step): a counter-based stream, the same on every machine. */
+static void sophia_random_b1(uint64_t key, uint64_t *out, size_t dim)
+{
+    const size_t words = (dim + 63) / 64;
+    for (size_t w = 0; w < words; w++) out[w] = sophia_mix64(key + (w + 1) * SOPHIA_TIE_STEP);
+    sophia_padding_clear((unsigned char *)out, dim);
+}
+
+/* The same stream as components: bit 0 gives +1, bit 1 gives -1. */
+static void sophia_random_i8(uint64_t key, int8_t *out, size_t dim)
+{
+    for (size_t i = 0; i < dim; i += 64) {
+        const uint64_t word = sophia_mix64(key + (i / 64 + 1) * SOPHIA_TIE_STEP);
+        const size_t count = dim - i < 64 ? dim - i : 64;
+        for (size_t b = 0; b < count; b++) out[i + b] = (int8_t)(1 - 2 * (int)(word >> b & 1));
+    }
+}
+
+static void sophia_b1_to_i8(const uint64_t *in, int8_t *out, size_t dim)
+{
+    for (size_t i = 0; i < dim; i++) out[i] = (int8_t)(1 - 2 * (int)(in[i / 64] >> (i % 64) & 1));
+}
+
+static void sophia_i8_to_b1(const int8_t *in, uint64_t *out, size_t dim)
+{
+    memset(out, 0, sophia_row_bytes(SOPHIA_BSC, dim));
+    for (size_t i = 0; i < dim; i++) out[i / 64] |= (uint64_t)(in[i] < 0) << (i % 64);
+}
+
+#endif

@@ -1,0 +1,143 @@
+/* Bit-sliced majority counters, written once for every width of register (no include guard: a template).
+ *
+ * The includer defines V (the register), V_WORDS (uint64 words in it), V_ISA (target attribute), V_NAME(name),
+ * and on V: V_LOAD(p), V_STORE(p, v), V_SET(word), V_XOR, V_AND, V_OR, V_ANDNOT(a, b) = ~a & b,
+ * V_SUM3(a, b, c) = a ^ b ^ c, V_MAJ3(a, b, c), V_TIES(parity, first_word).
+ *
+ * Counting (Harley and Seal's carry-save adders): plane p of a register holds bit p of 64 * V_WORDS counters.
+ * Eight rows go in with seven full adders, then one carry ripples up. The number of planes is a compile-time
+ * constant, so that they stay in registers. The counters start at 2^TOP - 1 - n/2: the top plane is then the
+ * majority, and a tie is "every lower plane is set and the top one is not".
+ */
+
+#define V_ADD(high, low, a, b)                                                                             \
+    do {                                                                                                   \
+        const V old_ = (low);                                                                              \
+        (low) = V_SUM3(old_, a, b);                                                                        \
+        (high) = V_MAJ3(old_, a, b);                                                                       \
+    } while (0)
+
+/* Adds the rows' words at `at` to planes[0..top]. */
+V_ISA static inline __attribute__((always_inline)) void V_NAME(gather)(
+    V *planes, const int top, const uint64_t *const *rows, size_t n, size_t at, V flip)
+{
+    size_t i = 0;
+    if (top >= 3) {
+        for (; i + 8 <= n; i += 8) {
+            V two_a, two_b, four_a, four_b, carry;
+            V_ADD(two_a, planes[0], V_XOR(V_LOAD(rows[i] + at), flip), V_XOR(V_LOAD(rows[i + 1] + at), flip));
+            V_ADD(two_b, planes[0], V_XOR(V_LOAD(rows[i + 2] + at), flip), V_XOR(V_LOAD(rows[i + 3] + at), flip));
+            V_ADD(four_a, planes[1], two_a, two_b);
+            V_ADD(two_a, planes[0], V_XOR(V_LOAD(rows[i + 4] + at), flip), V_XOR(V_LOAD(rows[i + 5] + at), flip));
+            V_ADD(two_b, planes[0], V_XOR(V_LOAD(rows[i + 6] + at), flip), V_XOR(V_LOAD(rows[i + 7] + at), flip));
+            V_ADD(four_b, planes[1], two_a, two_b);
+            V_ADD(carry, planes[2], four_a, four_b);
+            for (int p = 3; p <= top; p++) {
+                const V next = V_AND(planes[p], carry);
+                planes[p] = V_XOR(planes[p], carry);
+                carry = next;
+            }
+        }
+    }
+    for (; i < n; i++) {
+        V carry = V_XOR(V_LOAD(rows[i] + at), flip);
+        for (int p = 0; p <= top; p++) {
+            const V next = V_AND(planes[p], carry);
+            planes[p] = V_XOR(planes[p], carry);
+            carry = next;
+        }
+    }
+}
+
+V_ISA static inline __attribute__((always_inline)) V V_NAME(vote)(const int top, const uint64_t *const *rows,
+                                                                  size_t n, size_t at)
+{
+    const uint64_t start = ((uint64_t)1 << top) - 1 - n / 2;
+    V planes[SOPHIA_GROUP_PLANES];
+    for (int p = 0; p <= top; p++) planes[p] = V_SET((start >> p & 1) ? ~(uint64_t)0 : 0);
+    V_NAME(gather)(planes, top, rows, n, at, V_SET(0));
+    V vote = planes[top];
+    if (top > 0 && n % 2 == 0) {
+        V tie = planes[0];
+        for (int p = 1; p < top; p++) tie = V_AND(tie, planes[p]);
+        tie = V_ANDNOT(planes[top], tie);
+        const V parity = V_XOR(planes[0], V_SET((start & 1) ? ~(uint64_t)0 : 0));
+        vote = V_OR(vote, V_AND(tie, V_TIES(parity, at)));
+    }
+    return vote;
+}
+
+#define V_MAJORITY(TOP)                                                                                    \
+    case TOP:                                                                                              \
+        for (; at + V_WORDS <= words; at += V_WORDS) V_STORE(out + at, V_NAME(vote)(TOP, rows, n, at));    \
+        break
+
+/* These three work from word `at` on, whole registers only, and return the word they stopped at. */
+V_ISA static size_t V_NAME(majority)(const uint64_t *const *rows, size_t n, uint64_t *out, size_t words,
+                                     size_t at)
+{
+    int top = 0;
+    while (((size_t)1 << top) <= n / 2) top++;
+    switch (top) {
+        V_MAJORITY(0);
+        V_MAJORITY(1);
+        V_MAJORITY(2);
+        V_MAJORITY(3);
+        V_MAJORITY(4);
+        V_MAJORITY(5);
+        V_MAJORITY(6);
+    }
+    return at;
+}
+
+V_ISA static size_t V_NAME(count)(const uint64_t *const *rows, size_t n, uint64_t flip, size_t first,
+                                  uint64_t *planes, size_t nplanes, size_t words, size_t at)
+{
+    for (; at + V_WORDS <= words; at += V_WORDS) {
+        V sums[SOPHIA_GROUP_PLANES];
+        for (unsigned p = 0; p < SOPHIA_GROUP_PLANES; p++) sums[p] = V_SET(0);
+        V_NAME(gather)(sums, SOPHIA_GROUP_PLANES - 1, rows, n, at, V_SET(flip));
+        V carry = V_SET(0);
+        for (size_t p = first; p < nplanes; p++) {
+            uint64_t *const plane = planes + p * words + at;
+            const V old = V_LOAD(plane), add = p - first < SOPHIA_GROUP_PLANES ? sums[p - first] : V_SET(0);
+            V_STORE(plane, V_SUM3(old, add, carry));
+            carry = V_MAJ3(old, add, carry);
+        }
+    }
+    return at;
+}
+
+V_ISA static size_t V_NAME(settle)(const uint64_t *planes, size_t nplanes, int even, int odd_start,
+                                   uint64_t *out, size_t words, size_t at)
+{
+    for (; at + V_WORDS <= words; at += V_WORDS) {
+        V vote = V_LOAD(planes + (nplanes - 1) * words + at);
+        if (even && nplanes > 1) {
+            V tie = V_LOAD(planes + at);
+            const V parity = V_XOR(tie, V_SET(odd_start ? ~(uint64_t)0 : 0));
+            for (size_t p = 1; p + 1 < nplanes; p++) tie = V_AND(tie, V_LOAD(planes + p * words + at));
+            tie = V_ANDNOT(vote, tie);
+            vote = V_OR(vote, V_AND(tie, V_TIES(parity, at)));
+        }
+        V_STORE(out + at, vote);
+    }
+    return at;
+}
+
+#undef V_ADD
+#undef V_MAJORITY
+#undef V
+#undef V_WORDS
+#undef V_ISA
+#undef V_NAME
+#undef V_LOAD
+#undef V_STORE
+#undef V_SET
+#undef V_XOR
+#undef V_AND
+#undef V_OR
+#undef V_ANDNOT
+#undef V_SUM3
+#undef V_MAJ3
+#undef V_TIES

@@ -1,0 +1,3 @@
+from typing import Literal
+
+def shape_of(source: object, dim: int | None = None) -> tuple[Literal["BSC", "MAP"], int, int]: ...

@@ -1,0 +1,214 @@
+"""Operands of the batch operations.
+
+A row of a BSC matrix has the padded length (1,280 bytes for 10,000 components), as uint8 or uint64; a row of a
+MAP matrix is `dim` int8. The dtype says the model; packed rows whose length is not that of 10,000 need `dim=`.
+"""
+
+from libc.stdint cimport int8_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from sophia._core.arena cimport HDCArena
+from sophia._core.buffer cimport I8, U8, U64, close_block, open_block
+from sophia._core.vector cimport (
+    SOPHIA_BSC,
+    SOPHIA_MAP,
+    Hypervector,
+    Vector,
+    alive,
+    check_dim,
+    model_name,
+    sophia_first_not_bipolar,
+    sophia_padding_dirty,
+    sophia_payload_bytes,
+    sophia_row_bytes,
+)
+
+from sophia.errors import ShapeError
+
+
+cdef size_t told_dim(object dim, object a, object b) except? 0:
+    if dim is not None:
+        check_dim(dim)
+        return <size_t>dim
+    if isinstance(a, Vector):
+        return (<Vector>a).dim
+    if isinstance(b, Vector):
+        return (<Vector>b).dim
+    if isinstance(a, (list, tuple)) and a and isinstance(a[0], Vector):
+        return (<Vector>a[0]).dim
+    return 0
+
+
+cdef int _from_vector(Rows *rows, Vector vector) except -1:
+    alive(vector)
+    rows.data = vector.data
+    rows.n = 1
+    rows.dim = vector.dim
+    rows.stride = vector.nbytes
+    rows.model = vector.model
+    rows.dtype = U8 if vector.model == SOPHIA_BSC else I8
+    rows.vector = True
+    if vector.lender != NULL:
+        (<Hypervector>vector).arena.state.exports += 1
+        rows.pinned = <void *>(<Hypervector>vector).arena
+    return 0
+
+
+cdef int _from_list(Rows *rows, object vectors, str name) except -1:
+    """Copies: the rows of a scan must lie one behind the other."""
+    cdef Vector vector
+    cdef size_t i = 0, size
+    if not vectors:
+        raise ValueError(f"{name}: an empty list")
+    if not isinstance(vectors[0], Vector):
+        raise TypeError(f"{name}: element 0 is a {type(vectors[0]).__name__}, not a Hypervector or SharedVector")
+    vector = <Vector>vectors[0]
+    rows.model = vector.model
+    rows.dim = vector.dim
+    rows.n = <size_t>len(vectors)
+    rows.dtype = U8 if vector.model == SOPHIA_BSC else I8
+    rows.matrix = True
+    size = vector.nbytes if vector.model == SOPHIA_BSC else vector.dim
+    rows.stride = size
+    rows.owned = malloc(rows.n * size)
+    if rows.owned == NULL:
+        raise MemoryError(f"{name}: no memory for {rows.n} rows of {size} bytes")
+    rows.data = <uint8_t *>rows.owned
+    try:
+        for item in vectors:
+            if not isinstance(item, Vector):
+                raise TypeError(f"{name}: element {i} is a {type(item).__name__}, not a Hypervector or SharedVector")
+            vector = <Vector>item
+            alive(vector)
+            if vector.model != rows.model or vector.dim != rows.dim:
+                raise ShapeError(
+                    f"{name}: element {i} is {model_name(vector.model)} dim={vector.dim}, element 0 is "
+                    f"{model_name(rows.model)} dim={rows.dim}"
+                )
+            memcpy(<uint8_t *>rows.owned + i * size, vector.data, size)
+            i += 1
+    except:
+        close_rows(rows)
+        raise
+    return 0
+
+
+cdef int open_rows(Rows *rows, object source, str name, size_t dim) except -1:
+    cdef size_t size
+    memset(rows, 0, sizeof(Rows))
+    if isinstance(source, Vector):
+        return _from_vector(rows, <Vector>source)
+    if isinstance(source, (list, tuple)):
+        return _from_list(rows, source, name)
+    open_block(&rows.block, source, name, U8 | U64 | I8, 1, 2, 1, False)
+    try:
+        rows.data = <uint8_t *>rows.block.data
+        rows.n = <size_t>rows.block.rows
+        rows.matrix = rows.block.ndim == 2
+        rows.dtype = rows.block.dtype
+        size = <size_t>(rows.block.columns * rows.block.itemsize)
+        rows.stride = size
+        if rows.dtype == I8:
+            rows.model = SOPHIA_MAP
+            check_dim(rows.block.columns)
+            rows.dim = size
+            return 0
+        rows.model = SOPHIA_BSC
+        rows.dim = dim
+        if dim == 0:
+            if size != sophia_row_bytes(SOPHIA_BSC, 10_000):
+                raise ShapeError(f"{name}: packed rows of {size} bytes do not say how many bits they carry; pass dim=")
+            rows.dim = 10_000
+        if size != sophia_row_bytes(SOPHIA_BSC, rows.dim):
+            raise ShapeError(
+                f"{name}: packed rows of {size} bytes where dim={rows.dim} needs "
+                f"{sophia_row_bytes(SOPHIA_BSC, rows.dim)} ({sophia_payload_bytes(SOPHIA_BSC, rows.dim)} bytes of "
+                "bits, padded with zero bits to a multiple of 64)"
+            )
+        if <size_t>rows.data % 8:
+            raise ShapeError(f"{name}: packed rows must start at a multiple of 8 bytes; pass {name}.copy()")
+    except:
+        close_rows(rows)
+        raise
+    return 0
+
+
+cdef void close_rows(Rows *rows) noexcept:
+    if rows.pinned != NULL:
+        (<HDCArena>rows.pinned).state.exports -= 1
+        rows.pinned = NULL
+    if rows.owned != NULL:
+        free(rows.owned)
+        rows.owned = NULL
+    close_block(&rows.block)
+
+
+cdef int refuse_padding(const Rows *rows, str name) except -1:
+    cdef size_t i
+    for i in range(rows.n):
+        if sophia_padding_dirty(rows.data + i * rows.stride, rows.dim):
+            raise ShapeError(
+                f"{name}: row {i} has a bit set past bit {rows.dim - 1}; padding bits must be zero, or distances "
+                "would count them"
+            )
+    return 0
+
+
+cdef int check_rows(const Rows *rows, str name) except -1:
+    cdef size_t i, bad
+    if rows.vector or rows.owned != NULL:
+        return 0                             # checked when the vectors were made
+    if rows.model == SOPHIA_BSC:
+        return refuse_padding(rows, name)
+    with nogil:
+        bad = sophia_first_not_bipolar(<const int8_t *>rows.data, rows.n * rows.dim)
+    if bad < rows.n * rows.dim:
+        i = bad // rows.dim
+        raise ShapeError(
+            f"{name}: row {i}, component {bad % rows.dim} is {(<const int8_t *>rows.data)[bad]}; MAP vectors hold "
+            "only -1 and +1"
+        )
+    return 0
+
+
+cdef int check_same(const Rows *a, const Rows *b, str name_a, str name_b) except -1:
+    if a.model != b.model or a.dim != b.dim:
+        raise ShapeError(
+            f"{name_a} is {model_name(a.model)} dim={a.dim}, {name_b} is {model_name(b.model)} dim={b.dim}; "
+            "both must have one model and one dimension"
+        )
+    return 0
+
+
+cdef object new_array(object shape, str dtype):
+    import numpy
+
+    return numpy.empty(shape, dtype)
+
+
+cdef object new_rows(const Rows *like, size_t n, bint matrix):
+    cdef size_t columns = like.stride
+    cdef str dtype = "int8" if like.dtype == I8 else "uint64" if like.dtype == U64 else "uint8"
+    if like.model == SOPHIA_MAP:
+        columns = like.dim
+    elif like.dtype == U64:
+        columns //= 8
+    return new_array([n, columns] if matrix else [columns], dtype)
+
+
+def shape_of(source: object, dim: int | None = None) -> tuple[str, int, int]:
+    """How the core reads an operand: (model, dimension, rows).
+
+    Raises ShapeError or TypeError as every batch operation does.
+
+        >>> from sophia._core.vector import Hypervector
+        >>> shape_of([Hypervector("MAP", 100), Hypervector("MAP", 100)])
+        ('MAP', 100, 2)
+    """
+    cdef Rows rows
+    open_rows(&rows, source, "source", told_dim(dim, source, None))
+    try:
+        return model_name(rows.model), rows.dim, rows.n
+    finally:
+        close_rows(&rows)
