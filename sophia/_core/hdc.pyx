@@ -30,6 +30,7 @@ from sophia._core.vector cimport (
     Vector,
     alive,
     check_dim,
+    is_vector,
     model_code,
     model_name,
     new_vector,
@@ -113,7 +114,7 @@ def bind(a: object, b: object, out: object = None, HDCArena arena=None, *, dim: 
     """
     cdef Vector x, y
     cdef Hypervector result
-    if not (isinstance(a, Vector) and isinstance(b, Vector)):
+    if not (is_vector(a) and is_vector(b)):
         return _bind_rows(a, b, out, arena, dim)
     x = <Vector>a
     y = <Vector>b
@@ -197,7 +198,7 @@ def permute(a: object, shifts: int = 1, out: object = None, HDCArena arena=None,
     cdef Hypervector result
     cdef void *copy
     cdef size_t shift
-    if not isinstance(a, Vector):
+    if not is_vector(a):
         return _permute_rows(a, shifts, out, arena, dim)
     x = <Vector>a
     alive(x)
@@ -273,7 +274,7 @@ def bundle(*vectors: object, weights: object = None, out: object = None, HDCAren
     cdef object source = vectors
     if len(vectors) == 1:
         source = vectors[0]
-        if isinstance(source, Vector):
+        if is_vector(source):
             source = vectors
         elif not isinstance(source, (list, tuple)):
             if hasattr(source, "__next__") or hasattr(source, "__iter__") and not PyObject_CheckBuffer(source):
@@ -393,7 +394,7 @@ cdef Hypervector _bundle_list(object source, object weights, object out, HDCAren
     cdef Hypervector result
     cdef size_t i, n = <size_t>len(source)
     cdef bint long_one
-    if not isinstance(source[0], Vector):
+    if not is_vector(source[0]):
         raise TypeError(f"vectors: element 0 is a {type(source[0]).__name__}, not a Hypervector or SharedVector")
     first = <Vector>source[0]
     long_one = n * first.nbytes > NOGIL_BYTES * 4
@@ -406,7 +407,7 @@ cdef Hypervector _bundle_list(object source, object weights, object out, HDCAren
     try:
         i = 0
         for item in source:
-            if not isinstance(item, Vector):
+            if not is_vector(item):
                 raise TypeError(f"vectors: element {i} is a {type(item).__name__}, not a Hypervector or SharedVector")
             vector = <Vector>item
             alive(vector)

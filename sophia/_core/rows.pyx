@@ -4,7 +4,7 @@ A row of a BSC matrix has the padded length (1,280 bytes for 10,000 components),
 MAP matrix is `dim` int8. The dtype says the model; packed rows whose length is not that of 10,000 need `dim=`.
 """
 
-from libc.stdint cimport int8_t
+from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -17,9 +17,10 @@ from sophia._core.vector cimport (
     Vector,
     alive,
     check_dim,
+    is_vector,
     model_name,
+    sophia_first_dirty_row,
     sophia_first_not_bipolar,
-    sophia_padding_dirty,
     sophia_payload_bytes,
     sophia_row_bytes,
 )
@@ -31,11 +32,11 @@ cdef size_t told_dim(object dim, object a, object b) except? 0:
     if dim is not None:
         check_dim(dim)
         return <size_t>dim
-    if isinstance(a, Vector):
+    if is_vector(a):
         return (<Vector>a).dim
-    if isinstance(b, Vector):
+    if is_vector(b):
         return (<Vector>b).dim
-    if isinstance(a, (list, tuple)) and a and isinstance(a[0], Vector):
+    if isinstance(a, (list, tuple)) and a and is_vector(a[0]):
         return (<Vector>a[0]).dim
     return 0
 
@@ -61,7 +62,7 @@ cdef int _from_list(Rows *rows, object vectors, str name) except -1:
     cdef size_t i = 0, size
     if not vectors:
         raise ValueError(f"{name}: an empty list")
-    if not isinstance(vectors[0], Vector):
+    if not is_vector(vectors[0]):
         raise TypeError(f"{name}: element 0 is a {type(vectors[0]).__name__}, not a Hypervector or SharedVector")
     vector = <Vector>vectors[0]
     rows.model = vector.model
@@ -77,7 +78,7 @@ cdef int _from_list(Rows *rows, object vectors, str name) except -1:
     rows.data = <uint8_t *>rows.owned
     try:
         for item in vectors:
-            if not isinstance(item, Vector):
+            if not is_vector(item):
                 raise TypeError(f"{name}: element {i} is a {type(item).__name__}, not a Hypervector or SharedVector")
             vector = <Vector>item
             alive(vector)
@@ -97,7 +98,7 @@ cdef int _from_list(Rows *rows, object vectors, str name) except -1:
 cdef int open_rows(Rows *rows, object source, str name, size_t dim) except -1:
     cdef size_t size
     memset(rows, 0, sizeof(Rows))
-    if isinstance(source, Vector):
+    if is_vector(source):
         return _from_vector(rows, <Vector>source)
     if isinstance(source, (list, tuple)):
         return _from_list(rows, source, name)
@@ -146,12 +147,13 @@ cdef void close_rows(Rows *rows) noexcept:
 
 cdef int refuse_padding(const Rows *rows, str name) except -1:
     cdef size_t i
-    for i in range(rows.n):
-        if sophia_padding_dirty(rows.data + i * rows.stride, rows.dim):
-            raise ShapeError(
-                f"{name}: row {i} has a bit set past bit {rows.dim - 1}; padding bits must be zero, or distances "
-                "would count them"
-            )
+    with nogil:
+        i = sophia_first_dirty_row(<const uint64_t *>rows.data, rows.n, rows.stride // 8, rows.dim)
+    if i < rows.n:
+        raise ShapeError(
+            f"{name}: row {i} has a bit set past bit {rows.dim - 1}; padding bits must be zero, or distances would "
+            "count them"
+        )
     return 0
 
 

@@ -18,7 +18,7 @@ from sophia._core.rows cimport (
     refuse_padding,
     told_dim,
 )
-from sophia._core.vector cimport SOPHIA_BSC, Vector, alive, model_name, sophia_padding_mask
+from sophia._core.vector cimport SOPHIA_BSC, Vector, alive, is_vector, model_name, sophia_padding_mask
 
 from sophia.errors import ShapeError
 
@@ -51,7 +51,7 @@ def hamming(a: object, b: object, *, dim: int | None = None):
         3
     """
     cdef Vector x, y
-    if isinstance(a, Vector) and isinstance(b, Vector):
+    if is_vector(a) and is_vector(b):
         x = <Vector>a
         y = <Vector>b
         _check(x, y)
@@ -67,7 +67,7 @@ def dot(a: object, b: object, *, dim: int | None = None):
     int, or int64 arrays for many. int8 rows of any values are summed exactly.
     """
     cdef Vector x, y
-    if isinstance(a, Vector) and isinstance(b, Vector):
+    if is_vector(a) and is_vector(b):
         x = <Vector>a
         y = <Vector>b
         _check(x, y)
@@ -85,7 +85,7 @@ def similarity(a: object, b: object, *, dim: int | None = None):
     """
     cdef Vector x, y
     cdef int64_t product
-    if isinstance(a, Vector) and isinstance(b, Vector):
+    if is_vector(a) and is_vector(b):
         x = <Vector>a
         y = <Vector>b
         _check(x, y)

@@ -15,6 +15,7 @@ cdef extern from "layout.h" nogil:
     size_t sophia_row_bytes(int model, size_t dim) noexcept
     void sophia_padding_mask(size_t dim, uint64_t *mask) noexcept
     bint sophia_padding_dirty(const unsigned char *row, size_t dim) noexcept
+    size_t sophia_first_dirty_row(const uint64_t *rows, size_t n, size_t words, size_t dim) noexcept
     void sophia_padding_clear(unsigned char *row, size_t dim) noexcept
     size_t sophia_first_not_bipolar(const int8_t *row, size_t n) noexcept
 
@@ -51,6 +52,10 @@ cdef class Hypervector(Vector):
 cdef class SharedVector(Vector):
     cdef sophia_shared *block           # one reference is ours
 
+
+# Both classes are final, so two comparisons of pointers decide (isinstance would walk the bases).
+cdef inline bint is_vector(object value) noexcept:
+    return type(value) is Hypervector or type(value) is SharedVector
 
 cdef int raise_stale() except -1
 cdef int raise_empty() except -1

@@ -128,7 +128,7 @@ cdef int _export(Vector vector, Py_buffer *view, int flags) except -1:
 
 
 cdef object _equal(Vector one, object other):
-    if not isinstance(other, Vector):
+    if not is_vector(other):
         return NotImplemented
     cdef Vector two = <Vector>other
     alive(one)

@@ -67,16 +67,33 @@ V_ISA static inline __attribute__((always_inline)) V V_NAME(vote)(const int top,
     return vote;
 }
 
+/* `columns` registers' worth of words. With a `head` the two ends are voted on first and stored last, and the
+ * columns between start on a whole register's boundary; they overlap the ends, but `out` may be one of the rows,
+ * so no word may be stored before all votes that read it are taken. */
 #define V_MAJORITY(TOP)                                                                                    \
     case TOP:                                                                                              \
-        for (; at + V_WORDS <= words; at += V_WORDS) V_STORE(out + at, V_NAME(vote)(TOP, rows, n, at));    \
+        for (size_t c = 0; c < columns; c++) {                                                             \
+            const size_t at = !head ? start + c * V_WORDS                                                  \
+                              : c == 0 ? 0 : c == 1 ? words - V_WORDS : head + (c - 2) * V_WORDS;          \
+            const V vote = V_NAME(vote)(TOP, rows, n, at);                                                 \
+            if (head && c == 0) first = vote;                                                              \
+            else if (head && c == 1) last = vote;                                                          \
+            else V_STORE(out + at, vote);                                                                  \
+        }                                                                                                  \
         break
 
-/* These three work from word `at` on, whole registers only, and return the word they stopped at. */
+/* These three work from word `at` on, whole registers only, and return the word they stopped at.
+ *
+ * Rows of a foreign matrix usually start 16 bytes past a cache line. Then every load would touch two lines, and
+ * all bytes would come twice from the second cache; so the columns are laid on the lines of the first row. */
 V_ISA static size_t V_NAME(majority)(const uint64_t *const *rows, size_t n, uint64_t *out, size_t words,
-                                     size_t at)
+                                     size_t start)
 {
+    const size_t step = V_WORDS * sizeof(uint64_t), off = (uintptr_t)rows[0] % step;
+    const size_t head = V_WORDS > 1 && start == 0 && off && words >= 2 * V_WORDS ? (step - off) / 8 : 0;
+    const size_t columns = head ? 2 + (words - head) / V_WORDS : (words - start) / V_WORDS;
     int top = 0;
+    V first = V_SET(0), last = first;
     while (((size_t)1 << top) <= n / 2) top++;
     switch (top) {
         V_MAJORITY(0);
@@ -87,7 +104,12 @@ V_ISA static size_t V_NAME(majority)(const uint64_t *const *rows, size_t n, uint
         V_MAJORITY(5);
         V_MAJORITY(6);
     }
-    return at;
+    if (head) {
+        V_STORE(out, first);
+        V_STORE(out + words - V_WORDS, last);
+        return words;
+    }
+    return start + columns * V_WORDS;
 }
 
 V_ISA static size_t V_NAME(count)(const uint64_t *const *rows, size_t n, uint64_t flip, size_t first,

@@ -49,6 +49,22 @@ static inline int sophia_padding_dirty(const unsigned char *row, size_t dim)
     return dirty != 0;
 }
 
+/* Index of the first packed row (of `words` words each) with a padding bit set; `n` when there is none. */
+static inline size_t sophia_first_dirty_row(const uint64_t *rows, size_t n, size_t words, size_t dim)
+{
+    uint64_t mask[8], dirty[8] = {0}, any = 0;
+    if (dim % 512 == 0) return n;
+    sophia_padding_mask(dim, mask);
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t *last = rows + i * words + words - 8;
+        for (size_t w = 0; w < 8; w++) dirty[w] |= last[w] & mask[w];
+    }
+    for (size_t w = 0; w < 8; w++) any |= dirty[w];
+    size_t row = any ? 0 : n;
+    while (row < n && !sophia_padding_dirty((const unsigned char *)(rows + row * words), dim)) row++;
+    return row;
+}
+
 static inline void sophia_padding_clear(unsigned char *row, size_t dim)
 {
     const size_t bytes = sophia_row_bytes(SOPHIA_BSC, dim), payload = (dim + 7) / 8;
