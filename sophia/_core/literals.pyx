@@ -1,7 +1,7 @@
 """Required literals of many rules, sought in one pass without the GIL.
 
-A rule here is a conjunction of groups, a group a set of byte strings of which one must occur. The matcher
-answers which rules *may* match a text; a regular expression engine decides. It folds ASCII letters only, so
+A rule here is a choice of branches, a branch a conjunction of groups, a group a set of byte strings of which
+one must occur. The matcher answers which rules *may* match a text; a regular expression engine decides. It folds ASCII letters only, so
 a text that holds one of the two characters that Unicode folds into ASCII (U+017F, long s; U+212A, the Kelvin
 sign) makes every rule a candidate.
 """
@@ -19,6 +19,7 @@ cdef extern from "literals.h" nogil:
         SOPHIA_LITERALS_NO_MEMORY
         SOPHIA_LITERALS_MAX_RULES
         SOPHIA_LITERALS_MAX_WORDS
+        SOPHIA_LITERALS_MAX_BRANCHES
         SOPHIA_LITERALS_MAX_GROUPS
         SOPHIA_LITERALS_MAX_SIZE
         SOPHIA_LITERALS_EVERY
@@ -29,7 +30,8 @@ cdef extern from "literals.h" nogil:
         uint32_t group
 
     int sophia_literals_build(sophia_literals *set, const sophia_literal *literals, size_t count,
-                              const uint32_t *rule_of, uint32_t groups, uint32_t rules)
+                              const uint32_t *branch_of, uint32_t groups, const uint32_t *rule_of,
+                              uint32_t branches, uint32_t rules)
     void sophia_literals_free(sophia_literals *set)
     uint32_t sophia_literals_scan(const sophia_literals *set, const unsigned char *text, size_t size,
                                   uint64_t *bits)
@@ -63,27 +65,44 @@ cdef tuple _numbers(const uint64_t *bits, uint32_t rules):
     return tuple([rule for rule in range(rules) if bits[rule // 64] >> (rule % 64) & 1])
 
 
-cdef int _build(sophia_literals *automaton, list literals, list owners, Py_ssize_t rules) except -1:
+cdef uint32_t *_numbers_of(list numbers) except NULL:
+    """The list as a C array; the caller frees it."""
+    cdef Py_ssize_t i
+    cdef uint32_t *array = <uint32_t *>PyMem_Calloc(len(numbers) + 1, sizeof(uint32_t))
+    if array == NULL:
+        raise MemoryError("no memory for the automaton of the literals")
+    for i in range(len(numbers)):
+        array[i] = numbers[i]
+    return array
+
+
+cdef int _build(
+    sophia_literals *automaton, list literals, list branch_of, list rule_of, Py_ssize_t rules
+) except -1:
     cdef Py_ssize_t count = len(literals), i
-    cdef sophia_literal *table = <sophia_literal *>PyMem_Calloc(count, sizeof(sophia_literal))
-    cdef uint32_t *rule_of = <uint32_t *>PyMem_Calloc(len(owners) + 1, sizeof(uint32_t))
+    cdef sophia_literal *table = NULL
+    cdef uint32_t *branches = NULL
+    cdef uint32_t *owners = NULL
     cdef int status = SOPHIA_LITERALS_NO_MEMORY
     cdef bytes literal
     try:
-        if table != NULL and rule_of != NULL:
+        table = <sophia_literal *>PyMem_Calloc(count, sizeof(sophia_literal))
+        branches = _numbers_of(branch_of)
+        owners = _numbers_of(rule_of)
+        if table != NULL:
             for i in range(count):
                 literal = literals[i][0]
                 table[i].text = <const unsigned char *>PyBytes_AS_STRING(literal)
                 table[i].size = <uint32_t>PyBytes_GET_SIZE(literal)
                 table[i].group = literals[i][1]
-            for i in range(len(owners)):
-                rule_of[i] = owners[i]
             status = sophia_literals_build(
-                automaton, table, count, rule_of, <uint32_t>len(owners), <uint32_t>rules
+                automaton, table, count, branches, <uint32_t>len(branch_of), owners, <uint32_t>len(rule_of),
+                <uint32_t>rules
             )
     finally:
         PyMem_Free(table)
-        PyMem_Free(rule_of)
+        PyMem_Free(branches)
+        PyMem_Free(owners)
     if status == SOPHIA_LITERALS_NO_MEMORY:
         raise MemoryError("no memory for the automaton of the literals")
     if status != SOPHIA_LITERALS_OK:
@@ -93,46 +112,51 @@ cdef int _build(sophia_literals *automaton, list literals, list owners, Py_ssize
 
 @cython.final
 cdef class LiteralSet:
-    """Immutable matcher over `rules`: for each rule its groups, for each group its literals (bytes).
+    """Immutable matcher over `rules`: for each its branches, for each branch its groups of literals (bytes).
 
-    A literal matches in any ASCII case. A rule without a group is a candidate for every text. Up to
-    `MAX_RULES` rules; a literal has 1 to `MAX_LITERAL` bytes. Raises ValueError for a group without a
-    literal, a literal of another size, or more than the automaton can hold (64 MB of table).
+    A rule is a candidate when for one of its branches one literal of each group occurs, in any ASCII case. A
+    branch without a group makes its rule a candidate for every text. Up to `MAX_RULES` rules; a literal has
+    1 to `MAX_LITERAL` bytes. Raises ValueError for a group without a literal, a literal of another size, or
+    more than the automaton can hold (64 MB of table).
 
-    Cost: about 1.5 ns a byte for a short text and .6 for a long one; building is linear in the size of the
+    Cost: about 1.5 ns a byte for a short text and less for a long one; building is linear in the size of the
     table. Any number of threads may use one object at once. Source: Aho and Corasick, 1975.
 
     Example::
 
-        >>> rules = LiteralSet([[[b"drop"], [b"table", b"database"]], [[b"mkfs"]]])
+        >>> rules = LiteralSet([[[[b"drop"], [b"table", b"database"]], [[b"truncate"]]], [[[b"mkfs"]]]])
         >>> rules.candidates("DROP the Table"), rules.candidates("a table"), rules.hits("mkfs.ext4")
         ((0,), (), True)
     """
 
     def __cinit__(self, rules):
         cdef list literals = []  # (bytes, group); keeps the bytes alive during the build
-        cdef list owners = []
+        cdef list branch_of = []
+        cdef list rule_of = []
         cdef Py_ssize_t count = len(rules)
-        if count > SOPHIA_LITERALS_MAX_RULES:
-            raise ValueError(f"{count} rules are more than the {SOPHIA_LITERALS_MAX_RULES} that a set can hold")
-        for number, groups in enumerate(rules):
-            for group in groups:
-                members = [(bytes(literal), len(owners)) for literal in group]
-                if not members:
-                    raise ValueError(f"rule {number} has a group without a literal: it could never match")
-                for literal, _ in members:
-                    if not 1 <= len(literal) <= SOPHIA_LITERALS_MAX_SIZE:
-                        raise ValueError(
-                            f"a literal must have 1 to {SOPHIA_LITERALS_MAX_SIZE} bytes, not {len(literal)}"
-                        )
-                literals += members
-                owners.append(number)
-        if len(owners) > SOPHIA_LITERALS_MAX_GROUPS:
-            raise ValueError(
-                f"{len(owners)} groups are more than the {SOPHIA_LITERALS_MAX_GROUPS} that a set can hold"
-            )
+        for number, branches in enumerate(rules):
+            for groups in branches:
+                for group in groups:
+                    members = [(bytes(literal), len(branch_of)) for literal in group]
+                    if not members:
+                        raise ValueError(f"rule {number} has a group without a literal, which never occurs")
+                    for literal, _ in members:
+                        if not 1 <= len(literal) <= SOPHIA_LITERALS_MAX_SIZE:
+                            raise ValueError(
+                                f"a literal must have 1 to {SOPHIA_LITERALS_MAX_SIZE} bytes, not {len(literal)}"
+                            )
+                    literals += members
+                    branch_of.append(len(rule_of))
+                rule_of.append(number)
+        for name, size, limit in (
+            ("rules", count, SOPHIA_LITERALS_MAX_RULES),
+            ("branches", len(rule_of), SOPHIA_LITERALS_MAX_BRANCHES),
+            ("groups", len(branch_of), SOPHIA_LITERALS_MAX_GROUPS),
+        ):
+            if size > limit:
+                raise ValueError(f"{size} {name} are more than the {limit} that a set can hold")
         literals += [(literal, <uint32_t>SOPHIA_LITERALS_EVERY) for literal in _FOLDS_INTO_ASCII]
-        _build(&self.automaton, literals, owners, count)
+        _build(&self.automaton, literals, branch_of, rule_of, count)
 
     def __dealloc__(self):
         sophia_literals_free(&self.automaton)

@@ -110,16 +110,16 @@ class RuleSet:
         self._lock = Lock()
         self._set: Any = re2.Set.SearchSet(_options(_SET_MEMORY))
         self._set_state = _ADDED
-        groups = []
+        branches = []
         for rule in self.rules:
             try:
                 found = analyse(rule.pattern)
                 self._set.Add(found.line_pattern)  # parses it: a pattern that re2 cannot take ends here
             except (PatternError, re2.error) as error:
                 _refuse(rule.source, f"rule {rule.id!r}: {self._reason(rule, error)}")
-            groups.append(found.groups)
+            branches.append(found.branches)
         self._set.Add(_ALWAYS)
-        self.literals = LiteralSet(groups)
+        self.literals = LiteralSet(branches)
         self.version = _version(self.rules)
 
     @classmethod

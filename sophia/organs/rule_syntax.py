@@ -6,7 +6,7 @@ pattern before; this reader only has to understand it, and says so where it does
 
 Required literals follow the prefilter of RE2 (Cox, "Regular Expression Matching with a Trigram Index", 2012;
 class Prefilter of RE2): a part of the pattern is either *exact* (a small set of strings, all that it can
-match) or it is known only to need one of each of some groups of strings.
+match) or a choice of branches, each of which needs one string of each of its groups.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ SHORTEST = 3
 
 _LONGEST = 32  # a literal is cut here: a prefix of a required string is required too
 _EXACT = 96  # strings of an exact part before it is given up
-_GROUPS = 4  # groups kept of a rule, the most selective ones
+_GROUPS = 4  # groups kept of a branch, the most selective ones
+_BRANCHES = 24  # branches of a rule
 
 _PLAIN = re.compile(r"[^\\^$.|?*+()\[\]{}]+")
 # Two frequent forms that are read in one step: a class of many characters with its repeat, and a choice of
@@ -52,21 +53,26 @@ class PatternError(ValueError):
 class Analysis(NamedTuple):
     """What :func:`analyse` found."""
 
-    groups: tuple[frozenset[bytes], ...]
-    """Of each group one literal (small ASCII letters) occurs in every match, in some ASCII case or with
-    U+017F for s and U+212A for k. Empty: nothing is known, every text is a candidate."""
+    branches: tuple[tuple[frozenset[bytes], ...], ...]
+    """For every match there is a branch so that of each of its groups one literal (small ASCII letters) occurs
+    in it, in some ASCII case or with U+017F for s and U+212A for k. One branch without a group: nothing is
+    known, every text is a candidate."""
     line_pattern: str
     """Matches inside any text joined with others by line breaks wherever the pattern matches the text alone."""
 
 
+_Branches = tuple[tuple[frozenset[str], ...], ...]
+_NOTHING: _Branches = ((),)
+
+
 class _Part(NamedTuple):
     exact: frozenset[str] | None  # every string that the part can match, or None when there are too many
-    groups: tuple[frozenset[str], ...]  # otherwise: of each group one must occur
+    branches: _Branches  # otherwise: for one branch, of each group one occurs
     count: int = 1  # the largest product of nested counted repeats
 
 
-_ANY = _Part(None, ())
-_EMPTY = _Part(frozenset({""}), ())
+_ANY = _Part(None, _NOTHING)
+_EMPTY = _Part(frozenset({""}), _NOTHING)
 
 
 def analyse(pattern: str) -> Analysis:
@@ -74,8 +80,8 @@ def analyse(pattern: str) -> Analysis:
 
     Example::
 
-        >>> analyse(r"(?i)\\bdrop\\s+(?:table|database)s?").groups == (
-        ...     frozenset({b"table", b"database"}), frozenset({b"drop"}))
+        >>> analyse(r"\\bdrop\\s+tables?\\b|\\btruncate\\b").branches == (
+        ...     (frozenset({b"table"}), frozenset({b"drop"})), (frozenset({b"truncate"}),))
         True
         >>> analyse(r"\\Amkfs\\.\\w+$").line_pattern
         '(?m:^)mkfs\\\\.\\\\w+(?m:$)'
@@ -84,13 +90,23 @@ def analyse(pattern: str) -> Analysis:
     part = reader.alternatives()
     if reader.at < len(reader.pattern):
         reader.refuse("an unmatched )")
-    groups = {_simplify(group) for group in _needs(part)}
-    usable = [group for group in groups if min(map(len, group)) >= SHORTEST]
-    usable.sort(key=lambda group: (-min(map(len, group)), len(group), sorted(group)))
-    return Analysis(
-        tuple(frozenset(literal.encode("ascii") for literal in group) for group in usable[:_GROUPS]),
-        reader.line_pattern(),
-    )
+    needs = _needs(part)
+    rank = {group: _rank(group) for branch in needs for group in branch}  # branches share most groups
+    branches = []
+    for branch in needs:
+        usable = {ranked for group in branch if (ranked := rank[group]) is not None}
+        branches.append(tuple(frozenset(literals) for _, _, literals in sorted(usable)[:_GROUPS]))
+    known = all(branches)
+    return Analysis(tuple(dict.fromkeys(branches)) if known else ((),), reader.line_pattern())
+
+
+def _rank(group: frozenset[str]) -> tuple[int, int, tuple[bytes, ...]] | None:
+    """The group in bytes, preceded by what makes it sort before worse ones; None when not worth seeking."""
+    literals = _simplify(group)
+    shortest = min(map(len, literals))
+    if shortest < SHORTEST:
+        return None
+    return -shortest, len(literals), tuple(sorted(literal.encode("ascii") for literal in literals))
 
 
 def _unquote(pattern: str) -> str:
@@ -106,54 +122,79 @@ def _unquote(pattern: str) -> str:
     return _QUOTED.sub(spell, pattern)
 
 
-def _simplify(group: frozenset[str]) -> frozenset[str]:
+def _simplify(group: frozenset[str]) -> list[str]:
     """Drops every string that holds another one of the group, and cuts the long ones."""
     kept: list[str] = []
     for literal in sorted({literal[:_LONGEST] for literal in group}, key=len):
-        if not any(shorter in literal for shorter in kept):
+        for shorter in kept:
+            if shorter in literal:
+                break
+        else:
             kept.append(literal)
-    return frozenset(kept)
+    return kept
 
 
-def _needs(part: _Part) -> tuple[frozenset[str], ...]:
+def _needs(part: _Part) -> _Branches:
     if part.exact is None:
-        return part.groups
-    return (part.exact,) if part.exact and "" not in part.exact else ()
+        return part.branches
+    return _NOTHING if "" in part.exact else ((part.exact,),)
+
+
+def _both(left: _Branches, right: _Branches) -> _Branches:
+    """Every branch of one with every branch of the other; where that is too many, the right as one branch."""
+    if left == _NOTHING:
+        return right
+    if len(left) * len(right) > _BRANCHES:
+        right = _one_branch(right)
+    return tuple((*head, *tail) for head in left for tail in right)
+
+
+def _one_branch(branches: _Branches) -> _Branches:
+    """One branch that every one of `branches` implies: the union of one group from each, best with best."""
+    ranked = [sorted(branch, key=lambda group: -min(map(len, group))) for branch in branches]
+    depth = min(map(len, ranked))
+    return (tuple(frozenset().union(*(groups[rank] for groups in ranked)) for rank in range(depth)),)
 
 
 def _sequence(parts: list[_Part]) -> _Part:
     if len(parts) == 1:
         return parts[0]
-    groups: list[frozenset[str]] = []
-    run = _EMPTY.exact or frozenset()
+    branches = _NOTHING
+    run: frozenset[str] = frozenset({""})
     whole = True
+    count = 1
     for part in parts:
+        count = max(count, part.count)
         if part.exact is not None and len(run) * len(part.exact) <= _EXACT:
             run = frozenset([head + tail for head in run for tail in part.exact])
             continue
         whole = False
-        groups += _needs(_Part(run, ()))
-        groups += part.groups
-        run = frozenset({""}) if part.exact is None else part.exact
-    count = max((part.count for part in parts), default=1)
+        if "" not in run:
+            branches = _both(branches, ((run,),))
+        if part.exact is None:
+            branches = _both(branches, part.branches)
+            run = frozenset({""})
+        else:
+            run = part.exact
     if whole:
-        return _Part(run, (), count)
-    return _Part(None, (*groups, *_needs(_Part(run, ()))), count)
+        return _Part(run, _NOTHING, count)
+    return _Part(None, branches if "" in run else _both(branches, ((run,),)), count)
 
 
 def _choice(parts: list[_Part]) -> _Part:
     if len(parts) == 1:
         return parts[0]
     count = max(part.count for part in parts)
-    exact = [part.exact for part in parts if part.exact is not None]
-    if len(exact) == len(parts) and sum(map(len, exact)) <= 4 * _EXACT:
-        return _Part(frozenset().union(*exact), (), count)
-    # One alternative matches, and with it one of each of its groups: the union of one group from each
-    # alternative therefore holds a string that occurs. The best go with the best.
-    ranked = [sorted(_needs(part), key=lambda group: -min(map(len, group))) for part in parts]
-    depth = min(map(len, ranked))
-    groups = tuple(frozenset().union(*(groups[rank] for groups in ranked)) for rank in range(depth))
-    return _Part(None, groups, count)
+    exact: frozenset[str] = frozenset().union(*(part.exact for part in parts if part.exact is not None))
+    branches = [branch for part in parts if part.exact is None for branch in part.branches]
+    if not branches and len(exact) <= 4 * _EXACT:
+        return _Part(exact, _NOTHING, count)
+    if "" in exact:
+        return _Part(None, _NOTHING, count)
+    if exact:
+        branches.append((exact,))
+    found = tuple(dict.fromkeys(branches))
+    return _Part(None, found if len(found) <= _BRANCHES else _one_branch(found), count)
 
 
 class _Reader:
@@ -219,7 +260,7 @@ class _Reader:
         if found is None or not found[1].isascii():
             return self.atom("(")
         self.at = found.end()
-        return _Part(frozenset(found[1].lower().split("|")), ())
+        return _Part(frozenset(found[1].lower().split("|")), _NOTHING)
 
     def atom(self, head: str) -> _Part:
         self.at += 1
@@ -270,7 +311,7 @@ class _Reader:
             for _ in range(high):
                 powers.append(frozenset(head + tail for head in powers[-1] for tail in part.exact))
             return part._replace(exact=frozenset().union(*powers[low:]))
-        return _Part(None, _needs(part) if low > 0 else (), part.count)
+        return _Part(None, _needs(part) if low > 0 else _NOTHING, part.count)
 
     def group(self) -> _Part:
         named = _NAME.match(self.pattern, self.at)
@@ -356,7 +397,7 @@ class _Reader:
         self.at += 1
         if not members or len(members) > 10:
             return _ANY
-        return _Part(frozenset(member.lower() for member in members), ())
+        return _Part(frozenset(member.lower() for member in members), _NOTHING)
 
     def member(self) -> str | None:
         head = self.peek()
@@ -367,6 +408,6 @@ class _Reader:
 def _literal(text: str) -> _Part:
     """A run of characters: exact in ASCII; elsewhere case folding may change length, so it only separates."""
     if text.isascii():
-        return _Part(frozenset({text.lower()}), ())
+        return _Part(frozenset({text.lower()}), _NOTHING)
     words = "".join(c if c.isascii() else "\0" for c in text).lower().split("\0")
-    return _Part(None, tuple(frozenset({word}) for word in words if word))
+    return _Part(None, (tuple(frozenset({word}) for word in words if word),))

@@ -1,4 +1,5 @@
-/* Which rules may match a text: every rule names groups of literals, of each of which one must occur.
+/* Which rules may match a text. A rule has branches, a branch has groups, a group has literals: the rule is a
+ * candidate when, for one of its branches, one literal of every group occurs.
  *
  * One Aho-Corasick automaton over all literals, spelled out as a deterministic table: one load a byte, no
  * failure links at run time. Bytes are first mapped to columns (all bytes that no literal uses share one;
@@ -21,9 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOPHIA_LITERALS_MAX_RULES 1024u /* the scratch of a scan lives on the stack: 3 KiB at most */
+#define SOPHIA_LITERALS_MAX_RULES 1024u /* the scratch of a scan lives on the stack: 10 KiB at most */
 #define SOPHIA_LITERALS_MAX_WORDS (SOPHIA_LITERALS_MAX_RULES / 64)
-#define SOPHIA_LITERALS_MAX_GROUPS 4096u
+#define SOPHIA_LITERALS_MAX_BRANCHES 8192u
+#define SOPHIA_LITERALS_MAX_GROUPS 16384u
 #define SOPHIA_LITERALS_MAX_SIZE 64u      /* bytes of one literal */
 #define SOPHIA_LITERALS_MAX_CELLS (1u << 24)
 #define SOPHIA_LITERALS_EVERY UINT32_MAX  /* the group of a literal that makes every rule a candidate */
@@ -43,10 +45,11 @@ typedef struct {
     uint32_t *emit;    /* [states + 1] the groups of state s are items[emit[s] .. emit[s + 1]) */
     uint32_t *shorter; /* [states] the nearest state with groups among the suffixes of this one, or 0 */
     uint32_t *items;
-    uint32_t *rule_of;         /* [groups] */
-    uint16_t *wanted;          /* [rules] number of groups of a rule */
-    uint64_t *always;          /* [words] the rules without a group */
-    uint32_t states, columns, groups, rules, words, always_count;
+    uint32_t *branch_of; /* [groups] */
+    uint32_t *rule_of;   /* [branches] */
+    uint8_t *wanted;     /* [branches] number of groups of a branch */
+    uint64_t *always;    /* [words] the rules with a branch without a group */
+    uint32_t states, columns, groups, branches, rules, words, always_count;
     uint32_t first_report; /* rows from here on report */
     uint32_t longest;      /* bytes of the longest literal */
     uint8_t column_of[256];
@@ -58,6 +61,7 @@ static void sophia_literals_free(sophia_literals *set)
     free(set->emit);
     free(set->shorter);
     free(set->items);
+    free(set->branch_of);
     free(set->rule_of);
     free(set->wanted);
     free(set->always);
@@ -174,13 +178,33 @@ static void sophia_literals_fill(sophia_literals *set, const sophia_literals_dra
     }
 }
 
-/* Builds the automaton. `rule_of[g]` is the rule of group g; a rule that owns no group is always a candidate.
- * Literals are folded to small ASCII letters; sizes are 1 to SOPHIA_LITERALS_MAX_SIZE. */
+/* Owners: group g belongs to branch branch_of[g], branch b to rule rule_of[b]. 1 when a branch has too many. */
+static int sophia_literals_own(sophia_literals *set, const uint32_t *branch_of, const uint32_t *rule_of)
+{
+    for (uint32_t group = 0; group < set->groups; group++) {
+        set->branch_of[group] = branch_of[group];
+        if (++set->wanted[branch_of[group]] == 0) return 1;
+    }
+    for (uint32_t branch = 0; branch < set->branches; branch++) {
+        const uint32_t rule = set->rule_of[branch] = rule_of[branch];
+        const uint64_t bit = 1ull << (rule % 64);
+        if (set->wanted[branch] != 0 || set->always[rule / 64] & bit) continue;
+        set->always[rule / 64] |= bit;
+        set->always_count++;
+    }
+    return 0;
+}
+
+/* Builds the automaton. A rule with a branch that owns no group is always a candidate, one without a branch
+ * never. Literals are folded to small ASCII letters; sizes are 1 to SOPHIA_LITERALS_MAX_SIZE. */
 static int sophia_literals_build(sophia_literals *set, const sophia_literal *literals, size_t count,
-                                 const uint32_t *rule_of, uint32_t groups, uint32_t rules)
+                                 const uint32_t *branch_of, uint32_t groups, const uint32_t *rule_of,
+                                 uint32_t branches, uint32_t rules)
 {
     memset(set, 0, sizeof *set);
-    if (rules > SOPHIA_LITERALS_MAX_RULES || groups > SOPHIA_LITERALS_MAX_GROUPS) return SOPHIA_LITERALS_TOO_LARGE;
+    if (rules > SOPHIA_LITERALS_MAX_RULES || branches > SOPHIA_LITERALS_MAX_BRANCHES
+        || groups > SOPHIA_LITERALS_MAX_GROUPS)
+        return SOPHIA_LITERALS_TOO_LARGE;
     size_t states = 1;
     for (size_t i = 0; i < count; i++) {
         if (literals[i].size == 0 || literals[i].size > SOPHIA_LITERALS_MAX_SIZE) return SOPHIA_LITERALS_TOO_LARGE;
@@ -190,6 +214,7 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
     if (states * set->columns > SOPHIA_LITERALS_MAX_CELLS) return SOPHIA_LITERALS_TOO_LARGE;
 
     set->groups = groups;
+    set->branches = branches;
     set->rules = rules;
     set->words = (rules + 63) / 64;
     sophia_literals_draft draft;
@@ -200,11 +225,12 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
     draft.end = calloc(count + 1, sizeof *draft.end);
     draft.emits = calloc(states, sizeof *draft.emits);
     draft.report = calloc(states, sizeof *draft.report);
-    set->rule_of = calloc((size_t)groups + 1, sizeof *set->rule_of);
-    set->wanted = calloc((size_t)rules + 1, sizeof *set->wanted);
+    set->branch_of = calloc((size_t)groups + 1, sizeof *set->branch_of);
+    set->rule_of = calloc((size_t)branches + 1, sizeof *set->rule_of);
+    set->wanted = calloc((size_t)branches + 1, sizeof *set->wanted);
     set->always = calloc((size_t)set->words + 1, sizeof *set->always);
     int ok = draft.trie && draft.fail && draft.order && draft.place && draft.end && draft.emits && draft.report
-             && set->rule_of && set->wanted && set->always;
+             && set->branch_of && set->rule_of && set->wanted && set->always;
     if (ok) {
         sophia_literals_plant(set, &draft, literals, count);
         sophia_literals_complete(set, &draft);
@@ -215,21 +241,14 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
         set->items = calloc(count + 1, sizeof *set->items);
         ok = set->next && set->emit && set->shorter && set->items;
     }
+    int status = ok ? SOPHIA_LITERALS_OK : SOPHIA_LITERALS_NO_MEMORY;
     if (ok) {
         sophia_literals_fill(set, &draft, literals, count);
-        for (uint32_t group = 0; group < groups; group++) {
-            set->rule_of[group] = rule_of[group];
-            set->wanted[rule_of[group]]++;
-        }
-        for (uint32_t rule = 0; rule < rules; rule++) {
-            if (set->wanted[rule] != 0) continue;
-            set->always[rule / 64] |= 1ull << (rule % 64);
-            set->always_count++;
-        }
+        if (sophia_literals_own(set, branch_of, rule_of)) status = SOPHIA_LITERALS_TOO_LARGE;
     }
     sophia_literals_draft_free(&draft);
-    if (!ok) sophia_literals_free(set);
-    return ok ? SOPHIA_LITERALS_OK : SOPHIA_LITERALS_NO_MEMORY;
+    if (status != SOPHIA_LITERALS_OK) sophia_literals_free(set);
+    return status;
 }
 
 /* What one scan has seen so far. Cleared on the first report: most texts have none. */
@@ -237,9 +256,17 @@ typedef struct {
     uint64_t *bits; /* NULL: the first candidate ends the scan */
     uint32_t found;
     int open;
-    uint16_t missing[SOPHIA_LITERALS_MAX_RULES];
+    uint8_t missing[SOPHIA_LITERALS_MAX_BRANCHES];
     uint64_t seen[SOPHIA_LITERALS_MAX_GROUPS / 64];
 } sophia_literals_scratch;
+
+static int sophia_literals_all(const sophia_literals *set, sophia_literals_scratch *scratch)
+{
+    for (uint32_t rule = 0; scratch->bits && rule < set->rules; rule++)
+        scratch->bits[rule / 64] |= 1ull << (rule % 64);
+    scratch->found = set->rules;
+    return 1;
+}
 
 /* Takes note of the literals that end in `row`; 1 when nothing more can be learned from the text. */
 static __attribute__((noinline)) int sophia_literals_note(const sophia_literals *set,
@@ -247,28 +274,26 @@ static __attribute__((noinline)) int sophia_literals_note(const sophia_literals 
 {
     if (!scratch->open) {
         scratch->open = 1;
-        memcpy(scratch->missing, set->wanted, set->rules * sizeof *set->wanted);
+        memcpy(scratch->missing, set->wanted, set->branches * sizeof *set->wanted);
         memset(scratch->seen, 0, ((set->groups + 63) / 64) * sizeof *scratch->seen);
     }
     for (uint32_t state = row / set->columns; state != 0; state = set->shorter[state]) {
         for (uint32_t i = set->emit[state]; i < set->emit[state + 1]; i++) {
             const uint32_t group = set->items[i];
-            if (group == SOPHIA_LITERALS_EVERY) {
-                for (uint32_t rule = 0; scratch->bits && rule < set->rules; rule++)
-                    scratch->bits[rule / 64] |= 1ull << (rule % 64);
-                scratch->found = set->rules;
+            if (group == SOPHIA_LITERALS_EVERY) return sophia_literals_all(set, scratch);
+            const uint64_t group_bit = 1ull << (group % 64);
+            if (scratch->seen[group / 64] & group_bit) continue;
+            scratch->seen[group / 64] |= group_bit;
+            const uint32_t branch = set->branch_of[group], rule = set->rule_of[branch];
+            if (--scratch->missing[branch] != 0) continue;
+            if (!scratch->bits) {
+                scratch->found++;
                 return 1;
             }
-            if (scratch->seen[group / 64] >> (group % 64) & 1) continue;
-            scratch->seen[group / 64] |= 1ull << (group % 64);
-            const uint32_t rule = set->rule_of[group];
-            if (--scratch->missing[rule] != 0) continue;
-            scratch->found++;
-            if (!scratch->bits || scratch->found == set->rules) {
-                if (scratch->bits) scratch->bits[rule / 64] |= 1ull << (rule % 64);
-                return 1;
-            }
-            scratch->bits[rule / 64] |= 1ull << (rule % 64);
+            const uint64_t rule_bit = 1ull << (rule % 64);
+            if (scratch->bits[rule / 64] & rule_bit) continue;
+            scratch->bits[rule / 64] |= rule_bit;
+            if (++scratch->found == set->rules) return 1;
         }
     }
     return 0;
