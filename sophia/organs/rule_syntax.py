@@ -29,10 +29,11 @@ _GROUPS = 4  # groups kept of a branch, the most selective ones
 _BRANCHES = 24  # branches of a rule
 
 _PLAIN = re.compile(r"[^\\^$.|?*+()\[\]{}]+")
-# Two frequent forms that are read in one step: a class of many characters with its repeat, and a choice of
-# plain words. Reading the shipped rules costs a third of what it would without them.
+# Frequent forms that are read in one step: a class of many characters with its repeat, a choice of plain
+# words, a gap of some words. Reading the shipped rules costs a third of what it would without them.
 _CLASSES = re.compile(r"(?:(?:\\[sSwWdD]|\.)[*+?]?\??|\\b)+")
 _WORDS = re.compile(r"\(\?:([^\\^$.?*+()\[\]{}]*)\)")
+_GAP = re.compile(r"\(\?:\\S\+\\s\+\)(?:\{0,(\d)\}|\*)")  # up to nine words
 _COUNT = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
 _FLAGS = re.compile(r"\?[imsU]*(?:-[imsU]+)?[:)]")
 _NAME = re.compile(r"\?P?<\w+>")
@@ -256,6 +257,10 @@ class _Reader:
 
     def words(self) -> _Part:
         """A group, at its bracket."""
+        gap = _GAP.match(self.pattern, self.at)
+        if gap is not None:
+            self.at = gap.end()
+            return _Part(None, _NOTHING, int(gap[1] or 1))
         found = _WORDS.match(self.pattern, self.at)
         if found is None or not found[1].isascii():
             return self.atom("(")

@@ -1,0 +1,146 @@
+"""Files of danger rules: TOML in, checked rules out, every complaint with file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple, NoReturn
+
+import tomli
+
+from sophia.errors import RuleError
+
+__all__ = ["SEVERITIES", "Place", "Rule", "read_rules"]
+
+SEVERITIES = {"low": 0.25, "medium": 0.5, "high": 0.75, "critical": 1.0}
+"""The words that a rule file may use for a severity; a number from 0 to 1 does as well."""
+
+_MAX_FILE = 4 << 20
+_MAX_PATTERN = 4000
+_REQUIRED = ("id", "description", "pattern", "severity")
+_OPTIONAL = ("examples", "counter_examples")
+
+_ID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+_TABLE = re.compile(r"\s*\[\[\s*(?:rule|\"rule\"|'rule')\s*\]\]")
+_STRING = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL
+)
+
+
+class Place:
+    """Where one rule stands. The line is looked for only when somebody asks: most rules are fine."""
+
+    __slots__ = ("_number", "_text", "path")
+
+    def __init__(self, path: str, text: str = "", number: int = 0) -> None:
+        self.path = path
+        self._text = text
+        self._number = number
+
+    def at(self, key: str = "") -> str:
+        """``FILE:LINE`` of a key of the rule, or of the rule itself."""
+        # Strings and comments may hold anything, so they are blanked first, line breaks kept.
+        blank = _STRING.sub(lambda found: "\n" * found[0].count("\n"), self._text).split("\n")
+        tables = [number for number, line in enumerate(blank) if _TABLE.match(line)]
+        if self._number >= len(tables):
+            return f"{self.path}:1"
+        first = tables[self._number]
+        end = tables[self._number + 1] if self._number + 1 < len(tables) else len(blank)
+        lines = self._text.split("\n")
+        for number in range(first + 1, end):
+            name = lines[number].partition("=")[0].strip().strip("\"'")
+            if key and name == key and "=" in blank[number]:
+                return f"{self.path}:{number + 1}"
+        return f"{self.path}:{first + 1}"
+
+    def refuse(self, what: str, key: str = "") -> NoReturn:
+        """Raises the RuleError about this rule."""
+        message = f"{self.at(key)}: {what}"
+        raise RuleError(message)
+
+
+class Rule(NamedTuple):
+    """One rule, as it stands in a file."""
+
+    id: str
+    description: str
+    pattern: str
+    """RE2 syntax; case does not matter unless the pattern says so with ``(?-i:...)``."""
+    severity: float
+    """From 0 (a remark) to 1."""
+    examples: tuple[str, ...] = ()
+    """Texts that the pattern matches; checked by the tests, and for user rules at load."""
+    counter_examples: tuple[str, ...] = ()
+    """Texts that it does not match."""
+    place: Place = Place("<rules>")
+
+
+def read_rules(path: str) -> list[Rule]:
+    """The rules of one TOML file, in order; everything is checked but what the patterns mean.
+
+    Raises RuleError for a file that cannot be read, is over 4 MiB, not UTF-8 or not TOML, and for missing,
+    unknown or mistyped keys.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 (pathlib costs start-up time)
+            data = file.read(_MAX_FILE + 1)
+    except OSError as error:
+        _refuse(path, 1, f"the rule file cannot be read: {error.strerror or error}")
+    if len(data) > _MAX_FILE:
+        _refuse(path, 1, f"the rule file is over {_MAX_FILE >> 20} MiB")
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        _refuse(path, data.count(b"\n", 0, error.start) + 1, f"the rule file is not UTF-8: {error.reason}")
+    try:
+        table = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        _refuse(path, error.lineno, f"the rule file is not TOML: {error.msg}")
+    for key in table:
+        if key != "rule":
+            line = next((n for n, line in enumerate(text.split("\n"), 1) if key in line), 1)
+            _refuse(path, line, f"unknown key {key!r}; a rule file holds [[rule]] tables only")
+    entries = table.get("rule", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        _refuse(path, 1, "`rule` must be an array of tables: write [[rule]]")
+    return [_rule(entry, Place(path, text, number)) for number, entry in enumerate(entries)]
+
+
+def _refuse(path: str, line: int, what: str) -> NoReturn:
+    message = f"{path}:{line}: {what}"
+    raise RuleError(message)
+
+
+def _rule(entry: Mapping[str, Any], place: Place) -> Rule:
+    for key in _REQUIRED:
+        if key not in entry:
+            place.refuse(f"the rule has no {key!r}")
+    for key, value in entry.items():
+        if key in _OPTIONAL:
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                place.refuse(f"{key!r} must be a list of strings", key)
+        elif key not in _REQUIRED:
+            place.refuse(f"unknown key {key!r}; a rule has {', '.join(_REQUIRED + _OPTIONAL)}", key)
+        elif key != "severity" and not (isinstance(value, str) and value):
+            place.refuse(f"{key!r} must be a string that is not empty", key)
+    if not _ID.fullmatch(entry["id"]):
+        place.refuse("'id' must be 1 to 64 small letters, digits, dots, dashes and underscores", "id")
+    if len(entry["pattern"]) > _MAX_PATTERN:
+        place.refuse(f"'pattern' is over {_MAX_PATTERN} characters", "pattern")
+    return Rule(
+        entry["id"],
+        entry["description"],
+        entry["pattern"],
+        _severity(entry["severity"], place),
+        tuple(entry.get("examples", ())),
+        tuple(entry.get("counter_examples", ())),
+        place,
+    )
+
+
+def _severity(value: object, place: Place) -> float:
+    if isinstance(value, str) and value in SEVERITIES:
+        return SEVERITIES[value]
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    place.refuse(f"'severity' must be a number from 0 to 1 or one of {', '.join(SEVERITIES)}", "severity")
