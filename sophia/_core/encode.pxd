@@ -1,6 +1,6 @@
-"""Text to hypervectors."""
+"""Texts and sequences to hypervectors."""
 
-from libc.stdint cimport int8_t, int32_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, uint32_t, uint64_t
 
 from sophia._core.cpu cimport sophia_enc_kernels
 from sophia._core.idf cimport IdfTable, sophia_feature_keys, sophia_features
@@ -9,7 +9,6 @@ from sophia._core.idf cimport IdfTable, sophia_feature_keys, sophia_features
 cdef extern from "workspace.h" nogil:
     cdef struct sophia_vote:
         size_t words
-        int32_t *sums
 
     cdef struct sophia_workspace:
         sophia_vote vote
@@ -25,6 +24,38 @@ cdef extern from "workspace.h" nogil:
     void sophia_features_to_i8(
         const sophia_features *features, sophia_vote *vote, const sophia_enc_kernels *kernels, size_t dim, int8_t *out
     )
+
+
+cdef extern from "ngrams.h" nogil:
+    enum:
+        SOPHIA_BALLOT_ORDER
+        SOPHIA_NGRAMS_TOO_FEW
+        SOPHIA_NGRAMS_TOO_MANY
+
+    cdef struct sophia_sequence:
+        const unsigned char *data
+        size_t size
+        unsigned width
+
+    cdef struct sophia_ngram_space:
+        pass
+
+    size_t sophia_sequence_length(const sophia_sequence *sequence)
+    sophia_ngram_space *sophia_ngram_space_new(size_t dim, size_t words, uint32_t order, uint64_t seed)
+    void sophia_ngram_space_free(sophia_ngram_space *space)
+    int sophia_ngrams_to_b1(
+        const sophia_sequence *sequence, sophia_ngram_space *space, const sophia_enc_kernels *kernels, uint64_t *out
+    )
+    int sophia_ngrams_to_i8(
+        const sophia_sequence *sequence, sophia_ngram_space *space, const sophia_enc_kernels *kernels, int8_t *out
+    )
+
+
+cdef class _Texts:
+    cdef list owners
+    cdef const unsigned char **data
+    cdef Py_ssize_t *sizes
+    cdef Py_ssize_t count
 
 
 cdef class TextEncoder:
@@ -45,9 +76,32 @@ cdef class TextEncoder:
     # `out` belongs to the caller, who uses it from one thread at a time.
     cdef int features_into(self, const unsigned char *text, size_t size, sophia_features *out) noexcept nogil
 
-    # `out`: self.words words for b1 (64-byte alignment is not needed but faster), self.dim bytes for i8.
+    # `out`: self.words words for b1, self.dim bytes for i8, no alignment needed.
     # The feature forms encode what features_into gave; the text forms do both. 0 or an error code.
     cdef int features_b1_into(self, const sophia_features *features, uint64_t *out) noexcept nogil
     cdef int features_i8_into(self, const sophia_features *features, int8_t *out) noexcept nogil
     cdef int encode_b1_into(self, const unsigned char *text, size_t size, uint64_t *out) noexcept nogil
     cdef int encode_i8_into(self, const unsigned char *text, size_t size, int8_t *out) noexcept nogil
+
+    # Private to the module.
+    cdef object _many(self, _Texts texts, object out, bint graded)
+
+
+cdef class NgramEncoder:
+    """Immutable but for its spare working memory; safe from any thread."""
+
+    cdef void *spare  # a sophia_ngram_space, or NULL while a call uses it
+    cdef readonly uint64_t seed
+    cdef readonly size_t dim
+    cdef readonly size_t words
+    cdef readonly uint32_t n
+
+    cdef sophia_ngram_space *take(self) noexcept nogil
+    cdef void give(self, sophia_ngram_space *space) noexcept nogil
+
+    # 0 or an error code; `out` as for TextEncoder.
+    cdef int sequence_b1_into(self, const sophia_sequence *sequence, uint64_t *out) noexcept nogil
+    cdef int sequence_i8_into(self, const sophia_sequence *sequence, int8_t *out) noexcept nogil
+
+    # Private to the module.
+    cdef int _encode(self, object source, uint64_t *packed, int8_t *graded) except -1

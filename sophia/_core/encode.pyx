@@ -1,18 +1,18 @@
-"""Fused text encoder: UTF-8 text to n-gram features to hypervector, without the GIL.
+"""Fused encoders: texts and sequences to hypervectors, without the GIL.
 
-A text is the weighted vote of its features (words and character 3- and 4-grams, see ``include/features.h``).
-Each feature names a pseudo-random hypervector by its 64-bit hash: nothing is stored per feature, and two
-processes with the same seed agree. A feature weighs its IDF times a saturating share of its count (BM25,
-Robertson and Zaragoza 2009), in integers; the votes are counted exactly, so the result does not depend on
-order, SIMD level, thread or machine.
+A text is the weighted vote of its features (words and character 3- and 4-grams, see
+``include/text_features.h``), a sequence the vote of its n-grams (``include/ngrams.h``). Features and symbols
+name pseudo-random hypervectors by 64-bit hashes: nothing is stored for them, and two processes with the same
+seed agree. Votes are counted exactly, in integers, so the result does not depend on the order of the features,
+the SIMD level, the thread or the machine.
 """
 
+cimport cython
 from libc.stdint cimport int8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-
 from sophia._core cimport cpu
+from sophia._core.buffer cimport I8, U8, U16, U32, U64, Block, close_block, open_block
 from sophia._core.idf cimport (
     SOPHIA_EDGE_END,
     SOPHIA_EDGE_START,
@@ -26,47 +26,71 @@ from sophia._core.idf cimport (
     sophia_features_extract,
     sophia_features_weigh,
     sophia_make_feature_keys,
-    text_bytes,
+    utf8_of,
+    utf8_source,
 )
-
-from sophia.errors import ShapeError
-
-DIM_MIN = 64
-DIM_MAX = 1 << 20
+from sophia._core.vector cimport SOPHIA_BSC, Hypervector, check_dim, new_vector
 
 
-cdef size_t row_words(object dim) except 0:
-    if not DIM_MIN <= dim <= DIM_MAX:
-        raise ShapeError(f"dim must be in {DIM_MIN} .. {DIM_MAX}, got {dim}")
-    return (<size_t>dim + 511) // 512 * 8
+cdef uint64_t _seed(object seed) except? 0:
+    if not 0 <= seed < 1 << 64:
+        raise ValueError(f"seed must be in 0 .. 2**64 - 1, got {seed}")
+    return seed
 
 
+@cython.final
+cdef class _Texts:
+    """Borrowed UTF-8 of many texts, for a loop without the GIL."""
+
+    def __cinit__(self, object texts):
+        if isinstance(texts, (str, bytes)):
+            raise TypeError("texts must be a sequence of texts, not a single one")
+        self.owners = [utf8_source(text) for text in texts]
+        self.count = len(self.owners)
+        self.data = <const unsigned char **>malloc(self.count * sizeof(void *) + 1)
+        self.sizes = <Py_ssize_t *>malloc(self.count * sizeof(Py_ssize_t) + 1)
+        if self.data == NULL or self.sizes == NULL:
+            raise MemoryError(f"no memory for a batch of {self.count} texts")
+        for i in range(self.count):
+            self.data[i] = utf8_of(self.owners[i], &self.sizes[i])
+
+    def __dealloc__(self):
+        free(self.data)
+        free(self.sizes)
+
+
+@cython.final
 cdef class TextEncoder:
     """Encodes texts as hypervectors of `dim` lanes.
 
-    With an :class:`~sophia._core.idf.IdfTable` of the same seed, features weigh their IDF at the time of the
-    call; without one, all weigh the same. The encoder never changes the table: who wants it to grow observes.
+    With an :class:`~sophia._core.idf.IdfTable` of the same seed, a feature weighs its IDF at the time of the
+    call; without one, one bit. Several occurrences count as 2.2 count / (count + 1.2) (BM25, Robertson and
+    Zaragoza 2009). The encoder never changes the table: who wants it to grow observes.
+
+    ASCII letters are folded; other normal forms are the caller's. At most 4,096 distinct features are taken of
+    one text, the first ones. A text without letters and digits has none: ValueError.
 
     Safe from any thread; the GIL is released. A call takes about 6 us for 80 features at dim 10,000 (AVX-512)
-    and allocates nothing but its result; concurrent calls allocate a workspace each.
+    and allocates nothing but its result; concurrent calls keep one workspace (about 200 kB) each.
 
     Example::
 
         >>> encoder = TextEncoder(dim=10_000)
         >>> encoder.encode("the cat sat") == encoder.encode("The cat, sat!")
         True
-        >>> [(text, kind) for text, kind, count, weight in encoder.features("cat")][:3]
-        [('<ca', 'gram3'), ('cat', 'gram3'), ('<cat', 'gram4')]
+        >>> encoder.encode_int8("the cat sat").shape
+        (10000,)
+        >>> [text for text, kind, count, weight in encoder.features("cat")]
+        ['<ca', 'cat', '<cat', 'at>', 'cat>', 'cat']
     """
 
     def __cinit__(self, dim=10_000, *, seed=0, IdfTable idf=None):
-        self.words = row_words(dim)
+        check_dim(dim)
         self.dim = dim
-        if not 0 <= seed < 1 << 64:
-            raise ValueError(f"seed must be in 0 .. 2**64 - 1, got {seed}")
-        if idf is not None and idf.seed != seed:
+        self.words = (self.dim + 511) // 512 * 8
+        self.seed = _seed(seed)
+        if idf is not None and idf.seed != self.seed:
             raise ValueError(f"the IDF table has seed {idf.seed}, the encoder {seed}: they must be the same")
-        self.seed = seed
         self.idf = idf
         self.keys = sophia_make_feature_keys(self.seed)
 
@@ -132,41 +156,80 @@ cdef class TextEncoder:
         return f"TextEncoder(dim={self.dim}, seed={self.seed}, idf={self.idf!r})"
 
     def encode(self, text):
+        """The majority of the text's features, as a BSC :class:`~sophia._core.vector.Hypervector`.
+
+        Exact halves are settled by the rule of ``hdc.bundle``. The result is the bundle of the features'
+        hypervectors with their weights.
+        """
         cdef Py_ssize_t size = 0
-        cdef const unsigned char *data = text_bytes(text, &size)
+        source = utf8_source(text)
+        cdef const unsigned char *data = utf8_of(source, &size)
+        cdef Hypervector result = new_vector(SOPHIA_BSC, self.dim, None)
         cdef int code
-        row = PyBytes_FromStringAndSize(NULL, 8 * self.words)
-        cdef uint64_t *out = <uint64_t *>PyBytes_AS_STRING(row)
         with nogil:
-            code = self.encode_b1_into(data, <size_t>size, out)
+            code = self.encode_b1_into(data, <size_t>size, <uint64_t *>result.data)
         if code:
-            raise_code(code)
-        return row
+            raise_code(code, "text")
+        return result
 
     def encode_int8(self, text):
-        cdef Py_ssize_t size = 0
-        cdef const unsigned char *data = text_bytes(text, &size)
-        cdef int code
-        row = PyBytes_FromStringAndSize(NULL, self.dim)
-        cdef int8_t *out = <int8_t *>PyBytes_AS_STRING(row)
-        with nogil:
-            code = self.encode_i8_into(data, <size_t>size, out)
-        if code:
-            raise_code(code)
-        return row
+        """The weighted sum of the text's features, scaled: numpy int8[dim], the largest magnitude 127.
+
+        The graded form keeps how strongly each lane was voted for, and is the one to search with; a 0 bit of a
+        feature votes +, a 1 bit -.
+        """
+        return self.encode_int8_many((text,))[0]
+
+    def encode_many(self, texts):
+        """`encode` of each text: numpy uint8[n, nbytes], packed rows padded to 64 bytes. One GIL release."""
+        import numpy
+
+        cdef _Texts sources = _Texts(texts)
+        return self._many(sources, numpy.empty((sources.count, 8 * self.words), numpy.uint8), False)
+
+    def encode_int8_many(self, texts):
+        """`encode_int8` of each text: numpy int8[n, dim]. One GIL release."""
+        import numpy
+
+        cdef _Texts sources = _Texts(texts)
+        return self._many(sources, numpy.empty((sources.count, self.dim), numpy.int8), True)
+
+    cdef object _many(self, _Texts texts, object out, bint graded):
+        cdef Block block
+        cdef Py_ssize_t i
+        cdef int code = 0
+        open_block(&block, out, "out", U8 | I8, 2, 2, 1, True)
+        try:
+            with nogil:
+                for i in range(texts.count):
+                    if graded:
+                        code = self.encode_i8_into(
+                            texts.data[i], <size_t>texts.sizes[i], <int8_t *>block.data + i * block.columns
+                        )
+                    else:
+                        code = self.encode_b1_into(
+                            texts.data[i], <size_t>texts.sizes[i], <uint64_t *>(block.data + i * block.columns)
+                        )
+                    if code:
+                        break
+            if code:
+                raise_code(code, f"texts[{i}]")
+            return out
+        finally:
+            close_block(&block)
 
     def features(self, text):
         """The features of a text with their weights: tuples (text, kind, count, weight), by first occurrence.
 
-        `kind` is "word", "gram3" or "gram4"; `<` and `>` are the edge marks of a word. `weight` is in bits,
-        a multiple of 1/16: the IDF times 2.2 count / (count + 1.2). At most 4,096 distinct features are taken
-        of one text, the first ones; what comes later still counts for those.
+        `kind` is "word", "gram3" or "gram4"; `<` and `>` are the edge marks of a word. `weight` is in bits, a
+        multiple of 1/16.
         """
         cdef Py_ssize_t size = 0
-        cdef const unsigned char *data = text_bytes(text, &size)
+        source = utf8_source(text)
+        cdef const unsigned char *data = utf8_of(source, &size)
         cdef sophia_workspace *space = self.take()
         if space == NULL:
-            raise MemoryError("no memory for the features of a text")
+            raise MemoryError("text: no memory")
         cdef int code
         cdef uint32_t i
         cdef const sophia_feature *entry
@@ -174,12 +237,13 @@ cdef class TextEncoder:
             with nogil:
                 code = self.features_into(data, <size_t>size, &space.features)
             if code < 0:
-                raise_code(code)
+                raise_code(code, "text")
             found = []
             for i in range(space.features.count):
                 entry = &space.features.entries[i]
-                shown = (<const char *>data)[entry.start:entry.start + entry.size].decode("utf-8", "replace")
-                shown = ("<" if entry.edges & SOPHIA_EDGE_START else "") + _fold(shown)
+                shown = (<const char *>data)[entry.start:entry.start + entry.size]
+                shown = shown.lower().decode("utf-8", "replace")  # bytes.lower() folds ASCII only
+                shown = ("<" if entry.edges & SOPHIA_EDGE_START else "") + shown
                 shown += ">" if entry.edges & SOPHIA_EDGE_END else ""
                 kind = "word" if entry.kind == SOPHIA_FEATURE_WORD else f"gram{entry.kind}"
                 found.append((shown, kind, entry.count, entry.weight / <double>SOPHIA_IDF_ONE))
@@ -188,5 +252,134 @@ cdef class TextEncoder:
             self.give(space)
 
 
-def _fold(shown):
-    return "".join([c.lower() if "A" <= c <= "Z" else c for c in shown])
+@cython.final
+cdef class NgramEncoder:
+    """Encodes sequences as the vote of their n-grams: bind, permute and bundle in one pass.
+
+    Symbols are the code points of a str, the bytes of a bytes, or the numbers of a one-dimensional buffer of
+    unsigned integers; a number means the same symbol in all three. In an n-gram the last symbol's hypervector
+    stands as it is, the one before permuted by 1, and so on (Joshi, Halseth and Kanerva 2016). `n` is 1 to 8.
+
+    A sequence shorter than n has no n-gram: ValueError. Longest: 2^24 - 1 n-grams.
+
+    Safe from any thread; the GIL is released. A sentence of 149 characters takes about 6 us at n = 3 and dim
+    10,000 (AVX-512). Each concurrent call keeps the rows of up to 512 symbols, n * dim / 8 bytes a symbol.
+
+    Example::
+
+        >>> encoder = NgramEncoder(n=3)
+        >>> encoder.encode("abracadabra") == encoder.encode(b"abracadabra")
+        True
+        >>> encoder.encode("ab")
+        Traceback (most recent call last):
+            ...
+        ValueError: sequence: 2 symbols, where n-grams of 3 need at least 3
+    """
+
+    def __cinit__(self, n=3, dim=10_000, *, seed=0):
+        check_dim(dim)
+        if not 1 <= n <= SOPHIA_BALLOT_ORDER:
+            raise ValueError(f"n must be in 1 .. {SOPHIA_BALLOT_ORDER}, got {n}")
+        self.n = n
+        self.dim = dim
+        self.words = (self.dim + 511) // 512 * 8
+        self.seed = _seed(seed)
+
+    def __dealloc__(self):
+        sophia_ngram_space_free(<sophia_ngram_space *>self.spare)
+
+    cdef sophia_ngram_space *take(self) noexcept nogil:
+        cdef sophia_ngram_space *space = <sophia_ngram_space *>sophia_spare_take(&self.spare)
+        if space != NULL:
+            return space
+        return sophia_ngram_space_new(self.dim, self.words, self.n, self.seed)
+
+    cdef void give(self, sophia_ngram_space *space) noexcept nogil:
+        sophia_ngram_space_free(<sophia_ngram_space *>sophia_spare_put(&self.spare, space))
+
+    cdef int sequence_b1_into(self, const sophia_sequence *sequence, uint64_t *out) noexcept nogil:
+        cdef sophia_ngram_space *space = self.take()
+        if space == NULL:
+            return SOPHIA_IDF_NO_MEMORY
+        cdef int code = sophia_ngrams_to_b1(sequence, space, &cpu.active.enc, out)
+        self.give(space)
+        return code
+
+    cdef int sequence_i8_into(self, const sophia_sequence *sequence, int8_t *out) noexcept nogil:
+        cdef sophia_ngram_space *space = self.take()
+        if space == NULL:
+            return SOPHIA_IDF_NO_MEMORY
+        cdef int code = sophia_ngrams_to_i8(sequence, space, &cpu.active.enc, out)
+        self.give(space)
+        return code
+
+    def __repr__(self):
+        return f"NgramEncoder(n={self.n}, dim={self.dim}, seed={self.seed})"
+
+    cdef int _encode(self, object source, uint64_t *packed, int8_t *graded) except -1:
+        cdef sophia_sequence sequence
+        cdef Block block
+        cdef Py_ssize_t size = 0
+        cdef int code
+        block.held = False
+        if isinstance(source, str):
+            source = utf8_source(source)
+            sequence.data = utf8_of(source, &size)
+            sequence.size = <size_t>size
+            sequence.width = 0
+        else:
+            open_block(&block, source, "sequence", U8 | U16 | U32 | U64, 1, 1, 1, False)
+            sequence.data = <const unsigned char *>block.data
+            sequence.size = <size_t>(block.columns * block.itemsize)
+            sequence.width = <unsigned>block.itemsize
+        try:
+            with nogil:
+                if packed != NULL:
+                    code = self.sequence_b1_into(&sequence, packed)
+                else:
+                    code = self.sequence_i8_into(&sequence, graded)
+            if code == SOPHIA_NGRAMS_TOO_FEW:
+                length = sophia_sequence_length(&sequence)
+                raise ValueError(f"sequence: {length} symbols, where n-grams of {self.n} need at least {self.n}")
+            if code == SOPHIA_NGRAMS_TOO_MANY:
+                raise ValueError("sequence: more than 2^24 - 1 n-grams")
+            if code:
+                raise_code(code, "sequence")
+            return 0
+        finally:
+            close_block(&block)
+
+    def encode(self, sequence):
+        """The majority of the sequence's n-grams, as a BSC :class:`~sophia._core.vector.Hypervector`."""
+        cdef Hypervector result = new_vector(SOPHIA_BSC, self.dim, None)
+        self._encode(sequence, <uint64_t *>result.data, NULL)
+        return result
+
+    def encode_int8(self, sequence):
+        """The sum of the sequence's n-grams, scaled as :meth:`TextEncoder.encode_int8`: numpy int8[dim]."""
+        import numpy
+
+        cdef Block block
+        result = numpy.empty(self.dim, numpy.int8)
+        open_block(&block, result, "out", I8, 1, 1, 1, True)
+        try:
+            self._encode(sequence, NULL, <int8_t *>block.data)
+            return result
+        finally:
+            close_block(&block)
+
+    def encode_many(self, sequences):
+        """`encode` of each sequence: numpy uint8[n, nbytes], packed rows padded to 64 bytes."""
+        import numpy
+
+        cdef Block block
+        cdef Py_ssize_t i
+        sources = list(sequences)
+        result = numpy.empty((len(sources), 8 * self.words), numpy.uint8)
+        open_block(&block, result, "out", U8, 2, 2, 1, True)
+        try:
+            for i, source in enumerate(sources):
+                self._encode(source, <uint64_t *>(block.data + i * block.columns), NULL)
+            return result
+        finally:
+            close_block(&block)

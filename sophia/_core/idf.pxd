@@ -76,11 +76,14 @@ cdef extern from "<pthread.h>" nogil:
         pass
 
 
-# Borrowed UTF-8 (or the bytes themselves), valid as long as `text` lives. TypeError for anything else.
-cdef const unsigned char *text_bytes(object text, Py_ssize_t *size) except NULL
+# The text itself, or its bytes when it holds lone surrogates; TypeError unless it is str or bytes.
+cdef object utf8_source(object text)
 
-# Raises what an error code of text_features.h or idf.h means; never returns normally.
-cdef int raise_code(int code) except -1
+# Borrowed UTF-8 of what utf8_source gave, valid as long as that lives.
+cdef const unsigned char *utf8_of(object source, Py_ssize_t *size) except NULL
+
+# Raises what a negative code of text_features.h or idf.h means; `what` begins the message.
+cdef int raise_code(int code, str what) except -1
 
 
 cdef class IdfTable:

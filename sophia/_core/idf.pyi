@@ -1,3 +1,6 @@
+from typing import final
+
+@final
 class IdfTable:
     def __init__(self, *, seed: int = 0, bound: int = 1048576) -> None: ...
     @property

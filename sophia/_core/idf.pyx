@@ -5,6 +5,7 @@ The features are those of :class:`sophia._core.encode.TextEncoder`: words and ch
 document, reports its changes for a store to append, and is saved as one checked block of bytes.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -45,25 +46,36 @@ _CHECKSUM_KEY = 0x5350494446
 sophia_log2_init()
 
 
-cdef const unsigned char *text_bytes(object text, Py_ssize_t *size) except NULL:
+cdef object utf8_source(object text):
+    cdef Py_ssize_t size
     if isinstance(text, str):
-        return <const unsigned char *>PyUnicode_AsUTF8AndSize(text, size)
+        try:
+            PyUnicode_AsUTF8AndSize(text, &size)
+            return text
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "surrogatepass")
     if isinstance(text, bytes):
-        size[0] = PyBytes_GET_SIZE(text)
-        return <const unsigned char *>PyBytes_AS_STRING(text)
+        return text
     raise TypeError(f"text must be str or bytes, not {type(text).__name__}")
 
 
-cdef int raise_code(int code) except -1:
+cdef const unsigned char *utf8_of(object source, Py_ssize_t *size) except NULL:
+    if isinstance(source, str):
+        return <const unsigned char *>PyUnicode_AsUTF8AndSize(source, size)
+    size[0] = PyBytes_GET_SIZE(source)
+    return <const unsigned char *>PyBytes_AS_STRING(source)
+
+
+cdef int raise_code(int code, str what) except -1:
     if code == SOPHIA_FEATURES_NONE:
-        raise ValueError("the text has no letter or digit, so it has no features")
+        raise ValueError(f"{what}: no letter or digit, so it has no features")
     if code == SOPHIA_FEATURES_TOO_LONG:
-        raise ValueError("the text is longer than 4 GiB")
+        raise ValueError(f"{what}: longer than 4 GiB")
     if code == SOPHIA_IDF_NO_DOCUMENT:
-        raise ValueError("no document is left to forget")
+        raise ValueError(f"{what}: no document is left to forget")
     if code == SOPHIA_IDF_BAD_RECORD:
-        raise StoreCorrupt("an IDF record names the feature 0, which no text has")
-    raise MemoryError("no memory for the encoder or the IDF table")
+        raise StoreCorrupt(f"{what}: a record names the feature 0, which no text has")
+    raise MemoryError(f"{what}: no memory")
 
 
 cdef void _pack(unsigned char *out, const sophia_idf_record *records, size_t count) noexcept nogil:
@@ -89,6 +101,7 @@ def _checksum(bytes block not None):
     return int(digest.low).to_bytes(8, "little") + int(digest.high).to_bytes(8, "little")
 
 
+@cython.final
 cdef class IdfTable:
     """Document frequencies of text features, and the weights they give.
 
@@ -149,7 +162,8 @@ cdef class IdfTable:
 
     cdef int _count_text(self, object text, int sign) except -1:
         cdef Py_ssize_t size = 0
-        cdef const unsigned char *data = text_bytes(text, &size)
+        text = utf8_source(text)
+        cdef const unsigned char *data = utf8_of(text, &size)
         cdef sophia_features *features
         cdef int code = SOPHIA_IDF_NO_MEMORY
         with nogil:
@@ -162,7 +176,7 @@ cdef class IdfTable:
                     code = self.count(features, sign)
                 free(sophia_spare_put(&self.spare, features))
         if code < 0:
-            raise_code(code)
+            raise_code(code, "text")
         return 0
 
     @property
@@ -206,7 +220,8 @@ cdef class IdfTable:
 
     cdef uint64_t _word(self, object word) except? 0:
         cdef Py_ssize_t size = 0
-        cdef const unsigned char *data = text_bytes(word, &size)
+        source = utf8_source(word)
+        cdef const unsigned char *data = utf8_of(source, &size)
         cdef uint32_t i
         cdef uint64_t found = 0
         cdef sophia_features *features = <sophia_features *>malloc(sizeof(sophia_features))
@@ -278,7 +293,7 @@ cdef class IdfTable:
                 self.table.documents += <uint64_t>documents
             pthread_mutex_unlock(&self.mutex)
         if code:
-            raise_code(code)
+            raise_code(code, "IDF table")
         return 0
 
     cdef sophia_idf_record *_snapshot(self, size_t *count, uint64_t *documents) except NULL:

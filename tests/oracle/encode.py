@@ -7,13 +7,14 @@ feature's hypervector is named by its hash.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 MASK = (1 << 64) - 1
 MIX_A = 0x6A09E667F3BCC909
 MIX_B = 0xBB67AE8584CAA73B
 MIX_C = 0x3C6EF372FE94F82B
 MIX_D = 0xA54FF53A5F1D36F1
+TIE_STEP = 0x9E3779B97F4A7C15
 MULTIPLIER = 0xE9846AF9B1A615D
 FEATURES_MAX = 4096
 ONE = 16
@@ -172,7 +173,7 @@ def row(name: int, dim: int) -> list[int]:
     return lanes[:dim]
 
 
-def sums(votes: Iterable[tuple[Sequence[int], int]], dim: int) -> list[int]:
+def sums(votes: Sequence[tuple[Sequence[int], int]], dim: int) -> list[int]:
     """Weight of the 0 votes minus weight of the 1 votes, lane by lane."""
     total = [0] * dim
     for lanes, weight in votes:
@@ -181,9 +182,25 @@ def sums(votes: Iterable[tuple[Sequence[int], int]], dim: int) -> list[int]:
     return total
 
 
-def majority(totals: Sequence[int]) -> list[int]:
-    tie = row(MIX_B, len(totals))
-    return [1 if total < 0 else 0 if total > 0 else tie[i] for i, total in enumerate(totals)]
+def reduced(weighted: dict[int, int]) -> dict[int, int]:
+    """Weights divided by the power of two that they share."""
+    while weighted and all(weight % 2 == 0 for weight in weighted.values()):
+        weighted = {name: weight // 2 for name, weight in weighted.items()}
+    return weighted
+
+
+def majority(votes: Sequence[tuple[Sequence[int], int]], dim: int) -> list[int]:
+    """A tie takes its bit from the hashed parity of the odd votes, 64 lanes at a time."""
+    totals = sums(votes, dim)
+    parity = [sum(lanes[i] for lanes, weight in votes if weight % 2) % 2 for i in range(dim)]
+    result = []
+    for i, total in enumerate(totals):
+        word = i // 64
+        bits = parity[64 * word : 64 * word + 64]
+        packed = sum(bit << j for j, bit in enumerate(bits))
+        tie = mix64(packed ^ (word + 1) * TIE_STEP & MASK) >> i % 64 & 1
+        result.append(1 if total < 0 else 0 if total > 0 else tie)
+    return result
 
 
 def scale(totals: Sequence[int]) -> list[int]:
@@ -194,8 +211,12 @@ def scale(totals: Sequence[int]) -> list[int]:
     return [-level if total < 0 else level for level, total in zip(levels, totals, strict=True)]
 
 
-def encode_sums(weighted: dict[int, int], dim: int) -> list[int]:
-    return sums(((row(name, dim), weight) for name, weight in weighted.items()), dim)
+def encode_bits(weighted: dict[int, int], dim: int) -> list[int]:
+    return majority([(row(name, dim), weight) for name, weight in reduced(weighted).items()], dim)
+
+
+def encode_levels(weighted: dict[int, int], dim: int) -> list[int]:
+    return scale(sums([(row(name, dim), weight) for name, weight in reduced(weighted).items()], dim))
 
 
 def pack(lanes: Sequence[int]) -> bytes:

@@ -6,8 +6,10 @@
  *   sophia_vote_majority(...) or sophia_vote_sums(...)
  *
  * Majority rule: a lane becomes 1 when the weight of its 1 votes is more than half of the total. An exact half
- * (possible only when the total is even) is settled by the lane's bit of one fixed pseudo-random row, which
- * no input can influence and which favours neither bit.
+ * (possible only when the total is even) is settled as bundle() of the hdc module does: by the lane's bit of
+ *     mix64(parity ^ (index + 1) * SOPHIA_TIE_STEP)
+ * where `parity` is the word of the XOR of the rows with odd weight and `index` the word's number. That favours
+ * no row, does not depend on their order, and gives unrelated votes unrelated bits.
  */
 #ifndef SOPHIA_BALLOT_H
 #define SOPHIA_BALLOT_H
@@ -18,7 +20,9 @@
 #include "enc_kernels.h"
 #include "hash.h"
 
-#define SOPHIA_TIE_NAME SOPHIA_MIX_B /* names the row that settles ties */
+#ifndef SOPHIA_TIE_STEP
+#define SOPHIA_TIE_STEP 0x9E3779B97F4A7C15ull
+#endif
 
 enum sophia_verdict { SOPHIA_VERDICT_MAJORITY, SOPHIA_VERDICT_SUMS };
 
@@ -26,8 +30,7 @@ enum sophia_verdict { SOPHIA_VERDICT_MAJORITY, SOPHIA_VERDICT_SUMS };
 struct sophia_vote {
     size_t words;
     uint32_t depth;
-    uint32_t top; /* the plane that holds the verdict of a majority vote */
-    uint32_t tie; /* 1 while the tie row is still to be counted */
+    uint32_t start; /* what the counts of a majority vote began at */
     int32_t total;
     uint64_t *planes;
     int32_t *sums;
@@ -61,18 +64,17 @@ static void sophia_vote_free(struct sophia_vote *vote)
 /* total: 1 to 2^24 - 1 (4,096 rows of the largest weight stay below). */
 static void sophia_vote_begin(struct sophia_vote *vote, uint32_t total, enum sophia_verdict verdict)
 {
-    /* Counting starts at 2^top - threshold, so that bit `top` of the count is the verdict. */
-    uint32_t start = 0, top = 0;
+    /* A majority vote starts at 2^top - 1 - total/2, so that its top plane is the verdict and a tie has all lower
+     * planes set. */
+    uint32_t start = 0;
+    vote->depth = 32 - (uint32_t)__builtin_clz(total);
     if (verdict == SOPHIA_VERDICT_MAJORITY) {
-        const uint32_t threshold = total / 2 + 1;
-        while ((1u << top) <= threshold) top++;
-        start = (1u << top) - threshold;
+        uint32_t top = 0;
+        while ((1u << top) <= total / 2) top++;
+        start = (1u << top) - 1 - total / 2;
         vote->depth = top + 1;
-    } else {
-        vote->depth = 32 - (uint32_t)__builtin_clz(total);
     }
-    vote->top = top;
-    vote->tie = verdict == SOPHIA_VERDICT_MAJORITY && total % 2 == 0;
+    vote->start = start;
     vote->total = (int32_t)total;
     for (uint32_t j = 0; j < vote->depth + SOPHIA_PLANES_SPARE; j++) {
         memset(vote->planes + j * vote->words, start >> j & 1 ? 0xFF : 0, 8 * vote->words);
@@ -85,7 +87,7 @@ static void sophia_vote_begin(struct sophia_vote *vote, uint32_t total, enum sop
  *
  * Bounds: a column of n entries makes floor(n/8) carries three planes up and at most 4 one plane up, so
  * n <= 128 + 4 + n/8, n <= 150 < SOPHIA_BALLOT_COLUMN. Twelve such columns make at most 12 * 22 carries, the
- * three above them 3 * 6, the last ten 10 * 5: 332 < SOPHIA_BALLOT_CARRIES. */
+ * three above them 3 * 6, the last nine 9 * 5: 327 < SOPHIA_BALLOT_CARRIES. */
 static void sophia_ballot_plan(struct sophia_ballot *ballot)
 {
     memset(ballot->sizes, 0, sizeof ballot->sizes);
@@ -132,16 +134,34 @@ static inline void sophia_vote_bound(struct sophia_vote *vote, const struct soph
     ballot->weights[ballot->rows++] = weight;
 }
 
+/* Zeros the bits from `dim` on. */
+static inline void sophia_clear_tail(uint64_t *row, size_t dim, size_t words)
+{
+    size_t w = dim / 64;
+    if (dim % 64) row[w++] &= (1ull << dim % 64) - 1;
+    memset(row + w, 0, 8 * (words - w));
+}
+
 /* `out` holds vote->words words; the bits from `dim` on become 0. */
 static void sophia_vote_majority(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels, size_t dim,
                                  uint64_t *out)
 {
-    if (vote->tie) sophia_vote_random(vote, kernels, SOPHIA_TIE_NAME, 1);
     sophia_vote_flush(vote, kernels);
-    memcpy(out, vote->planes + vote->top * vote->words, 8 * vote->words);
-    size_t w = dim / 64;
-    if (dim % 64) out[w++] &= (1ull << dim % 64) - 1;
-    memset(out + w, 0, 8 * (vote->words - w));
+    const size_t words = vote->words;
+    const uint64_t *top = vote->planes + (vote->depth - 1) * words;
+    memcpy(out, top, 8 * words);
+    if (vote->total % 2 == 0) {
+        const uint64_t flip = vote->start & 1 ? ~0ull : 0;
+        for (size_t w = 0; 64 * w < dim; w++) {
+            uint64_t tied = ~top[w];
+            for (const uint64_t *plane = vote->planes + w; tied && plane < top; plane += words) tied &= *plane;
+            if (!tied) continue;
+            uint64_t parity = vote->planes[w] ^ flip;
+            if (dim - 64 * w < 64) parity &= (1ull << dim % 64) - 1; /* generated rows go on beyond dim */
+            out[w] |= tied & sophia_mix64(parity ^ (w + 1) * SOPHIA_TIE_STEP);
+        }
+    }
+    sophia_clear_tail(out, dim, words);
 }
 
 /* vote->sums[lane] = weight of the 0 votes - weight of the 1 votes; lanes from `dim` on hold noise. */

@@ -16,7 +16,7 @@
 #define SOPHIA_BALLOT_COLUMN 160   /* rows and carries that meet in one plane, at most */
 #define SOPHIA_BALLOT_ORDER 8      /* rows bound into one, at most */
 #define SOPHIA_WEIGHT_BITS 12      /* weights are 1 to 4,095 */
-#define SOPHIA_PLANES 25           /* 4,097 rows x 4,095 < 2^24, and one bit for the verdict */
+#define SOPHIA_PLANES 24           /* 4,096 rows x 4,095 < 2^24 */
 #define SOPHIA_PLANES_SPARE 3      /* a group of eight touches two planes above its own; they stay zero */
 
 /* What one pass counts. Filled by ballot.h, read by the kernels; owns nothing. */

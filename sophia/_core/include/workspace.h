@@ -45,14 +45,21 @@ static void sophia_workspace_free(struct sophia_workspace *space)
     free(space);
 }
 
+/* Weights are divided by the power of two that they share: the same votes, and at least one odd weight for the
+ * parity that settles ties. */
 static void sophia_vote_features(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels,
                                  const struct sophia_features *features, enum sophia_verdict verdict)
 {
-    uint32_t total = 0;
-    for (uint32_t i = 0; i < features->count; i++) total += features->entries[i].weight;
-    sophia_vote_begin(vote, total, verdict);
+    uint32_t total = 0, bits = 0;
     for (uint32_t i = 0; i < features->count; i++) {
-        sophia_vote_random(vote, kernels, features->entries[i].hash, features->entries[i].weight);
+        total += features->entries[i].weight;
+        bits |= features->entries[i].weight;
+    }
+    const uint32_t shared = (uint32_t)__builtin_ctz(bits);
+    sophia_vote_begin(vote, total >> shared, verdict);
+    for (uint32_t i = 0; i < features->count; i++) {
+        const struct sophia_feature *entry = &features->entries[i];
+        sophia_vote_random(vote, kernels, entry->hash, (uint16_t)(entry->weight >> shared));
     }
 }
 
