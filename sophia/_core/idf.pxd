@@ -67,7 +67,9 @@ cdef extern from "idf.h" nogil:
     void sophia_features_weigh(sophia_features *features, const sophia_idf *idf)  # idf may be NULL
     size_t sophia_idf_changes_bound(const sophia_idf *idf)
     size_t sophia_idf_changes(sophia_idf *idf, sophia_idf_record *out, int64_t *documents)
-    int sophia_idf_apply(sophia_idf *idf, const sophia_idf_record *records, size_t count)
+    int sophia_idf_apply(
+        sophia_idf *idf, const sophia_idf_record *records, size_t count, int64_t documents, int told
+    )
     size_t sophia_idf_sorted(const sophia_idf *idf, sophia_idf_record *out)
 
 
@@ -103,5 +105,7 @@ cdef class IdfTable:
     # Private to the module.
     cdef int _count_text(self, object text, int sign) except -1
     cdef uint64_t _word(self, object word) except? 0
-    cdef int _add(self, int64_t documents, const sophia_idf_record *records, size_t count) except -1
+    cdef int _add(
+        self, int64_t documents, const sophia_idf_record *records, size_t count, bint told
+    ) except -1
     cdef sophia_idf_record *_snapshot(self, size_t *count, uint64_t *documents) except NULL

@@ -281,16 +281,14 @@ cdef class IdfTable:
         cdef int64_t delta = documents
         if size % sizeof(sophia_idf_record) or <int64_t>self.table.documents + delta < 0:
             raise StoreCorrupt(f"not the changes of an IDF table: {documents} documents, {size} bytes")
-        self._add(delta, <const sophia_idf_record *>PyBytes_AS_STRING(records), size // sizeof(sophia_idf_record))
-        self.changes()
+        cdef const sophia_idf_record *first = <const sophia_idf_record *>PyBytes_AS_STRING(records)
+        self._add(delta, first, size // sizeof(sophia_idf_record), True)
 
-    cdef int _add(self, int64_t documents, const sophia_idf_record *records, size_t count) except -1:
+    cdef int _add(self, int64_t documents, const sophia_idf_record *records, size_t count, bint told) except -1:
         cdef int code
         with nogil:
             pthread_mutex_lock(&self.mutex)
-            code = sophia_idf_apply(&self.table, records, count)
-            if code == 0:
-                self.table.documents += <uint64_t>documents
+            code = sophia_idf_apply(&self.table, records, count, documents, told)
             pthread_mutex_unlock(&self.mutex)
         if code:
             raise_code(code, "IDF table")
@@ -322,7 +320,7 @@ cdef class IdfTable:
             raise ValueError(f"tables with seeds {self.seed} and {other.seed} do not name the same features")
         cdef sophia_idf_record *records = other._snapshot(&count, &documents)
         try:
-            self._add(<int64_t>documents, records, count)
+            self._add(<int64_t>documents, records, count, False)
         finally:
             free(records)
 
@@ -366,9 +364,8 @@ cdef class IdfTable:
             raise MemoryError("no memory for the IDF table")
         try:
             _unpack(<const unsigned char *>PyBytes_AS_STRING(block) + _HEADER, records, features)
-            table._add(<int64_t><uint64_t>documents, records, features)
+            table._add(<int64_t><uint64_t>documents, records, features, True)
         finally:
             free(records)
         table.table.swept = swept
-        table.changes()
         return table

@@ -222,8 +222,15 @@ static int sophia_idf_reserve(struct sophia_idf *idf, size_t more)
     return capacity == idf->capacity ? 0 : sophia_idf_rebuild(idf, capacity, 0);
 }
 
-/* Adds `delta` to one feature, for which room was made. Counts stay within 0 and SOPHIA_IDF_DF_MAX. */
-static inline void sophia_idf_shift(struct sophia_idf *idf, uint64_t key, int64_t delta)
+static inline uint32_t sophia_idf_clamped(uint32_t df, int64_t delta)
+{
+    const int64_t room = (int64_t)(SOPHIA_IDF_DF_MAX - df);
+    return delta >= room ? SOPHIA_IDF_DF_MAX : delta <= -(int64_t)df ? 0 : (uint32_t)(df + delta);
+}
+
+/* Adds `delta` to one feature, for which room was made. Counts stay within 0 and SOPHIA_IDF_DF_MAX. A change that
+ * is `told` is known to whoever reads the changes, and is not told again. */
+static inline void sophia_idf_shift(struct sophia_idf *idf, uint64_t key, int64_t delta, int told)
 {
     const size_t i = sophia_idf_find(idf, key);
     struct sophia_idf_slot *slot = &idf->slots[i];
@@ -232,11 +239,12 @@ static inline void sophia_idf_shift(struct sophia_idf *idf, uint64_t key, int64_
         slot->key = key;
         idf->used++;
     }
-    const int64_t room = (int64_t)(SOPHIA_IDF_DF_MAX - slot->df);
-    slot->df = delta >= room ? SOPHIA_IDF_DF_MAX : delta <= -(int64_t)slot->df ? 0 : (uint32_t)(slot->df + delta);
+    const uint32_t listed = slot->saved & SOPHIA_IDF_LISTED;
+    slot->df = sophia_idf_clamped(slot->df, delta);
+    if (told) slot->saved = sophia_idf_clamped(slot->saved & ~SOPHIA_IDF_LISTED, delta) | listed;
     if (slot->df == 0) {
         sophia_idf_remove(idf, i);
-    } else if (!(slot->saved & SOPHIA_IDF_LISTED)) {
+    } else if (!told && !listed) {
         slot->saved |= SOPHIA_IDF_LISTED;
         idf->listed[idf->listed_count++] = key;
     }
@@ -270,7 +278,7 @@ static int sophia_idf_document(struct sophia_idf *idf, const struct sophia_featu
     const struct sophia_feature *entries = features->entries;
     const int error = sophia_idf_prepare(idf, &entries->hash, sizeof *entries, features->count, sign > 0);
     if (error) return error;
-    for (uint32_t i = 0; i < features->count; i++) sophia_idf_shift(idf, entries[i].hash, sign);
+    for (uint32_t i = 0; i < features->count; i++) sophia_idf_shift(idf, entries[i].hash, sign, 0);
     idf->documents += (uint64_t)(int64_t)sign;
     return 0;
 }
@@ -321,7 +329,8 @@ static size_t sophia_idf_changes(struct sophia_idf *idf, struct sophia_idf_recor
 
 /* Adds records in the order given, 4,096 at a time so that a sweep always makes enough room. A key of 0 is
  * no feature: SOPHIA_IDF_BAD_RECORD, before anything is changed. */
-static int sophia_idf_apply(struct sophia_idf *idf, const struct sophia_idf_record *records, size_t count)
+static int sophia_idf_apply(struct sophia_idf *idf, const struct sophia_idf_record *records, size_t count,
+                            int64_t documents, int told)
 {
     for (size_t i = 0; i < count; i++) {
         if (records[i].key == 0) return SOPHIA_IDF_BAD_RECORD;
@@ -330,8 +339,12 @@ static int sophia_idf_apply(struct sophia_idf *idf, const struct sophia_idf_reco
         const size_t more = count - done < SOPHIA_FEATURES_MAX ? count - done : SOPHIA_FEATURES_MAX;
         const int error = sophia_idf_prepare(idf, &records[done].key, sizeof *records, more, 1);
         if (error) return error;
-        for (size_t i = done; i < done + more; i++) sophia_idf_shift(idf, records[i].key, records[i].delta);
+        for (size_t i = done; i < done + more; i++) {
+            sophia_idf_shift(idf, records[i].key, records[i].delta, told);
+        }
     }
+    idf->documents += (uint64_t)documents;
+    if (told) idf->documents_saved += (uint64_t)documents;
     return 0;
 }
 
