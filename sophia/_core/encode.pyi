@@ -1,5 +1,5 @@
 from collections.abc import Iterable
-from typing import final
+from typing import Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from sophia._core.vector import Hypervector
 
 @final
 class TextEncoder:
-    def __init__(self, dim: int = 10_000, *, seed: int = 0, idf: IdfTable | None = None) -> None: ...
+    def __new__(cls, dim: int = 10_000, *, seed: int = 0, idf: IdfTable | None = None) -> Self: ...
     @property
     def dim(self) -> int: ...
     @property
@@ -27,7 +27,7 @@ class TextEncoder:
 
 @final
 class NgramEncoder:
-    def __init__(self, n: int = 3, dim: int = 10_000, *, seed: int = 0) -> None: ...
+    def __new__(cls, n: int = 3, dim: int = 10_000, *, seed: int = 0) -> Self: ...
     @property
     def n(self) -> int: ...
     @property

@@ -1,3 +1,4 @@
+# cython: auto_pickle=False
 """Fused encoders: texts and sequences to hypervectors, without the GIL.
 
 A text is the weighted vote of its features (words and character 3- and 4-grams, see

@@ -1,8 +1,8 @@
-from typing import final
+from typing import Self, final
 
 @final
 class IdfTable:
-    def __init__(self, *, seed: int = 0, bound: int = 1048576) -> None: ...
+    def __new__(cls, *, seed: int = 0, bound: int = 1048576) -> Self: ...
     @property
     def seed(self) -> int: ...
     @property

@@ -1,3 +1,4 @@
+# cython: auto_pickle=False
 """IDF table: in how many documents each text feature was seen, and what it therefore weighs.
 
 The features are those of :class:`sophia._core.encode.TextEncoder`: words and character 3- and 4-grams, as

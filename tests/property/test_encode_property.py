@@ -43,7 +43,12 @@ def test_vectors(simd, text, dim, seed):
     assert encoder.encode_int8(text).tolist() == oracle.encode_levels(weighted, dim)
 
 
-@given(text=st.text(st.sampled_from("ab 中é"), min_size=1, max_size=300), n=st.integers(1, 8), dim=dims, seed=seeds)
+@given(
+    text=st.text(st.sampled_from("ab 中é"), min_size=1, max_size=300),
+    n=st.integers(1, 8),
+    dim=dims,
+    seed=seeds,
+)
 @SETTINGS
 def test_ngrams(simd, text, n, dim, seed):
     encoder = NgramEncoder(n, dim, seed=seed)
