@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 BOM = "\ufeff"
+TEXT = ("text", "message", "msg", "content", "log", "query", "prompt")
 
 
 def lines_of(data: bytes) -> list[tuple[str, bool]]:
