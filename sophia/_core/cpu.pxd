@@ -40,7 +40,7 @@ cdef extern from "enc_kernels.h" nogil:
         pass
 
     cdef struct sophia_enc_kernels:
-        void (*count_b1)(const sophia_ballot *ballot, uint64_t *planes, size_t words) noexcept nogil
+        void (*tally_b1)(const sophia_ballot *ballot, uint64_t *planes, size_t words) noexcept nogil
         void (*sums_i32)(
             const uint64_t *planes, size_t depth, size_t words, int32_t total, int32_t *sums
         ) noexcept nogil

@@ -109,7 +109,7 @@ static void sophia_vote_flush(struct sophia_vote *vote, const struct sophia_enc_
 {
     if (vote->ballot.rows == 0) return;
     sophia_ballot_plan(&vote->ballot);
-    kernels->count_b1(&vote->ballot, vote->planes, vote->words);
+    kernels->tally_b1(&vote->ballot, vote->planes, vote->words);
     vote->ballot.rows = 0;
 }
 

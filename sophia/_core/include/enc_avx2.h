@@ -11,7 +11,7 @@
 #include "hash.h"
 
 /* x * (high * 2^32 + low), modulo 2^64. */
-SOPHIA_AVX2 static inline __m256i sophia_mul64_avx2(__m256i x, __m256i low, __m256i high)
+SOPHIA_AVX2 static inline __m256i sophia_mul64_split_avx2(__m256i x, __m256i low, __m256i high)
 {
     const __m256i cross = _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(x, 32), low), _mm256_mul_epu32(x, high));
     return _mm256_add_epi64(_mm256_mul_epu32(x, low), _mm256_slli_epi64(cross, 32));
@@ -25,9 +25,9 @@ SOPHIA_AVX2 static inline __m256i sophia_row_avx2(uint64_t name, size_t w)
                                            (long long)(2 * SOPHIA_MIX_C), (long long)SOPHIA_MIX_C);
     __m256i x = _mm256_add_epi64(_mm256_set1_epi64x((long long)(name + SOPHIA_MIX_C * w)), step);
     x = _mm256_xor_si256(x, _mm256_srli_epi64(x, 32));
-    x = sophia_mul64_avx2(x, low, high);
+    x = sophia_mul64_split_avx2(x, low, high);
     x = _mm256_xor_si256(x, _mm256_srli_epi64(x, 32));
-    x = sophia_mul64_avx2(x, low, high);
+    x = sophia_mul64_split_avx2(x, low, high);
     return _mm256_xor_si256(x, _mm256_srli_epi64(x, 28));
 }
 
@@ -73,6 +73,6 @@ SOPHIA_AVX2 static void sophia_scale_i32_i8_avx2(const int32_t *sums, size_t dim
     sophia_scale_i32_i8(sums, dim, out);
 }
 
-#define SOPHIA_ENC_AVX2 {sophia_count_b1_avx2, sophia_sums_i32_avx2, sophia_scale_i32_i8_avx2}
+#define SOPHIA_ENC_AVX2 {sophia_tally_b1_avx2, sophia_sums_i32_avx2, sophia_scale_i32_i8_avx2}
 
 #endif

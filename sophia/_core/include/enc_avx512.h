@@ -78,6 +78,6 @@ SOPHIA_AVX512 static void sophia_scale_i32_i8_avx512(const int32_t *sums, size_t
     sophia_scale_i32_i8(sums, dim, out);
 }
 
-#define SOPHIA_ENC_AVX512 {sophia_count_b1_avx512, sophia_sums_i32_avx512, sophia_scale_i32_i8_avx512}
+#define SOPHIA_ENC_AVX512 {sophia_tally_b1_avx512, sophia_sums_i32_avx512, sophia_scale_i32_i8_avx512}
 
 #endif

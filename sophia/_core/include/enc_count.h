@@ -13,7 +13,7 @@
  * Lemire, "Faster population counts using AVX2 instructions", 2018, describe the tree).
  */
 
-ENC_TARGET static void ENC_NAME(sophia_count_b1)(const struct sophia_ballot *ballot, uint64_t *planes, size_t words)
+ENC_TARGET static void ENC_NAME(sophia_tally_b1)(const struct sophia_ballot *ballot, uint64_t *planes, size_t words)
 {
     ENC_VEC bits[SOPHIA_BALLOT_ROWS + SOPHIA_BALLOT_CARRIES];
     for (size_t w = 0; w < words; w += ENC_LANES) {

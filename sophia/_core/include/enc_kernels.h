@@ -38,7 +38,7 @@ struct sophia_ballot {
 struct sophia_enc_kernels {
     /* Adds the ballot's rows to the counts. The row that `name` names is the sequence
      * mix64(name + (w+1) * SOPHIA_MIX_C), w = 0, 1, ...; bit i of word w is lane 64*w + i. */
-    void (*count_b1)(const struct sophia_ballot *ballot, uint64_t *planes, size_t words);
+    void (*tally_b1)(const struct sophia_ballot *ballot, uint64_t *planes, size_t words);
     /* sums[lane] = total - 2 * count[lane]: a 0 bit votes +, a 1 bit votes -. */
     void (*sums_i32)(const uint64_t *planes, size_t depth, size_t words, int32_t total, int32_t *sums);
     /* Scales so that the largest magnitude of the first `dim` sums becomes 127 (ballot.h has the rule). */

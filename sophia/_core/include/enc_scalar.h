@@ -54,6 +54,6 @@ static void sophia_scale_i32_i8_scalar(const int32_t *sums, size_t dim, int8_t *
     sophia_scale_i32_i8(sums, dim, out);
 }
 
-#define SOPHIA_ENC_SCALAR {sophia_count_b1_scalar, sophia_sums_i32_scalar, sophia_scale_i32_i8_scalar}
+#define SOPHIA_ENC_SCALAR {sophia_tally_b1_scalar, sophia_sums_i32_scalar, sophia_scale_i32_i8_scalar}
 
 #endif
