@@ -1,0 +1,428 @@
+"""What ``sophia._core.pattern`` must answer, in plain Python: no hashing, no arenas, dictionaries and tuples.
+
+The masks work on bytes; the table holds tuples of tokens. Slow and simple on purpose.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+SLOT = b"<*>"
+MAX_BYTES = 4096
+MAX_TOKENS = 256
+MAX_GENERALISATIONS = 32
+MAX_SHAPES = 16
+NEVER = 255
+
+LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") | frozenset(range(0x80, 0x100))
+ASCII_LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+DIGITS = frozenset(b"0123456789")
+HEX = frozenset(b"0123456789abcdefABCDEF")
+ALNUM = LETTERS | DIGITS
+WORD = ALNUM | frozenset(b"_-./\\@#$%+~*&")
+NAME = ALNUM | frozenset(b"_-.")
+JOIN = frozenset(b":,.-/+|=@#")
+URL_END = frozenset(b"\"'<>()[]{},;")
+NUMBER = DIGITS | frozenset(b".+-")
+VERBS = (b"GET", b"POST", b"PUT", b"HEAD", b"DELETE", b"PATCH", b"OPTIONS", b"CONNECT", b"TRACE")
+DATES = frozenset(
+    b"jan feb mar apr may jun jul aug sep sept oct nov dec january february march april june july august "
+    b"september october november december mon tue wed thu fri sat sun monday tuesday wednesday thursday "
+    b"friday saturday sunday".split()
+)
+UNITS = frozenset(
+    b"b kb mb gb tb kib mib gib tib k m g s h ms us ns sec secs min mins hz khz mhz ghz % am pm utc gmt "
+    b"\xc2\xb5s".split()
+)
+NOTHING = frozenset((b"null", b"none", b"nil"))
+DATE_EDGE = frozenset(b"[(,.")
+UNIT_EDGE = frozenset(b"()[]{}<>,;:.\"'")
+
+
+def is_blank(c: int) -> bool:
+    return c <= 0x20
+
+
+def is_stem(piece: bytes) -> bool:
+    """At least three ASCII letters and one digit: eth0, SOCKS5, worker7."""
+    return len(piece) >= 4 and piece[-1] in DIGITS and all(c in ASCII_LETTERS for c in piece[:-1])
+
+
+def is_variable(piece: bytes) -> bool:
+    if not any(c in ALNUM for c in piece) or is_stem(piece):
+        return False
+    if any(c in DIGITS for c in piece):
+        return True
+    if len(piece) >= 8 and all(c in HEX for c in piece):
+        return True
+    if len(piece) > 1 and piece[0] == 0x2F and (piece[1] in ALNUM or piece[1] == 0x2E):
+        return True
+    if len(piece) > 2 and piece[:2] in (b"./", b"~/"):
+        return True
+    if len(piece) > 2 and b"\\" in piece[:-1]:
+        return True
+    if piece.count(b"/") >= 2 and b"//" not in piece:
+        return True
+    if piece.count(b".") >= 3 and all(piece.split(b".")):
+        return True
+    return piece[0] in ALNUM and b"@" in piece[1:-1]
+
+
+class _Token:
+    """One token of the output: its bytes, whether it is a bare month or day name, whether a number ends it."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.raw = bytearray()
+        self.number_ends = False
+
+    def slot(self) -> None:
+        if self.out.endswith(SLOT):
+            return
+        if len(self.out) >= 4 and self.out[-1] in JOIN and self.out[:-1].endswith(SLOT):
+            del self.out[-1:]
+            return
+        self.out += SLOT
+
+
+def _tokens(text: bytes) -> Iterator[_Token]:
+    text = text[:MAX_BYTES]
+    end = len(text)
+    i = 0
+    first_byte = True
+    quotes = True
+    while True:
+        while i < end and is_blank(text[i]):
+            i += 1
+        if i >= end:
+            return
+        token = _Token()
+        while i < end and not is_blank(text[i]):
+            c = text[i]
+            leading = first_byte
+            first_byte = False
+            token.number_ends = False
+            if c == 0x22 and quotes:
+                close = text.find(b'"', i + 1, end)
+                verb = next((v for v in VERBS if text[i + 1 : i + 2 + len(v)] == v + b" "), None)
+                if close < 0 or leading or (close - i > 65 and verb is None):
+                    quotes = False
+                elif close == i + 1:
+                    token.out += b'""'
+                    token.raw += b'""'
+                    i += 2
+                    continue
+                else:
+                    token.out += b'"'
+                    token.raw += b'"'
+                    if verb is not None:
+                        token.out += verb
+                        token.raw += verb
+                        yield token
+                        token = _Token()
+                    token.out += SLOT + b'"'
+                    token.raw += b'0"'
+                    i = close + 1
+                    continue
+            if c in HEX or c == 0x3A:
+                j, colons, digits, group, fits = i, 0, False, 0, True
+                while j < end and (text[j] in HEX or text[j] == 0x3A):
+                    if text[j] == 0x3A:
+                        colons += 1
+                        group = 0
+                    else:
+                        group += 1
+                        digits = digits or text[j] in DIGITS
+                        fits = fits and group <= 4
+                    j += 1
+                stops = j == end or (text[j] not in WORD or text[j] == 0x25)
+                if fits and colons >= 2 and digits and text[j - 1] != 0x3A and stops:
+                    token.slot()
+                    token.raw += text[i:j]
+                    i = j
+                    continue
+            if c not in WORD:
+                token.out.append(c)
+                token.raw.append(c)
+                i += 1
+                continue
+            j = i
+            if text[i : i + 2] == b"..":
+                while j < end and text[j] == 0x2E:
+                    j += 1
+                if j == end or text[j] != 0x2F:
+                    token.out += text[i:j]
+                    token.raw += text[i:j]
+                    i = j
+                    continue
+            while j < end and text[j] in WORD:
+                if text[j] == 0x2E and j > i and j + 1 < end and text[j + 1] == 0x2E:
+                    break
+                j += 1
+            if text[j : min(j + 3, end)] == b"://":
+                k = j + 3
+                while k < end and text[k] not in URL_END and not is_blank(text[k]):
+                    k += 1
+                token.slot()
+                token.raw += text[i:k]
+                i = k
+                continue
+            e = j
+            while e > i and text[e - 1] in b".-":
+                e -= 1
+            piece = text[i:e]
+            port = (
+                e == j
+                and j + 1 < end
+                and text[j] == 0x3A
+                and text[j + 1] in DIGITS
+                and b"." in piece
+                and piece == piece.lower()
+                and any(c in ALNUM for c in piece)
+            )
+            empty = token.out[-1:] == b"=" and piece.lower() in NOTHING
+            if port or empty or is_variable(piece):
+                token.slot()
+                token.out += text[e:j]
+                token.number_ends = e == j and all(c in NUMBER for c in piece)
+            else:
+                token.out += text[i:j]
+            token.raw += text[i:j]
+            i = j
+        yield token
+
+
+def _strip(data: bytes, edge: frozenset[int]) -> tuple[int, int]:
+    a, b = 0, len(data)
+    while a < b and data[a] in edge:
+        a += 1
+    while b > a and data[b - 1] in edge:
+        b -= 1
+    return a, b
+
+
+def mask(text: bytes) -> tuple[bytes, ...]:
+    """The tokens of the masked line."""
+    line: list[bytes] = []
+    number = False
+    for count, token in enumerate(_tokens(text)):
+        if count == MAX_TOKENS:
+            break
+        a, b = _strip(bytes(token.raw), UNIT_EDGE)
+        if number and bytes(token.raw[a:b]).lower() in UNITS:
+            line[-1] += bytes(token.raw[:a] + token.raw[b:])
+            number = False
+            continue
+        number = token.number_ends
+        masked = bytes(token.out)
+        if masked.startswith(SLOT) and len(masked) <= 4:
+            names = []
+            while line:
+                a, b = _strip(line[-1], DATE_EDGE)
+                if line[-1][a:b].lower() not in DATES:
+                    break
+                name = line.pop()
+                names.append(name[:a] + SLOT + name[b:][:8])
+            for name in reversed(names):
+                _put(line, name)
+        _put(line, masked)
+    return tuple(line)
+
+
+def _put(line: list[bytes], masked: bytes) -> None:
+    if masked == SLOT and line and len(line[-1]) <= 4 and line[-1].endswith(SLOT):
+        return
+    line.append(masked)
+
+
+# ------------------------------------------------------------------------------------------------ templates
+
+Template = tuple[bytes, ...]
+
+
+def words(template: Template) -> int:
+    return sum(1 for t in template if SLOT not in t and any(c in ALNUM for c in t))
+
+
+def key(template: Template) -> tuple[bytes, ...]:
+    """The constant words in order, and of a token with a slot the names before ``=``, ``:`` or dots."""
+    out = []
+    for t in template:
+        if SLOT not in t:
+            if any(c in ALNUM for c in t):
+                out.append(t)
+            continue
+        i = 0
+        while i < len(t):
+            if t[i] not in NAME:
+                i += 1
+                continue
+            j = i
+            while j < len(t) and t[j] in NAME:
+                j += 1
+            run = t[i:j]
+            a = 0
+            while a < len(run) and run[a] not in LETTERS and run[a] != 0x5F:
+                a += 1
+            ends = (j < len(t) and t[j] in b"=:") or run.endswith(b"..")
+            if a < len(run) and ends and not (i > 0 and t[i - 1] == 0x3D):
+                out.append(run[a:] + b"=")
+            i = j
+    return tuple(out)
+
+
+def collapse(tokens: list[bytes]) -> Template:
+    out: list[bytes] = []
+    for t in tokens:
+        if t == SLOT and out and out[-1] == SLOT:
+            continue
+        out.append(t)
+    return tuple(out)
+
+
+def core(token: bytes) -> tuple[int, int]:
+    a, b = 0, len(token)
+    while a < b and token[a] not in ALNUM:
+        a += 1
+    while b > a and token[b - 1] not in ALNUM:
+        b -= 1
+    return a, b
+
+
+def has_stem(token: bytes) -> bool:
+    a, b = core(token)
+    return SLOT not in token and is_stem(token[a:b])
+
+
+def wild(token: bytes) -> bytes:
+    a, b = core(token)
+    return token[:a] + SLOT + token[b:]
+
+
+def is_plain(token: bytes) -> bool:
+    return SLOT not in token and token[-1] in ALNUM
+
+
+def is_capital(token: bytes) -> bool:
+    letters = [c for c in token if c in LETTERS]
+    return len(letters) >= 2 and all(0x41 <= c <= 0x5A for c in letters)
+
+
+def is_dotted(token: bytes) -> bool:
+    return b"." in token.strip(b".,:;()[]")
+
+
+def value_of(token: bytes) -> tuple[int, int] | None:
+    """The value in ``name=value``: its range in the token; None where there is none."""
+    e = token.find(b"=")
+    if e < 0:
+        return None
+    a = 0
+    while a < e and token[a] not in ALNUM and token[a] != 0x5F:
+        a += 1
+    name = token[a:e]
+    if not name or not (name[0] in LETTERS or name[0] == 0x5F):
+        return None
+    if any(c not in ALNUM and c not in b"_." for c in name):
+        return None
+    b = len(token)
+    while b > e + 1 and token[b - 1] not in ALNUM:
+        b -= 1
+    if b == e + 1 or SLOT in token[e + 1 : b]:
+        return None
+    return e + 1, b
+
+
+def pair_of(token: bytes) -> tuple[int, int] | None:
+    """``name:<*>``: the range of name, colon and slot."""
+    a = 0
+    while a < len(token) and token[a] not in ALNUM and token[a] != 0x5F:
+        a += 1
+    j = a
+    while j < len(token) and token[j] in NAME | {0x5F}:
+        j += 1
+    if j == a or not (token[a] in LETTERS or token[a] == 0x5F) or token[j : j + 4] != b":<*>":
+        return None
+    if any(c in ALNUM for c in token[j + 4 :]) or SLOT in token[j + 4 :]:
+        return None
+    return a, j + 4
+
+
+def need_word(template: Template, p: int, constants: int) -> int:
+    token = template[p]
+    start = p == 0 or not is_plain(template[p - 1])
+    few = 5 if constants == 2 else 8
+    if any(c in DIGITS for c in token):
+        need = 3 if constants >= 2 else 8
+    elif is_dotted(token):
+        need = 3 if constants >= 3 else NEVER if start else few
+    elif start:
+        need = 8 if constants >= 3 else NEVER
+    else:
+        need = 3 if constants >= 3 else few
+    return max(need, 8) if is_capital(token) else need
+
+
+def generalisations(template: Template) -> Iterator[tuple[Template, int, bool]]:
+    """(template with one place made a slot, number of different values needed, a stem's number only)."""
+    tokens = list(template)
+    total = words(template)
+    given = 0
+    stems = sum(1 for t in tokens if has_stem(t))
+    if stems >= 2:
+        if total - stems >= 2:
+            yield collapse([wild(t) if has_stem(t) else t for t in tokens]), 2, False
+        given += 1
+    for p, token in enumerate(tokens):
+        if given >= MAX_GENERALISATIONS:
+            return
+        pair = pair_of(token)
+        if pair is not None:
+            given += 1
+            if total >= 3:
+                yield collapse([*tokens[:p], token[: pair[0]] + SLOT + token[pair[1] :], *tokens[p + 1 :]]), 8, False
+            continue
+        value = value_of(token)
+        has_slot = SLOT in token
+        if has_slot and value is None:
+            continue
+        constants = total - (0 if has_slot else 1)
+        if has_stem(token) and value is None and constants >= 1:
+            given += 1
+            a, b = core(token)
+            yield collapse([*tokens[:p], token[: b - 1] + SLOT + token[b:], *tokens[p + 1 :]]), 2, True
+        if value is not None:
+            given += 1
+            if constants >= 1:
+                need = 5 if constants == 2 else 8
+                if constants >= 3:
+                    need = 3 if is_dotted(token) else 4
+                if is_capital(token):
+                    need = max(need, 8)
+                new = token[: value[0]] + SLOT + token[value[1] :]
+                yield collapse([*tokens[:p], new, *tokens[p + 1 :]]), need, False
+            continue
+        if not any(c in ALNUM for c in token) or token[-1] == 0x3D:
+            continue
+        given += 1
+        if constants < 1:
+            continue
+        need = need_word(template, p, constants)
+        new_tokens = list(tokens)
+        new_tokens[p] = wild(token)
+        if has_stem(token):
+            a, b = core(token)
+            for q, other in enumerate(tokens):
+                if q != p and SLOT not in other:
+                    new_tokens[q] = replace_word(other, token[a:b])
+        if words(tuple(new_tokens)) >= 1 and need != NEVER:
+            yield collapse(new_tokens), need, False
+
+
+def replace_word(token: bytes, word: bytes) -> bytes:
+    """The first occurrence of ``word`` as a whole word of ``token``, if its first occurrence is one."""
+    k = token.find(word)
+    if k < 0 or (k > 0 and token[k - 1] in ALNUM) or (k + len(word) < len(token) and token[k + len(word)] in ALNUM):
+        return token
+    return token[:k] + SLOT + token[k + len(word) :]
