@@ -82,7 +82,7 @@ typedef struct {
     unsigned char *items;
     size_t stride;
     uint32_t room, used, free;
-} sophia_pool;
+} sophia_records;
 
 typedef struct {
     uint64_t shape;
@@ -99,7 +99,7 @@ typedef struct {
     uint32_t capacity, leaves, generals, aliases, patterns;
     uint32_t newest, oldest, first_alias, last_alias;
     uint8_t shapes_fresh;
-    sophia_pool nodes, groups, ids;
+    sophia_records nodes, groups, ids;
     sophia_multimap leaf_map, poly_map, key_map, way_map, id_map;
     sophia_shape shapes[65][SOPHIA_PATTERN_SHAPES];
     uint8_t shape_count[65];
@@ -129,8 +129,8 @@ static inline sophia_pattern_id *sophia_id_at(const sophia_table *t, uint32_t i)
 
 /* ---------------------------------------------------------------------------------------------- memory */
 
-/* Makes sure that one sophia_pool_take() succeeds. */
-static inline int sophia_pool_reserve(sophia_pool *pool)
+/* Makes sure that one sophia_records_take() succeeds. */
+static inline int sophia_records_reserve(sophia_records *pool)
 {
     if (pool->free != SOPHIA_NONE || pool->used < pool->room)
         return 0;
@@ -145,7 +145,7 @@ static inline int sophia_pool_reserve(sophia_pool *pool)
     return 0;
 }
 
-static inline uint32_t sophia_pool_take(sophia_pool *pool)
+static inline uint32_t sophia_records_take(sophia_records *pool)
 {
     uint32_t i = pool->free;
     if (i != SOPHIA_NONE)
@@ -156,7 +156,7 @@ static inline uint32_t sophia_pool_take(sophia_pool *pool)
     return i;
 }
 
-static inline void sophia_pool_give(sophia_pool *pool, uint32_t i)
+static inline void sophia_records_give(sophia_records *pool, uint32_t i)
 {
     unsigned char *const item = pool->items + (size_t)i * pool->stride;
     memset(item, 0, pool->stride); /* a record in use never looks like this: its `used` is set */
@@ -323,7 +323,7 @@ static inline void sophia_drop_id(sophia_table *t, uint32_t record)
     }
     g->members--;
     sophia_multimap_remove(&t->id_map, sophia_mix64(r->id), record);
-    sophia_pool_give(&t->ids, record);
+    sophia_records_give(&t->ids, record);
 }
 
 static inline void sophia_make_alias(sophia_table *t, uint32_t record)
@@ -402,7 +402,7 @@ static inline uint32_t sophia_merge(sophia_table *t, uint32_t a, uint32_t b)
         t->text_bytes -= h->text_size;
         free(h->text);
     }
-    sophia_pool_give(&t->groups, b);
+    sophia_records_give(&t->groups, b);
     t->patterns--;
     sophia_make_alias(t, loser);
     return a;
@@ -496,7 +496,7 @@ static inline void sophia_drop_shape(sophia_table *t, const sophia_node *x)
 /* Room for one node with its entries and a group with its id. */
 static inline int sophia_reserve(sophia_table *t)
 {
-    if (sophia_pool_reserve(&t->nodes) || sophia_pool_reserve(&t->groups) || sophia_pool_reserve(&t->ids) ||
+    if (sophia_records_reserve(&t->nodes) || sophia_records_reserve(&t->groups) || sophia_records_reserve(&t->ids) ||
         sophia_multimap_reserve(&t->leaf_map, 1) || sophia_multimap_reserve(&t->poly_map, 1) ||
         sophia_multimap_reserve(&t->key_map, 1) || sophia_multimap_reserve(&t->id_map, 1) ||
         sophia_multimap_reserve(&t->way_map, SOPHIA_TEMPLATE_WAYS + 2))
@@ -512,7 +512,7 @@ static inline uint32_t sophia_new_node(sophia_table *t, const sophia_template *t
     if (!text)
         return SOPHIA_NONE;
     memcpy(text, template_->text, template_->size);
-    const uint32_t node = sophia_pool_take(&t->nodes);
+    const uint32_t node = sophia_records_take(&t->nodes);
     sophia_node *const x = sophia_node_at(t, node);
     x->hash = hash;
     x->poly = template_->hash;
@@ -601,7 +601,7 @@ static inline void sophia_drop_node(sophia_table *t, uint32_t node)
     }
     if (x->flags & SOPHIA_N_STORED)
         t->gone_nodes.item[t->gone_nodes.used++] = x->born;
-    sophia_pool_give(&t->nodes, node);
+    sophia_records_give(&t->nodes, node);
 }
 
 /* Forgets a pattern whose last leaf has gone. */
@@ -620,7 +620,7 @@ static inline void sophia_drop_group(sophia_table *t, uint32_t group)
         t->text_bytes -= g->text_size;
         free(g->text);
     }
-    sophia_pool_give(&t->groups, group);
+    sophia_records_give(&t->groups, group);
     t->patterns--;
 }
 
@@ -805,7 +805,7 @@ static inline void sophia_sweep(sophia_table *t)
 
 static inline void sophia_new_group(sophia_table *t, uint32_t node, uint64_t n)
 {
-    const uint32_t group = sophia_pool_take(&t->groups), record = sophia_pool_take(&t->ids);
+    const uint32_t group = sophia_records_take(&t->groups), record = sophia_records_take(&t->ids);
     sophia_group *const g = sophia_group_at(t, group);
     sophia_pattern_id *const r = sophia_id_at(t, record);
     g->used = r->used = r->dirty = 1;

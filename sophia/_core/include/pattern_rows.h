@@ -120,7 +120,7 @@ static inline int sophia_put_pattern(sophia_table *t, uint64_t id, uint64_t coun
         return SOPHIA_PATTERN_BAD_ROW;
     if (sophia_reserve(t))
         return SOPHIA_PATTERN_NO_MEMORY;
-    const uint32_t group = sophia_pool_take(&t->groups), record = sophia_pool_take(&t->ids);
+    const uint32_t group = sophia_records_take(&t->groups), record = sophia_records_take(&t->ids);
     sophia_group *const g = sophia_group_at(t, group);
     sophia_pattern_id *const r = sophia_id_at(t, record);
     g->used = r->used = 1;
@@ -147,7 +147,7 @@ static inline int sophia_put_alias(sophia_table *t, uint64_t id, uint64_t count,
         return SOPHIA_PATTERN_BAD_ROW;
     if (sophia_reserve(t))
         return SOPHIA_PATTERN_NO_MEMORY;
-    const uint32_t record = sophia_pool_take(&t->ids), group = sophia_id_at(t, survivor)->group;
+    const uint32_t record = sophia_records_take(&t->ids), group = sophia_id_at(t, survivor)->group;
     sophia_pattern_id *const r = sophia_id_at(t, record);
     r->used = r->stored = 1;
     r->id = id;

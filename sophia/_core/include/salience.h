@@ -47,7 +47,7 @@ struct sophia_outcome {
     double confidence, novelty;
 };
 
-static int sophia_is_blank(const unsigned char *text, size_t size)
+static int sophia_only_blanks(const unsigned char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         if (text[i] != ' ' && (text[i] < '\t' || text[i] > '\r')) return 0;

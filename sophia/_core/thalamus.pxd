@@ -1,0 +1,144 @@
+"""The hot path: what one input goes through, and the decision that comes out."""
+
+from libc.stdint cimport uint8_t, uint64_t
+
+from sophia._core.cuckoo cimport GenerationalFilter
+from sophia._core.encode cimport TextEncoder
+from sophia._core.idf cimport sophia_features
+from sophia._core.literals cimport LiteralSet
+from sophia._core.pattern cimport PatternTable
+from sophia._core.reflex cimport ReflexCache, sophia_hash128
+from sophia._core.vector cimport SharedVector
+
+
+cdef extern from "salience.h" nogil:
+    enum:
+        SOPHIA_REFLEX
+        SOPHIA_CORTICAL
+        SOPHIA_DEEP_THOUGHT
+        SOPHIA_ALLOW
+        SOPHIA_FLAG
+        SOPHIA_VETO
+        SOPHIA_WHY_TOO_LONG
+        SOPHIA_WHY_EMPTY
+        SOPHIA_WHY_INVALID
+
+    cdef struct sophia_policy:
+        double reflex_confidence
+        double cortical_confidence
+        double complex_limit
+        int reflex_safe
+        int danger_verdict
+
+    cdef struct sophia_evidence:
+        int fault
+        int danger
+        int repeat
+        int familiar
+        double count
+        double closeness
+        double complexity
+
+    cdef struct sophia_outcome:
+        int route
+        int why
+        int verdict
+        double confidence
+        double novelty
+
+    bint sophia_only_blanks(const unsigned char *text, size_t size)
+    double sophia_complexity(const unsigned char *text, size_t size)
+    sophia_outcome sophia_decide(const sophia_evidence *seen, const sophia_policy *policy)
+
+
+# One input on its way. Text, scope, context and answer are borrowed from Python strings that the caller keeps
+# alive; `key` lies in the hot path's own block; `served` is owned until the decision is built.
+cdef struct sophia_input:
+    const unsigned char *text
+    size_t size
+    const unsigned char *scope
+    size_t scope_size
+    const unsigned char *context
+    size_t context_size
+    const unsigned char *answer
+    size_t answer_size
+    const unsigned char *name
+    size_t name_size
+    unsigned char *key
+    size_t key_size
+    sophia_hash128 hash
+    uint64_t n
+    bint line
+    bint ascii
+    bint keyed
+    bint scanned
+    bint asked
+    int fault
+    Py_ssize_t danger
+    sophia_outcome outcome
+    double complexity
+    uint64_t pattern
+    unsigned char *served
+    size_t served_size
+
+
+cdef class Decision:
+    cdef readonly uint64_t n
+    cdef readonly str text
+    cdef readonly str scope
+    cdef readonly str context
+    cdef readonly object ts
+    cdef readonly object danger
+    cdef readonly object answer
+    cdef readonly object match
+    cdef readonly SharedVector vector
+    cdef readonly double novelty
+    cdef readonly double confidence
+    cdef readonly double complexity
+    cdef readonly double us
+    cdef readonly str policy_version
+    cdef str _id
+    cdef uint64_t _run
+    cdef uint64_t _pattern
+    cdef bint _line
+    cdef int _route
+    cdef int _why
+    cdef int _verdict
+
+
+cdef class HotPath:
+    cdef readonly PatternTable patterns
+    cdef readonly GenerationalFilter familiar
+    cdef readonly ReflexCache cache
+    cdef readonly str policy_version
+    cdef readonly uint64_t run
+    cdef LiteralSet _literals
+    cdef TextEncoder _encoder
+    cdef sophia_features *_features
+    cdef object _scan
+    cdef object _recall
+    cdef bint _asks
+    cdef public bint ask_store  # the store holds answers that the cache never had
+    cdef object _clock
+    cdef sophia_policy _policies[2]  # of messages, of lines
+    cdef size_t _max_chars
+    cdef double _ttl
+    cdef sophia_input *_inputs
+    cdef size_t _inputs_room
+    cdef unsigned char *_keys
+    cdef size_t _keys_room
+    cdef uint8_t *_classes
+    cdef size_t _classes_room
+    cdef int _reserve(self, size_t count, size_t key_bytes, size_t longest) except -1
+    cdef int _read(self, sophia_input *one, object text, object scope, object context, object answer,
+                   object name, object line, object fault, list kept) except -1
+    cdef void _prepare(self, sophia_input *one, double now) noexcept nogil
+    cdef int _decide(self, sophia_input *one, double now) noexcept nogil
+    cdef void _remember(self, sophia_input *one, double now) noexcept nogil
+    cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1
+    cdef int _scan_late(self, size_t i, list texts, list hits) except -1
+    cdef int _ask_store(self, size_t i) except -1
+    cdef SharedVector _remembered(self, const sophia_input *one)
+    cdef list _build(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list hits,
+                     double us)
+    cdef list _route(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list kept)

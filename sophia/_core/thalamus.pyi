@@ -1,0 +1,139 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sophia._core.cuckoo import GenerationalFilter
+from sophia._core.encode import TextEncoder
+from sophia._core.literals import LiteralSet
+from sophia._core.pattern import PatternTable
+from sophia._core.reflex import ReflexCache
+from sophia._core.vector import SharedVector
+
+ROUTES: tuple[str, ...]
+VERDICTS: tuple[str, ...]
+WHYS: tuple[str, ...]
+FAULTS: dict[str | None, int]
+
+def decide(
+    *,
+    policy: Mapping[str, Any],
+    fault: str | None = None,
+    danger: bool = False,
+    repeat: bool = False,
+    familiar: bool = False,
+    count: float = 0.0,
+    closeness: float = 0.0,
+    complexity: float = 0.0,
+) -> tuple[str, str, str, float, float]: ...
+
+class Decision:
+    @property
+    def n(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def context(self) -> str: ...
+    @property
+    def ts(self) -> str | None: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def why(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def allowed(self) -> bool: ...
+    @property
+    def danger(self) -> Any: ...
+    @property
+    def pattern(self) -> int | None: ...
+    @property
+    def intent(self) -> None: ...
+    @property
+    def runner_up(self) -> None: ...
+    @property
+    def k(self) -> None: ...
+    @property
+    def answer(self) -> str | None: ...
+    @property
+    def match(self) -> tuple[str, float] | None: ...
+    @property
+    def vector(self) -> SharedVector | None: ...
+    @property
+    def novelty(self) -> float: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def complexity(self) -> float: ...
+    @property
+    def us(self) -> float: ...
+    @property
+    def policy_version(self) -> str: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+class HotPath:
+    ask_store: bool
+    def __init__(
+        self,
+        *,
+        patterns: PatternTable,
+        familiar: GenerationalFilter,
+        cache: ReflexCache | None,
+        literals: LiteralSet,
+        scan: Callable[[list[str]], list[Any]],
+        clock: Callable[[], float],
+        policy_version: str,
+        run: int,
+        message_danger: str,
+        line_danger: str,
+        message_reflex: bool,
+        line_reflex: bool,
+        max_chars: int,
+        ttl: float,
+        reflex_confidence: float,
+        cortical_confidence: float,
+        complex_limit: float,
+        recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
+        encoder: TextEncoder | None = None,
+    ) -> None: ...
+    @property
+    def patterns(self) -> PatternTable: ...
+    @property
+    def familiar(self) -> GenerationalFilter: ...
+    @property
+    def cache(self) -> ReflexCache | None: ...
+    @property
+    def policy_version(self) -> str: ...
+    @property
+    def run(self) -> int: ...
+    def route(
+        self,
+        text: str | None,
+        n: int,
+        scope: str | None = None,
+        context: str | None = None,
+        answer: str | None = None,
+        ts: str | None = None,
+        name: str | None = None,
+        line: bool = False,
+    ) -> Decision: ...
+    def route_batch(
+        self,
+        texts: list[str | None],
+        n: int,
+        scopes: list[str | None] | None = None,
+        contexts: list[str | None] | None = None,
+        answers: list[str | None] | None = None,
+        stamps: list[str | None] | None = None,
+        names: list[str | None] | None = None,
+        lines: list[bool] | None = None,
+        faults: list[str | None] | None = None,
+    ) -> list[Decision]: ...
+    def key(self, text: str, scope: str = "", context: str = "", line: bool = False) -> bytes: ...
+    def store_answer(self, key: bytes, raw: bytes, answer: str, name: str, expires: float) -> bool: ...
+    def reject(self, decision: Decision) -> None: ...
