@@ -435,7 +435,10 @@ cdef class PatternTable:
                 code = sophia_put_pattern(self.table, id, count, own_count, first_n, last_n)
             else:
                 # Survivors are smaller than their aliases, so what an older row points to was seen already.
-                target = into[id] = into.get(merged, 0)
+                target = into.get(merged, 0)
+                if target == 0:
+                    continue  # an alias of a pattern that was evicted
+                into[id] = target
                 code = sophia_put_alias(self.table, id, count, first_n, last_n, target)
             _check(code, id)
         for id, template, count, _, last_n, pattern, packed in nodes:

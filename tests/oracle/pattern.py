@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 SLOT = b"<*>"
 MAX_BYTES = 4096
 MAX_TOKENS = 256
 MAX_GENERALISATIONS = 32
 MAX_SHAPES = 16
+MAX_SHARERS = 16
+SWEEP = 64
 NEVER = 255
 
 LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") | frozenset(range(0x80, 0x100))
@@ -364,8 +367,11 @@ def need_word(template: Template, p: int, constants: int) -> int:
     return max(need, 8) if is_capital(token) else need
 
 
-def generalisations(template: Template) -> Iterator[tuple[Template, int, bool]]:
-    """(template with one place made a slot, number of different values needed, a stem's number only)."""
+Way = tuple[Template, int, bool]
+"""A template with one place made a slot, how many different ones need to share it, "only a name's digit"."""
+
+
+def generalisations(template: Template) -> Iterator[Way]:
     tokens = list(template)
     total = words(template)
     given = 0
@@ -381,7 +387,8 @@ def generalisations(template: Template) -> Iterator[tuple[Template, int, bool]]:
         if pair is not None:
             given += 1
             if total >= 3:
-                yield collapse([*tokens[:p], token[: pair[0]] + SLOT + token[pair[1] :], *tokens[p + 1 :]]), 8, False
+                new = token[: pair[0]] + SLOT + token[pair[1] :]
+                yield collapse([*tokens[:p], new, *tokens[p + 1 :]]), 8, False
             continue
         value = value_of(token)
         has_slot = SLOT in token
@@ -423,6 +430,251 @@ def generalisations(template: Template) -> Iterator[tuple[Template, int, bool]]:
 def replace_word(token: bytes, word: bytes) -> bytes:
     """The first occurrence of ``word`` as a whole word of ``token``, if its first occurrence is one."""
     k = token.find(word)
-    if k < 0 or (k > 0 and token[k - 1] in ALNUM) or (k + len(word) < len(token) and token[k + len(word)] in ALNUM):
+    end = k + len(word)
+    if k < 0 or (k > 0 and token[k - 1] in ALNUM) or (end < len(token) and token[end] in ALNUM):
         return token
     return token[:k] + SLOT + token[k + len(word) :]
+
+
+def shaped(template: Template, shape: int) -> Template | None:
+    """The template with a slot in every place of the shape; None where a place has nothing to replace."""
+    out = []
+    for i, token in enumerate(template):
+        if shape >> i & 1 and SLOT not in token:
+            a, b = core(token)
+            if a == b:
+                return None
+            token = wild(token)
+        out.append(token)
+    return tuple(out) if collapse(out) == tuple(out) else None
+
+
+# ------------------------------------------------------------------------------------------------- the table
+
+
+@dataclass(eq=False)
+class Group:
+    ids: set[int] = field(default_factory=set)
+    nodes: list[Node] = field(default_factory=list)
+    count: int = 0
+    first_n: int = 0
+    last_n: int = 0
+
+    @property
+    def survivor(self) -> int:
+        return min(self.ids)
+
+
+@dataclass(eq=False)
+class Node:
+    template: Template
+    group: Group | None = None
+    leaf: bool = False
+    general: bool = False
+    shaped: bool = False
+    depth: int = 0
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Sighting:
+    id: int
+    count: int
+    leaf_count: int
+    closeness: float
+    fresh: bool
+
+
+class Table:
+    """What PatternTable does."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.nodes: dict[Template, Node] = {}
+        self.used: OrderedDict[Template, None] = OrderedDict()  # leaves, the least recently seen first
+        self.ways: dict[Template, dict[Template, int]] = {}
+        self.keys: dict[tuple[bytes, ...], list[Node]] = {}
+        self.shapes: dict[int, list[int]] = {}
+        self.shape_users: dict[tuple[int, int], int] = {}
+        self.owner: dict[int, Group] = {}
+        self.next_id = 1
+        self.inserted = 0
+        self.next_sweep = SWEEP
+        self.shapes_fresh = False
+        self.generals = 0
+
+    def observe(self, text: bytes, n: int = 0) -> Sighting:
+        template = mask(text)
+        node = self.nodes.get(template)
+        closeness, fresh = 1.0, False
+        if node is not None and node.leaf:
+            self.used.move_to_end(template)
+        else:
+            node, kept, fresh = self._learn(template, n)
+            closeness = 0.0 if fresh else kept / (words(template) + 1)
+        group = node.group
+        assert group is not None
+        sighting = Sighting(group.survivor, group.count, node.count, closeness, fresh)
+        node.count += 1
+        group.count += 1
+        group.last_n = n
+        return sighting
+
+    def resolve(self, id: int) -> int:
+        return self.owner[id].survivor
+
+    def _learn(self, template: Template, n: int) -> tuple[Node, int, bool]:
+        if self.shapes_fresh and self.inserted >= self.next_sweep:
+            self._sweep()
+        if len(self.used) >= self.capacity:
+            self._evict()
+        node = self.nodes.get(template)
+        fresh = False
+        if node is not None:
+            kept = words(template)
+        else:
+            node = self.nodes[template] = Node(template)
+            kept = self._fit(node)
+            work: list[Node] = []
+            kept = max(kept, self._connect(node, work))
+            if node.group is None:
+                fresh = True
+                group = Group({self.next_id}, first_n=n)
+                self.owner[self.next_id] = group
+                self.next_id += 1
+                self._join(node, group)
+            while work:
+                self._connect(work.pop(), work)
+        node.leaf = True
+        self.used[template] = None
+        self.inserted += 1
+        return node, kept, fresh
+
+    def _join(self, node: Node, group: Group | None) -> None:
+        own = node.group
+        if group is None or own is group:
+            return
+        if own is None:
+            node.group = group
+            group.nodes.append(node)
+            return
+        for other in group.nodes:
+            other.group = own
+        for id in group.ids:
+            self.owner[id] = own
+        own.nodes += group.nodes
+        own.ids |= group.ids
+        own.count += group.count
+        own.first_n = min(own.first_n, group.first_n)
+        own.last_n = max(own.last_n, group.last_n)
+
+    def _connect(self, node: Node, work: list[Node]) -> int:
+        template = node.template
+        kept = 0
+        if words(template) >= 2 or node.general:
+            for other in self.ways.get(template, ()):
+                self._join(node, self.nodes[other].group)
+                kept = words(template)
+        if words(template) >= 3:
+            same = self.keys.setdefault(key(template), [])
+            if same:
+                self._join(node, same[0].group)
+                kept = words(template)
+            same.append(node)
+        for way, need, digit in generalisations(template):
+            target = self.nodes.get(way)
+            if target is not None and (target.general or words(way) >= 2 or digit):
+                self._join(node, target.group)
+                kept = max(kept, words(way))
+            if target is not None and target.general:
+                continue
+            self._share(way, template, need)
+            sharers = self.ways[way]
+            if len({*sharers, template}) < min(need, *sharers.values()):
+                continue
+            for other in sharers:
+                self._join(node, self.nodes[other].group)
+            kept = max(kept, words(way))
+            if self.generals >= self.capacity:
+                continue
+            self.generals += 1
+            if target is None:
+                target = self.nodes[way] = Node(way)
+                work.append(target)
+            target.general = True
+            target.depth = node.depth + 1
+            self._join(target, node.group)
+            del self.ways[way]
+            if target.depth >= 2:
+                self._add_shape(target)
+                self.shapes_fresh = True
+        return kept
+
+    def _share(self, way: Template, template: Template, need: int) -> None:
+        sharers = self.ways.setdefault(way, {})
+        if template in sharers:
+            sharers[template] = min(need, sharers[template])
+        elif len(sharers) < MAX_SHARERS:
+            sharers[template] = need
+
+    def _add_shape(self, node: Node) -> None:
+        size = len(node.template)
+        if not 0 < size <= 64 or node.shaped:
+            return
+        shape = sum(1 << i for i, token in enumerate(node.template) if SLOT in token)
+        known = self.shapes.setdefault(size, [])
+        if shape not in known:
+            if len(known) == MAX_SHAPES:
+                return
+            known.append(shape)
+        self.shape_users[size, shape] = self.shape_users.get((size, shape), 0) + 1
+        node.shaped = True
+
+    def _fit(self, node: Node) -> int:
+        kept = 0
+        for shape in self.shapes.get(len(node.template), ()):
+            target = self.nodes.get(shaped(node.template, shape) or ())
+            if target is not None and target.general:
+                self._join(node, target.group)
+                kept = max(kept, words(target.template))
+        return kept
+
+    def _sweep(self) -> None:
+        for template in list(self.used):
+            self._fit(self.nodes[template])
+        self.shapes_fresh = False
+        self.next_sweep = self.inserted + max(len(self.used) // 2, SWEEP)
+
+    def _evict(self) -> None:
+        template, _ = self.used.popitem(last=False)
+        node = self.nodes[template]
+        node.leaf = False
+        group = node.group
+        assert group is not None
+        if not any(other.leaf for other in group.nodes):
+            for other in list(group.nodes):
+                self._drop(other)
+            for id in group.ids:
+                del self.owner[id]
+        elif not node.general:
+            self._drop(node)
+
+    def _drop(self, node: Node) -> None:
+        template = node.template
+        for way, _, _ in generalisations(template):
+            sharers = self.ways.get(way, {})
+            sharers.pop(template, None)
+            if not sharers:
+                self.ways.pop(way, None)
+        if words(template) >= 3:
+            self.keys[key(template)].remove(node)
+        if node.shaped:
+            size = len(template)
+            shape = sum(1 << i for i, token in enumerate(template) if SLOT in token)
+            self.shape_users[size, shape] -= 1
+            if not self.shape_users[size, shape]:
+                self.shapes[size].remove(shape)
+        self.generals -= node.general
+        assert node.group is not None
+        node.group.nodes.remove(node)
+        del self.nodes[template]

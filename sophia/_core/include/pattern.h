@@ -874,13 +874,13 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
         }
         while (t->work_used > 0) {
             const uint32_t general = t->work[--t->work_used];
-            const sophia_node *const x = sophia_node_at(t, general);
             uint32_t ignored = 0;
             if (error || sophia_reserve(t)) {
                 error = SOPHIA_PATTERN_NO_MEMORY;
                 continue; /* it stays a template that takes lines in, but leads to no further ones */
             }
-            sophia_read_template(&t->line, x->text, x->size, t->seed);
+            const sophia_node *const g = sophia_node_at(t, general);
+            sophia_read_template(&t->line, g->text, g->size, t->seed);
             sophia_find_ways(&t->line);
             error = sophia_connect(t, &t->line, general, &ignored);
         }

@@ -34,7 +34,8 @@ static inline int sophia_put_bytes(sophia_row_buffer *out, const void *data, siz
         out->data = grown;
         out->room = room;
     }
-    memcpy(out->data + out->size, data, size);
+    if (size)
+        memcpy(out->data + out->size, data, size);
     out->size += size;
     return 0;
 }
@@ -235,6 +236,10 @@ static inline int sophia_put_done(sophia_table *t)
     size_t leaves = 0;
     if (!order)
         return SOPHIA_PATTERN_NO_MEMORY;
+    if (sophia_u64_reserve(&t->gone_nodes, t->nodes.used) || sophia_u64_reserve(&t->gone_ids, t->ids.used)) {
+        free(order);
+        return SOPHIA_PATTERN_NO_MEMORY;
+    }
     for (uint32_t i = 0; i < t->nodes.used; i++)
         if (sophia_node_at(t, i)->flags & SOPHIA_N_LEAF) {
             order[2 * leaves] = sophia_node_at(t, i)->tick;
