@@ -18,7 +18,7 @@ from sophia._core.thalamus import Decision
 from sophia.config import Settings
 from sophia.errors import SophiaError
 from sophia.organs.danger import RuleSet
-from sophia.organs.thalamus import CHANGE_LOG, Columns, Thalamus
+from sophia.organs.thalamus import CHANGE_LOG, Columns, Thalamus, is_line
 from sophia.store.changes import Changes
 from sophia.store.store import Store
 
@@ -52,6 +52,7 @@ class Sophia:
         self._pending = 0
         self._committed_at = monotonic()
         self._thalamus = Thalamus(settings, rules, clock=clock) if store is None else _load(store, settings, rules, clock)
+        self._route = self._thalamus.hot_path.route
         _OPEN.add(self)
 
     @property
@@ -85,12 +86,15 @@ class Sophia:
             >>> first.why, kept, again.why, again.answer
             ('novel', True, 'repeat', 'Done.')
         """
+        line = kind != "message" and is_line(kind)
         with self._lock:
-            self._check()
-            self._n += 1
-            decision = self._thalamus.route(text, self._n, scope, context, kind=kind)
+            if self._closed or self._forked:
+                self._check()
+            self._n = n = self._n + 1
+            decision = self._route(text, n, scope, context, line)
             self._pending += 1
-            self._commit_when_due()
+            if self._store is not None:
+                self._commit_when_due()
             return decision
 
     def route_many(
@@ -112,14 +116,15 @@ class Sophia:
                 batch,
                 scopes=None if scope is None else [scope] * size,
                 contexts=None if context is None else [context] * size,
-                lines=[True] * size if kind == "line" else None,
+                lines=[True] * size if is_line(kind) else None,
             )
             with self._lock:
                 self._check()
                 decisions += self._thalamus.route_batch(columns, self._n + 1)
                 self._n += size
                 self._pending += size
-                self._commit_when_due()
+                if self._store is not None:
+                    self._commit_when_due()
         return decisions
 
     def decide(self, columns: Columns) -> tuple[list[Decision], Changes]:
@@ -264,6 +269,7 @@ def _load(store: Store, settings: Settings, rules: RuleSet, clock: Callable[[], 
         familiar=familiar,
         idf=idf,
         recall=recall,
+        keep_changes=True,
         clock=clock,
     )
     for name, log in (("familiar", filter_log), ("idf", idf_log)):

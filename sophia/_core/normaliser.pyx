@@ -8,6 +8,8 @@ import sys
 import unicodedata
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.string cimport memcpy
+
 from cpython.unicode cimport (
     Py_UNICODE_ISALPHA,
     Py_UNICODE_ISLOWER,
@@ -31,13 +33,16 @@ cdef extern from "normalise.h" nogil:
         SOPHIA_CLASS_APOSTROPHE
         SOPHIA_CLASS_OPEN
         SOPHIA_CLASS_CLOSE
+        SOPHIA_CLASS_STOP
+        SOPHIA_CLASS_QUERY
+        SOPHIA_CLASS_BANG
         SOPHIA_EDIT_DROP
         SOPHIA_EDIT_KEEP
         SOPHIA_EDIT_FOLD
         SOPHIA_EDIT_SPACE
         SOPHIA_EDIT_BREAK
     uint8_t sophia_ascii_class(unsigned char c)
-    size_t sophia_plan_edits(const uint8_t *cls, size_t size, uint8_t *edit)
+    void sophia_plan_edits(const uint8_t *cls, size_t size, uint8_t *edit)
 
 
 cdef extern from "Python.h":
@@ -50,8 +55,13 @@ cdef extern from "Python.h":
 VERSION = 1
 
 cdef uint8_t _ascii[128]
+cdef uint8_t _odd[16]  # classes that the short way cannot take
+cdef uint8_t _is_mark[16]
 for _code in range(128):
     _ascii[_code] = sophia_ascii_class(_code)
+for _code in range(16):
+    _odd[_code] = _code in (SOPHIA_CLASS_UPPER, SOPHIA_CLASS_BREAK)
+    _is_mark[_code] = _code in (SOPHIA_CLASS_STOP, SOPHIA_CLASS_QUERY, SOPHIA_CLASS_BANG)
 
 
 cdef size_t normalise_ascii(
@@ -59,8 +69,17 @@ cdef size_t normalise_ascii(
 ) noexcept nogil:
     cdef uint8_t *edit = classes + size
     cdef size_t i, kept = 0
+    cdef uint8_t before = SOPHIA_CLASS_SPACE, here
+    cdef unsigned int odd = 0
+    # Small letters, single spaces and no mark at the end: its own normal form, as most messages are.
     for i in range(size):
-        classes[i] = _ascii[text[i]]
+        here = _ascii[text[i]]
+        classes[i] = here
+        odd |= _odd[here] | ((here == SOPHIA_CLASS_SPACE) & ((before == SOPHIA_CLASS_SPACE) | (text[i] != c" ")))
+        before = here
+    if not odd and before != SOPHIA_CLASS_SPACE and not _is_mark[before]:
+        memcpy(out, text, size)
+        return size
     sophia_plan_edits(classes, size, edit)
     for i in range(size):
         if edit[i] == SOPHIA_EDIT_DROP:

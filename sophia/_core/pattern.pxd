@@ -22,6 +22,7 @@ cdef extern from "pattern.h" nogil:
         uint64_t leaf_count  # lines with exactly this masked form before this one
         double closeness     # 1.0: this masked line was seen before; 0.0: a new pattern; else the share of words kept
         bint fresh           # the id was made for this line
+        uint32_t leaf        # where the masked line is held, for observe_leaf()
 
     ctypedef struct sophia_table:
         uint64_t seed
@@ -48,6 +49,9 @@ cdef class PatternTable:
     cdef int observe_line(
         self, const unsigned char *text, size_t size, uint64_t n, sophia_pattern_seen *seen
     ) noexcept nogil
+    # The same for a text whose masked form an earlier sighting had at (leaf, leaf_hash), without reading it;
+    # SOPHIA_PATTERN_UNKNOWN, and nothing learned, where it is not there any more.
+    cdef int observe_leaf(self, uint32_t leaf, uint64_t leaf_hash, uint64_t n, sophia_pattern_seen *seen) noexcept nogil
     # The same answer without learning; id 0 and fresh for a line that would be a new pattern.
     cdef int match_line(self, const unsigned char *text, size_t size, sophia_pattern_seen *seen) noexcept nogil
     # Takes a sighting back: counts fall by one, never below 0. SOPHIA_PATTERN_UNKNOWN for an id not held.

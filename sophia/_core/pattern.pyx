@@ -66,6 +66,9 @@ cdef extern from "pattern.h" nogil:
     int sophia_table_observe(
         sophia_table *table, const unsigned char *text, size_t size, uint64_t n, sophia_pattern_seen *seen
     )
+    int sophia_table_observe_leaf(
+        sophia_table *table, uint32_t leaf, uint64_t hash, uint64_t n, sophia_pattern_seen *seen
+    )
     int sophia_table_match(
         sophia_table *table, const unsigned char *text, size_t size, sophia_pattern_seen *seen
     )
@@ -208,6 +211,9 @@ cdef class PatternTable:
     ) noexcept nogil:
         seen.id = 0
         return sophia_table_observe(self.table, text, size, n, seen)
+
+    cdef int observe_leaf(self, uint32_t leaf, uint64_t leaf_hash, uint64_t n, sophia_pattern_seen *seen) noexcept nogil:
+        return sophia_table_observe_leaf(self.table, leaf, leaf_hash, n, seen)
 
     cdef int match_line(self, const unsigned char *text, size_t size, sophia_pattern_seen *seen) noexcept nogil:
         return sophia_table_match(self.table, text, size, seen)

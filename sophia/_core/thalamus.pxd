@@ -6,7 +6,7 @@ from sophia._core.cuckoo cimport GenerationalFilter
 from sophia._core.encode cimport TextEncoder
 from sophia._core.idf cimport sophia_features
 from sophia._core.literals cimport LiteralSet
-from sophia._core.pattern cimport PatternTable
+from sophia._core.pattern cimport PatternTable, sophia_pattern_seen
 from sophia._core.reflex cimport ReflexCache, sophia_hash128
 from sophia._core.vector cimport SharedVector
 
@@ -90,7 +90,6 @@ cdef class Decision:
     cdef readonly object ts
     cdef readonly object danger
     cdef readonly object answer
-    cdef readonly object match
     cdef readonly SharedVector vector
     cdef readonly double novelty
     cdef readonly double confidence
@@ -98,6 +97,7 @@ cdef class Decision:
     cdef readonly double us
     cdef readonly str policy_version
     cdef str _id
+    cdef str _source
     cdef uint64_t _run
     cdef uint64_t _pattern
     cdef bint _line
@@ -123,6 +123,7 @@ cdef class HotPath:
     cdef sophia_policy _policies[2]  # of messages, of lines
     cdef size_t _max_chars
     cdef double _ttl
+    cdef bint _expiring  # some entry may expire, so the clock must be asked
     cdef sophia_input *_inputs
     cdef size_t _inputs_room
     cdef unsigned char *_keys
@@ -133,8 +134,10 @@ cdef class HotPath:
     cdef int _read(self, sophia_input *one, object text, object scope, object context, object answer,
                    object name, object line, object fault, list kept) except -1
     cdef void _prepare(self, sophia_input *one, double now) noexcept nogil
+    cdef void _prepare_all(self, size_t count, double now) noexcept nogil
+    cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil
-    cdef void _remember(self, sophia_input *one, double now) noexcept nogil
+    cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1
     cdef int _scan_late(self, size_t i, list texts, list hits) except -1
     cdef int _ask_store(self, size_t i) except -1

@@ -112,15 +112,7 @@ class HotPath:
     @property
     def run(self) -> int: ...
     def route(
-        self,
-        text: str | None,
-        n: int,
-        scope: str | None = None,
-        context: str | None = None,
-        answer: str | None = None,
-        ts: str | None = None,
-        name: str | None = None,
-        line: bool = False,
+        self, text: str | None, n: int, scope: str | None = None, context: str | None = None, line: bool = False
     ) -> Decision: ...
     def route_batch(
         self,

@@ -7,17 +7,15 @@ order (no GIL). So the decisions are the same for any batch size.
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from sophia._core.idf cimport sophia_features
 from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, unmask
-from sophia._core.pattern cimport sophia_pattern_seen
+from sophia._core.pattern cimport SOPHIA_PATTERN_OK, sophia_pattern_seen
 from sophia._core.reflex cimport sophia_hash128, sophia_reflex_entry
 from sophia._core.vector cimport SOPHIA_BSC, Hypervector, SharedVector, freeze, new_vector
-
-from time import perf_counter
 
 from sophia._core.normaliser import normalise
 
@@ -38,11 +36,19 @@ cdef extern from "hash.h" nogil:
 cdef extern from *:
     """
     #include <stdio.h>
+    #include <time.h>
+    static double sophia_seconds(void)
+    {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    }
     static int sophia_name(char *out, size_t room, uint64_t run, uint64_t n)
     {
         return snprintf(out, room, "%llu.%llu", (unsigned long long)run, (unsigned long long)n);
     }
     """
+    double sophia_seconds() noexcept nogil
     int sophia_name(char *out, size_t room, uint64_t run, uint64_t n) noexcept nogil
 
 
@@ -55,6 +61,7 @@ WHYS = (
 FAULTS = {None: 0, "too-long": SOPHIA_WHY_TOO_LONG, "empty": SOPHIA_WHY_EMPTY, "invalid": SOPHIA_WHY_INVALID}
 
 cdef enum:
+    _LONG = 8  # inputs from which on giving the GIL away costs less than keeping it
     _MISSING_SCAN = 1
     _MISSING_ANSWER = 2
 
@@ -106,6 +113,11 @@ cdef class Decision:
         return self._pattern if self._pattern else None
 
     @property
+    def match(self):
+        """(id of the decision whose answer is served, 1.0), or None."""
+        return None if self._source is None else (self._source, 1.0)
+
+    @property
     def intent(self):
         return None
 
@@ -126,16 +138,16 @@ cdef class Decision:
     def __reduce__(self):
         return _rebuild, (
             self.n, self._id, self._run, self.text, self.scope, self.context, self.ts, self.danger, self.answer,
-            self.match, self.novelty, self.confidence, self.complexity, self.us, self.policy_version,
+            self._source, self.novelty, self.confidence, self.complexity, self.us, self.policy_version,
             self._pattern, self._line, self._route, self._why, self._verdict, self.vector,
         )
 
 
-def _rebuild(n, name, run, text, scope, context, ts, danger, answer, match, novelty, confidence, complexity, us,
+def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
              policy_version, pattern, line, route, why, verdict, vector):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
-    d.danger, d.answer, d.match = danger, answer, match
+    d.danger, d.answer, d._source = danger, answer, source
     d.novelty, d.confidence, d.complexity, d.us = novelty, confidence, complexity, us
     d.policy_version, d._pattern, d.vector = policy_version, pattern, vector
     d._line, d._route, d._why, d._verdict = line, route, why, verdict
@@ -211,6 +223,7 @@ cdef class HotPath:
         self.run = run
         self._max_chars = max_chars
         self._ttl = ttl
+        self._expiring = ttl > 0.0
         for kind, (reflex_safe, verdict) in enumerate(
             ((message_reflex, message_danger), (line_reflex, line_danger))
         ):
@@ -262,13 +275,16 @@ cdef class HotPath:
         if text is None:
             one.fault = one.fault or SOPHIA_WHY_INVALID
             return 0
-        try:
-            one.text = <const unsigned char *>PyUnicode_AsUTF8AndSize(text, &size)
-        except UnicodeEncodeError:
-            one.fault = SOPHIA_WHY_INVALID
-            return 0
-        one.size = <size_t>size
         one.ascii = PyUnicode_IS_ASCII(text)
+        if one.ascii:
+            one.text = <const unsigned char *>PyUnicode_AsUTF8AndSize(text, &size)
+        else:
+            try:
+                one.text = <const unsigned char *>PyUnicode_AsUTF8AndSize(text, &size)
+            except UnicodeEncodeError:
+                one.fault = SOPHIA_WHY_INVALID
+                return 0
+        one.size = <size_t>size
         if one.fault == 0 and <size_t>len(<str>text) > self._max_chars:
             one.fault = SOPHIA_WHY_TOO_LONG
         if one.fault == 0 and not one.ascii and not one.line:
@@ -294,13 +310,10 @@ cdef class HotPath:
                     one.key_size += one.size
                 else:
                     one.key_size += normalise_ascii(one.text, one.size, self._classes, one.key + one.key_size)
-            if sophia_only_blanks(one.text, one.size) or one.key_size == _PREFIX + one.scope_size + one.context_size:
+            if (one.line and sophia_only_blanks(one.text, one.size)) or (
+                one.key_size == _PREFIX + one.scope_size + one.context_size
+            ):
                 one.fault = SOPHIA_WHY_EMPTY
-            else:
-                one.complexity = sophia_complexity(
-                    one.key + _PREFIX + one.scope_size + one.context_size,
-                    one.key_size - _PREFIX - one.scope_size - one.context_size,
-                )
         if one.fault == 0 and self.cache is not None:
             one.hash = self.cache.hash_key(one.key, one.key_size)
             entry = self.cache.find(one.key, one.key_size, one.hash, now)
@@ -311,12 +324,28 @@ cdef class HotPath:
             if not one.ascii or self._literals.may_hit(one.text, one.size):
                 one.danger = 0  # a candidate; -1 again unless the engine finds a rule
 
+    cdef void _prepare_all(self, size_t count, double now) noexcept nogil:
+        cdef size_t i
+        for i in range(count):
+            self._prepare(&self._inputs[i], now)
+
+    cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil:
+        """Decides from input *i on, until all are decided (0) or one says what it misses."""
+        cdef int missing
+        while i[0] < count:
+            missing = self._decide(&self._inputs[i[0]], now)
+            if missing:
+                return missing
+            i[0] += 1
+        return 0
+
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil:
         """Decides one input and learns from it; or says what is missing, to be called again with it."""
         cdef sophia_evidence seen
         cdef sophia_pattern_seen sighting
         cdef const sophia_reflex_entry *entry = NULL
         cdef uint64_t by_leaf = 0, by_pattern = 0
+        cdef size_t start
         memset(&seen, 0, sizeof(seen))
         memset(&sighting, 0, sizeof(sighting))
         if one.fault == 0 and self.cache is not None:
@@ -329,9 +358,12 @@ cdef class HotPath:
                 return _MISSING_SCAN
         seen.fault = one.fault
         seen.danger = one.danger >= 0
-        seen.complexity = one.complexity
         if one.fault == 0 or one.fault == SOPHIA_WHY_TOO_LONG:
-            self.patterns.observe_line(one.text, one.size, one.n, &sighting)
+            # The entry of identical bytes knows where their masked form is held; else the text is masked.
+            if entry == NULL or not _same(entry, one) or self.patterns.observe_leaf(
+                <uint32_t>entry.tag[2], entry.tag[1], one.n, &sighting
+            ) != SOPHIA_PATTERN_OK:
+                self.patterns.observe_line(one.text, one.size, one.n, &sighting)
             one.pattern = sighting.id
         if one.fault == 0:
             by_leaf = _in_scope(sighting.leaf_hash, one.scope, one.scope_size)
@@ -347,6 +379,9 @@ cdef class HotPath:
                 if not seen.count or <double>sighting.count * sighting.closeness > seen.count:
                     seen.count = <double>sighting.count
                     seen.closeness = sighting.closeness
+        if not seen.repeat and one.fault == 0:
+            start = _PREFIX + one.scope_size + one.context_size
+            one.complexity = seen.complexity = sophia_complexity(one.key + start, one.key_size - start)
         one.outcome = sophia_decide(&seen, &self._policies[one.line])
         if one.fault != 0 or seen.danger:
             return 0
@@ -361,17 +396,17 @@ cdef class HotPath:
         self.familiar.refresh_hash(by_leaf)
         self.familiar.refresh_hash(by_pattern)
         if self.cache is not None and (one.answer != NULL or entry == NULL):
-            self._remember(one, now)
+            self._remember(one, &sighting, now)
         return 0
 
-    cdef void _remember(self, sophia_input *one, double now) noexcept nogil:
+    cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil:
         """Puts a decided input into the cache, with the answer that it brought. A refusal costs a repeat."""
         cdef uint64_t tag[3]
         cdef char made[48]
         cdef unsigned char *value = NULL
         cdef uint32_t size = 0
         cdef size_t total = 0
-        tag[0], tag[1], tag[2] = one.pattern, one.n, 0
+        tag[0], tag[1], tag[2] = seen.id, seen.leaf_hash, seen.leaf
         if one.answer != NULL:
             size = <uint32_t>(one.name_size if one.name != NULL else sophia_name(made, sizeof(made), self.run, one.n))
             total = sizeof(size) + size + one.answer_size
@@ -389,7 +424,7 @@ cdef class HotPath:
         free(value)
 
     cdef list _route(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list kept):
-        cdef double started = perf_counter(), now = self._clock()
+        cdef double started = sophia_seconds(), now = <double>self._clock() if self._expiring else 0.0
         cdef size_t i, key_bytes = 0, longest = 0, at = 0, wide = 0
         cdef int missing = 0
         cdef sophia_input *one
@@ -419,9 +454,11 @@ cdef class HotPath:
                 form = kept[wide]
                 wide += 1
                 memcpy(one.key + one.key_size - len(form), <const char *>form, len(form))
-        with nogil:
-            for i in range(count):
-                self._prepare(&self._inputs[i], now)
+        if count >= _LONG:
+            with nogil:
+                self._prepare_all(count, now)
+        else:
+            self._prepare_all(count, now)
         for i in range(count):
             if self._inputs[i].danger == 0:
                 if candidates is None:
@@ -438,18 +475,17 @@ cdef class HotPath:
             self._engine(candidates, owners, texts, hits)
         i = 0
         while i < count:
-            with nogil:
-                while i < count:
-                    missing = self._decide(&self._inputs[i], now)
-                    if missing:
-                        break
-                    i += 1
-            if i < count and missing == _MISSING_SCAN:
+            if count >= _LONG:
+                with nogil:
+                    missing = self._decide_from(&i, count, now)
+            else:
+                missing = self._decide_from(&i, count, now)
+            if missing == _MISSING_SCAN:
                 self._scan_late(i, texts, hits)
-            elif i < count:
+            elif missing == _MISSING_ANSWER:
                 self._ask_store(i)
         return self._build(count, texts, scopes, contexts, stamps, names, hits,
-                           1e6 * (perf_counter() - started) / count)
+                           1e6 * (sophia_seconds() - started) / count)
 
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1:
         """Asks the danger engine; the first hit of an input counts, raw text before unmasked text."""
@@ -531,8 +567,7 @@ cdef class HotPath:
                 d.vector = self._remembered(one)
             if one.served != NULL:
                 memcpy(&size, one.served, sizeof(size))
-                source = PyUnicode_DecodeUTF8(<char *>one.served + sizeof(size), size, NULL)
-                d.match = (source, 1.0)
+                d._source = PyUnicode_DecodeUTF8(<char *>one.served + sizeof(size), size, NULL)
                 d.answer = PyUnicode_DecodeUTF8(
                     <char *>one.served + sizeof(size) + size, one.served_size - sizeof(size) - size, NULL
                 )
@@ -541,15 +576,14 @@ cdef class HotPath:
             out.append(d)
         return out
 
-    def route(self, text, uint64_t n, scope=None, context=None, answer=None, ts=None, name=None, bint line=False):
+    def route(self, text, uint64_t n, scope=None, context=None, bint line=False):
         """One input, one decision: the same as a batch of one."""
         cdef list kept = []
         self._reserve(1, 0, 0)
-        self._read(&self._inputs[0], text, scope, context, answer, name, line, None, kept)
+        self._read(&self._inputs[0], text, scope, context, None, None, line, None, kept)
         self._inputs[0].n = n
         return self._route(
-            1, [text], None if scope is None else [scope], None if context is None else [context],
-            None if ts is None else [ts], None if name is None else [name], kept,
+            1, [text], None if scope is None else [scope], None if context is None else [context], None, None, kept
         )[0]
 
     def route_batch(self, list texts, uint64_t n, list scopes=None, list contexts=None, list answers=None,
@@ -596,9 +630,11 @@ cdef class HotPath:
         cdef uint64_t tag[3]
         cdef bytes source = name.encode()
         cdef bytes value = len(source).to_bytes(4, "little") + source + answer.encode()
-        tag[0] = tag[1] = tag[2] = 0
+        tag[0] = tag[1] = 0
+        tag[2] = UINT32_MAX  # held nowhere: the first repeat masks the text
         if self.cache is None:
             return False
+        self._expiring |= expires > 0.0
         self.familiar.refresh_hash(_answered(key, len(key)))
         return self.cache.put_entry(
             key, len(key), self.cache.hash_key(key, len(key)), raw, len(raw), value, len(value), True, 0, tag,

@@ -19,9 +19,9 @@ from sophia._core.reflex import ReflexCache
 from sophia._core.thalamus import Decision, HotPath
 from sophia.config import Settings
 from sophia.organs.danger import RuleSet
-from sophia.store.changes import Answer, Changes
+from sophia.store.changes import NOTHING, Answer, Changes
 
-__all__ = ["CHANGE_LOG", "Columns", "Thalamus"]
+__all__ = ["CHANGE_LOG", "Columns", "Thalamus", "is_line"]
 
 
 # Bytes of familiarity changes kept between two commits; when they overflow, the store takes a full dump.
@@ -61,7 +61,8 @@ class Columns:
 class Thalamus:
     """Routing state and the hot path over it. Not thread-safe; :class:`sophia.Sophia` holds the lock.
 
-    `recall` is asked for an answer by key when the cache could not hold all of them.
+    `recall` is asked for an answer by key when the cache could not hold all of them. With `keep_changes` what was
+    learned is kept for `take_changes`, to be called often.
     """
 
     def __init__(
@@ -74,18 +75,20 @@ class Thalamus:
         familiar: GenerationalFilter | None = None,
         idf: IdfTable | None = None,
         recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
+        keep_changes: bool = False,
         clock: Callable[[], float] = time,
     ) -> None:
         self.settings = settings
         self.rules = rules
         self.patterns = patterns if patterns is not None else PatternTable(settings.pattern_capacity)
         self.familiar = familiar if familiar is not None else GenerationalFilter(
-            settings.familiar_capacity, seed=settings.seed, track_changes=CHANGE_LOG
+            settings.familiar_capacity, seed=settings.seed, track_changes=CHANGE_LOG if keep_changes else 0
         )
         self.idf = idf if idf is not None else IdfTable(seed=settings.seed)
         self.cache = ReflexCache(settings.cache_bytes, settings.cache_entries) if settings.cache else None
         self.policy_version = _policy_version(settings, rules)
         self._clock = clock
+        self._keep_changes = keep_changes
         self._answers: list[Answer] = []
         self.hot_path = HotPath(
             patterns=self.patterns,
@@ -109,12 +112,6 @@ class Thalamus:
             encoder=TextEncoder(seed=settings.seed, idf=self.idf) if settings.vectors else None,
         )
 
-    def route(
-        self, text: str, n: int, scope: str | None = None, context: str | None = None, *, kind: str = "message"
-    ) -> Decision:
-        """The decision for one input."""
-        return self.hot_path.route(text, n, scope, context, line=kind == "line")
-
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
         """Decisions for a batch, as if its inputs had come one at a time; numbered from `n`.
 
@@ -124,10 +121,11 @@ class Thalamus:
         decisions = self.hot_path.route_batch(
             c.texts, n, c.scopes, c.contexts, c.answers, c.stamps, c.names, c.lines, c.faults
         )
-        if c.answers is not None:
+        if c.answers is not None and self._keep_changes:
             for decision, answer in zip(decisions, c.answers, strict=True):
-                if answer is not None:
-                    self._keep(decision, answer)
+                kept = None if answer is None else self._answer(decision, answer)
+                if kept is not None:
+                    self._answers.append(kept)
         return decisions
 
     def complete(self, decision: Decision, answer: str) -> bool:
@@ -136,16 +134,18 @@ class Thalamus:
         That is so for a text that is not allowed, cannot be read or is too long, and for a decision that was
         made under another policy: its danger scan says nothing about today's rules.
         """
-        if decision.policy_version != self.policy_version or not self._keep(decision, answer):
+        kept = self._answer(decision, answer)
+        if kept is None or decision.policy_version != self.policy_version:
             return False
-        kept = self._answers[-1]
         self.hot_path.store_answer(kept.key, kept.raw, answer, kept.name, kept.expires)
+        if self._keep_changes:
+            self._answers.append(kept)
         return True
 
     def reject(self, decision: Decision) -> None:
         """Undoes a wrong decision: un-caches its answer, makes its pattern unfamiliar, takes back the sighting."""
         self.hot_path.reject(decision)
-        if decision.text is not None and decision.why not in _UNREADABLE:
+        if self._keep_changes and decision.text is not None and decision.why not in _UNREADABLE:
             key = self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
             self._answers.append(Answer(key, b"", None, decision.id, self.policy_version, 0.0))
 
@@ -157,7 +157,9 @@ class Thalamus:
                 self.hot_path.store_answer(answer.key, answer.raw, answer.text, answer.name, answer.expires)
 
     def take_changes(self) -> Changes:
-        """What was learned since the last call."""
+        """What was learned since the last call; nothing where changes are not kept."""
+        if not self._keep_changes:
+            return NOTHING
         changes = Changes(
             self._answers, self.patterns.changes(), self.familiar.drain_changes(), self._idf_changes()
         )
@@ -181,14 +183,21 @@ class Thalamus:
         documents, records = self.idf.changes()
         return documents.to_bytes(8, "little", signed=True) + records if documents or records else b""
 
-    def _keep(self, decision: Decision, answer: str) -> bool:
+    def _answer(self, decision: Decision, answer: str) -> Answer | None:
+        """The answer as it is stored, or None where nothing may be."""
         if decision.text is None or decision.verdict != "allow" or decision.why in _UNREADABLE:
-            return False
+            return None
         expires = self._clock() + self.settings.ttl if self.settings.ttl else 0.0
         key = self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
-        raw = decision.text.encode()
-        self._answers.append(Answer(key, raw, answer, decision.id, self.policy_version, expires))
-        return True
+        return Answer(key, decision.text.encode(), answer, decision.id, self.policy_version, expires)
+
+
+def is_line(kind: str) -> bool:
+    """Whether a kind of input is compared as it stands; ValueError for another word than "message" and "line"."""
+    if kind not in ("message", "line"):
+        message = f"kind is {kind!r}; use 'message' or 'line'"
+        raise ValueError(message)
+    return kind == "line"
 
 
 _UNREADABLE = ("invalid", "empty", "too-long")

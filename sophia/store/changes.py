@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Answer", "Changes"]
+__all__ = ["NOTHING", "Answer", "Changes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +35,6 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.answers or self.patterns or self.familiar or self.familiar is None or self.idf)
+
+
+NOTHING = Changes([], [], b"")

@@ -72,30 +72,23 @@ static inline int sophia_closes(uint8_t c)
     return c == SOPHIA_CLASS_CLOSE || c == SOPHIA_CLASS_APOSTROPHE || SOPHIA_IS_MARK(c);
 }
 
-struct sophia_token {
-    int keeps_case, holds_digit;
-};
-
-/* What the letters of token [start, end) say about its case. `shouted`: the text is words in capitals only. */
-static struct sophia_token sophia_read_token(const uint8_t *cls, size_t start, size_t end, int shouted)
+/* Whether token [start, end) keeps its case. `shouted`: the text is words in capitals only. */
+static int sophia_keeps_case(const uint8_t *cls, size_t start, size_t end, int shouted)
 {
     while (start < end && sophia_opens(cls[start])) start++;
     while (end > start && sophia_closes(cls[end - 1])) end--;
     size_t upper = 0, lower = 0, letters = 0;
-    int inner_capital = 0, other = 0, digit = 0;
+    int inner_capital = 0;
     for (size_t i = start; i < end; i++) {
         const uint8_t c = cls[i];
+        if (!SOPHIA_IS_LETTER(c) && c != SOPHIA_CLASS_APOSTROPHE) return 1;
         upper += c == SOPHIA_CLASS_UPPER;
         lower += c == SOPHIA_CLASS_LOWER;
         letters += SOPHIA_IS_LETTER(c);
         inner_capital |= c == SOPHIA_CLASS_UPPER && i > start;
-        digit |= c == SOPHIA_CLASS_DIGIT;
-        other |= !SOPHIA_IS_LETTER(c) && c != SOPHIA_CLASS_APOSTROPHE;
     }
-    const int capitals = upper > 0 && lower == 0;
-    const int acronym = capitals && letters >= 2 && letters <= 5 && !shouted;
-    const struct sophia_token token = {other || acronym || (inner_capital && !capitals), digit};
-    return token;
+    if (upper > 0 && lower == 0) return letters >= 2 && letters <= 5 && !shouted;
+    return inner_capital;
 }
 
 /* Where the text ends once closing marks behind its last token [start, end) are dropped. */
@@ -119,46 +112,63 @@ static size_t sophia_drop_closing(const uint8_t *cls, size_t start, size_t end)
     return mark;
 }
 
-/* Fills edit[0..size) from cls[0..size); returns how many characters stay (0: nothing but blanks). */
-static size_t sophia_plan_edits(const uint8_t *cls, size_t size, uint8_t *edit)
+/* Two or more words, none with a small letter. */
+static int sophia_is_shouted(const uint8_t *cls, size_t size)
 {
-    size_t end = size, words = 0;
-    int has_lower = 0, in_word = 0;
-    while (end > 0 && SOPHIA_IS_BLANK(cls[end - 1])) edit[--end] = SOPHIA_EDIT_DROP;
-    for (size_t i = 0; i < end; i++) {
-        has_lower |= cls[i] == SOPHIA_CLASS_LOWER;
+    size_t words = 0;
+    int in_word = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (cls[i] == SOPHIA_CLASS_LOWER) return 0;
         words += !SOPHIA_IS_BLANK(cls[i]) && !in_word;
         in_word = !SOPHIA_IS_BLANK(cls[i]);
     }
-    const int shouted = !has_lower && words > 1;
-    size_t kept = 0, i = 0;
-    int after_digit = 0;
-    while (i < end) {
-        const size_t blank = i;
-        size_t last_break = 0;
-        int broken = 0;
-        for (; i < end && SOPHIA_IS_BLANK(cls[i]); i++) {
-            if (cls[i] != SOPHIA_CLASS_BREAK) continue;
-            broken = 1;
-            last_break = i;
-        }
-        for (size_t j = blank; j < i; j++) edit[j] = SOPHIA_EDIT_DROP;
-        if (i > blank && blank > 0) {
-            edit[broken ? last_break : blank] = broken ? SOPHIA_EDIT_BREAK : SOPHIA_EDIT_SPACE;
-            kept++;
-            for (size_t j = last_break + 1; broken && j < i; j++, kept++) edit[j] = SOPHIA_EDIT_KEEP;
-        }
-        const size_t start = i;
-        while (i < end && !SOPHIA_IS_BLANK(cls[i])) i++;
-        const struct sophia_token token = sophia_read_token(cls, start, i, shouted);
-        const size_t stop = i == end ? sophia_drop_closing(cls, start, i) : i;
-        const uint8_t fold = token.keeps_case || after_digit ? SOPHIA_EDIT_KEEP : SOPHIA_EDIT_FOLD;
-        for (size_t j = start; j < stop; j++) edit[j] = cls[j] == SOPHIA_CLASS_UPPER ? fold : SOPHIA_EDIT_KEEP;
-        for (size_t j = stop; j < i; j++) edit[j] = SOPHIA_EDIT_DROP;
-        kept += stop - start;
-        after_digit = token.holds_digit;
+    return words > 1;
+}
+
+/* Plans the blanks [start, end) between two words: one space, or one line break and the indent behind it. */
+static void sophia_plan_blanks(const uint8_t *cls, size_t start, size_t end, uint8_t *edit)
+{
+    size_t last_break = end;
+    for (size_t i = start; i < end; i++) {
+        edit[i] = SOPHIA_EDIT_DROP;
+        if (cls[i] == SOPHIA_CLASS_BREAK) last_break = i;
     }
-    return kept;
+    if (last_break == end) {
+        edit[start] = SOPHIA_EDIT_SPACE;
+        return;
+    }
+    edit[last_break] = SOPHIA_EDIT_BREAK;
+    for (size_t i = last_break + 1; i < end; i++) edit[i] = SOPHIA_EDIT_KEEP;
+}
+
+/* Fills edit[0..size) from cls[0..size). */
+static void sophia_plan_edits(const uint8_t *cls, size_t size, uint8_t *edit)
+{
+    size_t end = size, i = 0;
+    int after_digit = 0, shouted = -1; /* -1: not looked at yet */
+    while (end > 0 && SOPHIA_IS_BLANK(cls[end - 1])) edit[--end] = SOPHIA_EDIT_DROP;
+    while (i < end && SOPHIA_IS_BLANK(cls[i])) edit[i++] = SOPHIA_EDIT_DROP;
+    while (i < end) {
+        const size_t start = i;
+        unsigned classes = 0;
+        for (; i < end && !SOPHIA_IS_BLANK(cls[i]); i++) {
+            classes |= 1u << cls[i];
+            edit[i] = SOPHIA_EDIT_KEEP;
+        }
+        if (classes & 1u << SOPHIA_CLASS_UPPER && !after_digit) {
+            if (shouted < 0) shouted = sophia_is_shouted(cls, end);
+            if (!sophia_keeps_case(cls, start, i, shouted))
+                for (size_t j = start; j < i; j++)
+                    if (cls[j] == SOPHIA_CLASS_UPPER) edit[j] = SOPHIA_EDIT_FOLD;
+        }
+        after_digit = (classes >> SOPHIA_CLASS_DIGIT) & 1;
+        const size_t blank = i;
+        while (i < end && SOPHIA_IS_BLANK(cls[i])) i++;
+        if (i > blank)
+            sophia_plan_blanks(cls, blank, i, edit);
+        else
+            for (size_t j = sophia_drop_closing(cls, start, i); j < i; j++) edit[j] = SOPHIA_EDIT_DROP;
+    }
 }
 
 #endif

@@ -41,6 +41,7 @@ typedef struct {
     uint64_t id, leaf_hash, count, leaf_count;
     double closeness;
     int fresh;
+    uint32_t leaf; /* where the masked line is held now: a hint for sophia_table_observe_leaf() */
 } sophia_pattern_seen;
 
 enum { SOPHIA_N_USED = 1, SOPHIA_N_LEAF = 2, SOPHIA_N_GENERAL = 4, SOPHIA_N_DIRTY = 8,
@@ -828,6 +829,7 @@ static inline void sophia_count_line(sophia_table *t, uint32_t node, uint64_t n,
     sophia_pattern_id *const r = sophia_id_at(t, g->survivor);
     seen->id = r->id;
     seen->leaf_hash = x->hash;
+    seen->leaf = node;
     seen->count = g->count;
     seen->leaf_count = x->count;
     x->count++;
@@ -894,15 +896,10 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
     return error;
 }
 
-static inline int sophia_table_observe(sophia_table *t, const unsigned char *text, size_t size, uint64_t n,
-                                       sophia_pattern_seen *seen)
+/* A masked line that is known comes again. */
+static inline int sophia_see_leaf(sophia_table *t, uint32_t node, uint64_t n, sophia_pattern_seen *seen)
 {
-    sophia_mask_line(text, size, &t->masked);
-    const uint64_t hash = sophia_hash_bytes(t->masked.text, t->masked.size, t->seed).low;
-    const uint32_t node = sophia_find_text(t, hash, t->masked.text, t->masked.size);
     t->tick++;
-    if (node == SOPHIA_NONE || !(sophia_node_at(t, node)->flags & SOPHIA_N_LEAF))
-        return sophia_learn(t, hash, node, n, seen);
     if (t->newest != node) {
         sophia_unlink_use(t, node);
         sophia_link_newest(t, node);
@@ -911,6 +908,29 @@ static inline int sophia_table_observe(sophia_table *t, const unsigned char *tex
     seen->fresh = 0;
     sophia_count_line(t, node, n, seen);
     return SOPHIA_PATTERN_OK;
+}
+
+/* The same as observing a text whose masked form an earlier sighting had at (leaf, hash), without masking it again;
+ * SOPHIA_PATTERN_UNKNOWN, and nothing learned, where that place holds another one by now. */
+static inline int sophia_table_observe_leaf(sophia_table *t, uint32_t leaf, uint64_t hash, uint64_t n,
+                                            sophia_pattern_seen *seen)
+{
+    if (leaf >= t->nodes.used) return SOPHIA_PATTERN_UNKNOWN;
+    const sophia_node *const x = sophia_node_at(t, leaf);
+    if (!(x->flags & SOPHIA_N_USED) || !(x->flags & SOPHIA_N_LEAF) || x->hash != hash) return SOPHIA_PATTERN_UNKNOWN;
+    return sophia_see_leaf(t, leaf, n, seen);
+}
+
+static inline int sophia_table_observe(sophia_table *t, const unsigned char *text, size_t size, uint64_t n,
+                                       sophia_pattern_seen *seen)
+{
+    sophia_mask_line(text, size, &t->masked);
+    const uint64_t hash = sophia_hash_bytes(t->masked.text, t->masked.size, t->seed).low;
+    const uint32_t node = sophia_find_text(t, hash, t->masked.text, t->masked.size);
+    if (node != SOPHIA_NONE && (sophia_node_at(t, node)->flags & SOPHIA_N_LEAF))
+        return sophia_see_leaf(t, node, n, seen);
+    t->tick++;
+    return sophia_learn(t, hash, node, n, seen);
 }
 
 /* ---------------------------------------------------------------------------------------------- asking */
