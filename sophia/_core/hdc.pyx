@@ -277,10 +277,9 @@ def bundle(*vectors: object, weights: object = None, out: object = None, HDCAren
         if is_vector(source):
             source = vectors
         elif not isinstance(source, (list, tuple)):
-            if hasattr(source, "__next__") or hasattr(source, "__iter__") and not PyObject_CheckBuffer(source):
-                source = list(source)
-            else:
+            if PyObject_CheckBuffer(source):
                 return _bundle_matrix(source, weights, out, arena, dim)
+            source = list(source)
     if not source:
         raise ValueError("bundle: of no vectors is not defined; give at least one")
     return _bundle_list(source, weights, out, arena)

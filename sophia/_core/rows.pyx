@@ -147,8 +147,11 @@ cdef void close_rows(Rows *rows) noexcept:
 
 cdef int refuse_padding(const Rows *rows, str name) except -1:
     cdef size_t i
-    with nogil:
+    if rows.n < 4096:                        # giving up the GIL costs more than the check
         i = sophia_first_dirty_row(<const uint64_t *>rows.data, rows.n, rows.stride // 8, rows.dim)
+    else:
+        with nogil:
+            i = sophia_first_dirty_row(<const uint64_t *>rows.data, rows.n, rows.stride // 8, rows.dim)
     if i < rows.n:
         raise ShapeError(
             f"{name}: row {i} has a bit set past bit {rows.dim - 1}; padding bits must be zero, or distances would "

@@ -1,0 +1,287 @@
+/* Every kernel of every level of this machine against a naive loop, for 0 to 169 words.
+ *
+ * Operands end at the end of their allocation (build with -fsanitize=address to see a read past it) and outputs
+ * are followed by a guard. Prints one line a level; exits with 1 at the first difference.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "hv_ops.h"
+#include "hv_search.h"
+
+#define MOST_WORDS 169
+#define ROWS 130
+#define GUARD 0xA5
+
+static uint64_t state = 1;
+
+static uint64_t next(void)
+{
+    return sophia_mix64(state += SOPHIA_TIE_STEP);
+}
+
+static void *room(size_t bytes)
+{
+    void *memory = malloc(bytes ? bytes : 1);
+    if (!memory) exit(2);
+    return memory;
+}
+
+static uint64_t *random_words(size_t n)
+{
+    uint64_t *words = (uint64_t *)room(n * 8);
+    for (size_t i = 0; i < n; i++) words[i] = next();
+    return words;
+}
+
+static int8_t *random_signs(size_t n)
+{
+    int8_t *signs = (int8_t *)room(n);
+    for (size_t i = 0; i < n; i++) signs[i] = next() & 1 ? 1 : -1;
+    return signs;
+}
+
+static void check(int good, const char *kernel, size_t n)
+{
+    if (good) return;
+    printf("WRONG: %s for n = %zu\n", kernel, n);
+    exit(1);
+}
+
+static int bit_of(const uint64_t *row, size_t i)
+{
+    return (int)(row[i / 64] >> (i % 64) & 1);
+}
+
+static uint64_t naive_hamming(const uint64_t *a, const uint64_t *b, size_t words)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < 64 * words; i++) count += bit_of(a, i) != bit_of(b, i);
+    return count;
+}
+
+static void guarded(unsigned char *end, int set, const char *kernel, size_t n)
+{
+    if (set) memset(end, GUARD, 64);
+    else for (int i = 0; i < 64; i++) check(end[i] == GUARD, kernel, n);
+}
+
+/* The vote of bit i, by counting. */
+static int naive_vote(const uint64_t *const *rows, size_t n, size_t i)
+{
+    size_t count = 0;
+    uint64_t parity = 0;
+    for (size_t r = 0; r < n; r++) count += (size_t)bit_of(rows[r], i);
+    if (2 * count != n) return 2 * count > n;
+    for (size_t r = 0; r < n; r++) parity ^= rows[r][i / 64];
+    return (int)(sophia_mix64(parity ^ (i / 64 + 1) * SOPHIA_TIE_STEP) >> (i % 64) & 1);
+}
+
+static void test_words(const struct sophia_hv_kernels *k, size_t words)
+{
+    uint64_t *a = random_words(words), *b = random_words(words + 1);
+    unsigned char *memory = (unsigned char *)room(8 * words + 64);
+    uint64_t *out = (uint64_t *)memory;
+
+    guarded(memory + 8 * words, 1, "", 0);
+    k->bind_b1(a, b, out, words);
+    for (size_t i = 0; i < words; i++) check(out[i] == (a[i] ^ b[i]), "bind_b1", words);
+    guarded(memory + 8 * words, 0, "bind_b1", words);
+    check(k->hamming_b1(a, b, words) == naive_hamming(a, b, words), "hamming_b1", words);
+
+    uint64_t folded = 0;
+    for (size_t i = 0; i < words; i++) folded ^= a[i];
+    check(k->read_b1(a, words) == folded, "read_b1", words);
+
+    for (unsigned bits = 0; bits < 64; bits += 9) {
+        /* Without a shift the word behind the last may not be read. */
+        uint64_t *in = random_words(words + (bits != 0));
+        k->shift_b1(in, bits, out, words);
+        for (size_t i = 0; i < words; i++) {
+            check(out[i] == (bits ? in[i] >> bits | in[i + 1] << (64 - bits) : in[i]), "shift_b1", words);
+        }
+        guarded(memory + 8 * words, 0, "shift_b1", words);
+        free(in);
+    }
+    free(a);
+    free(b);
+    free(memory);
+}
+
+static void test_rows(const struct sophia_hv_kernels *k, size_t words)
+{
+    for (size_t n = 0; n < 20; n += n < 3 ? 1 : 8) {
+        uint64_t *queries = random_words(4 * words), *rows = random_words(n * words);
+        uint32_t *out = (uint32_t *)room(4 * (n + 3) * sizeof(uint32_t));
+        uint64_t padding[8] = {0};
+        k->hamming_rows_b1(queries, rows, n, words, NULL, out);
+        for (size_t i = 0; i < n; i++) {
+            check(out[i] == naive_hamming(queries, rows + i * words, words), "hamming_rows_b1", words);
+        }
+        k->hamming_tile_b1(queries, rows, n, words, NULL, out, n + 3);
+        for (size_t q = 0; q < 4; q++) {
+            for (size_t i = 0; i < n; i++) {
+                check(out[q * (n + 3) + i] == naive_hamming(queries + q * words, rows + i * words, words),
+                      "hamming_tile_b1", words);
+            }
+        }
+        if (words >= 8 && n) {
+            check(!k->hamming_rows_b1(queries, rows, n, words, padding, out), "no padding", words);
+            check(!k->hamming_tile_b1(queries, rows, n, words, padding, out, n), "no padding, tile", words);
+            padding[7] = (uint64_t)1 << 63;
+            for (size_t i = 0; i < n; i++) rows[i * words + words - 1] &= ~padding[7];
+            check(!k->hamming_rows_b1(queries, rows, n, words, padding, out), "clean padding", words);
+            rows[(n - 1) * words + words - 1] |= padding[7];
+            check(k->hamming_rows_b1(queries, rows, n, words, padding, out) != 0, "dirty padding", words);
+            check(k->hamming_tile_b1(queries, rows, n, words, padding, out, n) != 0, "dirty padding, tile", words);
+        }
+        free(queries);
+        free(rows);
+        free(out);
+    }
+}
+
+static void test_votes(const struct sophia_hv_kernels *k, size_t words)
+{
+    static const size_t sizes[] = {1, 2, 3, 8, 10, 17, 100, 127};
+    uint64_t *rows[ROWS];
+    unsigned char *memory = (unsigned char *)room(8 * words + 64);
+    uint64_t *out = (uint64_t *)memory;
+    for (size_t r = 0; r < ROWS; r++) rows[r] = random_words(words);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        const size_t n = sizes[s];
+        guarded(memory + 8 * words, 1, "", 0);
+        k->majority_b1((const uint64_t *const *)rows, n, out, words);
+        for (size_t i = 0; i < 64 * words; i++) {
+            check(bit_of(out, i) == naive_vote((const uint64_t *const *)rows, n, i), "majority_b1", words);
+        }
+        guarded(memory + 8 * words, 0, "majority_b1", words);
+
+        /* The same vote through counters in memory, in two groups. */
+        size_t nplanes = 1;
+        while (((size_t)1 << (nplanes - 1)) <= n / 2) nplanes++;
+        const uint64_t start = ((uint64_t)1 << (nplanes - 1)) - 1 - n / 2;
+        uint64_t *planes = (uint64_t *)room(nplanes * words * 8);
+        for (size_t p = 0; p < nplanes; p++) memset(planes + p * words, start >> p & 1 ? 0xFF : 0, words * 8);
+        k->count_b1((const uint64_t *const *)rows, n / 3, 0, 0, planes, nplanes, words);
+        for (size_t r = n / 3; r < n; r++) for (size_t i = 0; i < words; i++) rows[r][i] = ~rows[r][i];
+        k->count_b1((const uint64_t *const *)rows + n / 3, n - n / 3, ~(uint64_t)0, 0, planes, nplanes, words);
+        for (size_t r = n / 3; r < n; r++) for (size_t i = 0; i < words; i++) rows[r][i] = ~rows[r][i];
+        uint64_t *again = (uint64_t *)room(8 * words);
+        k->settle_b1(planes, nplanes, n % 2 == 0, (int)(start & 1), again, words);
+        check(!words || !memcmp(again, out, 8 * words), "count_b1 and settle_b1", words);
+        free(again);
+        free(planes);
+    }
+    for (size_t r = 0; r < ROWS; r++) free(rows[r]);
+    free(memory);
+}
+
+static void test_bytes(const struct sophia_hv_kernels *k, size_t n)
+{
+    int8_t *rows[ROWS], *a = random_signs(n), *any = (int8_t *)room(n), *other = (int8_t *)room(n);
+    unsigned char *memory = (unsigned char *)room(n + 64);
+    int8_t *out = (int8_t *)memory;
+    int32_t *acc = (int32_t *)room(n * 4), *copy = (int32_t *)room(n * 4);
+    for (size_t r = 0; r < ROWS; r++) rows[r] = random_signs(n);
+    guarded(memory + n, 1, "", 0);
+    k->bind_i8(a, rows[0], out, n);
+    for (size_t i = 0; i < n; i++) check(out[i] == a[i] * rows[0][i], "bind_i8", n);
+    guarded(memory + n, 0, "bind_i8", n);
+
+    int64_t dot = 0, self = 0, norm;
+    for (size_t i = 0; i < n; i++) {
+        any[i] = n % 3 ? (int8_t)next() : -128;
+        other[i] = n % 3 ? (int8_t)next() : -128;
+        dot += any[i] * other[i];
+        self += other[i] * other[i];
+    }
+    check(k->dot_i8(any, other, n) == dot, "dot_i8", n);
+    check(k->dot_norm_i8(any, other, n, &norm) == dot && norm == self, "dot_norm_i8", n);
+
+    for (size_t count = 1; count <= SOPHIA_GROUP_ROWS; count += count < 4 ? 1 : 41) {
+        for (size_t i = 0; i < n; i++) acc[i] = copy[i] = (int32_t)next();
+        k->sum_i8((const int8_t *const *)rows, count, acc, n);
+        for (size_t i = 0; i < n; i++) {
+            int32_t sum = 0;
+            for (size_t r = 0; r < count; r++) sum += rows[r][i];
+            check(acc[i] == (int32_t)((uint32_t)copy[i] + (uint32_t)sum), "sum_i8", n);
+            acc[i] = sum;
+        }
+        k->sign_i32(acc, count, out, n);
+        for (size_t i = 0; i < n; i++) {
+            int expected = acc[i] < 0 ? -1 : 1;
+            if (acc[i] == 0) {
+                uint64_t parity = 0;
+                for (size_t j = i / 64 * 64; j < n && j < i / 64 * 64 + 64; j++) {
+                    parity |= ((count - (uint64_t)(int64_t)acc[j]) / 2 & 1) << (j % 64);
+                }
+                const uint64_t ties = sophia_mix64(parity ^ (i / 64 + 1) * SOPHIA_TIE_STEP);
+                expected = ties >> (i % 64) & 1 ? -1 : 1;
+            }
+            check(out[i] == expected, "sign_i32", n);
+        }
+        guarded(memory + n, 0, "sign_i32", n);
+        int8_t *direct = (int8_t *)room(n);
+        k->majority_i8((const int8_t *const *)rows, count, direct, n);
+        check(!n || !memcmp(direct, out, n), "majority_i8", n);
+        free(direct);
+    }
+    for (int32_t weight = -70000; weight <= 70000; weight += 35000) {
+        for (size_t i = 0; i < n; i++) acc[i] = copy[i] = (int32_t)(next() & 0xFFFF);
+        k->add_i8(a, weight, acc, n);
+        for (size_t i = 0; i < n; i++) check(acc[i] == copy[i] + weight * a[i], "add_i8", n);
+    }
+    for (size_t r = 0; r < ROWS; r++) free(rows[r]);
+    free(a);
+    free(any);
+    free(other);
+    free(memory);
+    free(acc);
+    free(copy);
+}
+
+/* Rotation and a long dot product do not depend on the number of words alone. */
+static void test_dims(const struct sophia_hv_kernels *k)
+{
+    for (size_t dim = 64; dim < 1300; dim += dim < 140 ? 1 : 97) {
+        const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
+        uint64_t *in = random_words(words), *out = random_words(words);
+        sophia_padding_clear((unsigned char *)in, dim);
+        for (size_t shift = 0; shift < dim; shift += shift < 130 ? 1 : 31) {
+            sophia_rotate_b1(k, in, out, dim, shift);
+            for (size_t i = 0; i < dim; i++) check(bit_of(out, (i + shift) % dim) == bit_of(in, i), "rotate", dim);
+            check(!sophia_padding_dirty((unsigned char *)out, dim), "rotate padding", dim);
+        }
+        free(in);
+        free(out);
+    }
+    const size_t n = ((size_t)1 << 20) + 77;
+    int8_t *most = (int8_t *)room(n);
+    int64_t norm;
+    memset(most, -128, n);
+    check(k->dot_i8(most, most, n) == (int64_t)n * 16384, "long dot_i8", n);
+    check(k->dot_norm_i8(most, most, n, &norm) == (int64_t)n * 16384 && norm == (int64_t)n * 16384, "long dot_norm", n);
+    free(most);
+}
+
+int main(void)
+{
+    static const char *const names[] = {"scalar", "avx2", "avx512", "neon"};
+    for (int level = 0; level < SOPHIA_LEVEL_COUNT; level++) {
+        const struct sophia_kernels *kernels = sophia_kernels_at(level);
+        if (!kernels) continue;
+        for (size_t words = 0; words <= MOST_WORDS; words++) {
+            test_words(&kernels->hv, words);
+            test_rows(&kernels->hv, words);
+            if (words < 45 || words % 31 == 0 || words == 160) test_votes(&kernels->hv, words);
+            test_bytes(&kernels->hv, words);
+            if (words % 13 == 0) test_bytes(&kernels->hv, 8 * words + words % 8);
+        }
+        test_dims(&kernels->hv);
+        printf("%s ok\n", names[level]);
+    }
+    return 0;
+}
