@@ -14,6 +14,7 @@ cdef extern from "hv_kernels.h" nogil:
                                     const uint64_t *padding, uint32_t *out) noexcept nogil
         uint64_t (*hamming_tile_b1)(const uint64_t *queries, const uint64_t *rows, size_t n, size_t words,
                                     const uint64_t *padding, uint32_t *out, size_t stride) noexcept nogil
+        uint32_t (*least_u32)(const uint32_t *values, size_t n) noexcept nogil
         uint64_t (*read_b1)(const uint64_t *rows, size_t words) noexcept nogil
         void (*majority_b1)(const uint64_t **rows, size_t n, uint64_t *out, size_t words) noexcept nogil
         void (*count_b1)(const uint64_t **rows, size_t n, uint64_t flip, size_t first, uint64_t *planes,

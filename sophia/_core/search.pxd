@@ -15,6 +15,7 @@ cdef extern from "hv_search.h" nogil:
         size_t room, count
     const size_t SOPHIA_SKETCH_WORDS
     const size_t SOPHIA_SKETCH_FIRST
+    const size_t SOPHIA_BLOCK_ROWS
     void sophia_top_offer(sophia_top *top, int64_t order, uint64_t row) noexcept
     void sophia_top_sort(sophia_top *top) noexcept
     uint64_t sophia_scan_b1(const sophia_hv_kernels *kernels, const uint64_t *queries, size_t nqueries,
@@ -24,7 +25,8 @@ cdef extern from "hv_search.h" nogil:
                         const int8_t *rows, size_t n, size_t dim, const int64_t *norms, sophia_top *tops) noexcept
     size_t sophia_scan_sketch(const sophia_hv_kernels *kernels, const uint64_t *query, const uint64_t *sketches,
                               const uint64_t *rows, size_t n, size_t dim, const uint64_t *padding,
-                              uint32_t *distances, sophia_hit *first, sophia_top *top, uint64_t *dirty) noexcept
+                              uint32_t *leasts, sophia_hit *first, sophia_hit *within,
+                              sophia_top *top, uint64_t *dirty) noexcept
     double sophia_cosine_of(int64_t dot, int64_t norm_a, int64_t norm_b) noexcept
     int64_t sophia_order_of(double score) noexcept
     double sophia_score_of(int64_t order) noexcept

@@ -349,8 +349,9 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
     cdef uint64_t padding[8]
     cdef uint64_t dirty = 0
     cdef size_t room, seeds, compared = 0
-    cdef uint32_t *distances = NULL
+    cdef uint32_t *leasts = NULL
     cdef sophia_hit *first = NULL
+    cdef sophia_hit *within = NULL
     cdef sophia_top *tops = NULL
     cdef const sophia_hv_kernels *kernels = &cpu.active.hv
     alive(query)
@@ -372,13 +373,14 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
             tops = _new_tops(1, room)
             seeds = max(room, SOPHIA_SKETCH_FIRST)
             first = <sophia_hit *>malloc(seeds * sizeof(sophia_hit))
-            distances = <uint32_t *>malloc(y.n * sizeof(uint32_t))
-            if first == NULL or distances == NULL:
+            leasts = <uint32_t *>malloc((y.n // SOPHIA_BLOCK_ROWS + 1) * sizeof(uint32_t))
+            within = <sophia_hit *>malloc((y.n // 8 + SOPHIA_SKETCH_FIRST) * sizeof(sophia_hit))
+            if first == NULL or leasts == NULL or within == NULL:
                 raise MemoryError(f"topk_sketch: no memory for the distances of {y.n} rows")
             sophia_padding_mask(y.dim, padding)
             with nogil:
                 compared = sophia_scan_sketch(kernels, <const uint64_t *>query.data, <const uint64_t *>column.data,
-                                              <const uint64_t *>y.data, y.n, y.dim, padding, distances, first, tops,
+                                              <const uint64_t *>y.data, y.n, y.dim, padding, leasts, first, within, tops,
                                               &dirty)
             if dirty:
                 refuse_padding(&y, "rows")
@@ -387,7 +389,8 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
         finally:
             free(tops)
             free(first)
-            free(distances)
+            free(within)
+            free(leasts)
             close_block(&column)
     finally:
         close_rows(&y)

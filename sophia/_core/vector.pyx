@@ -27,6 +27,7 @@ cdef extern from "pool.h" nogil:
     sophia_pool *sophia_pool_get() noexcept
     void *sophia_pool_take(size_t size) noexcept
     void sophia_pool_give(void *block, size_t size) noexcept
+    size_t sophia_pool_set_keep(size_t blocks) noexcept
     const size_t SOPHIA_POOL_CLASSES
 
 cdef extern from "shared.h" nogil:
@@ -497,6 +498,14 @@ def pool_counters() -> dict[str, int]:
         blocks += pool.classes[i].count
         size += pool.classes[i].count * pool.classes[i].size
     return {"hits": pool.hits, "misses": pool.misses, "blocks": blocks, "bytes": size}
+
+
+def set_pool_blocks(size_t blocks) -> int:
+    """How many blocks of one size a thread keeps for its next results; returns the bound before.
+
+    0 to 64, the default; with 0 every result comes from the system allocator. For all threads.
+    """
+    return sophia_pool_set_keep(blocks)
 
 
 def churn_references(SharedVector shared not None, size_t cycles) -> None:

@@ -120,6 +120,11 @@ static void test_rows(const struct sophia_hv_kernels *k, size_t words)
         for (size_t i = 0; i < n; i++) {
             check(out[i] == naive_hamming(queries, rows + i * words, words), "hamming_rows_b1", words);
         }
+        if (n) {
+            uint32_t least = out[0];
+            for (size_t i = 1; i < n; i++) least = out[i] < least ? out[i] : least;
+            check(k->least_u32(out, n) == least, "least_u32", n);
+        }
         k->hamming_tile_b1(queries, rows, n, words, NULL, out, n + 3);
         for (size_t q = 0; q < 4; q++) {
             for (size_t i = 0; i < n; i++) {

@@ -263,3 +263,18 @@ def test_no_reference_cycle_keeps_a_vector() -> None:
     ref = weakref.ref(holder)
     del holder
     assert ref() is None
+
+
+def test_the_pool_can_be_turned_off() -> None:
+    before = vector.set_pool_blocks(0)
+    try:
+        kept = [hdc.random(i) for i in range(64)]  # what is in the list is still used
+        misses = vector.pool_counters()["misses"]
+        for _ in range(10):
+            hdc.bind(hdc.random("a"), hdc.random("b"))
+        assert vector.pool_counters()["misses"] == misses + 30
+        assert len(kept) == 64
+    finally:
+        assert vector.set_pool_blocks(before) == 0
+    assert vector.set_pool_blocks(1000) == before
+    assert vector.set_pool_blocks(before) == before

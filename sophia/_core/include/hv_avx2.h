@@ -92,6 +92,18 @@ SOPHIA_AVX2 static uint64_t sophia_hamming_tile_b1_avx2(const uint64_t *queries,
     return dirty;
 }
 
+SOPHIA_AVX2 static uint32_t sophia_least_u32_avx2(const uint32_t *values, size_t n)
+{
+    __m256i lanes = _mm256_set1_epi32(-1);
+    uint32_t each[8], least;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) lanes = _mm256_min_epu32(lanes, SOPHIA_LOAD256(values + i));
+    SOPHIA_STORE256(each, lanes);
+    least = sophia_least_u32_scalar(each, 8);
+    for (; i < n; i++) least = values[i] < least ? values[i] : least;
+    return least;
+}
+
 SOPHIA_AVX2 static uint64_t sophia_read_b1_avx2(const uint64_t *rows, size_t words)
 {
     __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0;
@@ -334,7 +346,8 @@ SOPHIA_AVX2 static void sophia_sign_i32_avx2(const int32_t *acc, uint64_t total,
     {                                                                                                      \
         .bind_b1 = sophia_bind_b1_avx2, .hamming_b1 = sophia_hamming_b1_avx2,                              \
         .hamming_rows_b1 = sophia_hamming_rows_b1_avx2, .hamming_tile_b1 = sophia_hamming_tile_b1_avx2,    \
-        .read_b1 = sophia_read_b1_avx2, .majority_b1 = sophia_majority_b1_avx2,                            \
+        .least_u32 = sophia_least_u32_avx2, .read_b1 = sophia_read_b1_avx2,                                \
+        .majority_b1 = sophia_majority_b1_avx2,                                                            \
         .count_b1 = sophia_count_b1_avx2, .settle_b1 = sophia_settle_b1_avx2,                              \
         .shift_b1 = sophia_shift_b1_avx2, .bind_i8 = sophia_bind_i8_avx2,                                  \
         .dot_i8 = sophia_dot_i8_avx2, .dot_norm_i8 = sophia_dot_norm_i8_avx2,                              \

@@ -88,35 +88,99 @@ SOPHIA_AVX512 static inline __attribute__((always_inline)) __m512i sophia_sum8_a
     return _mm512_add_epi64(_mm512_shuffle_i64x2(b[0], b[1], 0x88), _mm512_shuffle_i64x2(b[0], b[1], 0xDD));
 }
 
+#define SOPHIA_DIRTY(dirty, block, mask) _mm512_ternarylogic_epi64(dirty, block, mask, 0xF8) /* d | (b & m) */
+
+/* Rows of 16 words: sketches. */
+SOPHIA_AVX512 static size_t sophia_hamming_sketches_avx512(const uint64_t *query, const uint64_t *rows, size_t n,
+                                                           __m512i mask, __m512i *dirty, uint32_t *out)
+{
+    const __m512i q0 = _mm512_loadu_si512(query), q1 = _mm512_loadu_si512(query + 8);
+    __m512i seen = *dirty;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m512i sums[8];
+        for (size_t r = 0; r < 8; r++) {
+            const uint64_t *row = rows + (i + r) * 16;
+            const __m512i x0 = _mm512_loadu_si512(row), x1 = _mm512_loadu_si512(row + 8);
+            sums[r] = _mm512_add_epi64(_mm512_popcnt_epi64(_mm512_xor_si512(x0, q0)),
+                                       _mm512_popcnt_epi64(_mm512_xor_si512(x1, q1)));
+            seen = SOPHIA_DIRTY(seen, x1, mask);
+        }
+        _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtepi64_epi32(sophia_sum8_avx512(sums)));
+    }
+    *dirty = seen;
+    return i;
+}
+
+#define SOPHIA_SHIFTED_WORDS 1024u
+
+/* Rows that start `off` words past a cache line, as those of most numpy arrays do. Every unaligned load would
+ * touch two lines, which costs a tenth of a scan; so the query is laid at the same offset and whole lines are
+ * loaded, the first and the last of a row under a mask. words is a multiple of 8, from 16 to the above. */
+SOPHIA_AVX512 static size_t sophia_hamming_shifted_avx512(const uint64_t *query, const uint64_t *rows, size_t n,
+                                                          size_t words, size_t off, const uint64_t *padding,
+                                                          __m512i *dirty, uint32_t *out)
+{
+    uint64_t shifted[SOPHIA_SHIFTED_WORDS + 8] __attribute__((aligned(64))), mask[16] = {0};
+    const __mmask8 tail = sophia_tail_mask8(off), head = (__mmask8)~tail;
+    memset(shifted, 0, 64);
+    memset(shifted + words, 0, 64);
+    memcpy(shifted + off, query, words * sizeof(uint64_t));
+    if (padding) memcpy(mask + off, padding, 64);
+    const __m512i mask0 = _mm512_loadu_si512(mask), mask1 = _mm512_loadu_si512(mask + 8);
+    __m512i seen = *dirty;
+    size_t i = 0;
+#define SOPHIA_STEP(sum, at)                                                                               \
+    sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_load_si512(row + (at)),        \
+                                                                     _mm512_load_si512(shifted + (at)))))
+    for (; i + 8 <= n; i += 8) {
+        __m512i sums[8];
+        for (size_t r = 0; r < 8; r++) {
+            const uint64_t *row = rows + (i + r) * words - off;
+            __m512i x = _mm512_maskz_load_epi64(head, row);
+            __m512i s0 = _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(shifted)));
+            __m512i s1 = _mm512_setzero_si512(), s2 = s1, s3 = s1;
+            size_t w = 8;
+            for (; w + 32 <= words - 8; w += 32) {
+                SOPHIA_STEP(s0, w);
+                SOPHIA_STEP(s1, w + 8);
+                SOPHIA_STEP(s2, w + 16);
+                SOPHIA_STEP(s3, w + 24);
+            }
+            for (; w < words - 8; w += 8) SOPHIA_STEP(s1, w);
+            x = _mm512_load_si512(row + w);
+            seen = SOPHIA_DIRTY(seen, x, mask0);
+            s2 = _mm512_add_epi64(s2, _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(shifted + w))));
+            x = _mm512_maskz_load_epi64(tail, row + w + 8);
+            seen = SOPHIA_DIRTY(seen, x, mask1);
+            s3 = _mm512_add_epi64(s3, _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(shifted + w + 8))));
+            sums[r] = _mm512_add_epi64(_mm512_add_epi64(s0, s1), _mm512_add_epi64(s2, s3));
+        }
+        _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtepi64_epi32(sophia_sum8_avx512(sums)));
+    }
+#undef SOPHIA_STEP
+    *dirty = seen;
+    return i;
+}
+
 SOPHIA_AVX512 static uint64_t sophia_hamming_rows_b1_avx512(const uint64_t *query, const uint64_t *rows, size_t n,
                                                             size_t words, const uint64_t *padding, uint32_t *out)
 {
     const __m512i mask = padding ? _mm512_loadu_si512(padding) : _mm512_setzero_si512();
-    const size_t last = padding ? words - 8 : 0;
+    const size_t off = (uintptr_t)rows % 64 / 8, last = padding ? words - 8 : 0;
     __m512i dirty = _mm512_setzero_si512();
     size_t i = 0;
-    if (words == 16) { /* a sketch: two blocks a row */
-        const __m512i q0 = _mm512_loadu_si512(query), q1 = _mm512_loadu_si512(query + 8);
-        for (; i + 8 <= n; i += 8) {
-            __m512i sums[8];
-            for (size_t r = 0; r < 8; r++) {
-                const uint64_t *row = rows + (i + r) * 16;
-                const __m512i x0 = _mm512_loadu_si512(row), x1 = _mm512_loadu_si512(row + 8);
-                sums[r] = _mm512_add_epi64(_mm512_popcnt_epi64(_mm512_xor_si512(x0, q0)),
-                                           _mm512_popcnt_epi64(_mm512_xor_si512(x1, q1)));
-                dirty = _mm512_ternarylogic_epi64(dirty, x1, mask, 0xF8); /* dirty | (x1 & mask) */
-            }
-            _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtepi64_epi32(sophia_sum8_avx512(sums)));
-        }
+    if (words == 16) {
+        i = sophia_hamming_sketches_avx512(query, rows, n, mask, &dirty, out);
+    } else if (n >= 8 && off && words % 8 == 0 && words > 16 && words <= SOPHIA_SHIFTED_WORDS) {
+        i = sophia_hamming_shifted_avx512(query, rows, n, words, off, padding, &dirty, out);
     } else {
         for (; i + 8 <= n; i += 8) {
             __m512i sums[8];
             for (size_t r = 0; r < 8; r++) {
                 const uint64_t *row = rows + (i + r) * words;
                 sums[r] = sophia_hamming_lanes_avx512(query, row, words);
-                if (padding) {
-                    dirty = _mm512_ternarylogic_epi64(dirty, _mm512_loadu_si512(row + last), mask, 0xF8);
-                }
+                if (padding) dirty = SOPHIA_DIRTY(dirty, _mm512_loadu_si512(row + last), mask);
             }
             _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtepi64_epi32(sophia_sum8_avx512(sums)));
         }
@@ -124,7 +188,7 @@ SOPHIA_AVX512 static uint64_t sophia_hamming_rows_b1_avx512(const uint64_t *quer
     for (; i < n; i++) {
         const uint64_t *row = rows + i * words;
         out[i] = (uint32_t)sophia_hamming_b1_avx512(query, row, words);
-        if (padding) dirty = _mm512_ternarylogic_epi64(dirty, _mm512_loadu_si512(row + last), mask, 0xF8);
+        if (padding) dirty = SOPHIA_DIRTY(dirty, _mm512_loadu_si512(row + last), mask);
     }
     return (uint64_t)_mm512_reduce_or_epi64(dirty);
 }
@@ -159,8 +223,8 @@ SOPHIA_AVX512 static uint64_t sophia_hamming_tile_b1_avx512(const uint64_t *quer
             out[q * stride + i + 1] = both[4 + q];
         }
         if (padding) {
-            dirty = _mm512_ternarylogic_epi64(dirty, _mm512_loadu_si512(row0 + last), mask, 0xF8);
-            dirty = _mm512_ternarylogic_epi64(dirty, _mm512_loadu_si512(row1 + last), mask, 0xF8);
+            dirty = SOPHIA_DIRTY(dirty, _mm512_loadu_si512(row0 + last), mask);
+            dirty = SOPHIA_DIRTY(dirty, _mm512_loadu_si512(row1 + last), mask);
         }
     }
     uint64_t bits = (uint64_t)_mm512_reduce_or_epi64(dirty);
@@ -172,6 +236,18 @@ SOPHIA_AVX512 static uint64_t sophia_hamming_tile_b1_avx512(const uint64_t *quer
         if (padding) bits |= sophia_padding_bits(row, words, padding);
     }
     return bits;
+}
+
+SOPHIA_AVX512 static uint32_t sophia_least_u32_avx512(const uint32_t *values, size_t n)
+{
+    __m512i least = _mm512_set1_epi32(-1);
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) least = _mm512_min_epu32(least, _mm512_loadu_si512(values + i));
+    if (i < n) {
+        const __mmask16 tail = (__mmask16)((1u << (n - i)) - 1);
+        least = _mm512_mask_min_epu32(least, tail, least, _mm512_maskz_loadu_epi32(tail, values + i));
+    }
+    return _mm512_reduce_min_epu32(least);
 }
 
 SOPHIA_AVX512 static uint64_t sophia_read_b1_avx512(const uint64_t *rows, size_t words)
@@ -425,7 +501,8 @@ SOPHIA_AVX512 static void sophia_sign_i32_avx512(const int32_t *acc, uint64_t to
     {                                                                                                      \
         .bind_b1 = sophia_bind_b1_avx512, .hamming_b1 = sophia_hamming_b1_avx512,                          \
         .hamming_rows_b1 = sophia_hamming_rows_b1_avx512, .hamming_tile_b1 = sophia_hamming_tile_b1_avx512,\
-        .read_b1 = sophia_read_b1_avx512, .majority_b1 = sophia_majority_b1_avx512,                        \
+        .least_u32 = sophia_least_u32_avx512, .read_b1 = sophia_read_b1_avx512,                            \
+        .majority_b1 = sophia_majority_b1_avx512,                                                          \
         .count_b1 = sophia_count_b1_avx512, .settle_b1 = sophia_settle_b1_avx512,                          \
         .shift_b1 = sophia_shift_b1_avx512, .bind_i8 = sophia_bind_i8_avx512,                              \
         .dot_i8 = sophia_dot_i8_avx512, .dot_norm_i8 = sophia_dot_norm_i8_avx512,                          \

@@ -35,6 +35,8 @@ struct sophia_hv_kernels {
     /* The same for four queries, `words` apart: out[q * stride + i]. */
     uint64_t (*hamming_tile_b1)(const uint64_t *queries, const uint64_t *rows, size_t n, size_t words,
                                 const uint64_t *padding, uint32_t *out, size_t stride);
+    /* The smallest of n > 0 values. */
+    uint32_t (*least_u32)(const uint32_t *values, size_t n);
     /* Reads every word once, as a scan must, and does nothing else: the yardstick of the benchmarks. */
     uint64_t (*read_b1)(const uint64_t *rows, size_t words);
 

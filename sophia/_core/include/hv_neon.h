@@ -70,6 +70,19 @@ static uint64_t sophia_hamming_tile_b1_neon(const uint64_t *queries, const uint6
     return dirty;
 }
 
+static uint32_t sophia_least_u32_neon(const uint32_t *values, size_t n)
+{
+    uint32_t least = values[0];
+    size_t i = 0;
+    if (n >= 4) {
+        uint32x4_t lanes = vld1q_u32(values);
+        for (i = 4; i + 4 <= n; i += 4) lanes = vminq_u32(lanes, vld1q_u32(values + i));
+        least = vminvq_u32(lanes);
+    }
+    for (; i < n; i++) least = values[i] < least ? values[i] : least;
+    return least;
+}
+
 static uint64_t sophia_read_b1_neon(const uint64_t *rows, size_t words)
 {
     uint64x2_t s0 = vdupq_n_u64(0), s1 = s0, s2 = s0, s3 = s0;
@@ -88,7 +101,8 @@ static uint64_t sophia_read_b1_neon(const uint64_t *rows, size_t words)
     {                                                                                                      \
         .bind_b1 = sophia_bind_b1_neon, .hamming_b1 = sophia_hamming_b1_neon,                              \
         .hamming_rows_b1 = sophia_hamming_rows_b1_neon, .hamming_tile_b1 = sophia_hamming_tile_b1_neon,    \
-        .read_b1 = sophia_read_b1_neon, .majority_b1 = sophia_majority_b1_scalar,                          \
+        .least_u32 = sophia_least_u32_neon, .read_b1 = sophia_read_b1_neon,                                \
+        .majority_b1 = sophia_majority_b1_scalar,                                                          \
         .count_b1 = sophia_count_b1_scalar, .settle_b1 = sophia_settle_b1_scalar,                          \
         .shift_b1 = sophia_shift_b1_scalar, .bind_i8 = sophia_bind_i8_scalar,                              \
         .dot_i8 = sophia_dot_i8_scalar, .dot_norm_i8 = sophia_dot_norm_i8_scalar,                          \

@@ -69,6 +69,13 @@ static uint64_t sophia_hamming_tile_b1_scalar(const uint64_t *queries, const uin
     return dirty;
 }
 
+static uint32_t sophia_least_u32_scalar(const uint32_t *values, size_t n)
+{
+    uint32_t least = values[0];
+    for (size_t i = 1; i < n; i++) least = values[i] < least ? values[i] : least;
+    return least;
+}
+
 static uint64_t sophia_read_b1_scalar(const uint64_t *rows, size_t words)
 {
     uint64_t a = 0, b = 0, c = 0, d = 0;
@@ -213,7 +220,8 @@ static void sophia_add_i8_scalar(const int8_t *row, int32_t weight, int32_t *acc
     {                                                                                                      \
         .bind_b1 = sophia_bind_b1_scalar, .hamming_b1 = sophia_hamming_b1_scalar,                          \
         .hamming_rows_b1 = sophia_hamming_rows_b1_scalar, .hamming_tile_b1 = sophia_hamming_tile_b1_scalar,\
-        .read_b1 = sophia_read_b1_scalar, .majority_b1 = sophia_majority_b1_scalar,                        \
+        .least_u32 = sophia_least_u32_scalar, .read_b1 = sophia_read_b1_scalar,                            \
+        .majority_b1 = sophia_majority_b1_scalar,                                                          \
         .count_b1 = sophia_count_b1_scalar, .settle_b1 = sophia_settle_b1_scalar,                          \
         .shift_b1 = sophia_shift_b1_scalar, .bind_i8 = sophia_bind_i8_scalar,                              \
         .dot_i8 = sophia_dot_i8_scalar, .dot_norm_i8 = sophia_dot_norm_i8_scalar,                          \

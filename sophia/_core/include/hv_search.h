@@ -77,42 +77,48 @@ static void sophia_top_sort(sophia_top *top)
     }
 }
 
-/* Rows ascend, so an equal distance never replaces a hit. */
-static inline void sophia_top_offer_block(sophia_top *top, const uint32_t *distances, size_t n, uint64_t first)
+/* Rows ascend, so an equal distance never replaces a hit. Returns the least distance of the block. */
+static inline uint32_t sophia_top_offer_block(const struct sophia_hv_kernels *kernels, sophia_top *top,
+                                              const uint32_t *distances, size_t n, uint64_t first)
 {
+    const uint32_t least = kernels->least_u32(distances, n);
     int64_t limit = sophia_top_limit(top);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; (int64_t)least < limit && i < n; i++) {
         if ((int64_t)distances[i] < limit) {
             sophia_top_offer(top, distances[i], first + i);
             limit = sophia_top_limit(top);
         }
     }
+    return least;
 }
 
 #define SOPHIA_BLOCK_ROWS 64u
+#define SOPHIA_SPAN_ROWS 1024u
 
-/* Every query against every row in one pass; rows are shared by all queries while they are in the cache.
+/* Every query against every row in one pass; rows are shared by all queries while they are in the cache. A single
+ * query takes longer spans: each end of a kernel's loop lets the memory idle for a moment.
  * Returns nonzero when a padding bit is set in some row. */
 static uint64_t sophia_scan_b1(const struct sophia_hv_kernels *kernels, const uint64_t *queries, size_t nqueries,
                                const uint64_t *rows, size_t n, size_t words, const uint64_t *padding,
                                sophia_top *tops)
 {
-    uint32_t distances[SOPHIA_TILE_QUERIES * SOPHIA_BLOCK_ROWS];
+    uint32_t distances[SOPHIA_SPAN_ROWS];
+    const size_t span = nqueries == 1 ? SOPHIA_SPAN_ROWS : SOPHIA_BLOCK_ROWS;
     uint64_t dirty = 0;
-    for (size_t first = 0; first < n; first += SOPHIA_BLOCK_ROWS) {
-        const size_t count = n - first < SOPHIA_BLOCK_ROWS ? n - first : SOPHIA_BLOCK_ROWS;
+    for (size_t first = 0; first < n; first += span) {
+        const size_t count = n - first < span ? n - first : span;
         const uint64_t *block = rows + first * words;
         size_t q = 0;
         for (; q + SOPHIA_TILE_QUERIES <= nqueries; q += SOPHIA_TILE_QUERIES) {
             dirty |= kernels->hamming_tile_b1(queries + q * words, block, count, words, padding, distances,
                                               SOPHIA_BLOCK_ROWS);
             for (size_t t = 0; t < SOPHIA_TILE_QUERIES; t++) {
-                sophia_top_offer_block(&tops[q + t], distances + t * SOPHIA_BLOCK_ROWS, count, first);
+                (void)sophia_top_offer_block(kernels, &tops[q + t], distances + t * SOPHIA_BLOCK_ROWS, count, first);
             }
         }
         for (; q < nqueries; q++) {
             dirty |= kernels->hamming_rows_b1(queries + q * words, block, count, words, padding, distances);
-            sophia_top_offer_block(&tops[q], distances, count, first);
+            (void)sophia_top_offer_block(kernels, &tops[q], distances, count, first);
         }
     }
     return dirty;
@@ -170,6 +176,7 @@ static void sophia_scan_i8(const struct sophia_hv_kernels *kernels, const int8_t
 #define SOPHIA_SKETCH_WORDS 16u
 #define SOPHIA_SKETCH_FIRST 64u
 #define SOPHIA_SKETCH_SIGMAS 3.3
+#define SOPHIA_SKETCH_AHEAD 4u
 
 /* The sketch distance that a row within `distance` of the query exceeds with probability below 1 in 2,000.
  *
@@ -183,30 +190,38 @@ static inline uint32_t sophia_sketch_bound(int64_t distance, size_t dim)
     return bound >= bits ? SOPHIA_SKETCH_BITS : (uint32_t)bound;
 }
 
+/* Sketch distances of one block of rows; returns how many rows it has. */
+static inline size_t sophia_sketch_block(const struct sophia_hv_kernels *kernels, const uint64_t *query,
+                                         const uint64_t *sketches, size_t n, size_t block, uint32_t *distances)
+{
+    const size_t at = block * SOPHIA_BLOCK_ROWS, count = n - at < SOPHIA_BLOCK_ROWS ? n - at : SOPHIA_BLOCK_ROWS;
+    kernels->hamming_rows_b1(query, sketches + at * SOPHIA_SKETCH_WORDS, count, SOPHIA_SKETCH_WORDS, NULL, distances);
+    return count;
+}
+
 /* The k best of `rows` through their sketches (a contiguous column of 128 bytes a row).
  *
- * 1. Scan the column; keep all n distances (`distances`, n of them) and the SOPHIA_SKETCH_FIRST best rows.
+ * 1. Scan the column; keep the least distance of each block of rows, and the SOPHIA_SKETCH_FIRST best rows.
  * 2. Compare these exactly. Their k-th distance is an upper bound on the true one.
  * 3. Compare exactly every row whose sketch is within the bound for that distance, which falls on the way.
  * So the number of re-ranked rows follows from the data. When the sketch separates too little (more than n / 8
  * rows are within the bound) all rows are scanned and the answer is exact.
- * `first` has room for max(SOPHIA_SKETCH_FIRST, top->room) hits. Returns the number of rows compared exactly;
- * `*dirty` is set when one of them has a padding bit. */
+ * `leasts` has room for a number a block, `first` for max(SOPHIA_SKETCH_FIRST, top->room) hits, `within` for
+ * n / 8 + SOPHIA_SKETCH_FIRST. Returns how many rows were compared exactly; `*dirty` is set when one of them has
+ * a padding bit. */
 static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const uint64_t *query,
                                  const uint64_t *sketches, const uint64_t *rows, size_t n, size_t dim,
-                                 const uint64_t *padding, uint32_t *distances, sophia_hit *first, sophia_top *top,
-                                 uint64_t *dirty)
+                                 const uint64_t *padding, uint32_t *leasts, sophia_hit *first, sophia_hit *within,
+                                 sophia_top *top, uint64_t *dirty)
 {
-    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8, block = 1024;
+    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
+    const size_t blocks = (n + SOPHIA_BLOCK_ROWS - 1) / SOPHIA_BLOCK_ROWS;
     sophia_top seeds = {first, top->room > SOPHIA_SKETCH_FIRST ? top->room : SOPHIA_SKETCH_FIRST, 0};
-    uint32_t distance;
-    for (size_t at = 0; at < n; at += block) {
-        const size_t count = n - at < block ? n - at : block;
-        kernels->hamming_rows_b1(query, sketches + at * SOPHIA_SKETCH_WORDS, count, SOPHIA_SKETCH_WORDS, NULL,
-                                 distances + at);
-        sophia_top_offer_block(&seeds, distances + at, count, at);
+    uint32_t distances[SOPHIA_BLOCK_ROWS], distance;
+    for (size_t b = 0; b < blocks; b++) {
+        const size_t count = sophia_sketch_block(kernels, query, sketches, n, b, distances);
+        leasts[b] = sophia_top_offer_block(kernels, &seeds, distances, count, b * SOPHIA_BLOCK_ROWS);
     }
-    if (!seeds.count) return 0;
     for (size_t s = 0; s < seeds.count; s++) {
         const uint64_t row = seeds.hits[s].row;
         *dirty |= kernels->hamming_rows_b1(query, rows + row * words, 1, words, padding, &distance);
@@ -214,23 +229,35 @@ static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const 
     }
     size_t compared = seeds.count;
     if (compared == n) return compared;
+
     const sophia_hit worst = seeds.hits[0];
+    const size_t most = n / 8 + SOPHIA_SKETCH_FIRST;
     uint32_t bound = sophia_sketch_bound(sophia_top_limit(top), dim);
-    size_t within = 0;
-    for (size_t i = 0; i < n; i++) within += distances[i] <= bound;
-    if (within > n / 8 + SOPHIA_SKETCH_FIRST) {
-        top->count = 0;
-        *dirty |= sophia_scan_b1(kernels, query, 1, rows, n, words, padding, top);
-        return n;
+    size_t found = 0;
+    for (size_t b = 0; b < blocks; b++) {
+        if (leasts[b] > bound) continue;
+        const size_t count = sophia_sketch_block(kernels, query, sketches, n, b, distances);
+        if (found + count > most) { /* too many: the plain scan is cheaper */
+            top->count = 0;
+            *dirty |= sophia_scan_b1(kernels, query, 1, rows, n, words, padding, top);
+            return n;
+        }
+        for (size_t i = 0; i < count; i++) {
+            const sophia_hit hit = {distances[i], b * SOPHIA_BLOCK_ROWS + i};
+            if (distances[i] <= bound && sophia_hit_worse(hit, worst)) within[found++] = hit; /* and no seed */
+        }
     }
-    for (size_t i = 0; i < n; i++) {
-        if (distances[i] > bound) continue;
-        const sophia_hit seen = {distances[i], i};
-        if (!sophia_hit_worse(seen, worst)) continue; /* one of the seeds */
-        *dirty |= kernels->hamming_rows_b1(query, rows + i * words, 1, words, padding, &distance);
+    for (size_t i = 0; i < found; i++) {
+        if (i + SOPHIA_SKETCH_AHEAD < found) {
+            /* These rows lie anywhere, so nothing but this fetches them early. */
+            const unsigned char *ahead = (const unsigned char *)(rows + within[i + SOPHIA_SKETCH_AHEAD].row * words);
+            for (size_t line = 0; line < words * 8 && line < 2048; line += 64) __builtin_prefetch(ahead + line);
+        }
+        if (within[i].order > bound) continue;
+        *dirty |= kernels->hamming_rows_b1(query, rows + within[i].row * words, 1, words, padding, &distance);
         compared++;
         const int64_t limit = sophia_top_limit(top);
-        sophia_top_offer(top, distance, i); /* an equal distance enters with a lower row */
+        sophia_top_offer(top, distance, within[i].row); /* an equal distance enters with a lower row */
         if ((int64_t)distance < limit) bound = sophia_sketch_bound(sophia_top_limit(top), dim);
     }
     return compared;

@@ -10,6 +10,7 @@
 #define SOPHIA_POOL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,6 +35,9 @@ typedef struct {
     uint64_t hits, misses;
     sophia_pool_class classes[SOPHIA_POOL_CLASSES];
 } sophia_pool;
+
+/* Blocks a size keeps, at most SOPHIA_POOL_BLOCKS; the same for all threads. */
+static _Atomic size_t sophia_pool_keep = SOPHIA_POOL_BLOCKS;
 
 static _Thread_local sophia_pool *sophia_pool_here;
 static pthread_key_t sophia_pool_key;
@@ -92,6 +96,12 @@ static inline void *sophia_pool_take(size_t size)
     return posix_memalign(&block, SOPHIA_ALIGNMENT, size) ? NULL : block;
 }
 
+/* The bound from now on; lists that are longer shrink as they are used. */
+static inline size_t sophia_pool_set_keep(size_t blocks)
+{
+    return atomic_exchange(&sophia_pool_keep, blocks < SOPHIA_POOL_BLOCKS ? blocks : SOPHIA_POOL_BLOCKS);
+}
+
 static inline void sophia_pool_give(void *block, size_t size)
 {
     if (!block) return;
@@ -104,7 +114,8 @@ static inline void sophia_pool_give(void *block, size_t size)
                 class_->size = size;
             }
         }
-        if (class_ && class_->count < SOPHIA_POOL_BLOCKS && class_->count < SOPHIA_POOL_BYTES / size) {
+        if (class_ && class_->count < atomic_load_explicit(&sophia_pool_keep, memory_order_relaxed)
+            && class_->count < SOPHIA_POOL_BYTES / size) {
             class_->blocks[class_->count++] = block;
             return;
         }

@@ -1,0 +1,304 @@
+"""Hypervector operations and searches against numpy, NumKong, FAISS and torchhd.
+
+Vectors have 10,000 components: 1,250 bytes of bits, padded to 1,280. The searches run over a million rows in one
+thread, in memory that starts on a cache line, as memory maps and Arrow buffers do.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+
+from benchmarks.harness import Bar, Contender, Suite, Timing, ratio
+
+ROWS = 1_000_000
+Words = np.ndarray
+
+
+def peer(suite: Suite, name: str, what: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        suite.skip(what, f"{name} is not installed ({error})")
+        return None
+
+
+def numpy_majority(rows: Words) -> Words:
+    """Unpacked bits, summed."""
+    counts = np.unpackbits(rows, axis=1).sum(0, dtype=np.uint8 if len(rows) < 256 else np.uint32)
+    return np.packbits(counts > len(rows) // 2)
+
+
+def numpy_bit_sliced(words: Words) -> Words:
+    """A tree of bit-sliced adders over uint64 words: the fastest that numpy's operations allow."""
+    planes = [words]
+    while len(planes[0]) > 1:
+        half = len(planes[0]) // 2
+        left, carry = [], None
+        for plane in planes:
+            x, y = plane[:half], plane[half : 2 * half]
+            either = x ^ y
+            left.append(either if carry is None else either ^ carry)
+            carry = x & y if carry is None else (x & y) | (either & carry)
+        left.append(carry)
+        if len(planes[0]) % 2:
+            rest = [plane[-1:] for plane in planes] + [np.zeros_like(planes[0][:1])]
+            left = [np.concatenate(pair) for pair in zip(left, rest, strict=True)]
+        planes = left
+    above, equal = np.zeros_like(planes[0][0]), ~np.zeros_like(planes[0][0])
+    for p in range(len(planes) - 1, -1, -1):
+        bit = planes[p][0]
+        if len(words) // 2 >> p & 1:
+            equal = equal & bit
+        else:
+            above = above | (equal & bit)
+            equal = equal & ~bit
+    return above
+
+
+def noisy_rows(rows: int, per_cluster: int) -> Words:
+    """`rows` copies of random centres, each bit flipped with probability 1/8, in random order."""
+    from sophia._core import hdc
+
+    result = hdc.random_rows(rows, "noise 1")
+    result &= hdc.random_rows(rows, "noise 2")
+    result &= hdc.random_rows(rows, "noise 3")
+    centre = np.random.default_rng(0).permutation(np.repeat(np.arange(rows // per_cluster), per_cluster))
+    centres = hdc.random_rows(rows // per_cluster, "centre")
+    for start in range(0, rows, 50_000):
+        result[start : start + 50_000] ^= centres[centre[start : start + 50_000]]
+    return result
+
+
+def single(suite: Suite, torchhd: ModuleType | None) -> None:
+    from sophia._core import hdc
+
+    a, b, out = hdc.random("a"), hdc.random("b"), hdc.identity()
+    x, y = (np.asarray(v).view(np.uint64).copy() for v in (a, b))
+    z = np.empty_like(x)
+    hdc.bind(a, b, out=out)
+    np.bitwise_xor(x, y, out=z)
+    assert np.asarray(out).tobytes() == z.tobytes(), "bind differs from numpy"
+    contenders = {
+        "sophia": Contender("bind(a, b, out=out)", {"bind": hdc.bind, "a": a, "b": b, "out": out}),
+        "numpy": Contender("xor(x, y, out=z)", {"xor": np.bitwise_xor, "x": x, "y": y, "z": z}),
+    }
+    if torchhd is not None:
+        p, q = _torch_rows(torchhd, [a, b])
+        assert _torch_bytes(torchhd.bind(p, q)) == out.tobytes(), "bind differs from torchhd"
+        contenders["torchhd"] = Contender("bind(p, q)", {"bind": torchhd.bind, "p": p, "q": q})
+
+    def bars(t: dict[str, Timing]) -> list[Bar]:
+        held = [
+            Bar("packed bind, one call, out=, ns", t["sophia"].median, "<=", 70),
+            Bar("packed bind against numpy", ratio(t["numpy"], t["sophia"]), ">=", 4),
+        ]
+        if "torchhd" in t:
+            held.append(Bar("packed bind against torchhd BSC", ratio(t["torchhd"], t["sophia"]), ">=", 80))
+        return held
+
+    suite.compare("bind, 10,000 bits, out=", contenders, bars=bars)
+
+    names = {"bind": hdc.bind, "permute": hdc.permute, "a": a, "b": b, "out": out, "x": x, "y": y, "np": np}
+    suite.compare(
+        "bind, 10,000 bits, fresh result",
+        {"sophia": Contender("bind(a, b)", names), "numpy": Contender("x ^ y", names)},
+    )
+    bits = np.unpackbits(x.view(np.uint8), bitorder="little")[:10_000].astype(np.int8)
+    suite.compare(
+        "permute by 7, 10,000 bits, fresh result",
+        {
+            "sophia": Contender("permute(a, 7)", names),
+            "numpy roll of int8": Contender("np.roll(bits, 7)", names | {"bits": bits}),
+        },
+    )
+    m, n = (hdc.random(name, model="MAP") for name in "ab")
+    i, j = np.asarray(m).copy(), np.asarray(n).copy()
+    f, g = i.astype(np.float32), j.astype(np.float32)
+    assert hdc.dot(m, n) == int(f @ g)
+    names = {"bind": hdc.bind, "dot": hdc.dot, "m": m, "n": n, "i": i, "j": j, "f": f, "g": g, "np": np}
+    names |= {"out": hdc.identity(model="MAP"), "o": np.empty_like(i)}
+    suite.compare(
+        "bind, 10,000 int8, out=",
+        {"sophia": Contender("bind(m, n, out=out)", names), "numpy": Contender("np.multiply(i, j, out=o)", names)},
+    )
+    suite.compare(
+        "dot, 10,000 int8",
+        {"sophia": Contender("dot(m, n)", names), "numpy float32": Contender("f @ g", names)},
+    )
+
+
+def _torch_rows(torchhd: ModuleType, vectors: list) -> object:
+    import torch
+
+    bits = np.array([np.unpackbits(np.frombuffer(v.tobytes(), np.uint8), bitorder="little") for v in vectors])
+    return torchhd.BSCTensor(torch.from_numpy(bits.astype(bool))) if len(vectors) else None
+
+
+def _torch_bytes(tensor: object) -> bytes:
+    return np.packbits(tensor.numpy().astype(np.uint8), bitorder="little").tobytes()  # type: ignore[attr-defined]
+
+
+def bundles(suite: Suite, torchhd: ModuleType | None) -> None:
+    from sophia._core import hdc
+
+    matrix = hdc.random_rows(100, "part")
+    vectors = [hdc.random("part", i) for i in range(100)]
+    words = matrix.view(np.uint64)
+    ours = np.asarray(hdc.bundle(matrix)).copy()
+    sliced = numpy_bit_sliced(words).view(np.uint8)
+    assert (sliced == numpy_majority(matrix)).all()
+    counts = np.unpackbits(matrix, axis=1, bitorder="little").sum(0, dtype=np.int64)
+    differs = np.unpackbits(ours ^ sliced, bitorder="little") == 1
+    assert (counts[differs] == 50).all(), "the bundle differs where there is no tie"
+    assert hdc.bundle(vectors) == hdc.bundle(matrix)
+    names = {"bundle": hdc.bundle, "matrix": matrix, "vectors": vectors, "words": words}
+    names |= {"sliced": numpy_bit_sliced, "unpacked": numpy_majority}
+    contenders = {
+        "sophia": Contender("bundle(matrix)", names),
+        "sophia, list": Contender("bundle(vectors)", names),
+        "numpy bit-sliced": Contender("sliced(words)", names),
+        "numpy unpackbits": Contender("unpacked(matrix)", names),
+    }
+    if torchhd is not None:
+        rows = _torch_rows(torchhd, vectors)
+        same = np.frombuffer(_torch_bytes(torchhd.multiset(rows)), np.uint8)
+        differs = np.unpackbits(ours[:1250] ^ same, bitorder="little") == 1
+        assert (counts[:10_000][differs] == 50).all(), "the bundle differs from torchhd where there is no tie"
+        contenders["torchhd"] = Contender("multiset(rows)", {"multiset": torchhd.multiset, "rows": rows})
+
+    def bars(t: dict[str, Timing]) -> list[Bar]:
+        fastest = min((t["numpy bit-sliced"], t["numpy unpackbits"]), key=lambda timing: timing.median)
+        held = [
+            Bar("bundle of [100, 1280] against the faster numpy", ratio(fastest, t["sophia"]), ">=", 40),
+            Bar("bundle of a list of 100 against the faster numpy", ratio(fastest, t["sophia, list"]), ">=", 25),
+        ]
+        if "torchhd" in t:
+            held.append(Bar("bundle against torchhd BSC", ratio(t["torchhd"], t["sophia"]), ">=", 250))
+        return held
+
+    suite.compare("bundle of 100, 10,000 bits", contenders, unit="us", bars=bars)
+
+
+def pair(suite: Suite, torchhd: ModuleType | None, numkong: ModuleType | None) -> None:
+    from sophia._core import hdc
+
+    a, b = hdc.random("a"), hdc.random("b")
+    x, y = (np.asarray(v).copy() for v in (a, b))
+    names = {"hamming": hdc.hamming, "a": a, "b": b, "x": x, "y": y, "np": np}
+    contenders = {
+        "sophia": Contender("hamming(a, b)", names),
+        "numpy": Contender("int(np.bitwise_count(x ^ y).sum())", names | {"x": x.view(np.uint64), "y": y.view(np.uint64)}),
+    }
+    if numkong is not None:
+        assert int(numkong.hamming(x, y, "uint1")) == hdc.hamming(a, b), "NumKong differs"
+        contenders["NumKong"] = Contender("k(x, y, 'uint1')", names | {"k": numkong.hamming})
+    if torchhd is not None:
+        p, q = _torch_rows(torchhd, [a, b])
+        contenders["torchhd"] = Contender("k(p, q)", {"k": torchhd.hamming_similarity, "p": p, "q": q})
+
+    def bars(t: dict[str, Timing]) -> list[Bar]:
+        held = [Bar("Hamming of a pair, ns", t["sophia"].median, "<=", 100)]
+        if "NumKong" in t:
+            held.append(Bar("Hamming of a pair against NumKong", ratio(t["NumKong"], t["sophia"]), ">=", 2))
+        return held
+
+    suite.compare("Hamming of a pair, 10,000 bits", contenders, bars=bars)
+
+
+def searches(suite: Suite, faiss: ModuleType | None) -> None:
+    from sophia._core import hdc
+
+    index = None
+    for per_cluster in (100, 1000):
+        rows = noisy_rows(ROWS, per_cluster)
+        column = hdc.sketch(rows)
+        rng = np.random.default_rng(per_cluster)
+        queries = hdc.random_rows(20, "q1") & hdc.random_rows(20, "q2") & hdc.random_rows(20, "q3")
+        queries ^= rows[rng.integers(0, ROWS, 20)]
+        singles = [hdc.topk(query, rows[:1], 1) and hdc.bind(query, np.zeros(1280, np.uint8)) for query in queries]
+        vectors = [_vector(row) for row in singles]
+        names = {"topk": hdc.topk, "sketched": hdc.topk_sketch, "read": hdc.read_pass, "rows": rows, "column": column}
+        names |= {"query": vectors[0], "eight": queries[:8], "vectors": vectors}
+        exact = [hdc.topk(vector, rows, 10) for vector in vectors]
+        if faiss is not None:
+            faiss.omp_set_num_threads(1)
+            index = faiss.IndexBinaryFlat(10_240)
+            index.add(rows)
+            distances, _ = index.search(queries, 10)
+            for (ours, _), theirs in zip(exact, distances, strict=True):
+                assert (ours == theirs).all(), "distances differ from FAISS"
+            names |= {"index": index, "one": queries[:1]}
+        if per_cluster == 100:
+            _exact_rows(suite, names, index)
+        found = compared = 0
+        for vector, (_, wanted) in zip(vectors, exact, strict=True):
+            _, rows_found, seen = hdc.topk_sketch(vector, rows, column, 10)
+            found += len(set(rows_found.tolist()) & set(wanted.tolist()))
+            compared += seen
+        recall = found / (10 * len(vectors))
+        contenders = {"sophia": Contender("for v in vectors: sketched(v, rows, column, 10)", names, 20)}
+        contenders["read pass of the sketches"] = Contender("read(column)", names)
+        if index is not None:
+            contenders["FAISS IndexBinaryFlat"] = Contender("index.search(one, 10)", names)
+
+        def bars(t: dict[str, Timing], recall: float = recall, per: int = per_cluster) -> list[Bar]:
+            held = [Bar(f"recall@10 of the sketch, {per:,} rows a cluster", recall, ">=", 0.99)]
+            if "FAISS IndexBinaryFlat" in t:
+                share = ratio(t["sophia"], t["FAISS IndexBinaryFlat"])
+                held.append(Bar(f"sketch + re-rank against FAISS, {per:,} rows a cluster", share, "<=", 0.1))
+            return held
+
+        suite.compare(
+            f"top-10 of a million by sketch, {per_cluster:,} rows a cluster",
+            contenders,
+            unit="ms",
+            bars=bars,
+            repeats=5,
+            note=f"{compared / len(vectors):.0f} of {ROWS:,} rows compared exactly a query",
+        )
+        index = None
+
+
+def _exact_rows(suite: Suite, names: dict[str, object], index: object) -> None:
+    contenders = {
+        "sophia": Contender("topk(query, rows, 10)", names),
+        "read pass": Contender("read(rows)", names),
+        "sophia, 8 a pass": Contender("topk(eight, rows, 10)", names, 8),
+    }
+    if index is not None:
+        contenders["FAISS IndexBinaryFlat"] = Contender("index.search(one, 10)", names)
+
+    def bars(t: dict[str, Timing]) -> list[Bar]:
+        held = [Bar("top-10 of a million against a plain read", ratio(t["sophia"], t["read pass"]), "<=", 1.05)]
+        if "FAISS IndexBinaryFlat" in t:
+            faiss = t["FAISS IndexBinaryFlat"]
+            held.append(Bar("top-10 of a million against FAISS", ratio(t["sophia"], faiss), "<=", 0.8))
+            held.append(Bar("8 queries a pass, a query, against FAISS", ratio(t["sophia, 8 a pass"], faiss), "<=", 0.5))
+        return held
+
+    suite.compare("top-10 of a million rows of 1,280 bytes", contenders, unit="ms", bars=bars, repeats=9)
+
+
+def _vector(row: Words) -> object:
+    from sophia._core.vector import Hypervector
+
+    return Hypervector.from_buffer(row)
+
+
+def run() -> Suite:
+    suite = Suite("hdc", ("numpy", "numkong", "faiss-cpu", "torch-hd", "torch"))
+    torchhd = peer(suite, "torchhd", "torchhd")
+    if torchhd is not None:
+        import torch
+
+        torch.set_num_threads(1)
+    numkong = peer(suite, "numkong", "NumKong")
+    faiss = peer(suite, "faiss", "FAISS")
+    single(suite, torchhd)
+    bundles(suite, torchhd)
+    pair(suite, torchhd, numkong)
+    searches(suite, faiss)
+    return suite
