@@ -33,7 +33,18 @@ cdef extern from "hv_kernels.h" nogil:
 
 cdef extern from "kv_kernels.h" nogil:
     cdef struct sophia_kv_kernels:
-        double (*dot_f64)(const double *a, const double *b) noexcept nogil
+        double (*cosine_f64)(const double *a, const double *b, const double *frame) noexcept nogil
+        void (*cosine_many_f64)(
+            const double *query, const double *rows, size_t size, const double *frame, double *out
+        ) noexcept nogil
+        void (*cosine_blocks_f64)(
+            const double *query, const double *blocks, size_t size, double *out
+        ) noexcept nogil
+        double (*euclidean_f64)(const double *a, const double *b) noexcept nogil
+        void (*euclidean_many_f64)(
+            const double *query, const double *rows, size_t size, double *out
+        ) noexcept nogil
+        uint64_t (*read_f64)(const double *data, size_t size) noexcept nogil
 
 
 cdef extern from "enc_kernels.h" nogil:

@@ -12,17 +12,13 @@ same in every process. An array of uint64 is a batch of integer keys.
 import struct
 from operator import index as as_index
 
-from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS,
-    PyBUF_FORMAT,
-    PyBUF_WRITABLE,
-    PyBuffer_Release,
-    PyObject_GetBuffer,
-)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.long cimport PyLong_AsUnsignedLongLong
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from sophia._core.buffer cimport BOOL, U8, U64, Block, close_block, open_block
 
 from sophia.errors import FilterFull, ShapeError, StoreCorrupt, StoreVersionError
 
@@ -103,42 +99,18 @@ cdef _unpack_table(sophia_cuckoo *table, bytes dump, uint64_t capacity):
         raise StoreCorrupt(f"a dumped filter does not hold the {fields[6]} items that it says")
 
 
-cdef _get_keys(object keys, Py_buffer *view):
-    """Takes a buffer of uint64 keys; the caller releases it."""
-    try:
-        PyObject_GetBuffer(keys, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-    except TypeError:
-        raise TypeError(
-            f"a batch of keys is a uint64 array or another buffer of that type, not {type(keys).__name__}"
-        ) from None
-    except (BufferError, ValueError) as error:
-        raise ShapeError(f"a batch of keys must be contiguous: {error}") from None
-    cdef bytes kind = (view.format if view.format != NULL else b"B").lstrip(b"@=<")
-    if view.ndim == 1 and view.itemsize == 8 and kind in (b"Q", b"L"):
-        return
-    shape, size = view.ndim, view.itemsize
-    PyBuffer_Release(view)
-    raise ShapeError(
-        f"a batch of keys has one dimension of uint64; this one has {shape} and "
-        f"items of {size} bytes, format {kind.decode()!r}"
-    )
+cdef object _open_flags(Block *flags, object out, Py_ssize_t size):
+    """Opens `out`, or a new bool array of `size`, for writing; returns it."""
+    if out is None:
+        import numpy
 
-
-cdef _get_flags(object flags, Py_ssize_t size, Py_buffer *view):
-    """Takes a writable buffer of `size` bool or uint8; the caller releases it."""
-    try:
-        PyObject_GetBuffer(flags, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
-    except (BufferError, ValueError) as error:
-        raise ShapeError(f"out= must be contiguous and writable: {error}") from None
-    cdef bytes kind = (view.format if view.format != NULL else b"B").lstrip(b"@=<")
-    if view.ndim == 1 and view.len == size and kind in (b"?", b"B"):
-        return
-    shape, length = view.ndim, view.len
-    PyBuffer_Release(view)
-    raise ShapeError(
-        f"out= must be {size} values of bool or uint8; it has {shape} dimensions, "
-        f"{length} bytes, format {kind.decode()!r}"
-    )
+        out = numpy.empty(size, dtype=numpy.bool_)
+    open_block(flags, out, "out", BOOL | U8, 1, 1, 1, True)
+    if flags.columns != size:
+        given = flags.columns
+        close_block(flags)
+        raise ShapeError(f"out: {given} values where {size} are needed, one for each key")
+    return out
 
 
 def _partner(uint32_t bucket, uint32_t tag, uint64_t size):
@@ -303,27 +275,18 @@ cdef class MembershipFilter:
             >>> list(known.contains_many(array("Q", [3, 4, 5]), bytearray(3)))
             [1, 0, 1]
         """
-        cdef Py_buffer view
-        cdef Py_buffer flags
-        cdef Py_ssize_t i, size
-        cdef unsigned char *found
-        _get_keys(keys, &view)
+        cdef Block block
+        cdef Block flags
+        open_block(&block, keys, "keys", U64, 1, 1, 8, False)
         try:
-            size = view.len // 8
-            if out is None:
-                import numpy
-
-                out = numpy.empty(size, dtype=numpy.bool_)
-            _get_flags(out, size, &flags)
-            found = <unsigned char *>flags.buf
+            out = _open_flags(&flags, out, block.columns)
             with nogil:
-                for i in range(size):
-                    found[i] = 0
+                memset(flags.data, 0, flags.columns)
                 with self.lock:
-                    self.mark_hashes(<const uint64_t *>view.buf, size, found)
-            PyBuffer_Release(&flags)
+                    self.mark_hashes(<const uint64_t *>block.data, block.columns, <unsigned char *>flags.data)
+            close_block(&flags)
         finally:
-            PyBuffer_Release(&view)
+            close_block(&block)
         return out
 
     def add_many(self, keys):
@@ -332,15 +295,13 @@ cdef class MembershipFilter:
         At the first refusal it stops and raises FilterFull, whose attribute `accepted` says how many leading
         keys are in; they stay.
         """
-        cdef Py_buffer view
+        cdef Block block
         cdef Py_ssize_t size, accepted
-        _get_keys(keys, &view)
-        try:
-            size = view.len // 8
-            with nogil, self.lock:
-                accepted = self.add_hashes(<const uint64_t *>view.buf, size)
-        finally:
-            PyBuffer_Release(&view)
+        open_block(&block, keys, "keys", U64, 1, 1, 8, False)
+        size = block.columns
+        with nogil, self.lock:
+            accepted = self.add_hashes(<const uint64_t *>block.data, size)
+        close_block(&block)
         if accepted < size:
             error = self._refused()
             error.accepted = accepted
@@ -349,24 +310,16 @@ cdef class MembershipFilter:
 
     def discard_many(self, keys, out=None):
         """Removes one copy of each of n uint64 `keys`; bool[n] or `out` says which matched. See discard()."""
-        cdef Py_buffer view
-        cdef Py_buffer flags
-        cdef Py_ssize_t size
-        cdef unsigned char *removed
-        _get_keys(keys, &view)
+        cdef Block block
+        cdef Block flags
+        open_block(&block, keys, "keys", U64, 1, 1, 8, False)
         try:
-            size = view.len // 8
-            if out is None:
-                import numpy
-
-                out = numpy.empty(size, dtype=numpy.bool_)
-            _get_flags(out, size, &flags)
-            removed = <unsigned char *>flags.buf
+            out = _open_flags(&flags, out, block.columns)
             with nogil, self.lock:
-                self.discard_hashes(<const uint64_t *>view.buf, size, removed)
-            PyBuffer_Release(&flags)
+                self.discard_hashes(<const uint64_t *>block.data, block.columns, <unsigned char *>flags.data)
+            close_block(&flags)
         finally:
-            PyBuffer_Release(&view)
+            close_block(&block)
         return out
 
     def clear(self):
