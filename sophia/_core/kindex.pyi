@@ -13,6 +13,7 @@ _Out = TypeVar("_Out", bound=Buffer)
 
 NAMES: tuple[str, ...]
 __test__: dict[str, str]
+__pyx_capi__: dict[str, object]
 
 @disjoint_base
 class KVector:

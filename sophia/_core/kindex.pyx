@@ -1,7 +1,8 @@
 """K-Vectors, eight numbers that say how an agent behaves, and how alike two of them are.
 
-The dimensions, in order: k_r reactivity, k_a agency, k_i integration, k_p prediction, k_m temporal depth, k_s
-social, k_h harmony, k_topo closure; each in [0, 1], or missing where it cannot be known (k_s of a lone agent).
+The dimensions, in order: k_r reactivity, k_a agency, k_i integration, k_p prediction, k_m temporal depth,
+k_s social, k_h harmony, k_topo closure; each in [0, 1], or missing where it cannot be known (k_s of a lone
+agent).
 Two vectors are compared over the dimensions that both have.
 
 Four measures, all in [-1, 1] and never NaN:
@@ -21,7 +22,7 @@ and every machine give the same bits.
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from libc.math cimport NAN, isfinite, isnan, sqrt
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
 from sophia._core cimport cpu
 from sophia._core.buffer cimport F64, I64, Block, close_block, open_block
@@ -415,7 +416,7 @@ def top_k(queries, rows, k, measure="cosine", *, mean=None, weights=None):
 
 
 def check_rows(rows):
-    """Raises ValueError, naming row and dimension, unless every value of float64[n, 8] is in [0, 1] or NaN."""
+    """Raises ValueError, naming row and dimension, unless all of float64[n, 8] is in [0, 1] or NaN."""
     cdef Block row
     cdef size_t bad, size
     cdef double value
