@@ -47,16 +47,16 @@ def run() -> Suite:
 
 
 def _peers(
-    suite: Suite, names: dict[str, object], code: dict[str, str], work: float, expected: np.ndarray
+    suite: Suite, names: dict[str, object], code: dict[str, str], expected: np.ndarray
 ) -> dict[str, Contender]:
-    """The peers that are installed, each after its result was seen to be ours; all but numpy give distances."""
-    peers = {"numpy": Contender(code["numpy"], names, work)}
+    """The peers that are installed, each seen to give our result; all but numpy give distances."""
+    peers = {"numpy": Contender(code["numpy"], names)}
     for peer, module in (("scipy", "scipy.spatial.distance"), ("numkong", "numkong")):
         if importlib.util.find_spec(peer) is None:
             suite.skip(peer, "not installed")
             continue
         names[peer] = importlib.import_module(module)
-        peers[peer] = Contender(code[peer], names, work)
+        peers[peer] = Contender(code[peer], names)
     for peer, contender in peers.items():
         result = np.asarray(eval(contender.statement, dict(names)), dtype=np.float64)
         likeness = result if peer == "numpy" else 1.0 - result
@@ -67,7 +67,7 @@ def _peers(
 
 def _pairs(suite: Suite, names: dict[str, object]) -> None:
     code = {"numpy": NUMPY_PAIR, "scipy": "scipy.cosine(x, y)", "numkong": "numkong.angular(x, y)"}
-    peers = _peers(suite, names, code, 1.0, np.float64(cosine(names["a"], names["b"])))
+    peers = _peers(suite, names, code, np.float64(cosine(names["a"], names["b"])))
 
     def bars(timings: dict[str, Timing]) -> list[Bar]:
         ours = timings["sophia"]
@@ -95,7 +95,7 @@ def _one_to_many(suite: Suite, names: dict[str, object]) -> None:
         "numkong": "numkong.cdist(x[None], rows, metric='angular')",
     }
     expected = similarities(names["a"], names["rows"])
-    peers = _peers(suite, names, code, 1.0, expected)
+    peers = _peers(suite, names, code, expected)
 
     def bars(timings: dict[str, Timing]) -> list[Bar]:
         passes = ratio(timings["sophia"], timings["read pass"])
@@ -137,7 +137,7 @@ def _many_to_many(suite: Suite, names: dict[str, object]) -> None:
         "scipy": "scipy.cdist(few, few, 'cosine')",
         "numkong": "numkong.cdist(few, few, metric='angular')",
     }
-    peers = _peers(suite, names, code, 1.0, similarities(names["few"], names["few"]))
+    peers = _peers(suite, names, code, similarities(names["few"], names["few"]))
     suite.compare(
         "1,000 x 1,000",
         {"sophia": Contender("similarities(few, few, out=table)", names), **peers},

@@ -2,11 +2,11 @@
  *
  * Partial-key cuckoo hashing (Fan, Andersen, Kaminsky, Mitzenmacher: "Cuckoo Filter: Practically Better Than
  * Bloom", CoNEXT 2014) with two changes:
- *   - the partner of bucket i for a tag is (t - i) mod size, t an odd number drawn from the tag and size even.
- *     That is its own inverse for every even size, not for powers of two only, so the table follows the wanted
- *     capacity; and as i and t - i differ in parity, an item always has two different buckets;
- *   - room is looked for before anything is moved (breadth-first, bounded), and what finds none goes to a small
- *     stash. So an insertion that is refused has changed nothing and no accepted item is ever lost.
+ *   - the partner of bucket i for a tag is (t - i) mod size, t an odd number drawn from the tag, size even.
+ *     That is its own inverse for every even size, not for powers of two only, so the table follows the
+ *     wanted capacity; and as i and t - i differ in parity, an item always has two different buckets;
+ *   - room is looked for before anything is moved (breadth-first, bounded), and what finds none goes to a
+ *     small stash. So an insertion that is refused has changed nothing and no accepted item is ever lost.
  * Nothing here is random: the same calls give the same table on every machine.
  */
 #ifndef SOPHIA_BUCKET_H
@@ -193,11 +193,11 @@ static inline int sophia_cuckoo_make_room(sophia_cuckoo *filter, sophia_place pl
             for (;;) {
                 uint64_t *bucket = &filter->buckets[steps[node].bucket];
                 const int parent = steps[node].parent;
-                tag = parent < 0 ? place.tag
-                                 : sophia_lane(filter->buckets[steps[parent].bucket], (unsigned)steps[node].lane);
+                const unsigned from = (unsigned)steps[node].lane;
+                tag = parent < 0 ? place.tag : sophia_lane(filter->buckets[steps[parent].bucket], from);
                 *bucket = sophia_with_lane(*bucket, lane, tag);
                 if (parent < 0) return 1;
-                lane = (unsigned)steps[node].lane;
+                lane = from;
                 node = parent;
             }
         }
@@ -209,8 +209,9 @@ static inline int sophia_cuckoo_make_room(sophia_cuckoo *filter, sophia_place pl
 static inline unsigned sophia_place_copies(const sophia_cuckoo *filter, sophia_place place)
 {
     const uint64_t wanted = place.tag * SOPHIA_LANE_ONES;
-    unsigned copies = (unsigned)__builtin_popcountll(sophia_zero_lanes(filter->buckets[place.first] ^ wanted))
-                      + (unsigned)__builtin_popcountll(sophia_zero_lanes(filter->buckets[place.second] ^ wanted));
+    const uint64_t first = sophia_zero_lanes(filter->buckets[place.first] ^ wanted);
+    const uint64_t second = sophia_zero_lanes(filter->buckets[place.second] ^ wanted);
+    unsigned copies = (unsigned)__builtin_popcountll(first) + (unsigned)__builtin_popcountll(second);
     const uint32_t lower = sophia_lower(place);
     for (uint32_t i = 0; i < filter->stashed; i++)
         copies += filter->stash[i].tag == place.tag && filter->stash[i].bucket == lower;
@@ -289,7 +290,8 @@ static inline void sophia_cuckoo_mark(const sophia_cuckoo *filter, const uint64_
             __builtin_prefetch(&filter->buckets[places[i].first]);
             __builtin_prefetch(&filter->buckets[places[i].second]);
         }
-        for (size_t i = 0; i < block; i++) found[start + i] |= (unsigned char)sophia_place_holds(filter, places[i]);
+        for (size_t i = 0; i < block; i++)
+            found[start + i] |= (unsigned char)sophia_place_holds(filter, places[i]);
     }
 }
 

@@ -72,7 +72,8 @@ SOPHIA_AVX2 static double sophia_cosine_f64_avx2(const double *a, const double *
         x[half] = _mm256_loadu_pd(a + 4 * half);
         y[half] = _mm256_loadu_pd(b + 4 * half);
         if (frame) {
-            const __m256d mean = _mm256_loadu_pd(frame + 4 * half), scale = _mm256_loadu_pd(frame + 8 + 4 * half);
+            const __m256d mean = _mm256_loadu_pd(frame + 4 * half);
+            const __m256d scale = _mm256_loadu_pd(frame + 8 + 4 * half);
             x[half] = _mm256_mul_pd(_mm256_sub_pd(x[half], mean), scale);
             y[half] = _mm256_mul_pd(_mm256_sub_pd(y[half], mean), scale);
         }
@@ -105,11 +106,16 @@ SOPHIA_AVX2 static inline __m256d sophia_kv_cosine_rows_avx2(const double *query
     return sophia_kv_clamp_avx2(_mm256_mul_pd(sophia_kv_tree_avx2(p), inverses));
 }
 
+/* s[j] + s[j + 2] of two rows. */
+SOPHIA_AVX2 static inline __m256d sophia_kv_halves_avx2(__m256d a, __m256d b)
+{
+    return _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+}
+
 /* The sums of four rows, in order, from s[j] of rows 0, 2, 1 and 3. */
 SOPHIA_AVX2 static inline __m256d sophia_kv_join_avx2(const __m256d *s)
 {
-    const __m256d even = _mm256_add_pd(_mm256_permute2f128_pd(s[0], s[1], 0x20), _mm256_permute2f128_pd(s[0], s[1], 0x31));
-    const __m256d odd = _mm256_add_pd(_mm256_permute2f128_pd(s[2], s[3], 0x20), _mm256_permute2f128_pd(s[2], s[3], 0x31));
+    const __m256d even = sophia_kv_halves_avx2(s[0], s[1]), odd = sophia_kv_halves_avx2(s[2], s[3]);
     return _mm256_add_pd(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd));
 }
 
@@ -143,9 +149,9 @@ SOPHIA_AVX2 static inline size_t sophia_kv_cosine_blocks_of_rows_avx2(const doub
             square[r] = _mm256_add_pd(_mm256_mul_pd(low, low), _mm256_mul_pd(high, high));
         }
         const __m256d norm = sophia_kv_join_avx2(square);
-        const __m256d ordinary = _mm256_and_pd(_mm256_cmp_pd(norm, _mm256_set1_pd(SOPHIA_KV_TINY), _CMP_GE_OQ),
-                                               _mm256_cmp_pd(norm, _mm256_set1_pd(SOPHIA_KV_HUGE), _CMP_LE_OQ));
-        if (!plain || _mm256_movemask_pd(ordinary) != 0xF) {
+        const __m256d above = _mm256_cmp_pd(norm, _mm256_set1_pd(SOPHIA_KV_TINY), _CMP_GE_OQ);
+        const __m256d below = _mm256_cmp_pd(norm, _mm256_set1_pd(SOPHIA_KV_HUGE), _CMP_LE_OQ);
+        if (!plain || _mm256_movemask_pd(_mm256_and_pd(above, below)) != 0xF) {
             _mm256_storeu_pd(out + i, sophia_kv_cosine_rows_avx2(query, known, at, frame));
             continue;
         }
@@ -174,8 +180,9 @@ SOPHIA_AVX2 static void sophia_cosine_blocks_f64_avx2(const double *query, const
             __m256d p[8];
             for (int j = 0; j < 8; j++)
                 p[j] = _mm256_mul_pd(_mm256_loadu_pd(blocks + 8 * j + half), _mm256_set1_pd(query[j]));
-            const __m256d inverses = _mm256_mul_pd(_mm256_loadu_pd(blocks + 64 + half), _mm256_set1_pd(query[8]));
-            const __m256d cosine = _mm256_mul_pd(sophia_kv_tree_avx2(p), inverses);
+            const __m256d inverse = _mm256_loadu_pd(blocks + 64 + half);
+            const __m256d both = _mm256_mul_pd(inverse, _mm256_set1_pd(query[8]));
+            const __m256d cosine = _mm256_mul_pd(sophia_kv_tree_avx2(p), both);
             _mm256_storeu_pd(out + 8 * i + half, sophia_kv_clamp_number_avx2(cosine));
         }
     }
@@ -228,8 +235,8 @@ SOPHIA_AVX2 static uint64_t sophia_read_f64_avx2(const double *data, size_t size
         for (int r = 0; r < 4; r++)
             all[r] = _mm256_xor_si256(all[r], _mm256_loadu_si256((const __m256i *)(data + i + 4 * r)));
     uint64_t words[4], word, sum = 0;
-    const __m256i folded = _mm256_xor_si256(_mm256_xor_si256(all[0], all[1]), _mm256_xor_si256(all[2], all[3]));
-    _mm256_storeu_si256((__m256i *)words, folded);
+    all[0] = _mm256_xor_si256(_mm256_xor_si256(all[0], all[1]), _mm256_xor_si256(all[2], all[3]));
+    _mm256_storeu_si256((__m256i *)words, all[0]);
     for (int r = 0; r < 4; r++) sum ^= words[r];
     for (; i < size; i++) {
         memcpy(&word, data + i, 8);

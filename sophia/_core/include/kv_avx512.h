@@ -1,8 +1,8 @@
 /* K-Vector kernels for AVX-512.
  *
- * A pair is one register against one register. In batches eight rows are worked on together: halves of two rows
- * are loaded side by side, so that twelve shuffles add up sixteen sums of eight and roots and quotients are made
- * eight at a time. With something unknown the rows are transposed instead (24 shuffles) and masked.
+ * A pair is one register against one register. In batches eight rows are worked on together: halves of two
+ * rows are loaded side by side, so that twelve shuffles add up sixteen sums of eight, and roots and quotients
+ * are made eight at a time. With something unknown the rows are transposed instead (24 shuffles) and masked.
  *     vinsertf64x4 m256       two rows side by side   vshuff64x2, vunpcklpd, vunpckhpd   the steps of the sum
  *     vcmppd k                what is known           vsqrtpd, vdivpd zmm                once for eight rows
  */
@@ -56,8 +56,10 @@ SOPHIA_AVX512 static inline void sophia_kv_columns_avx512(const double *rows, __
         low[i] = _mm512_unpacklo_pd(a, b);
         high[i] = _mm512_unpackhi_pd(a, b);
     }
-    const __m512d a04 = _mm512_shuffle_f64x2(low[0], low[1], 0x88), b04 = _mm512_shuffle_f64x2(low[2], low[3], 0x88);
-    const __m512d a26 = _mm512_shuffle_f64x2(low[0], low[1], 0xDD), b26 = _mm512_shuffle_f64x2(low[2], low[3], 0xDD);
+    const __m512d a04 = _mm512_shuffle_f64x2(low[0], low[1], 0x88);
+    const __m512d b04 = _mm512_shuffle_f64x2(low[2], low[3], 0x88);
+    const __m512d a26 = _mm512_shuffle_f64x2(low[0], low[1], 0xDD);
+    const __m512d b26 = _mm512_shuffle_f64x2(low[2], low[3], 0xDD);
     const __m512d a15 = _mm512_shuffle_f64x2(high[0], high[1], 0x88);
     const __m512d b15 = _mm512_shuffle_f64x2(high[2], high[3], 0x88);
     const __m512d a37 = _mm512_shuffle_f64x2(high[0], high[1], 0xDD);
@@ -113,7 +115,7 @@ typedef struct {
     __m512d query[2], mean[2], scale[2];
 } sophia_kv_frame_avx512;
 
-/* s[j] of two rows, for dot product and square: the loads put the rows side by side, so it takes no shuffle. */
+/* s[j] of two rows, for dot product and square; the loads put the rows side by side, which saves shuffles. */
 SOPHIA_AVX512 static inline void sophia_kv_two_rows_avx512(const sophia_kv_frame_avx512 *frame, int framed,
                                                            const double *a, const double *b, __m512d *dot,
                                                            __m512d *square)
@@ -130,11 +132,16 @@ SOPHIA_AVX512 static inline void sophia_kv_two_rows_avx512(const sophia_kv_frame
     *square = _mm512_add_pd(q[0], q[1]);
 }
 
+/* s[j] + s[j + 2] of four rows. */
+SOPHIA_AVX512 static inline __m512d sophia_kv_quarters_avx512(__m512d a, __m512d b)
+{
+    return _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xDD));
+}
+
 /* The sums of eight rows, in order, from s[j] of rows 0 and 2, 4 and 6, 1 and 3, 5 and 7. */
 SOPHIA_AVX512 static inline __m512d sophia_kv_join_avx512(const __m512d *s)
 {
-    const __m512d even = _mm512_add_pd(_mm512_shuffle_f64x2(s[0], s[1], 0x88), _mm512_shuffle_f64x2(s[0], s[1], 0xDD));
-    const __m512d odd = _mm512_add_pd(_mm512_shuffle_f64x2(s[2], s[3], 0x88), _mm512_shuffle_f64x2(s[2], s[3], 0xDD));
+    const __m512d even = sophia_kv_quarters_avx512(s[0], s[1]), odd = sophia_kv_quarters_avx512(s[2], s[3]);
     return _mm512_add_pd(_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd));
 }
 
@@ -164,8 +171,8 @@ SOPHIA_AVX512 static inline size_t sophia_kv_cosine_blocks_of_rows_avx512(const 
                                       &dot[pair], &square[pair]);
         const __m512d norm = sophia_kv_join_avx512(square);
         const __mmask8 above = _mm512_cmp_pd_mask(norm, _mm512_set1_pd(SOPHIA_KV_TINY), _CMP_GE_OQ);
-        const __mmask8 ordinary = _mm512_mask_cmp_pd_mask(above, norm, _mm512_set1_pd(SOPHIA_KV_HUGE), _CMP_LE_OQ);
-        if (!plain || ordinary != 0xFF) {
+        const __mmask8 below = _mm512_cmp_pd_mask(norm, _mm512_set1_pd(SOPHIA_KV_HUGE), _CMP_LE_OQ);
+        if (!plain || (above & below) != 0xFF) {
             _mm512_storeu_pd(out + i, sophia_kv_cosine_rows_avx512(query, known, at, frame));
             continue;
         }
@@ -186,12 +193,13 @@ SOPHIA_AVX512 static void sophia_cosine_many_f64_avx512(const double *query, con
     for (; i < size; i++) out[i] = sophia_cosine_f64_avx512(query, rows + 8 * i, frame);
 }
 
-SOPHIA_AVX512 static void sophia_cosine_blocks_f64_avx512(const double *query, const double *blocks, size_t size,
-                                                          double *out)
+SOPHIA_AVX512 static void sophia_cosine_blocks_f64_avx512(const double *query, const double *blocks,
+                                                          size_t size, double *out)
 {
     for (size_t i = 0; i < size; i++, blocks += SOPHIA_KV_BLOCK) {
         __m512d p[8];
-        for (int j = 0; j < 8; j++) p[j] = _mm512_mul_pd(_mm512_loadu_pd(blocks + 8 * j), _mm512_set1_pd(query[j]));
+        for (int j = 0; j < 8; j++)
+            p[j] = _mm512_mul_pd(_mm512_loadu_pd(blocks + 8 * j), _mm512_set1_pd(query[j]));
         const __m512d inverses = _mm512_mul_pd(_mm512_loadu_pd(blocks + 64), _mm512_set1_pd(query[8]));
         const __m512d cosine = _mm512_mul_pd(sophia_kv_tree_avx512(p), inverses);
         _mm512_storeu_pd(out + 8 * i, sophia_kv_clamp_number_avx512(cosine));
@@ -207,8 +215,8 @@ SOPHIA_AVX512 static double sophia_euclidean_f64_avx512(const double *a, const d
     return sophia_kv_clamp(1.0 - sqrt(sum / __builtin_popcount(known)));
 }
 
-SOPHIA_AVX512 static void sophia_euclidean_many_f64_avx512(const double *query, const double *rows, size_t size,
-                                                           double *out)
+SOPHIA_AVX512 static void sophia_euclidean_many_f64_avx512(const double *query, const double *rows,
+                                                           size_t size, double *out)
 {
     const __m512d one = _mm512_set1_pd(1.0);
     size_t i = 0;
@@ -238,7 +246,8 @@ SOPHIA_AVX512 static uint64_t sophia_read_f64_avx512(const double *data, size_t 
     for (; i + 32 <= size; i += 32)
         for (int r = 0; r < 4; r++) all[r] = _mm512_xor_si512(all[r], _mm512_loadu_si512(data + i + 8 * r));
     uint64_t words[8], word, sum = 0;
-    _mm512_storeu_si512(words, _mm512_xor_si512(_mm512_xor_si512(all[0], all[1]), _mm512_xor_si512(all[2], all[3])));
+    all[0] = _mm512_xor_si512(_mm512_xor_si512(all[0], all[1]), _mm512_xor_si512(all[2], all[3]));
+    _mm512_storeu_si512(words, all[0]);
     for (int r = 0; r < 8; r++) sum ^= words[r];
     for (; i < size; i++) {
         memcpy(&word, data + i, 8);

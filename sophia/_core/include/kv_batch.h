@@ -131,10 +131,10 @@ static inline void sophia_kv_take(double *scores, int64_t *indices, size_t k, co
     }
 }
 
-/* The k (at most row_count) best rows of each query, best first, the earlier of equals first; euclidean or cosine. */
+/* The k (at most row_count) best rows of each query, by euclidean or cosine; best first, of equals the earlier. */
 static inline void sophia_kv_top(const struct sophia_kv_kernels *kv, int euclidean, const double *queries,
-                                 size_t query_count, const double *rows, size_t row_count, const double *frame,
-                                 size_t k, double *scores, int64_t *indices)
+                                 size_t query_count, const double *rows, size_t row_count,
+                                 const double *frame, size_t k, double *scores, int64_t *indices)
 {
     double found[SOPHIA_KV_CHUNK];
     for (size_t r0 = 0; r0 < row_count; r0 += SOPHIA_KV_CHUNK) {

@@ -1,8 +1,8 @@
 /* The K-Vector kernels (eight doubles): one table of function pointers, filled once for each SIMD level.
  *
- * A NaN is a dimension that is not known; a pair is compared over the dimensions that both have. `frame` is NULL
- * or 16 doubles: eight means and eight scales, and each value x counts as (x - mean) * scale. Weights enter as
- * their square roots, so that a measure is symmetric to the last bit.
+ * A NaN is a dimension that is not known; a pair is compared over the dimensions that both have. `frame` is
+ * NULL or 16 doubles: eight means and eight scales, and each value x counts as (x - mean) * scale. Weights
+ * enter as their square roots, so that a measure is symmetric to the last bit.
  *
  * One order for every sum of eight, at every level, for a pair and in batches:
  *     s[j] = p[j] + p[j + 4] for j = 0..3;  sum = (s[0] + s[2]) + (s[1] + s[3])
@@ -22,7 +22,7 @@
 #define SOPHIA_KV_AHEAD 512 /* doubles fetched ahead: 4 KB hides what out-of-order execution cannot */
 #define SOPHIA_KV_HUGE 1e300  /* up to here no sum of products overflows, so nothing becomes NaN */
 #define SOPHIA_KV_QUERY 9     /* doubles of a prepared query: its values in the frame, its inverse norm */
-#define SOPHIA_KV_BLOCK 72    /* doubles of a prepared block: eight columns of eight rows, eight inverse norms */
+#define SOPHIA_KV_BLOCK 72    /* doubles of a prepared block: columns of eight rows, their inverse norms */
 
 struct sophia_kv_kernels {
     double (*cosine_f64)(const double *a, const double *b, const double *frame);

@@ -39,7 +39,8 @@ static void sophia_cosine_many_f64_scalar(const double *query, const double *row
     }
 }
 
-static void sophia_cosine_blocks_f64_scalar(const double *query, const double *blocks, size_t size, double *out)
+static void sophia_cosine_blocks_f64_scalar(const double *query, const double *blocks, size_t size,
+                                            double *out)
 {
     for (size_t i = 0; i < size; i++, blocks += SOPHIA_KV_BLOCK) {
         for (int r = 0; r < 8; r++) {
@@ -62,7 +63,8 @@ static double sophia_euclidean_f64_scalar(const double *a, const double *b)
     return known ? sophia_kv_clamp(1.0 - sqrt(sophia_kv_sum(p) / known)) : 0.0;
 }
 
-static void sophia_euclidean_many_f64_scalar(const double *query, const double *rows, size_t size, double *out)
+static void sophia_euclidean_many_f64_scalar(const double *query, const double *rows, size_t size,
+                                             double *out)
 {
     for (size_t i = 0; i < size; i++) out[i] = sophia_euclidean_f64_scalar(query, rows + 8 * i);
 }

@@ -1,10 +1,10 @@
 /* Exact cache: keyed hash for finding, bytes for deciding, CLOCK for forgetting.
  *
  * Entries sit in numbered slots, taken in the order of insertion; an open-addressed index, at most half full,
- * leads from a key's hash to its slot. The hash is keyed with a secret, so probes stay short whatever the input;
- * it decides nothing else: a hit needs equal key bytes, and the CLOCK hand (Corbato: "A Paging Experiment with
- * the Multics System", 1968) walks over slots. The same calls therefore hit, miss and evict alike under any
- * secret.
+ * leads from a key's hash to its slot. The hash is keyed with a secret, so probes stay short whatever the
+ * input; it decides nothing else: a hit needs equal key bytes, and the CLOCK hand (Corbato: "A Paging
+ * Experiment with the Multics System", 1968) walks over slots. The same calls therefore hit, miss and evict
+ * alike under any secret.
  */
 #ifndef SOPHIA_REFLEX_H
 #define SOPHIA_REFLEX_H
@@ -92,7 +92,8 @@ static inline int sophia_reflex_init(sophia_reflex *cache, size_t max_bytes, uin
     return 1;
 }
 
-static inline sophia_hash128 sophia_reflex_hash(const sophia_reflex *cache, const unsigned char *key, size_t size)
+static inline sophia_hash128 sophia_reflex_hash(const sophia_reflex *cache, const unsigned char *key,
+                                                size_t size)
 {
     return sophia_hash_bytes(key, size, cache->secret);
 }
@@ -208,8 +209,8 @@ static inline int sophia_reflex_drop(sophia_reflex *cache, const unsigned char *
  * answer is worse than none. The arguments may point into entries of this cache. */
 static inline int sophia_reflex_put(sophia_reflex *cache, const unsigned char *key, size_t key_size,
                                     sophia_hash128 hash, const unsigned char *raw, size_t raw_size,
-                                    const unsigned char *value, size_t value_size, int has_value, uint32_t flags,
-                                    const uint64_t *tag, double expires)
+                                    const unsigned char *value, size_t value_size, int has_value,
+                                    uint32_t flags, const uint64_t *tag, double expires)
 {
     const size_t room = cache->max_bytes - cache->tables;
     size_t block = sizeof(sophia_reflex_entry) + 15;
