@@ -29,9 +29,13 @@ cdef extern from "literals.h" nogil:
         uint32_t size
         uint32_t group
 
+    ctypedef struct sophia_literals_link:
+        uint32_t group
+        uint32_t branch
+
     int sophia_literals_build(sophia_literals *set, const sophia_literal *literals, size_t count,
-                              const uint32_t *branch_of, uint32_t groups, const uint32_t *rule_of,
-                              uint32_t branches, uint32_t rules)
+                              const sophia_literals_link *links, size_t link_count,
+                              const uint32_t *rule_of, uint32_t groups, uint32_t branches, uint32_t rules)
     void sophia_literals_free(sophia_literals *set)
     uint32_t sophia_literals_scan(const sophia_literals *set, const unsigned char *text, size_t size,
                                   uint64_t *bits)
@@ -65,43 +69,44 @@ cdef tuple _numbers(const uint64_t *bits, uint32_t rules):
     return tuple([rule for rule in range(rules) if bits[rule // 64] >> (rule % 64) & 1])
 
 
-cdef uint32_t *_numbers_of(list numbers) except NULL:
-    """The list as a C array; the caller frees it."""
-    cdef Py_ssize_t i
-    cdef uint32_t *array = <uint32_t *>PyMem_Calloc(len(numbers) + 1, sizeof(uint32_t))
-    if array == NULL:
-        raise MemoryError("no memory for the automaton of the literals")
-    for i in range(len(numbers)):
-        array[i] = numbers[i]
-    return array
+cdef bytes _literal(object literal):
+    if not isinstance(literal, bytes):
+        raise TypeError(f"a literal must be bytes, not {type(literal).__name__}")
+    if not 1 <= len(literal) <= SOPHIA_LITERALS_MAX_SIZE:
+        raise ValueError(f"a literal must have 1 to {SOPHIA_LITERALS_MAX_SIZE} bytes, not {len(literal)}")
+    return literal
 
 
 cdef int _build(
-    sophia_literals *automaton, list literals, list branch_of, list rule_of, Py_ssize_t rules
+    sophia_literals *automaton, list literals, list links, list rule_of, dict groups, Py_ssize_t rules
 ) except -1:
-    cdef Py_ssize_t count = len(literals), i
-    cdef sophia_literal *table = NULL
-    cdef uint32_t *branches = NULL
-    cdef uint32_t *owners = NULL
+    cdef Py_ssize_t i
     cdef int status = SOPHIA_LITERALS_NO_MEMORY
+    cdef sophia_literal *table = <sophia_literal *>PyMem_Calloc(len(literals) + 1, sizeof(sophia_literal))
+    cdef sophia_literals_link *pairs = <sophia_literals_link *>PyMem_Calloc(
+        len(links) + 1, sizeof(sophia_literals_link)
+    )
+    cdef uint32_t *owners = <uint32_t *>PyMem_Calloc(len(rule_of) + 1, sizeof(uint32_t))
     cdef bytes literal
     try:
-        table = <sophia_literal *>PyMem_Calloc(count, sizeof(sophia_literal))
-        branches = _numbers_of(branch_of)
-        owners = _numbers_of(rule_of)
-        if table != NULL:
-            for i in range(count):
+        if table != NULL and pairs != NULL and owners != NULL:
+            for i in range(len(literals)):
                 literal = literals[i][0]
                 table[i].text = <const unsigned char *>PyBytes_AS_STRING(literal)
                 table[i].size = <uint32_t>PyBytes_GET_SIZE(literal)
                 table[i].group = literals[i][1]
+            for i in range(len(links)):
+                pairs[i].group = links[i][0]
+                pairs[i].branch = links[i][1]
+            for i in range(len(rule_of)):
+                owners[i] = rule_of[i]
             status = sophia_literals_build(
-                automaton, table, count, branches, <uint32_t>len(branch_of), owners, <uint32_t>len(rule_of),
-                <uint32_t>rules
+                automaton, table, len(literals), pairs, len(links), owners,
+                <uint32_t>len(groups), <uint32_t>len(rule_of), <uint32_t>rules
             )
     finally:
         PyMem_Free(table)
-        PyMem_Free(branches)
+        PyMem_Free(pairs)
         PyMem_Free(owners)
     if status == SOPHIA_LITERALS_NO_MEMORY:
         raise MemoryError("no memory for the automaton of the literals")
@@ -131,32 +136,29 @@ cdef class LiteralSet:
 
     def __cinit__(self, rules):
         cdef list literals = []  # (bytes, group); keeps the bytes alive during the build
-        cdef list branch_of = []
-        cdef list rule_of = []
+        cdef list links = []     # (group, branch)
+        cdef list rule_of = []   # by branch
+        cdef dict groups = {}    # the set of literals -> its number: branches share many
         cdef Py_ssize_t count = len(rules)
-        for number, branches in enumerate(rules):
-            for groups in branches:
-                for group in groups:
-                    members = [(bytes(literal), len(branch_of)) for literal in group]
-                    if not members:
-                        raise ValueError(f"rule {number} has a group without a literal, which never occurs")
-                    for literal, _ in members:
-                        if not 1 <= len(literal) <= SOPHIA_LITERALS_MAX_SIZE:
-                            raise ValueError(
-                                f"a literal must have 1 to {SOPHIA_LITERALS_MAX_SIZE} bytes, not {len(literal)}"
-                            )
-                    literals += members
-                    branch_of.append(len(rule_of))
-                rule_of.append(number)
+        for rule, branches in enumerate(rules):
+            for branch in branches:
+                for group in dict.fromkeys(map(frozenset, branch)):
+                    if group not in groups:
+                        literals += [(literal, len(groups)) for literal in sorted(map(_literal, group))]
+                    links.append((groups.setdefault(group, len(groups)), len(rule_of)))
+                    if not group:
+                        raise ValueError(f"rule {rule} has a group without a literal, which never occurs")
+                rule_of.append(rule)
         for name, size, limit in (
             ("rules", count, SOPHIA_LITERALS_MAX_RULES),
             ("branches", len(rule_of), SOPHIA_LITERALS_MAX_BRANCHES),
-            ("groups", len(branch_of), SOPHIA_LITERALS_MAX_GROUPS),
+            ("groups", len(groups), SOPHIA_LITERALS_MAX_GROUPS),
         ):
             if size > limit:
                 raise ValueError(f"{size} {name} are more than the {limit} that a set can hold")
         literals += [(literal, <uint32_t>SOPHIA_LITERALS_EVERY) for literal in _FOLDS_INTO_ASCII]
-        _build(&self.automaton, literals, branch_of, rule_of, count)
+        links.sort()
+        _build(&self.automaton, literals, links, rule_of, groups, count)
 
     def __dealloc__(self):
         sophia_literals_free(&self.automaton)

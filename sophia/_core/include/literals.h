@@ -1,5 +1,5 @@
-/* Which rules may match a text. A rule has branches, a branch has groups, a group has literals: the rule is a
- * candidate when, for one of its branches, one literal of every group occurs.
+/* Which rules may match a text. A rule has branches, a branch has groups (which branches may share), a group
+ * has literals: the rule is a candidate when, for one of its branches, one literal of every group occurs.
  *
  * One Aho-Corasick automaton over all literals, spelled out as a deterministic table: one load a byte, no
  * failure links at run time. Bytes are first mapped to columns (all bytes that no literal uses share one;
@@ -45,7 +45,8 @@ typedef struct {
     uint32_t *emit;    /* [states + 1] the groups of state s are items[emit[s] .. emit[s + 1]) */
     uint32_t *shorter; /* [states] the nearest state with groups among the suffixes of this one, or 0 */
     uint32_t *items;
-    uint32_t *branch_of; /* [groups] */
+    uint32_t *link;     /* [groups + 1] group g is one of the branches links[link[g] .. link[g + 1]) */
+    uint32_t *links;
     uint32_t *rule_of;   /* [branches] */
     uint8_t *wanted;     /* [branches] number of groups of a branch */
     uint64_t *always;    /* [words] the rules with a branch without a group */
@@ -61,7 +62,8 @@ static void sophia_literals_free(sophia_literals *set)
     free(set->emit);
     free(set->shorter);
     free(set->items);
-    free(set->branch_of);
+    free(set->link);
+    free(set->links);
     free(set->rule_of);
     free(set->wanted);
     free(set->always);
@@ -178,13 +180,22 @@ static void sophia_literals_fill(sophia_literals *set, const sophia_literals_dra
     }
 }
 
-/* Owners: group g belongs to branch branch_of[g], branch b to rule rule_of[b]. 1 when a branch has too many. */
-static int sophia_literals_own(sophia_literals *set, const uint32_t *branch_of, const uint32_t *rule_of)
+/* A group belongs to a branch. */
+typedef struct {
+    uint32_t group, branch;
+} sophia_literals_link;
+
+/* Who owns what; `links` are sorted by group. 1 when a branch has too many groups. */
+static int sophia_literals_own(sophia_literals *set, const sophia_literals_link *links, size_t count,
+                               const uint32_t *rule_of)
 {
-    for (uint32_t group = 0; group < set->groups; group++) {
-        set->branch_of[group] = branch_of[group];
-        if (++set->wanted[branch_of[group]] == 0) return 1;
+    for (size_t i = 0; i < count; i++) {
+        set->links[i] = links[i].branch;
+        set->link[links[i].group + 1] = (uint32_t)i + 1;
+        if (++set->wanted[links[i].branch] == 0) return 1;
     }
+    for (uint32_t group = 0; group < set->groups; group++) /* a group that nobody owns */
+        if (set->link[group + 1] < set->link[group]) set->link[group + 1] = set->link[group];
     for (uint32_t branch = 0; branch < set->branches; branch++) {
         const uint32_t rule = set->rule_of[branch] = rule_of[branch];
         const uint64_t bit = 1ull << (rule % 64);
@@ -198,12 +209,12 @@ static int sophia_literals_own(sophia_literals *set, const uint32_t *branch_of, 
 /* Builds the automaton. A rule with a branch that owns no group is always a candidate, one without a branch
  * never. Literals are folded to small ASCII letters; sizes are 1 to SOPHIA_LITERALS_MAX_SIZE. */
 static int sophia_literals_build(sophia_literals *set, const sophia_literal *literals, size_t count,
-                                 const uint32_t *branch_of, uint32_t groups, const uint32_t *rule_of,
-                                 uint32_t branches, uint32_t rules)
+                                 const sophia_literals_link *links, size_t link_count, const uint32_t *rule_of,
+                                 uint32_t groups, uint32_t branches, uint32_t rules)
 {
     memset(set, 0, sizeof *set);
     if (rules > SOPHIA_LITERALS_MAX_RULES || branches > SOPHIA_LITERALS_MAX_BRANCHES
-        || groups > SOPHIA_LITERALS_MAX_GROUPS)
+        || groups > SOPHIA_LITERALS_MAX_GROUPS || link_count > SOPHIA_LITERALS_MAX_CELLS)
         return SOPHIA_LITERALS_TOO_LARGE;
     size_t states = 1;
     for (size_t i = 0; i < count; i++) {
@@ -225,12 +236,13 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
     draft.end = calloc(count + 1, sizeof *draft.end);
     draft.emits = calloc(states, sizeof *draft.emits);
     draft.report = calloc(states, sizeof *draft.report);
-    set->branch_of = calloc((size_t)groups + 1, sizeof *set->branch_of);
+    set->link = calloc((size_t)groups + 1, sizeof *set->link);
+    set->links = calloc(link_count + 1, sizeof *set->links);
     set->rule_of = calloc((size_t)branches + 1, sizeof *set->rule_of);
     set->wanted = calloc((size_t)branches + 1, sizeof *set->wanted);
     set->always = calloc((size_t)set->words + 1, sizeof *set->always);
     int ok = draft.trie && draft.fail && draft.order && draft.place && draft.end && draft.emits && draft.report
-             && set->branch_of && set->rule_of && set->wanted && set->always;
+             && set->link && set->links && set->rule_of && set->wanted && set->always;
     if (ok) {
         sophia_literals_plant(set, &draft, literals, count);
         sophia_literals_complete(set, &draft);
@@ -244,7 +256,7 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
     int status = ok ? SOPHIA_LITERALS_OK : SOPHIA_LITERALS_NO_MEMORY;
     if (ok) {
         sophia_literals_fill(set, &draft, literals, count);
-        if (sophia_literals_own(set, branch_of, rule_of)) status = SOPHIA_LITERALS_TOO_LARGE;
+        if (sophia_literals_own(set, links, link_count, rule_of)) status = SOPHIA_LITERALS_TOO_LARGE;
     }
     sophia_literals_draft_free(&draft);
     if (status != SOPHIA_LITERALS_OK) sophia_literals_free(set);
@@ -268,6 +280,15 @@ static int sophia_literals_all(const sophia_literals *set, sophia_literals_scrat
     return 1;
 }
 
+static int sophia_literals_found(const sophia_literals *set, sophia_literals_scratch *scratch, uint32_t rule)
+{
+    if (!scratch->bits) return (int)++scratch->found;
+    const uint64_t bit = 1ull << (rule % 64);
+    if (scratch->bits[rule / 64] & bit) return 0;
+    scratch->bits[rule / 64] |= bit;
+    return ++scratch->found == set->rules;
+}
+
 /* Takes note of the literals that end in `row`; 1 when nothing more can be learned from the text. */
 static __attribute__((noinline)) int sophia_literals_note(const sophia_literals *set,
                                                           sophia_literals_scratch *scratch, uint32_t row)
@@ -284,16 +305,10 @@ static __attribute__((noinline)) int sophia_literals_note(const sophia_literals 
             const uint64_t group_bit = 1ull << (group % 64);
             if (scratch->seen[group / 64] & group_bit) continue;
             scratch->seen[group / 64] |= group_bit;
-            const uint32_t branch = set->branch_of[group], rule = set->rule_of[branch];
-            if (--scratch->missing[branch] != 0) continue;
-            if (!scratch->bits) {
-                scratch->found++;
-                return 1;
-            }
-            const uint64_t rule_bit = 1ull << (rule % 64);
-            if (scratch->bits[rule / 64] & rule_bit) continue;
-            scratch->bits[rule / 64] |= rule_bit;
-            if (++scratch->found == set->rules) return 1;
+            for (uint32_t j = set->link[group]; j < set->link[group + 1]; j++)
+                if (--scratch->missing[set->links[j]] == 0
+                    && sophia_literals_found(set, scratch, set->rule_of[set->links[j]]))
+                    return 1;
         }
     }
     return 0;
