@@ -1,9 +1,10 @@
 """Required literals of many rules, sought in one pass without the GIL.
 
 A rule here is a choice of branches, a branch a conjunction of groups, a group a set of byte strings of which
-one must occur. The matcher answers which rules *may* match a text; a regular expression engine decides. It folds ASCII letters only, so
-a text that holds one of the two characters that Unicode folds into ASCII (U+017F, long s; U+212A, the Kelvin
-sign) makes every rule a candidate.
+one must occur. The matcher answers which rules *may* match a text; a regular expression engine decides.
+
+It folds ASCII letters only, so a text that holds one of the two characters that Unicode folds into ASCII
+(U+017F, long s; U+212A, the Kelvin sign) makes every rule a candidate.
 """
 
 cimport cython

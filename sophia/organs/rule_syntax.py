@@ -12,7 +12,7 @@ match) or a choice of branches, each of which needs one string of each of its gr
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 __all__ = ["MAX_REPEAT", "SHORTEST", "Analysis", "PatternError", "analyse"]
 
@@ -69,7 +69,7 @@ _NOTHING: _Branches = ((),)
 class _Part(NamedTuple):
     exact: frozenset[str] | None  # every string that the part can match, or None when there are too many
     branches: _Branches  # otherwise: for one branch, of each group one occurs
-    count: int = 1  # the largest product of nested counted repeats
+    times: int = 1  # the largest product of nested counted repeats
 
 
 _ANY = _Part(None, _NOTHING)
@@ -165,7 +165,7 @@ def _sequence(parts: list[_Part]) -> _Part:
     whole = True
     count = 1
     for part in parts:
-        count = max(count, part.count)
+        count = max(count, part.times)
         if part.exact is not None and len(run) * len(part.exact) <= _EXACT:
             run = frozenset([head + tail for head in run for tail in part.exact])
             continue
@@ -185,7 +185,7 @@ def _sequence(parts: list[_Part]) -> _Part:
 def _choice(parts: list[_Part]) -> _Part:
     if len(parts) == 1:
         return parts[0]
-    count = max(part.count for part in parts)
+    count = max(part.times for part in parts)
     exact: frozenset[str] = frozenset().union(*(part.exact for part in parts if part.exact is not None))
     branches = [branch for part in parts if part.exact is None for branch in part.branches]
     if not branches and len(exact) <= 4 * _EXACT:
@@ -206,11 +206,13 @@ class _Reader:
         self.at = 0
         self.anchors: list[tuple[int, int, str]] = []
 
-    def refuse(self, what: str) -> None:
-        raise PatternError(f"{what} at character {self.at + 1} of the pattern")
+    def refuse(self, what: str) -> NoReturn:
+        message = f"{what} at character {self.at + 1} of the pattern"
+        raise PatternError(message)
 
     def line_pattern(self) -> str:
-        pieces, last = [], 0
+        pieces: list[str] = []
+        last = 0
         for start, end, replacement in self.anchors:
             pieces += (self.pattern[last:start], replacement)
             last = end
@@ -284,7 +286,6 @@ class _Reader:
             return _literal(head)
         self.at -= 1
         self.refuse(f"a stray {head}")
-        return _ANY
 
     def repeated(self, part: _Part) -> _Part:
         head = self.peek()
@@ -294,12 +295,12 @@ class _Reader:
                 return part
             low = int(counted[1])
             high = low if counted[2] is None else int(counted[3]) if counted[3] else None
-            total = max(low, high or 0, 1) * part.count
+            total = max(low, high or 0, 1) * part.times
             if total > MAX_REPEAT:
-                nested = f" ({total} times in all, with the repeats inside)" if part.count > 1 else ""
+                nested = f" ({total} times in all, with the repeats inside)" if part.times > 1 else ""
                 self.refuse(f"the counted repeat {counted[0]}{nested} is over {MAX_REPEAT}")
             self.at = counted.end()
-            part = part._replace(count=total)
+            part = part._replace(times=total)
         elif head in ("*", "+", "?") and head:
             self.at += 1
             low, high = {"*": (0, None), "+": (1, None), "?": (0, 1)}[head]
@@ -316,7 +317,7 @@ class _Reader:
             for _ in range(high):
                 powers.append(frozenset(head + tail for head in powers[-1] for tail in part.exact))
             return part._replace(exact=frozenset().union(*powers[low:]))
-        return _Part(None, _needs(part) if low > 0 else _NOTHING, part.count)
+        return _Part(None, _needs(part) if low > 0 else _NOTHING, part.times)
 
     def group(self) -> _Part:
         named = _NAME.match(self.pattern, self.at)

@@ -1,0 +1,93 @@
+"""The engine equals "every rule on every text", whatever the batches; the prefilter never misses."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import re2
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from oracle.danger import Oracle
+from oracle.patterns import sample
+
+from sophia.organs.danger import Rule, RuleSet
+from sophia.organs.rule_syntax import analyse
+
+SHIPPED = RuleSet.load()
+ORACLE = Oracle(SHIPPED)
+WORDS = sorted(
+    {
+        literal.decode()
+        for rule in SHIPPED.rules
+        for b in analyse(rule.pattern).branches
+        for g in b
+        for literal in g
+    }
+)
+EXAMPLES = sorted(text for rule in SHIPPED.rules for text in rule.examples + rule.counter_examples)
+SPACE = st.sampled_from([" ", " ", " ", "\n", "\t", "", "  ", "\r\n", "é", "\u2028", "\x00"])
+HOSTILE = st.lists(st.tuples(st.sampled_from(WORDS), SPACE).map("".join), max_size=14).map("".join)
+EDGE = st.sampled_from(["", "\n", "\ud800", "ſudo su", "\u212aill -9 -1", " "])
+TEXT = st.one_of(HOSTILE, st.sampled_from(EXAMPLES), EDGE, st.text(max_size=20))
+
+
+@given(st.lists(st.one_of(TEXT, st.tuples(TEXT, SPACE, TEXT).map("".join)), max_size=40), st.integers(1, 40))
+@settings(max_examples=150, deadline=None)
+def test_one_by_one_joined_and_brute_force_agree(texts: list[str], size: int) -> None:
+    expected = [ORACLE.scan(text) for text in texts]
+    assert [SHIPPED.scan(text) for text in texts] == expected
+    assert SHIPPED.scan_many(texts) == expected
+    parts = [hit for at in range(0, len(texts), size) for hit in SHIPPED.scan_many(texts[at : at + size])]
+    assert parts == expected
+
+
+@pytest.mark.parametrize("number", range(len(SHIPPED)), ids=[rule.id for rule in SHIPPED.rules])
+def test_every_text_of_a_rule_is_a_candidate(number: int) -> None:
+    """Random texts of each rule's own language: those that the engine matches must pass the prefilter."""
+    rng = random.Random(SHIPPED.rules[number].id)  # seeded by the text, not by its hash
+    matched = 0
+    for _ in range(150):
+        text = sample(SHIPPED.rules[number].pattern, rng)
+        text = rng.choice(("", "x ", "-", "\n")) + text + rng.choice(("", " x", ".", "\n", ";"))
+        if ORACLE.compiled[number].search(text) is not None:
+            matched += 1
+            assert number in SHIPPED.candidates(text), text
+            if matched % 10 == 0:
+                assert SHIPPED.scan(text) == ORACLE.scan(text)
+    assert matched >= 20
+
+
+# Patterns of every form that the reader knows, over two letters so that they match often.
+LEAF = st.sampled_from(
+    r"a b ab abc B [ab] [^a] . \w \s k s ß \x61 [a-c] \Qa.\E \b \B ^ $ \A \z (?m:^) (?m:$) é \n (?s:.)".split()
+)
+PATTERN = st.recursive(
+    LEAF,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=4).map("".join),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: f"(?:{'|'.join(parts)})"),
+        st.tuples(inner, st.sampled_from(["?", "*", "+", "{2}", "{0,2}", "{1,3}", "{2,}", "??"])).map(
+            lambda pair: f"(?:{pair[0]}){pair[1]}"
+        ),
+    ),
+    max_leaves=10,
+)
+SMALL = st.lists(
+    st.sampled_from(["a", "b", "c", "A", "\n", " ", "k", "\u212a", "ſ", "é", ".", "ß", "abc"]), max_size=12
+)
+
+
+@given(st.lists(PATTERN, min_size=1, max_size=3), st.lists(SMALL.map("".join), max_size=20))
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_pattern_on_any_text(patterns: list[str], texts: list[str]) -> None:
+    for pattern in patterns:
+        try:
+            re2.compile(pattern)
+        except re2.error:
+            assume(False)
+    rules = RuleSet([Rule(f"r{n}", "random", pattern, n / 10) for n, pattern in enumerate(patterns)])
+    oracle = Oracle(rules)
+    expected = [oracle.scan(text) for text in texts]
+    assert rules.scan_many(texts) == expected
+    assert [rules.scan(text) for text in texts] == expected
