@@ -1,6 +1,6 @@
 """The danger rules: prefilter, scans one by one and in batches, hostile text, start, and shares on data sets.
 
-The peer is google-re2's own set matcher over the same patterns: what the engine would cost without the literal
+The peer is the set matcher of google-re2 over the same patterns: what the engine would cost without the
 prefilter. Before anything is timed, both must flag the same texts.
 """
 

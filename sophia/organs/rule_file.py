@@ -21,9 +21,10 @@ _REQUIRED = ("id", "description", "pattern", "severity")
 _OPTIONAL = ("examples", "counter_examples")
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
-_TABLE = re.compile(r"\s*\[\[\s*(?:rule|\"rule\"|'rule')\s*\]\]")
-_STRING = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL
+# Only sought when a rule is refused; `re` keeps what it compiled.
+_TABLE = r"\s*\[\[\s*(?:rule|\"rule\"|'rule')\s*\]\]"
+_STRING = (
+    r'(?s)"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*'
 )
 
 
@@ -40,8 +41,8 @@ class Place:
     def at(self, key: str = "") -> str:
         """``FILE:LINE`` of a key of the rule, or of the rule itself."""
         # Strings and comments may hold anything, so they are blanked first, line breaks kept.
-        blank = _STRING.sub(lambda found: "\n" * found[0].count("\n"), self._text).split("\n")
-        tables = [number for number, line in enumerate(blank) if _TABLE.match(line)]
+        blank = re.sub(_STRING, lambda found: "\n" * found[0].count("\n"), self._text).split("\n")
+        tables = [number for number, line in enumerate(blank) if re.match(_TABLE, line)]
         if self._number >= len(tables):
             return f"{self.path}:1"
         first = tables[self._number]
@@ -141,6 +142,6 @@ def _rule(entry: Mapping[str, Any], place: Place) -> Rule:
 def _severity(value: object, place: Place) -> float:
     if isinstance(value, str) and value in SEVERITIES:
         return SEVERITIES[value]
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
-        return float(value)
-    place.refuse(f"'severity' must be a number from 0 to 1 or one of {', '.join(SEVERITIES)}", "severity")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        place.refuse(f"'severity' must be a number from 0 to 1 or one of {', '.join(SEVERITIES)}", "severity")
+    return float(value)

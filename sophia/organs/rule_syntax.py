@@ -35,12 +35,13 @@ _CLASSES = re.compile(r"(?:(?:\\[sSwWdD]|\.)[*+?]?\??|\\b)+")
 _WORDS = re.compile(r"\(\?:([^\\^$.?*+()\[\]{}]*)\)")
 _GAP = re.compile(r"\(\?:\\S\+\\s\+\)(?:\{0,(\d)\}|\*)")  # up to nine words
 _COUNT = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
-_FLAGS = re.compile(r"\?[imsU]*(?:-[imsU]+)?[:)]")
-_NAME = re.compile(r"\?P?<\w+>")
-_HEX = re.compile(r"x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]+)\})")
-_OCTAL = re.compile(r"0[0-7]{0,2}|[1-7][0-7]{1,2}")
-_PROPERTY = re.compile(r"[pP](?:\{\^?\w+\}|[A-Z])")
-_QUOTED = re.compile(r"\\(?:Q(.*?)(?:\\E|\Z)|E|(.))", re.DOTALL)
+# Rarer forms, compiled by `re` (which keeps them) when a pattern first has one: each costs start-up time.
+_FLAGS = r"\?[imsU]*(?:-[imsU]+)?[:)]"
+_NAME = r"\?P?<\w+>"
+_HEX = r"x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]+)\})"
+_OCTAL = r"0[0-7]{0,2}|[1-7][0-7]{1,2}"
+_PROPERTY = r"[pP](?:\{\^?\w+\}|[A-Z])"
+_QUOTED = r"(?s)\\(?:Q(.*?)(?:\\E|\Z)|E|(.))"
 _CONTROL = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _CLASS_ESCAPES = frozenset("dDsSwW")
 _HEADS = frozenset("\\^$.?*+()[]{}")
@@ -55,11 +56,11 @@ class Analysis(NamedTuple):
     """What :func:`analyse` found."""
 
     branches: tuple[tuple[frozenset[bytes], ...], ...]
-    """For every match there is a branch so that of each of its groups one literal (small ASCII letters) occurs
-    in it, in some ASCII case or with U+017F for s and U+212A for k. One branch without a group: nothing is
-    known, every text is a candidate."""
+    """For every match there is a branch so that of each of its groups one literal (small ASCII letters)
+    occurs in it, in some ASCII case or with U+017F for s and U+212A for k. One branch without a group:
+    nothing is known, every text is a candidate."""
     line_pattern: str
-    """Matches inside any text joined with others by line breaks wherever the pattern matches the text alone."""
+    """Matches in texts joined by line breaks if the pattern matches one of them alone."""
 
 
 _Branches = tuple[tuple[frozenset[str], ...], ...]
@@ -120,7 +121,7 @@ def _unquote(pattern: str) -> str:
             return found[0]
         return "".join(c if c.isalnum() or ord(c) > 127 else f"\\{c}" for c in found[1] or "")
 
-    return _QUOTED.sub(spell, pattern)
+    return re.sub(_QUOTED, spell, pattern)
 
 
 def _simplify(group: frozenset[str]) -> list[str]:
@@ -221,6 +222,13 @@ class _Reader:
     def peek(self) -> str:
         return self.pattern[self.at : self.at + 1]
 
+    def form(self, rare: str) -> re.Match[str] | None:
+        """Reads one of the rarer forms, when it stands here."""
+        found = re.compile(rare).match(self.pattern, self.at)
+        if found is not None:
+            self.at = found.end()
+        return found
+
     def alternatives(self) -> _Part:
         parts = [self.sequence()]
         while self.peek() == "|":
@@ -282,10 +290,10 @@ class _Reader:
         if head in "^$":
             self.anchors.append((self.at - 1, self.at, _LINE_START if head == "^" else _LINE_END))
             return _EMPTY
-        if head in "{}]":
-            return _literal(head)
-        self.at -= 1
-        self.refuse(f"a stray {head}")
+        if head not in "{}]":
+            self.at -= 1
+            self.refuse(f"a stray {head}")
+        return _literal(head)
 
     def repeated(self, part: _Part) -> _Part:
         head = self.peek()
@@ -320,16 +328,14 @@ class _Reader:
         return _Part(None, _needs(part) if low > 0 else _NOTHING, part.times)
 
     def group(self) -> _Part:
-        named = _NAME.match(self.pattern, self.at)
-        flags = _FLAGS.match(self.pattern, self.at)
-        if named is not None:
-            self.at = named.end()
-        elif flags is not None:
-            self.at = flags.end()
-            if flags[0][-1] == ")":
-                return _EMPTY  # for the rest of the group; none of the flags changes what is read here
+        if self.pattern.startswith("?:", self.at):
+            self.at += 2
         elif self.peek() == "?":
-            self.refuse("a group that rules may not use")
+            found = self.form(_NAME) or self.form(_FLAGS)
+            if found is None:
+                self.refuse("a group that rules may not use")
+            if found[0][-1] == ")":
+                return _EMPTY  # for the rest of the group; none of the flags changes what is read here
         part = self.alternatives()
         if self.peek() != ")":
             self.refuse("a missing )")
@@ -352,14 +358,13 @@ class _Reader:
     def character(self) -> str | None:
         """What stands after a backslash: one character, or None for a class of many."""
         head = self.peek()
-        for form in (_HEX, _OCTAL):
-            found = form.match(self.pattern, self.at)
-            if found is not None:
-                self.at = found.end()
-                return chr(int(found[1] or found[2], 16) if form is _HEX else int(found[0], 8))
-        found = _PROPERTY.match(self.pattern, self.at)
-        if found is not None:
-            self.at = found.end()
+        if not head:
+            self.refuse("a \\ with nothing behind it")
+        if head == "x" and (found := self.form(_HEX)):
+            return chr(int(found[1] or found[2], 16))
+        if head in "01234567" and (found := self.form(_OCTAL)):
+            return chr(int(found[0], 8))
+        if head in "pP" and self.form(_PROPERTY):
             return None
         if head in _CLASS_ESCAPES or head == "C":
             self.at += 1
@@ -367,7 +372,7 @@ class _Reader:
         if head in _CONTROL:
             self.at += 1
             return _CONTROL[head]
-        if not head or (head.isalnum() and head.isascii()):
+        if head.isalnum() and head.isascii():
             self.refuse(f"the escape \\{head}")
         self.at += 1
         return head

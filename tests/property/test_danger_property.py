@@ -59,9 +59,8 @@ def test_every_text_of_a_rule_is_a_candidate(number: int) -> None:
 
 
 # Patterns of every form that the reader knows, over two letters so that they match often.
-LEAF = st.sampled_from(
-    r"a b ab abc B [ab] [^a] . \w \s k s ß \x61 [a-c] \Qa.\E \b \B ^ $ \A \z (?m:^) (?m:$) é \n".split()
-)
+LEAVES = r"a b ab abc B [ab] [^a] . \w \s k s ß \x61 [a-c] \Qa.\E \b \B ^ $ \A \z (?m:^) (?m:$) é \n"
+LEAF = st.sampled_from(LEAVES.split())
 PATTERN = st.recursive(
     LEAF,
     lambda inner: st.one_of(
