@@ -8,21 +8,21 @@ from sophia._core.idf cimport IdfTable, sophia_feature_keys, sophia_features
 
 cdef extern from "workspace.h" nogil:
     cdef struct sophia_vote:
-        size_t words
+        pass
 
     cdef struct sophia_workspace:
         sophia_vote vote
         sophia_features features
 
-    sophia_workspace *sophia_workspace_new(size_t words)
+    sophia_workspace *sophia_workspace_new(size_t dim)
     void sophia_workspace_free(sophia_workspace *space)
     void *sophia_spare_take(void **spare)
     void *sophia_spare_put(void **spare, void *mine)
     void sophia_features_to_b1(
-        const sophia_features *features, sophia_vote *vote, const sophia_enc_kernels *kernels, size_t dim, uint64_t *out
+        const sophia_features *features, sophia_vote *vote, const sophia_enc_kernels *kernels, uint64_t *out
     )
     void sophia_features_to_i8(
-        const sophia_features *features, sophia_vote *vote, const sophia_enc_kernels *kernels, size_t dim, int8_t *out
+        const sophia_features *features, sophia_vote *vote, const sophia_enc_kernels *kernels, int8_t *out
     )
 
 
@@ -41,13 +41,19 @@ cdef extern from "ngrams.h" nogil:
         pass
 
     size_t sophia_sequence_length(const sophia_sequence *sequence)
-    sophia_ngram_space *sophia_ngram_space_new(size_t dim, size_t words, uint32_t order, uint64_t seed)
+    sophia_ngram_space *sophia_ngram_space_new(size_t dim, uint32_t order, uint64_t seed)
     void sophia_ngram_space_free(sophia_ngram_space *space)
     int sophia_ngrams_to_b1(
-        const sophia_sequence *sequence, sophia_ngram_space *space, const sophia_enc_kernels *kernels, uint64_t *out
+        const sophia_sequence *sequence,
+        sophia_ngram_space *space,
+        const sophia_enc_kernels *kernels,
+        uint64_t *out,
     )
     int sophia_ngrams_to_i8(
-        const sophia_sequence *sequence, sophia_ngram_space *space, const sophia_enc_kernels *kernels, int8_t *out
+        const sophia_sequence *sequence,
+        sophia_ngram_space *space,
+        const sophia_enc_kernels *kernels,
+        int8_t *out,
     )
 
 

@@ -8,6 +8,8 @@ from typing_extensions import Buffer
 from sophia._core.idf import IdfTable
 from sophia._core.vector import Hypervector
 
+__test__: dict[str, str]
+
 @final
 class TextEncoder:
     def __new__(cls, dim: int = 10_000, *, seed: int = 0, idf: IdfTable | None = None) -> Self: ...

@@ -4,8 +4,8 @@
 A text is the weighted vote of its features (words and character 3- and 4-grams, see
 ``include/text_features.h``), a sequence the vote of its n-grams (``include/ngrams.h``). Features and symbols
 name pseudo-random hypervectors by 64-bit hashes: nothing is stored for them, and two processes with the same
-seed agree. Votes are counted exactly, in integers, so the result does not depend on the order of the features,
-the SIMD level, the thread or the machine.
+seed agree. Votes are counted exactly, in integers, so the result does not depend on the order of the
+features, the SIMD level, the thread or the machine.
 """
 
 cimport cython
@@ -68,8 +68,8 @@ cdef class TextEncoder:
     call; without one, one bit. Several occurrences count as 2.2 count / (count + 1.2) (BM25, Robertson and
     Zaragoza 2009). The encoder never changes the table: who wants it to grow observes.
 
-    ASCII letters are folded; other normal forms are the caller's. At most 4,096 distinct features are taken of
-    one text, the first ones. A text without letters and digits has none: ValueError.
+    ASCII letters are folded; other normal forms are the caller's. At most 4,096 distinct features are taken
+    of one text, the first ones. A text without letters and digits has none: ValueError.
 
     Safe from any thread; the GIL is released. A call takes about 6 us for 80 features at dim 10,000 (AVX-512)
     and allocates nothing but its result; concurrent calls keep one workspace (about 200 kB) each.
@@ -100,7 +100,7 @@ cdef class TextEncoder:
 
     cdef sophia_workspace *take(self) noexcept nogil:
         cdef sophia_workspace *space = <sophia_workspace *>sophia_spare_take(&self.spare)
-        return space if space != NULL else sophia_workspace_new(self.words)
+        return space if space != NULL else sophia_workspace_new(self.dim)
 
     cdef void give(self, sophia_workspace *space) noexcept nogil:
         sophia_workspace_free(<sophia_workspace *>sophia_spare_put(&self.spare, space))
@@ -119,7 +119,7 @@ cdef class TextEncoder:
         cdef sophia_workspace *space = self.take()
         if space == NULL:
             return SOPHIA_IDF_NO_MEMORY
-        sophia_features_to_b1(features, &space.vote, &cpu.active.enc, self.dim, out)
+        sophia_features_to_b1(features, &space.vote, &cpu.active.enc, out)
         self.give(space)
         return 0
 
@@ -127,7 +127,7 @@ cdef class TextEncoder:
         cdef sophia_workspace *space = self.take()
         if space == NULL:
             return SOPHIA_IDF_NO_MEMORY
-        sophia_features_to_i8(features, &space.vote, &cpu.active.enc, self.dim, out)
+        sophia_features_to_i8(features, &space.vote, &cpu.active.enc, out)
         self.give(space)
         return 0
 
@@ -137,7 +137,7 @@ cdef class TextEncoder:
             return SOPHIA_IDF_NO_MEMORY
         cdef int code = self.features_into(text, size, &space.features)
         if code >= 0:
-            sophia_features_to_b1(&space.features, &space.vote, &cpu.active.enc, self.dim, out)
+            sophia_features_to_b1(&space.features, &space.vote, &cpu.active.enc, out)
             code = 0
         self.give(space)
         return code
@@ -148,7 +148,7 @@ cdef class TextEncoder:
             return SOPHIA_IDF_NO_MEMORY
         cdef int code = self.features_into(text, size, &space.features)
         if code >= 0:
-            sophia_features_to_i8(&space.features, &space.vote, &cpu.active.enc, self.dim, out)
+            sophia_features_to_i8(&space.features, &space.vote, &cpu.active.enc, out)
             code = 0
         self.give(space)
         return code
@@ -176,8 +176,8 @@ cdef class TextEncoder:
     def encode_int8(self, text):
         """The weighted sum of the text's features, scaled: numpy int8[dim], the largest magnitude 127.
 
-        The graded form keeps how strongly each lane was voted for, and is the one to search with; a 0 bit of a
-        feature votes +, a 1 bit -.
+        The graded form keeps how strongly each lane was voted for, and is the one to search with; a 0 bit of
+        a feature votes +, a 1 bit -.
         """
         return self.encode_int8_many((text,))[0]
 
@@ -198,19 +198,19 @@ cdef class TextEncoder:
     cdef object _many(self, _Texts texts, object out, bint graded):
         cdef Block block
         cdef Py_ssize_t i
+        cdef size_t size
+        cdef char *row
         cdef int code = 0
         open_block(&block, out, "out", U8 | I8, 2, 2, 1, True)
         try:
             with nogil:
                 for i in range(texts.count):
+                    row = block.data + i * block.columns
+                    size = <size_t>texts.sizes[i]
                     if graded:
-                        code = self.encode_i8_into(
-                            texts.data[i], <size_t>texts.sizes[i], <int8_t *>block.data + i * block.columns
-                        )
+                        code = self.encode_i8_into(texts.data[i], size, <int8_t *>row)
                     else:
-                        code = self.encode_b1_into(
-                            texts.data[i], <size_t>texts.sizes[i], <uint64_t *>(block.data + i * block.columns)
-                        )
+                        code = self.encode_b1_into(texts.data[i], size, <uint64_t *>row)
                     if code:
                         break
             if code:
@@ -293,7 +293,7 @@ cdef class NgramEncoder:
         cdef sophia_ngram_space *space = <sophia_ngram_space *>sophia_spare_take(&self.spare)
         if space != NULL:
             return space
-        return sophia_ngram_space_new(self.dim, self.words, self.n, self.seed)
+        return sophia_ngram_space_new(self.dim, self.n, self.seed)
 
     cdef void give(self, sophia_ngram_space *space) noexcept nogil:
         sophia_ngram_space_free(<sophia_ngram_space *>sophia_spare_put(&self.spare, space))
@@ -341,7 +341,9 @@ cdef class NgramEncoder:
                     code = self.sequence_i8_into(&sequence, graded)
             if code == SOPHIA_NGRAMS_TOO_FEW:
                 length = sophia_sequence_length(&sequence)
-                raise ValueError(f"sequence: {length} symbols, where n-grams of {self.n} need at least {self.n}")
+                raise ValueError(
+                    f"sequence: {length} symbols, where n-grams of {self.n} need at least {self.n}"
+                )
             if code == SOPHIA_NGRAMS_TOO_MANY:
                 raise ValueError("sequence: more than 2^24 - 1 n-grams")
             if code:

@@ -1,5 +1,8 @@
 from typing import Self, final
 
+__pyx_capi__: dict[str, object]
+__test__: dict[str, str]
+
 @final
 class IdfTable:
     def __new__(cls, *, seed: int = 0, bound: int = 1048576) -> Self: ...

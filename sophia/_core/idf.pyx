@@ -98,7 +98,8 @@ cdef void _unpack(const unsigned char *block, sophia_idf_record *records, size_t
 
 
 def _checksum(bytes block not None):
-    cdef sophia_hash128 digest = sophia_hash_bytes(PyBytes_AS_STRING(block), PyBytes_GET_SIZE(block), _CHECKSUM_KEY)
+    cdef size_t size = <size_t>PyBytes_GET_SIZE(block)
+    cdef sophia_hash128 digest = sophia_hash_bytes(PyBytes_AS_STRING(block), size, _CHECKSUM_KEY)
     return int(digest.low).to_bytes(8, "little") + int(digest.high).to_bytes(8, "little")
 
 
@@ -253,10 +254,10 @@ cdef class IdfTable:
     def changes(self):
         """What changed since the last call: ``(documents, records)``, for a store to append.
 
-        `documents` is the change of the number of documents; `records` are bytes, 16 for each changed feature:
-        its hash (uint64) and the change of its frequency (int64), little-endian. :meth:`apply` on an empty
-        table, in the same order, gives the same table. The caller owns what it was told: if it cannot store
-        it, it keeps it and stores it with the next. Cost: about 10 ns a changed feature.
+        `documents` is the change of the number of documents; `records` are bytes, 16 for each changed
+        feature: its hash (uint64) and the change of its frequency (int64), little-endian. :meth:`apply` on an
+        empty table, in the same order, gives the same table. The caller owns what it was told: if it cannot
+        store it, it keeps it and stores it with the next. Cost: about 10 ns a changed feature.
         """
         cdef int64_t documents = 0
         cdef size_t count
@@ -285,7 +286,9 @@ cdef class IdfTable:
         cdef const sophia_idf_record *first = <const sophia_idf_record *>PyBytes_AS_STRING(records)
         self._add(delta, first, size // sizeof(sophia_idf_record), True)
 
-    cdef int _add(self, int64_t documents, const sophia_idf_record *records, size_t count, bint told) except -1:
+    cdef int _add(
+        self, int64_t documents, const sophia_idf_record *records, size_t count, bint told
+    ) except -1:
         cdef int code
         with nogil:
             pthread_mutex_lock(&self.mutex)
@@ -338,9 +341,9 @@ cdef class IdfTable:
             _pack(<unsigned char *>PyBytes_AS_STRING(features), records, count)
         finally:
             free(records)
-        numbers = (self.seed, self.bound, documents, self.swept, count)
-        header = _MAGIC + _VERSION.to_bytes(8, "little") + b"".join([int(n).to_bytes(8, "little") for n in numbers])
-        return header + features + _checksum(header + features)
+        numbers = (_VERSION, self.seed, self.bound, documents, self.swept, count)
+        block = _MAGIC + b"".join([int(n).to_bytes(8, "little") for n in numbers]) + features
+        return block + _checksum(block)
 
     @staticmethod
     def load(bytes block not None):
@@ -356,11 +359,13 @@ cdef class IdfTable:
         seed, bound, documents, swept, count = (
             int.from_bytes(block[at:at + 8], "little") for at in range(16, _HEADER, 8)
         )
-        if size != _HEADER + count * _RECORD + 16 or not SOPHIA_IDF_BOUND_MIN <= bound <= SOPHIA_IDF_BOUND_MAX:
+        fits = size == _HEADER + count * _RECORD + 16 and count <= bound
+        if not fits or not SOPHIA_IDF_BOUND_MIN <= bound <= SOPHIA_IDF_BOUND_MAX:
             raise StoreCorrupt(f"IDF table: {count} features and a bound of {bound} do not fit {size} bytes")
         cdef IdfTable table = IdfTable(seed=seed, bound=bound)
         cdef size_t features = count
-        cdef sophia_idf_record *records = <sophia_idf_record *>malloc(features * sizeof(sophia_idf_record) + 1)
+        cdef size_t room = features * sizeof(sophia_idf_record) + 1
+        cdef sophia_idf_record *records = <sophia_idf_record *>malloc(room)
         if records == NULL:
             raise MemoryError("no memory for the IDF table")
         try:

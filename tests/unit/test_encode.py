@@ -113,6 +113,15 @@ def test_grams_count_code_points_not_bytes():
     assert [len(text) for text, kind, *_ in TextEncoder().features("жук") if kind == "gram3"] == [3, 3, 3]
 
 
+def test_classes_of_code_points_change_where_the_oracle_says():
+    encoder = TextEncoder(64)
+    for first, last in oracle.SEPARATORS + oracle.UNSPACED_RANGES:
+        for code in (first - 1, first, last, last + 1):
+            text = f"ab{chr(code)}{chr(code)}cd"
+            counts = [count for _, _, count, _ in encoder.features(text)]
+            assert counts == list(oracle.features(text).values()), hex(code)
+
+
 def test_bytes_and_str_agree_and_any_bytes_are_taken():
     encoder = TextEncoder(512)
     assert encoder.encode("naïve 中") == encoder.encode("naïve 中".encode())

@@ -5,11 +5,11 @@
  *   sophia_vote_bound(vote, kernels, rows, order, weight)     the XOR of `order` stored rows
  *   sophia_vote_majority(...) or sophia_vote_sums(...)
  *
- * Majority rule: a lane becomes 1 when the weight of its 1 votes is more than half of the total. An exact half
- * (possible only when the total is even) is settled as bundle() of the hdc module does: by the lane's bit of
- *     mix64(parity ^ (index + 1) * SOPHIA_TIE_STEP)
- * where `parity` is the word of the XOR of the rows with odd weight and `index` the word's number. That favours
- * no row, does not depend on their order, and gives unrelated votes unrelated bits.
+ * Majority rule: a lane becomes 1 when the weight of its 1 votes is more than half of the total. An exact
+ * half (possible only when the total is even) is settled as bundle() of the hdc module does: by the lane's
+ * bit of mix64(parity ^ (index + 1) * SOPHIA_TIE_STEP) where `parity` is the word of the XOR of the rows with
+ * odd weight and `index` the word's number. That favours no row, does not depend on their order, and gives
+ * unrelated votes unrelated bits.
  */
 #ifndef SOPHIA_BALLOT_H
 #define SOPHIA_BALLOT_H
@@ -28,7 +28,7 @@ enum sophia_verdict { SOPHIA_VERDICT_MAJORITY, SOPHIA_VERDICT_SUMS };
 
 /* One vote at a time, one thread at a time. Owns `planes` and `sums` (64-byte aligned, one allocation). */
 struct sophia_vote {
-    size_t words;
+    size_t dim, words;
     uint32_t depth;
     uint32_t start; /* what the counts of a majority vote began at */
     int32_t total;
@@ -37,17 +37,25 @@ struct sophia_vote {
     struct sophia_ballot ballot;
 };
 
-/* Bytes of the rows block of a vote over `words` words; words <= 2^20 keeps it far from overflow. */
+/* Words of a vote over `dim` lanes. */
+static inline size_t sophia_vote_words(size_t dim)
+{
+    return (dim + 64 * SOPHIA_VOTE_WORDS - 1) / (64 * SOPHIA_VOTE_WORDS) * SOPHIA_VOTE_WORDS;
+}
+
+/* Bytes of the memory of a vote; dim <= 2^23 keeps it far from overflow. */
 static inline size_t sophia_vote_bytes(size_t words)
 {
     return words * 8 * (SOPHIA_PLANES + SOPHIA_PLANES_SPARE) + words * 64 * sizeof(int32_t);
 }
 
 /* 0, or -1 when memory is short. */
-static int sophia_vote_init(struct sophia_vote *vote, size_t words)
+static int sophia_vote_init(struct sophia_vote *vote, size_t dim)
 {
+    const size_t words = sophia_vote_words(dim);
     void *block = NULL;
     if (posix_memalign(&block, 64, sophia_vote_bytes(words))) return -1;
+    vote->dim = dim;
     vote->words = words;
     vote->planes = (uint64_t *)block;
     vote->sums = (int32_t *)(vote->planes + words * (SOPHIA_PLANES + SOPHIA_PLANES_SPARE));
@@ -64,8 +72,8 @@ static void sophia_vote_free(struct sophia_vote *vote)
 /* total: 1 to 2^24 - 1 (4,096 rows of the largest weight stay below). */
 static void sophia_vote_begin(struct sophia_vote *vote, uint32_t total, enum sophia_verdict verdict)
 {
-    /* A majority vote starts at 2^top - 1 - total/2, so that its top plane is the verdict and a tie has all lower
-     * planes set. */
+    /* A majority vote starts at 2^top - 1 - total/2, so that its top plane is the verdict and a tie has all
+     * lower planes set. */
     uint32_t start = 0;
     vote->depth = 32 - (uint32_t)__builtin_clz(total);
     if (verdict == SOPHIA_VERDICT_MAJORITY) {
@@ -94,14 +102,18 @@ static void sophia_ballot_plan(struct sophia_ballot *ballot)
     for (uint32_t r = 0; r < ballot->rows; r++) {
         for (uint32_t weight = ballot->weights[r]; weight; weight &= weight - 1) {
             const uint32_t j = (uint32_t)__builtin_ctz(weight);
-            ballot->columns[j][ballot->sizes[j]++] = (uint16_t)r;
+            ballot->columns[j][ballot->sizes[j]++] = (uint16_t)(r * SOPHIA_BALLOT_STRIDE);
         }
     }
-    uint16_t carry = SOPHIA_BALLOT_ROWS;
+    uint16_t carry = SOPHIA_BALLOT_ROWS * SOPHIA_BALLOT_STRIDE;
     for (uint32_t j = 0; j < ballot->depth; j++) {
-        uint32_t left = ballot->sizes[j];
-        for (; left >= 8; left -= 8) ballot->columns[j + 3][ballot->sizes[j + 3]++] = carry++;
-        for (; left >= 1; left -= left >= 2 ? 2 : 1) ballot->columns[j + 1][ballot->sizes[j + 1]++] = carry++;
+        const uint32_t eights = ballot->sizes[j] / 8, pairs = (ballot->sizes[j] % 8 + 1) / 2;
+        for (uint32_t i = 0; i < eights; i++, carry += SOPHIA_BALLOT_STRIDE) {
+            ballot->columns[j + 3][ballot->sizes[j + 3]++] = carry;
+        }
+        for (uint32_t i = 0; i < pairs; i++, carry += SOPHIA_BALLOT_STRIDE) {
+            ballot->columns[j + 1][ballot->sizes[j + 1]++] = carry;
+        }
     }
 }
 
@@ -113,8 +125,8 @@ static void sophia_vote_flush(struct sophia_vote *vote, const struct sophia_enc_
     vote->ballot.rows = 0;
 }
 
-static inline void sophia_vote_random(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels, uint64_t name,
-                                      uint16_t weight)
+static inline void sophia_vote_random(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels,
+                                      uint64_t name, uint16_t weight)
 {
     struct sophia_ballot *ballot = &vote->ballot;
     if (ballot->rows == SOPHIA_BALLOT_ROWS || ballot->order != 0) sophia_vote_flush(vote, kernels);
@@ -142,26 +154,29 @@ static inline void sophia_clear_tail(uint64_t *row, size_t dim, size_t words)
     memset(row + w, 0, 8 * (words - w));
 }
 
-/* `out` holds vote->words words; the bits from `dim` on become 0. */
-static void sophia_vote_majority(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels, size_t dim,
+/* Fills `out`, a row of vote->dim bits padded with zeros to whole blocks of 8 words. */
+static void sophia_vote_majority(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels,
                                  uint64_t *out)
 {
     sophia_vote_flush(vote, kernels);
-    const size_t words = vote->words;
+    const size_t words = vote->words, row = (vote->dim + 511) / 512 * 8;
     const uint64_t *top = vote->planes + (vote->depth - 1) * words;
-    memcpy(out, top, 8 * words);
-    if (vote->total % 2 == 0) {
-        const uint64_t flip = vote->start & 1 ? ~0ull : 0;
-        for (size_t w = 0; 64 * w < dim; w++) {
-            uint64_t tied = ~top[w];
-            for (const uint64_t *plane = vote->planes + w; tied && plane < top; plane += words) tied &= *plane;
-            if (!tied) continue;
+    memcpy(out, top, 8 * row);
+    const uint64_t flip = vote->start & 1 ? ~0ull : 0;
+    for (size_t block = 0; vote->total % 2 == 0 && block < row; block += 8) {
+        uint64_t tied[8], any = 0;
+        for (int i = 0; i < 8; i++) tied[i] = ~top[block + i];
+        for (const uint64_t *plane = vote->planes + block; plane < top; plane += words) {
+            for (int i = 0; i < 8; i++) tied[i] &= plane[i];
+        }
+        for (int i = 0; i < 8; i++) any |= tied[i];
+        for (size_t w = block; any && w < block + 8; w++) {
             uint64_t parity = vote->planes[w] ^ flip;
-            if (dim - 64 * w < 64) parity &= (1ull << dim % 64) - 1; /* generated rows go on beyond dim */
-            out[w] |= tied & sophia_mix64(parity ^ (w + 1) * SOPHIA_TIE_STEP);
+            if (w == vote->dim / 64) parity &= (1ull << vote->dim % 64) - 1; /* generated rows go on */
+            out[w] |= tied[w - block] & sophia_mix64(parity ^ (w + 1) * SOPHIA_TIE_STEP);
         }
     }
-    sophia_clear_tail(out, dim, words);
+    sophia_clear_tail(out, vote->dim, row);
 }
 
 /* vote->sums[lane] = weight of the 0 votes - weight of the 1 votes; lanes from `dim` on hold noise. */

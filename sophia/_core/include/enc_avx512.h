@@ -27,6 +27,7 @@ SOPHIA_AVX512 static inline __m512i sophia_row_avx512(uint64_t name, size_t w)
 #define ENC_TARGET SOPHIA_AVX512
 #define ENC_VEC __m512i
 #define ENC_LANES 8
+#define ENC_SIDE 2
 #define ENC_LOAD(p) _mm512_loadu_si512((const void *)(p))
 #define ENC_STORE(p, v) _mm512_storeu_si512((void *)(p), (v))
 #define ENC_XOR(a, b) _mm512_xor_si512((a), (b))
@@ -37,7 +38,8 @@ SOPHIA_AVX512 static inline __m512i sophia_row_avx512(uint64_t name, size_t w)
 #include "enc_count.h"
 
 /* Byte `part` (planes 8*part to 8*part+7) of the counts of the 64 lanes of one word. */
-SOPHIA_AVX512 static inline __m512i sophia_count_byte_avx512(const uint64_t *planes, size_t depth, size_t words, size_t part)
+SOPHIA_AVX512 static inline __m512i sophia_count_byte_avx512(const uint64_t *planes, size_t depth,
+                                                             size_t words, size_t part)
 {
     __m512i bytes = _mm512_setzero_si512();
     const size_t end = depth < 8 * part + 8 ? depth : 8 * part + 8;
@@ -48,22 +50,22 @@ SOPHIA_AVX512 static inline __m512i sophia_count_byte_avx512(const uint64_t *pla
     return bytes;
 }
 
-SOPHIA_AVX512 static void sophia_sums_i32_avx512(const uint64_t *planes, size_t depth, size_t words, int32_t total,
-                                                 int32_t *sums)
+SOPHIA_AVX512 static void sophia_sums_i32_avx512(const uint64_t *planes, size_t depth, size_t words,
+                                                 int32_t total, int32_t *sums)
 {
     const __m512i all = _mm512_set1_epi32(total);
     for (size_t w = 0; w < words; w++) {
         const __m512i low = sophia_count_byte_avx512(planes + w, depth, words, 0);
         const __m512i middle = sophia_count_byte_avx512(planes + w, depth, words, 1);
         const __m512i high = sophia_count_byte_avx512(planes + w, depth, words, 2);
-#define SOPHIA_QUARTER(q)                                                                                      \
-    do {                                                                                                       \
-        __m512i twice = _mm512_slli_epi32(_mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(low, q)), 1);         \
-        const __m512i m = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(middle, q));                          \
-        twice = _mm512_add_epi32(twice, _mm512_slli_epi32(m, 9));                                              \
-        const __m512i h = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(high, q));                            \
-        twice = _mm512_add_epi32(twice, _mm512_slli_epi32(h, 17));                                             \
-        _mm512_storeu_si512(sums + 64 * w + 16 * q, _mm512_sub_epi32(all, twice));                             \
+#define SOPHIA_QUARTER(q)                                                                                    \
+    do {                                                                                                     \
+        __m512i twice = _mm512_slli_epi32(_mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(low, q)), 1);       \
+        const __m512i m = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(middle, q));                        \
+        twice = _mm512_add_epi32(twice, _mm512_slli_epi32(m, 9));                                            \
+        const __m512i h = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(high, q));                          \
+        twice = _mm512_add_epi32(twice, _mm512_slli_epi32(h, 17));                                           \
+        _mm512_storeu_si512(sums + 64 * w + 16 * q, _mm512_sub_epi32(all, twice));                           \
     } while (0)
         SOPHIA_QUARTER(0);
         SOPHIA_QUARTER(1);

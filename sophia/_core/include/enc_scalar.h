@@ -1,32 +1,54 @@
-/* Portable encoder kernels, one uint64 (64 lanes) at a time; also what aarch64 runs. */
+/* Portable encoder kernels on pairs of uint64, which compilers turn into SSE2 and NEON; aarch64 runs these.
+ */
 #ifndef SOPHIA_ENC_SCALAR_H
 #define SOPHIA_ENC_SCALAR_H
 
 #include "enc_kernels.h"
 #include "hash.h"
 
+typedef uint64_t sophia_pair __attribute__((vector_size(16), aligned(8), may_alias));
+
+static inline sophia_pair sophia_row_scalar(uint64_t name, size_t w)
+{
+    const uint64_t x = name + SOPHIA_MIX_C * (uint64_t)(w + 1);
+    const sophia_pair row = {sophia_mix64(x), sophia_mix64(x + SOPHIA_MIX_C)};
+    return row;
+}
+
 #define ENC_NAME(f) f##_scalar
 #define ENC_TARGET
-#define ENC_VEC uint64_t
-#define ENC_LANES 1
-#define ENC_LOAD(p) (*(p))
-#define ENC_STORE(p, v) (*(p) = (v))
+#define ENC_VEC sophia_pair
+#define ENC_LANES 2
+#define ENC_SIDE 4
+#define ENC_LOAD(p) (*(const sophia_pair *)(p))
+#define ENC_STORE(p, v) (*(sophia_pair *)(p) = (v))
 #define ENC_XOR(a, b) ((a) ^ (b))
 #define ENC_AND(a, b) ((a) & (b))
 #define ENC_XOR3(a, b, c) ((a) ^ (b) ^ (c))
 #define ENC_MAJ(a, b, c) (((a) & (b)) | ((c) & ((a) ^ (b))))
-#define ENC_ROW(name, w) sophia_mix64((name) + SOPHIA_MIX_C * (uint64_t)((w) + 1))
+#define ENC_ROW(name, w) sophia_row_scalar((name), (w))
 #include "enc_count.h"
 
-static void sophia_sums_i32_scalar(const uint64_t *planes, size_t depth, size_t words, int32_t total, int32_t *sums)
+/* Byte i becomes 1 where bit i of the byte `bits` is set. */
+static inline uint64_t sophia_spread_bits(uint64_t bits)
 {
-    for (size_t w = 0; w < words; w++) {
-        int32_t *row = sums + 64 * w;
-        for (int i = 0; i < 64; i++) row[i] = total;
+    const uint64_t chosen = (bits * 0x0101010101010101ull) & 0x8040201008040201ull;
+    return ((chosen + 0x7F7F7F7F7F7F7F7Full) | chosen) >> 7 & 0x0101010101010101ull;
+}
+
+static void sophia_sums_i32_scalar(const uint64_t *planes, size_t depth, size_t words, int32_t total,
+                                   int32_t *sums)
+{
+    for (size_t at = 0; at < 8 * words; at++) { /* eight lanes */
+        uint64_t parts[3] = {0, 0, 0};          /* bytes 0, 1 and 2 of each lane's count */
         for (size_t j = 0; j < depth; j++) {
-            const uint64_t bits = planes[j * words + w];
-            const int32_t vote = 2 << j;
-            for (int i = 0; i < 64; i++) row[i] -= -(int32_t)(bits >> i & 1) & vote;
+            const uint64_t bits = planes[j * words + at / 8] >> 8 * (at % 8) & 0xFF;
+            parts[j / 8] |= sophia_spread_bits(bits) << j % 8;
+        }
+        for (int i = 0; i < 8; i++) {
+            int32_t count = 0;
+            for (int part = 0; part < 3; part++) count |= (int32_t)(parts[part] >> 8 * i & 0xFF) << 8 * part;
+            sums[8 * at + i] = total - 2 * count;
         }
     }
 }
@@ -34,7 +56,8 @@ static void sophia_sums_i32_scalar(const uint64_t *planes, size_t depth, size_t 
 /* The rule of scale_i32_i8, inlined into each level's function so that each compiles it for its registers:
  * with m = floor(127 * 2^23 / largest), a sum s becomes sign(s) * floor((|s| * m + 2^22) / 2^23).
  * All products stay below 2^31 because |s| <= largest; a largest of 0 gives zeros. */
-static inline __attribute__((always_inline)) void sophia_scale_i32_i8(const int32_t *sums, size_t dim, int8_t *out)
+static inline __attribute__((always_inline)) void sophia_scale_i32_i8(const int32_t *sums, size_t dim,
+                                                                      int8_t *out)
 {
     int32_t largest = 0;
     for (size_t i = 0; i < dim; i++) {

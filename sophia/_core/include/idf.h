@@ -20,8 +20,8 @@
 
 #include "text_features.h"
 
-#define SOPHIA_IDF_ONE 16                       /* weights are sixteenths of a bit */
-#define SOPHIA_IDF_DF_MAX 0x7FFFFFFFu           /* df saturates here */
+#define SOPHIA_IDF_ONE 16                              /* weights are sixteenths of a bit */
+#define SOPHIA_IDF_DF_MAX 0x7FFFFFFFu                  /* df saturates here */
 #define SOPHIA_IDF_BOUND_MIN (4 * SOPHIA_FEATURES_MAX) /* a sweep must make room for one whole text */
 #define SOPHIA_IDF_BOUND_MAX (1u << 28)
 #define SOPHIA_IDF_LISTED 0x80000000u
@@ -89,8 +89,8 @@ static inline uint16_t sophia_idf_weight(uint64_t documents, uint64_t df)
     return (uint16_t)(weight ? weight : 1);
 }
 
-/* The share of a feature that occurs `count` times: weight * 2.2 count / (count + 1.2), rounded (BM25, k1 = 1.2).
- * Stays below 2^12: weights are at most 64 * 16. */
+/* The share of a feature that occurs `count` times: weight * 2.2 count / (count + 1.2), rounded (BM25, k1
+ * = 1.2). Stays below 2^12: weights are at most 64 * 16. */
 static inline uint16_t sophia_tf_weight(uint16_t weight, uint16_t count)
 {
     if (count <= 1) return weight;
@@ -166,7 +166,8 @@ static int sophia_idf_rebuild(struct sophia_idf *idf, size_t capacity, uint32_t 
 {
     size_t leaving = 0;
     for (size_t i = 0; i < idf->capacity; i++) leaving += idf->slots[i].key && idf->slots[i].df <= least;
-    if (sophia_idf_room((void **)&idf->gone, &idf->gone_capacity, idf->gone_count + leaving, sizeof *idf->gone)) {
+    if (sophia_idf_room((void **)&idf->gone, &idf->gone_capacity, idf->gone_count + leaving,
+                        sizeof *idf->gone)) {
         return SOPHIA_IDF_NO_MEMORY;
     }
     struct sophia_idf_slot *old = idf->slots;
@@ -200,7 +201,8 @@ static int sophia_idf_list_room(struct sophia_idf *idf, size_t more)
             if (slot->key && (slot->saved & SOPHIA_IDF_LISTED)) idf->listed[idf->listed_count++] = slot->key;
         }
     }
-    return sophia_idf_room((void **)&idf->listed, &idf->listed_capacity, idf->listed_count + more, sizeof *idf->listed);
+    return sophia_idf_room((void **)&idf->listed, &idf->listed_capacity, idf->listed_count + more,
+                           sizeof *idf->listed);
 }
 
 /* Makes room for `more` new features, sweeping if the bound asks for it. */
@@ -228,8 +230,8 @@ static inline uint32_t sophia_idf_clamped(uint32_t df, int64_t delta)
     return delta >= room ? SOPHIA_IDF_DF_MAX : delta <= -(int64_t)df ? 0 : (uint32_t)(df + delta);
 }
 
-/* Adds `delta` to one feature, for which room was made. Counts stay within 0 and SOPHIA_IDF_DF_MAX. A change that
- * is `told` is known to whoever reads the changes, and is not told again. */
+/* Adds `delta` to one feature, for which room was made. Counts stay within 0 and SOPHIA_IDF_DF_MAX. A change
+ * that is `told` is known to whoever reads the changes, and is not told again. */
 static inline void sophia_idf_shift(struct sophia_idf *idf, uint64_t key, int64_t delta, int told)
 {
     const size_t i = sophia_idf_find(idf, key);
@@ -250,12 +252,15 @@ static inline void sophia_idf_shift(struct sophia_idf *idf, uint64_t key, int64_
     }
 }
 
-/* Makes all room that `count` changes need, so that they cannot fail half-way. `keys` are `stride` bytes apart;
- * with `adding` those that the table lacks will be new. Counting them is spared while the bound is far. */
-static int sophia_idf_prepare(struct sophia_idf *idf, const uint64_t *keys, size_t stride, size_t count, int adding)
+/* Makes all room that `count` changes need, so that they cannot fail half-way. `keys` are `stride` bytes
+ * apart; with `adding` those that the table lacks will be new. Counting them is spared while the bound is
+ * far. */
+static int sophia_idf_prepare(struct sophia_idf *idf, const uint64_t *keys, size_t stride, size_t count,
+                              int adding)
 {
     if (sophia_idf_list_room(idf, count)) return SOPHIA_IDF_NO_MEMORY;
-    if (sophia_idf_room((void **)&idf->gone, &idf->gone_capacity, idf->gone_count + count, sizeof *idf->gone)) {
+    if (sophia_idf_room((void **)&idf->gone, &idf->gone_capacity, idf->gone_count + count,
+                        sizeof *idf->gone)) {
         return SOPHIA_IDF_NO_MEMORY;
     }
     if (!adding) return 0;
@@ -350,7 +355,8 @@ static int sophia_idf_apply(struct sophia_idf *idf, const struct sophia_idf_reco
 
 static int sophia_idf_by_key(const void *a, const void *b)
 {
-    const uint64_t x = ((const struct sophia_idf_record *)a)->key, y = ((const struct sophia_idf_record *)b)->key;
+    const uint64_t x = ((const struct sophia_idf_record *)a)->key,
+                   y = ((const struct sophia_idf_record *)b)->key;
     return (x > y) - (x < y);
 }
 

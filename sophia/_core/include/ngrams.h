@@ -12,7 +12,7 @@
 #include "ballot.h"
 #include "text_features.h"
 
-#define SOPHIA_ITEMS 512          /* symbols kept; when more are met, all rows are made anew as they come */
+#define SOPHIA_ITEMS 512           /* symbols kept; when more are met, all rows are made anew as they come */
 #define SOPHIA_NGRAMS_MAX 0xFFFFFF /* n-grams of one sequence */
 
 enum sophia_ngrams_error { SOPHIA_NGRAMS_TOO_FEW = -6, SOPHIA_NGRAMS_TOO_MANY = -7 };
@@ -34,8 +34,14 @@ static inline uint64_t sophia_symbol(const struct sophia_sequence *sequence, siz
     switch (sequence->width) {
     case 0: twice = sophia_code_point(p, sequence->size - *at, &step); break;
     case 1: twice = *p; break;
-    case 2: memcpy(&half, p, 2); twice = half; break;
-    case 4: memcpy(&single, p, 4); twice = single; break;
+    case 2:
+        memcpy(&half, p, 2);
+        twice = half;
+        break;
+    case 4:
+        memcpy(&single, p, 4);
+        twice = single;
+        break;
     default: memcpy(&twice, p, 8); break;
     }
     *at += step;
@@ -56,15 +62,16 @@ struct sophia_items {
     uint32_t order, count;
     uint64_t key;
     uint64_t symbols[SOPHIA_ITEMS];
-    uint64_t *rows[SOPHIA_ITEMS]; /* `order` rows each, rotation k at k * words; kept when count goes back to 0 */
+    uint64_t
+        *rows[SOPHIA_ITEMS]; /* `order` rows each, rotation k at k * words; kept when count goes back to 0 */
     uint16_t slots[2 * SOPHIA_ITEMS];
 };
 
-static void sophia_items_init(struct sophia_items *items, size_t dim, size_t words, uint32_t order, uint64_t seed)
+static void sophia_items_init(struct sophia_items *items, size_t dim, uint32_t order, uint64_t seed)
 {
     memset(items, 0, sizeof *items);
     items->dim = dim;
-    items->words = words;
+    items->words = sophia_vote_words(dim);
     items->order = order;
     items->key = sophia_mix64(sophia_mix64(seed ^ SOPHIA_MIX_A) + 9 * SOPHIA_MIX_D);
 }
@@ -92,7 +99,8 @@ static void sophia_items_fill(const struct sophia_items *items, uint64_t symbol,
     }
 }
 
-/* 1 with *rows set (borrowed until the items are cleared), 0 when there is no room, -1 when memory is short. */
+/* 1 with *rows set (borrowed until the items are cleared), 0 when there is no room, -1 when memory is short.
+ */
 static int sophia_items_find(struct sophia_items *items, uint64_t symbol, const uint64_t **rows)
 {
     const uint32_t mask = 2 * SOPHIA_ITEMS - 1;
@@ -125,8 +133,9 @@ static void sophia_items_clear(struct sophia_items *items)
 }
 
 /* Counts the n-grams of a sequence; 0, or an error code. */
-static int sophia_ngrams_vote(const struct sophia_sequence *sequence, struct sophia_items *items, struct sophia_vote *vote,
-                              const struct sophia_enc_kernels *kernels, enum sophia_verdict verdict)
+static int sophia_ngrams_vote(const struct sophia_sequence *sequence, struct sophia_items *items,
+                              struct sophia_vote *vote, const struct sophia_enc_kernels *kernels,
+                              enum sophia_verdict verdict)
 {
     const uint32_t order = items->order;
     const size_t length = sophia_sequence_length(sequence);
@@ -164,15 +173,15 @@ struct sophia_ngram_space {
     struct sophia_items items;
 };
 
-static struct sophia_ngram_space *sophia_ngram_space_new(size_t dim, size_t words, uint32_t order, uint64_t seed)
+static struct sophia_ngram_space *sophia_ngram_space_new(size_t dim, uint32_t order, uint64_t seed)
 {
     struct sophia_ngram_space *space = (struct sophia_ngram_space *)malloc(sizeof *space);
     if (!space) return NULL;
-    if (sophia_vote_init(&space->vote, words)) {
+    if (sophia_vote_init(&space->vote, dim)) {
         free(space);
         return NULL;
     }
-    sophia_items_init(&space->items, dim, words, order, seed);
+    sophia_items_init(&space->items, dim, order, seed);
     return space;
 }
 
@@ -187,8 +196,9 @@ static void sophia_ngram_space_free(struct sophia_ngram_space *space)
 static int sophia_ngrams_to_b1(const struct sophia_sequence *sequence, struct sophia_ngram_space *space,
                                const struct sophia_enc_kernels *kernels, uint64_t *out)
 {
-    const int code = sophia_ngrams_vote(sequence, &space->items, &space->vote, kernels, SOPHIA_VERDICT_MAJORITY);
-    if (code == 0) sophia_vote_majority(&space->vote, kernels, space->items.dim, out);
+    const int code =
+        sophia_ngrams_vote(sequence, &space->items, &space->vote, kernels, SOPHIA_VERDICT_MAJORITY);
+    if (code == 0) sophia_vote_majority(&space->vote, kernels, out);
     return code;
 }
 

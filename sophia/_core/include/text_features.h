@@ -6,13 +6,14 @@
  *
  *   separator   blanks, ASCII signs and the punctuation of other scripts; ends a word
  *   letter      letters, digits, marks; a maximal run of them is a word
- *   unspaced    scripts that are written without blanks (Han, Kana, Thai, Lao, Khmer, Myanmar) and pictographs
+ *   unspaced    scripts that are written without blanks (Han, Kana, Thai, Lao, Khmer, Myanmar) and
+ * pictographs
  *
  * A word gives itself, and every 3- and 4-gram of its code points between edge marks: `<cat>` gives the word
  * cat and <ca cat at> <cat cat>. A gram that is the whole `<word>` would say the same twice and is left out;
- * so a word of one letter gives the word alone. A run of an unspaced script has no words to be found without a
- * dictionary: its overlapping pairs of code points stand for words, and its 3- and 4-grams have no edge marks.
- * A run of one unspaced code point gives that code point as its word.
+ * so a word of one letter gives the word alone. A run of an unspaced script has no words to be found without
+ * a dictionary: its overlapping pairs of code points stand for words, and its 3- and 4-grams have no edge
+ * marks. A run of one unspaced code point gives that code point as its word.
  */
 #ifndef SOPHIA_TEXT_FEATURES_H
 #define SOPHIA_TEXT_FEATURES_H
@@ -42,7 +43,8 @@ struct sophia_feature {
     uint8_t edges;   /* enum sophia_feature_edge */
 };
 
-/* About 110 KB, all of it inline: reused from text to text, no allocation in between. One thread at a time. */
+/* About 110 KB, all of it inline: reused from text to text, no allocation in between. One thread at a time.
+ */
 struct sophia_features {
     uint32_t count;   /* used entries, in order of first occurrence */
     uint32_t dropped; /* occurrences of features that found no room (saturating) */
@@ -59,45 +61,97 @@ static const struct {
     uint8_t kind;
 } SOPHIA_CHAR_CLASSES[] = {
     {0x80, SOPHIA_SEPARATOR}, /* C1 controls, Latin-1 signs */
-    {0xAA, SOPHIA_LETTER},    {0xAB, SOPHIA_SEPARATOR}, {0xB5, SOPHIA_LETTER},    {0xB6, SOPHIA_SEPARATOR},
-    {0xBA, SOPHIA_LETTER},    {0xBB, SOPHIA_SEPARATOR}, {0xC0, SOPHIA_LETTER},    {0xD7, SOPHIA_SEPARATOR},
-    {0xD8, SOPHIA_LETTER},    {0xF7, SOPHIA_SEPARATOR}, {0xF8, SOPHIA_LETTER},    {0x37E, SOPHIA_SEPARATOR},
-    {0x37F, SOPHIA_LETTER},   {0x387, SOPHIA_SEPARATOR}, {0x388, SOPHIA_LETTER},
+    {0xAA, SOPHIA_LETTER},
+    {0xAB, SOPHIA_SEPARATOR},
+    {0xB5, SOPHIA_LETTER},
+    {0xB6, SOPHIA_SEPARATOR},
+    {0xBA, SOPHIA_LETTER},
+    {0xBB, SOPHIA_SEPARATOR},
+    {0xC0, SOPHIA_LETTER},
+    {0xD7, SOPHIA_SEPARATOR},
+    {0xD8, SOPHIA_LETTER},
+    {0xF7, SOPHIA_SEPARATOR},
+    {0xF8, SOPHIA_LETTER},
+    {0x37E, SOPHIA_SEPARATOR},
+    {0x37F, SOPHIA_LETTER},
+    {0x387, SOPHIA_SEPARATOR},
+    {0x388, SOPHIA_LETTER},
     {0x589, SOPHIA_SEPARATOR}, /* Armenian full stop */
-    {0x58A, SOPHIA_LETTER},   {0x60C, SOPHIA_SEPARATOR}, {0x60E, SOPHIA_LETTER},  {0x61B, SOPHIA_SEPARATOR},
-    {0x61C, SOPHIA_LETTER},   {0x61F, SOPHIA_SEPARATOR}, {0x620, SOPHIA_LETTER},  {0x66A, SOPHIA_SEPARATOR},
-    {0x66E, SOPHIA_LETTER},   {0x6D4, SOPHIA_SEPARATOR}, {0x6D5, SOPHIA_LETTER},
+    {0x58A, SOPHIA_LETTER},
+    {0x60C, SOPHIA_SEPARATOR},
+    {0x60E, SOPHIA_LETTER},
+    {0x61B, SOPHIA_SEPARATOR},
+    {0x61C, SOPHIA_LETTER},
+    {0x61F, SOPHIA_SEPARATOR},
+    {0x620, SOPHIA_LETTER},
+    {0x66A, SOPHIA_SEPARATOR},
+    {0x66E, SOPHIA_LETTER},
+    {0x6D4, SOPHIA_SEPARATOR},
+    {0x6D5, SOPHIA_LETTER},
     {0x964, SOPHIA_SEPARATOR}, /* danda */
     {0x966, SOPHIA_LETTER},
     {0xE01, SOPHIA_UNSPACED}, /* Thai, Lao */
     {0xF00, SOPHIA_LETTER},
     {0x1000, SOPHIA_UNSPACED}, /* Myanmar */
-    {0x104A, SOPHIA_SEPARATOR}, {0x1050, SOPHIA_UNSPACED}, {0x10A0, SOPHIA_LETTER},
+    {0x104A, SOPHIA_SEPARATOR},
+    {0x1050, SOPHIA_UNSPACED},
+    {0x10A0, SOPHIA_LETTER},
     {0x1361, SOPHIA_SEPARATOR}, /* Ethiopic wordspace and stops */
-    {0x1369, SOPHIA_LETTER},  {0x1680, SOPHIA_SEPARATOR}, {0x1681, SOPHIA_LETTER},
+    {0x1369, SOPHIA_LETTER},
+    {0x1680, SOPHIA_SEPARATOR},
+    {0x1681, SOPHIA_LETTER},
     {0x1780, SOPHIA_UNSPACED}, /* Khmer */
-    {0x17D4, SOPHIA_SEPARATOR}, {0x17DC, SOPHIA_UNSPACED}, {0x1800, SOPHIA_LETTER},
+    {0x17D4, SOPHIA_SEPARATOR},
+    {0x17DC, SOPHIA_UNSPACED},
+    {0x1800, SOPHIA_LETTER},
     {0x2000, SOPHIA_SEPARATOR}, /* general punctuation; the joiners 200C and 200D belong to words */
-    {0x200C, SOPHIA_LETTER},  {0x200E, SOPHIA_SEPARATOR}, {0x2070, SOPHIA_LETTER}, {0x20A0, SOPHIA_SEPARATOR},
+    {0x200C, SOPHIA_LETTER},
+    {0x200E, SOPHIA_SEPARATOR},
+    {0x2070, SOPHIA_LETTER},
+    {0x20A0, SOPHIA_SEPARATOR},
     {0x20D0, SOPHIA_LETTER},
     {0x2190, SOPHIA_SEPARATOR}, /* arrows, mathematics, frames */
-    {0x2460, SOPHIA_LETTER},  {0x2500, SOPHIA_SEPARATOR},
+    {0x2460, SOPHIA_LETTER},
+    {0x2500, SOPHIA_SEPARATOR},
     {0x2600, SOPHIA_UNSPACED}, /* pictographs */
-    {0x27C0, SOPHIA_SEPARATOR}, {0x2C00, SOPHIA_LETTER},  {0x2E00, SOPHIA_SEPARATOR},
+    {0x27C0, SOPHIA_SEPARATOR},
+    {0x2C00, SOPHIA_LETTER},
+    {0x2E00, SOPHIA_SEPARATOR},
     {0x2E80, SOPHIA_UNSPACED}, /* CJK radicals */
-    {0x2FF0, SOPHIA_SEPARATOR}, {0x3005, SOPHIA_UNSPACED}, {0x3008, SOPHIA_SEPARATOR},
-    {0x3021, SOPHIA_UNSPACED}, {0x3030, SOPHIA_SEPARATOR}, {0x3031, SOPHIA_UNSPACED},
-    {0x303D, SOPHIA_SEPARATOR}, {0x3041, SOPHIA_UNSPACED}, /* Kana */
-    {0x30FB, SOPHIA_SEPARATOR}, {0x30FC, SOPHIA_UNSPACED}, {0x3130, SOPHIA_LETTER}, /* Hangul has blanks */
-    {0x31A0, SOPHIA_UNSPACED}, {0xA000, SOPHIA_LETTER},
-    {0xF900, SOPHIA_UNSPACED}, {0xFB00, SOPHIA_LETTER},
-    {0xFE10, SOPHIA_SEPARATOR}, {0xFE20, SOPHIA_LETTER},  {0xFE30, SOPHIA_SEPARATOR}, {0xFE70, SOPHIA_LETTER},
-    {0xFEFF, SOPHIA_SEPARATOR}, {0xFF10, SOPHIA_LETTER}, {0xFF1A, SOPHIA_SEPARATOR}, {0xFF21, SOPHIA_LETTER},
-    {0xFF3B, SOPHIA_SEPARATOR}, {0xFF41, SOPHIA_LETTER}, {0xFF5B, SOPHIA_SEPARATOR},
-    {0xFF66, SOPHIA_UNSPACED}, {0xFFA0, SOPHIA_LETTER},  {0xFFE0, SOPHIA_SEPARATOR},
-    {0x10000, SOPHIA_LETTER}, {0x1F000, SOPHIA_UNSPACED}, {0x1FB00, SOPHIA_LETTER},
+    {0x2FF0, SOPHIA_SEPARATOR},
+    {0x3005, SOPHIA_UNSPACED},
+    {0x3008, SOPHIA_SEPARATOR},
+    {0x3021, SOPHIA_UNSPACED},
+    {0x3030, SOPHIA_SEPARATOR},
+    {0x3031, SOPHIA_UNSPACED},
+    {0x303D, SOPHIA_SEPARATOR},
+    {0x3041, SOPHIA_UNSPACED}, /* Kana */
+    {0x30FB, SOPHIA_SEPARATOR},
+    {0x30FC, SOPHIA_UNSPACED},
+    {0x3130, SOPHIA_LETTER}, /* Hangul has blanks */
+    {0x31A0, SOPHIA_UNSPACED},
+    {0xA000, SOPHIA_LETTER},
+    {0xF900, SOPHIA_UNSPACED},
+    {0xFB00, SOPHIA_LETTER},
+    {0xFE10, SOPHIA_SEPARATOR},
+    {0xFE20, SOPHIA_LETTER},
+    {0xFE30, SOPHIA_SEPARATOR},
+    {0xFE70, SOPHIA_LETTER},
+    {0xFEFF, SOPHIA_SEPARATOR},
+    {0xFF10, SOPHIA_LETTER},
+    {0xFF1A, SOPHIA_SEPARATOR},
+    {0xFF21, SOPHIA_LETTER},
+    {0xFF3B, SOPHIA_SEPARATOR},
+    {0xFF41, SOPHIA_LETTER},
+    {0xFF5B, SOPHIA_SEPARATOR},
+    {0xFF66, SOPHIA_UNSPACED},
+    {0xFFA0, SOPHIA_LETTER},
+    {0xFFE0, SOPHIA_SEPARATOR},
+    {0x10000, SOPHIA_LETTER},
+    {0x1F000, SOPHIA_UNSPACED},
+    {0x1FB00, SOPHIA_LETTER},
     {0x20000, SOPHIA_UNSPACED}, /* CJK extensions */
-    {0x323B0, SOPHIA_LETTER}, /* the rest, and bytes that are not UTF-8 */
+    {0x323B0, SOPHIA_LETTER},   /* the rest, and bytes that are not UTF-8 */
 };
 
 static unsigned sophia_char_class(uint32_t code)
@@ -198,8 +252,9 @@ static inline void sophia_window_push(struct sophia_window *window, uint32_t cod
 }
 
 /* Adds the 3- and 4-gram that end at the newest code point. `closing`: that one is the end mark. */
-static inline void sophia_window_grams(const struct sophia_window *window, const struct sophia_feature_keys *keys,
-                                       size_t end, int marked, int closing, struct sophia_features *out)
+static inline void sophia_window_grams(const struct sophia_window *window,
+                                       const struct sophia_feature_keys *keys, size_t end, int marked,
+                                       int closing, struct sophia_features *out)
 {
     const size_t length = window->length;
     const uint8_t last = closing ? SOPHIA_EDGE_END : 0;
@@ -210,7 +265,8 @@ static inline void sophia_window_grams(const struct sophia_window *window, const
     sophia_features_add(out, sophia_mix64(three ^ keys->gram3), window->start[1], end, SOPHIA_FEATURE_GRAM3,
                         first3 | last);
     if (length < 4 + (size_t)(length == 4 && closing)) return;
-    const uint64_t older = window->code[0] | (uint64_t)window->code[1] << 21 | (uint64_t)window->code[2] << 42;
+    const uint64_t older =
+        window->code[0] | (uint64_t)window->code[1] << 21 | (uint64_t)window->code[2] << 42;
     const uint64_t four = sophia_mix64(sophia_mix64(older ^ keys->gram4) + newest * SOPHIA_MIX_D);
     const uint8_t first4 = marked && length == 4 ? SOPHIA_EDGE_START : 0;
     sophia_features_add(out, four, window->start[0], end, SOPHIA_FEATURE_GRAM4, first4 | last);
@@ -235,9 +291,10 @@ static inline unsigned sophia_scan(const unsigned char *p, size_t left, uint32_t
 }
 
 /* Fills `out` with the features of the text. Returns their number, or an enum sophia_feature_error: a text
- * without a letter, digit or sign of an unspaced script has none. Cost: linear, about 3 hashes a code point. */
-static int sophia_features_extract(const unsigned char *text, size_t size, const struct sophia_feature_keys *keys,
-                                   struct sophia_features *out)
+ * without a letter, digit or sign of an unspaced script has none. Cost: linear, about 3 hashes a code point.
+ */
+static int sophia_features_extract(const unsigned char *text, size_t size,
+                                   const struct sophia_feature_keys *keys, struct sophia_features *out)
 {
     out->count = out->dropped = 0;
     if (size > SOPHIA_TEXT_MAX) return SOPHIA_FEATURES_TOO_LONG;
@@ -278,8 +335,10 @@ static int sophia_features_extract(const unsigned char *text, size_t size, const
                 sophia_window_push(&window, code, at);
                 at += step;
                 if (window.length >= 2) {
-                    const uint64_t pair = sophia_word_step(sophia_word_step(keys->word, window.code[2]), code);
-                    sophia_features_add(out, sophia_mix64(pair + 2), window.start[2], at, SOPHIA_FEATURE_WORD, 0);
+                    const uint64_t pair =
+                        sophia_word_step(sophia_word_step(keys->word, window.code[2]), code);
+                    sophia_features_add(out, sophia_mix64(pair + 2), window.start[2], at, SOPHIA_FEATURE_WORD,
+                                        0);
                 }
                 sophia_window_grams(&window, keys, at, 0, 0, out);
             } while (at < size && sophia_scan(text + at, size - at, &code, &step) == SOPHIA_UNSPACED);

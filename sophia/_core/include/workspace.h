@@ -17,7 +17,8 @@ static inline void *sophia_spare_take(void **spare)
     return __atomic_exchange_n(spare, NULL, __ATOMIC_ACQUIRE);
 }
 
-/* Puts `mine` back. Returns what has to be freed by the caller: NULL, or what another thread put meanwhile. */
+/* Puts `mine` back. Returns what has to be freed by the caller: NULL, or what another thread put meanwhile.
+ */
 static inline void *sophia_spare_put(void **spare, void *mine)
 {
     return __atomic_exchange_n(spare, mine, __ATOMIC_RELEASE);
@@ -28,10 +29,10 @@ struct sophia_workspace {
     struct sophia_features features;
 };
 
-static struct sophia_workspace *sophia_workspace_new(size_t words)
+static struct sophia_workspace *sophia_workspace_new(size_t dim)
 {
     struct sophia_workspace *space = (struct sophia_workspace *)malloc(sizeof *space);
-    if (space && sophia_vote_init(&space->vote, words)) {
+    if (space && sophia_vote_init(&space->vote, dim)) {
         free(space);
         return NULL;
     }
@@ -45,8 +46,8 @@ static void sophia_workspace_free(struct sophia_workspace *space)
     free(space);
 }
 
-/* Weights are divided by the power of two that they share: the same votes, and at least one odd weight for the
- * parity that settles ties. */
+/* Weights are divided by the power of two that they share: the same votes, and at least one odd weight for
+ * the parity that settles ties. */
 static void sophia_vote_features(struct sophia_vote *vote, const struct sophia_enc_kernels *kernels,
                                  const struct sophia_features *features, enum sophia_verdict verdict)
 {
@@ -63,22 +64,21 @@ static void sophia_vote_features(struct sophia_vote *vote, const struct sophia_e
     }
 }
 
-/* `features` have been weighed and are not empty; `out` holds vote->words words, of which the bits from `dim` on
- * become 0. */
+/* `features` have been weighed and are not empty; `out` is a row of vote->dim bits, padded to 8 words. */
 static void sophia_features_to_b1(const struct sophia_features *features, struct sophia_vote *vote,
-                                  const struct sophia_enc_kernels *kernels, size_t dim, uint64_t *out)
+                                  const struct sophia_enc_kernels *kernels, uint64_t *out)
 {
     sophia_vote_features(vote, kernels, features, SOPHIA_VERDICT_MAJORITY);
-    sophia_vote_majority(vote, kernels, dim, out);
+    sophia_vote_majority(vote, kernels, out);
 }
 
-/* `out` holds `dim` bytes. */
+/* `out` holds vote->dim bytes. */
 static void sophia_features_to_i8(const struct sophia_features *features, struct sophia_vote *vote,
-                                  const struct sophia_enc_kernels *kernels, size_t dim, int8_t *out)
+                                  const struct sophia_enc_kernels *kernels, int8_t *out)
 {
     sophia_vote_features(vote, kernels, features, SOPHIA_VERDICT_SUMS);
     sophia_vote_sums(vote, kernels);
-    kernels->scale_i32_i8(vote->sums, dim, out);
+    kernels->scale_i32_i8(vote->sums, vote->dim, out);
 }
 
 #endif
