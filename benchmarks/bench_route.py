@@ -76,9 +76,7 @@ def _repeats(suite: Suite, queries: list[str]) -> None:
         return work, len(texts)
 
     found = _medians({"core": in_batches, "python": singly}, 15)
-    suite.add(
-        Row("exact repeat, core", "us", found["core"], {}, [Bar("batch, us", found["core"], "<=", 1.0)], ALONE)
-    )
+    suite.add(Row("exact repeat, core", "us", found["core"], {}, [Bar("batch, us", found["core"], "<=", 1.0)], ALONE))
     bars = [Bar("Sophia.route, us", found["python"], "<=", 2.0)]
     suite.add(Row("exact repeat, from Python", "us", found["python"], {}, bars, ALONE))
 
@@ -118,7 +116,12 @@ def _new_texts(suite: Suite, queries: list[str]) -> None:
         },
         7,
     )
-    for name, limit in {"batch": 3.0, "single": 6.0, "batch, memory vector": 40.0, "single, memory vector": 40.0}.items():
+    for name, limit in {
+        "batch": 3.0,
+        "single": 6.0,
+        "batch, memory vector": 40.0,
+        "single, memory vector": 40.0,
+    }.items():
         bars = [Bar(f"new text, {name}, us", found[name], "<=", limit)]
         suite.add(Row(f"new text, {name}", "us", found[name], {}, bars, ALONE))
 

@@ -96,9 +96,7 @@ def _loops(contender: Contender, target_ns: float) -> int:
         loops *= 4
 
 
-def interleave(
-    contenders: Mapping[str, Contender], *, repeats: int = 11, target_ms: float = 20.0
-) -> dict[str, Timing]:
+def interleave(contenders: Mapping[str, Contender], *, repeats: int = 11, target_ms: float = 20.0) -> dict[str, Timing]:
     """Times all contenders in turn, `repeats` rounds of about `target_ms` CPU each."""
     loops = {name: _loops(contender, target_ms * 1e6) for name, contender in contenders.items()}
     cpu: dict[str, list[float]] = {name: [] for name in contenders}

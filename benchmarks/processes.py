@@ -24,9 +24,7 @@ def cpu_seconds(arguments: Sequence[str | Path], folder: Path) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def interleaved(
-    commands: Mapping[str, Sequence[str | Path]], folder: Path, repeats: int
-) -> dict[str, list[float]]:
+def interleaved(commands: Mapping[str, Sequence[str | Path]], folder: Path, repeats: int) -> dict[str, list[float]]:
     """CPU seconds of each command, `repeats` times in turn, after one round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for round_ in range(repeats + 1):

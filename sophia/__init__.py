@@ -12,7 +12,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # a type checker takes it for true; the typing module costs 9 ms
 if TYPE_CHECKING:
+    from sophia._core.arena import HDCArena as HDCArena
+    from sophia._core.cuckoo import CuckooFilter as CuckooFilter
+    from sophia._core.kindex import KVector as KVector
+    from sophia._core.pattern import PatternTable as PatternTable
     from sophia._core.thalamus import Decision as Decision
+    from sophia._core.vector import Hypervector as Hypervector
+    from sophia._core.vector import SharedVector as SharedVector
     from sophia.brain import Sophia as Sophia
     from sophia.brain import open as open
     from sophia.config import Settings as Settings
@@ -21,14 +27,33 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "CuckooFilter": "sophia._core.cuckoo",
     "Decision": "sophia._core.thalamus",
+    "HDCArena": "sophia._core.arena",
+    "Hypervector": "sophia._core.vector",
+    "KVector": "sophia._core.kindex",
+    "PatternTable": "sophia._core.pattern",
     "Settings": "sophia.config",
+    "SharedVector": "sophia._core.vector",
     "Sophia": "sophia.brain",
     "SophiaError": "sophia.errors",
     "open": "sophia.brain",
 }
 
-__all__ = ["Decision", "Settings", "Sophia", "SophiaError", "__version__", "open"]
+__all__ = [
+    "CuckooFilter",
+    "Decision",
+    "HDCArena",
+    "Hypervector",
+    "KVector",
+    "PatternTable",
+    "Settings",
+    "SharedVector",
+    "Sophia",
+    "SophiaError",
+    "__version__",
+    "open",
+]
 
 
 def __getattr__(name: str) -> object:

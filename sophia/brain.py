@@ -51,7 +51,9 @@ class Sophia:
         self._n = 0
         self._pending = 0
         self._committed_at = monotonic()
-        self._thalamus = Thalamus(settings, rules, clock=clock) if store is None else _load(store, settings, rules, clock)
+        self._thalamus = (
+            Thalamus(settings, rules, clock=clock) if store is None else _load(store, settings, rules, clock)
+        )
         self._route = self._thalamus.hot_path.route
         _OPEN.add(self)
 

@@ -56,8 +56,8 @@ def command(options: argparse.Namespace) -> int:
 
 def _open_out(name: str | None) -> tuple[Path, BinaryIO]:
     """The folder of the run, and where the decisions go."""
-    if name not in (None, "-"):
-        path = Path(name)  # type: ignore[arg-type]
+    if name is not None and name != "-":
+        path = Path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return path.parent, path.open("wb")

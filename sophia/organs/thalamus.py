@@ -81,8 +81,12 @@ class Thalamus:
         self.settings = settings
         self.rules = rules
         self.patterns = patterns if patterns is not None else PatternTable(settings.pattern_capacity)
-        self.familiar = familiar if familiar is not None else GenerationalFilter(
-            settings.familiar_capacity, seed=settings.seed, track_changes=CHANGE_LOG if keep_changes else 0
+        self.familiar = (
+            familiar
+            if familiar is not None
+            else GenerationalFilter(
+                settings.familiar_capacity, seed=settings.seed, track_changes=CHANGE_LOG if keep_changes else 0
+            )
         )
         self.idf = idf if idf is not None else IdfTable(seed=settings.seed)
         self.cache = ReflexCache(settings.cache_bytes, settings.cache_entries) if settings.cache else None
@@ -160,9 +164,7 @@ class Thalamus:
         """What was learned since the last call; nothing where changes are not kept."""
         if not self._keep_changes:
             return NOTHING
-        changes = Changes(
-            self._answers, self.patterns.changes(), self.familiar.drain_changes(), self._idf_changes()
-        )
+        changes = Changes(self._answers, self.patterns.changes(), self.familiar.drain_changes(), self._idf_changes())
         self._answers = []
         return changes
 

@@ -145,9 +145,7 @@ class _ThreadedWriter(_Writer):
                 failed = True
 
 
-def run(
-    reader: Reader, brain: Sophia, out: BinaryIO, *, workers: int = 1, watch: Watch | None = None
-) -> Summary:
+def run(reader: Reader, brain: Sophia, out: BinaryIO, *, workers: int = 1, watch: Watch | None = None) -> Summary:
     """Decides every event of `reader` and writes one record a line to `out`; returns the totals.
 
     A record is written and flushed after what it depends on is durable. With two or more workers the commits

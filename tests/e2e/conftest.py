@@ -22,9 +22,7 @@ def command(tmp_path: Path) -> Run:
     """Calls ``sophia ARGUMENTS`` in the test's folder; standard input is empty unless given."""
     home = Path(sophia.__file__).resolve().parents[1]
 
-    def call(
-        *arguments: str | Path, stdin: bytes = b"", **environment: str
-    ) -> subprocess.CompletedProcess[bytes]:
+    def call(*arguments: str | Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [sys.executable, "-W", "error", "-m", "sophia", *map(str, arguments)],
             input=stdin,

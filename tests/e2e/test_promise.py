@@ -63,7 +63,14 @@ def test_always_through_python(cached: str, query: str) -> None:
 def test_scope_and_context_are_part_of_the_key() -> None:
     with sophia.open(None) as brain:
         brain.complete(brain.route("What is my name?", scope="ana", context="c1"), answer="Ana")
-        for scope, context in ((None, None), ("ana", None), (None, "c1"), ("boris", "c1"), ("ana", "c2"), ("anac1", "")):
+        for scope, context in (
+            (None, None),
+            ("ana", None),
+            (None, "c1"),
+            ("boris", "c1"),
+            ("ana", "c2"),
+            ("anac1", ""),
+        ):
             assert brain.route("What is my name?", scope=scope, context=context).answer is None
         assert brain.route("What is my name?", scope="ana", context="c1").answer == "Ana"
 

@@ -33,9 +33,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of 900 lines in a few dozen shapes, with repeats, alarms and CRLF ends."""
     lines = []
     for i in range(300):
-        lines.append(f"Nov {1 + i % 28} 10:{i % 60:02}:07 web-{i % 4} sshd[{900 + i}]: Accepted publickey for user{i % 9}")
+        lines.append(
+            f"Nov {1 + i % 28} 10:{i % 60:02}:07 web-{i % 4} sshd[{900 + i}]: Accepted publickey for user{i % 9}"
+        )
         lines.append(f"worker {i % 7} finished job {i * 37} in {i % 90}.{i % 10} ms")
-        lines.append("disk /dev/sda1 is 91% full" if i % 3 else f"cache miss for key 0x{i * 7919:08x} from 192.0.2.{i % 250}")
+        lines.append(
+            "disk /dev/sda1 is 91% full" if i % 3 else f"cache miss for key 0x{i * 7919:08x} from 192.0.2.{i % 250}"
+        )
     path = tmp_path_factory.mktemp("log") / "app.log"
     path.write_bytes(("\r\n".join(lines)).encode())
     return path
@@ -74,6 +78,33 @@ def test_nothing_but_speed_changes_by_workers_batches_and_simd(
 def test_a_pipe_and_a_file_give_the_same(command: Run, log: Path) -> None:
     piped = decided(command, "-", "--no-store", stdin=log.read_bytes())
     assert without(piped, "us") == without(decided(command, log, "--no-store"), "us")
+
+
+def test_a_slow_pipe_is_answered_at_once_and_gives_the_same(tmp_path: Path, log: Path) -> None:
+    """The first lines are decided while the writer still holds the pipe open."""
+    import os
+    import sys
+
+    import sophia
+
+    text = log.read_bytes().replace(b"\r\n", b"\n")
+    env = os.environ | {"PYTHONPATH": str(Path(sophia.__file__).resolve().parents[1])}
+    arguments = [sys.executable, "-m", "sophia", "run", "--out", "-", "--quiet", "--no-store"]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, env=env) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        decisions = []
+        start = 0
+        for end in (7, 90, 91, 4000, len(text)):
+            process.stdin.write(text[start:end])
+            process.stdin.flush()
+            for _ in range(text[start:end].count(b"\n")):
+                decisions.append(json.loads(process.stdout.readline()))
+            start = end
+        process.stdin.close()
+        decisions += records(process.stdout.read())
+    whole = subprocess.run([*arguments, "-"], input=text, capture_output=True, cwd=tmp_path, env=env, check=True)
+    assert without(decisions, "us") == without(records(whole.stdout), "us")
 
 
 def test_gzip_is_read_through(command: Run, log: Path, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from oracle import normaliser as oracle
 from sophia._core.normaliser import normalise
 
 SIGNS = st.sampled_from(list("abzABZ0159 \t\n\r.?!,;:'\"()-_/*$@#=[]{}"))
-WIDE = st.sampled_from(list("\u00c9\u00e9\u00df\u0130\u0131\u2019\u201c\u201d\u3000\u2028\u4e2d\u0e01\U0001f600\u01c5\u2160\u00b2"))
+WIDE = st.sampled_from(
+    list("\u00c9\u00e9\u00df\u0130\u0131\u2019\u201c\u201d\u3000\u2028\u4e2d\u0e01\U0001f600\u01c5\u2160\u00b2")
+)
 
 
 @settings(max_examples=1000)
@@ -25,7 +27,25 @@ def test_unicode(text: str) -> None:
 
 
 WORDS = st.sampled_from(
-    ["What", "US", "us", "is", "5", "mW", "MW", "-A", "./a", "iPhone", "I'm", "STOP", "PLEASE", "(Go)", "end.", "5!", "why?"]
+    [
+        "What",
+        "US",
+        "us",
+        "is",
+        "5",
+        "mW",
+        "MW",
+        "-A",
+        "./a",
+        "iPhone",
+        "I'm",
+        "STOP",
+        "PLEASE",
+        "(Go)",
+        "end.",
+        "5!",
+        "why?",
+    ]
 )
 
 

@@ -45,8 +45,7 @@ def test_interrupted_runs_decide_like_one_run(tmp_path: Path) -> None:
     for start in range(0, 400, 90):
         with sophia.open(tmp_path / "mind") as brain:
             pieces += [
-                (d.route, d.why, d.pattern, d.novelty)
-                for d in brain.route_many(texts[start : start + 90], kind="line")
+                (d.route, d.why, d.pattern, d.novelty) for d in brain.route_many(texts[start : start + 90], kind="line")
             ]
     assert pieces == whole
 
