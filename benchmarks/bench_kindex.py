@@ -17,10 +17,19 @@ NUMPY_ROWS = "rows @ x / (sqrt(einsum('ij,ij->i', rows, rows)) * sqrt(dot(x, x))
 NUMPY_MATRIX = "few / norm(few, axis=1, keepdims=True) @ (few / norm(few, axis=1, keepdims=True)).T"
 
 
+def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """An empty float64 array that begins at a cache line, as those of this package do."""
+    size = int(np.prod(shape))
+    raw = np.empty(size + 8)
+    start = -raw.ctypes.data % 64 // 8
+    return raw[start : start + size].reshape(shape)
+
+
 def run() -> Suite:
     suite = Suite("kindex", ("numpy", "scipy", "numkong"))
     rng = np.random.default_rng(1)
-    x, y, rows = rng.random(8), rng.random(8), rng.random((ROWS, 8))
+    x, y, rows = rng.random(8), rng.random(8), _aligned((ROWS, 8))
+    rng.random(out=rows)
     few = rows[:1000].copy()
     names: dict[str, object] = {
         "x": x,
@@ -29,7 +38,7 @@ def run() -> Suite:
         "b": KVector.of(y),
         "rows": rows,
         "few": few,
-        "out": np.empty(ROWS),
+        "out": _aligned((ROWS,)),
         "table": np.empty((1000, 1000)),
         "read": kindex._read,
         "dot": np.dot,

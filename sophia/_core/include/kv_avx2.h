@@ -1,7 +1,8 @@
 /* K-Vector kernels for AVX2: two registers a row; in batches four rows together.
  *
- *     vperm2f128, vunpcklpd, vunpckhpd   the steps of the sum, or a transposition where something is unknown
- *     vcmppd, vandpd                     what is known        vsqrtpd, vdivpd ymm   once for four rows
+ *     vblendpd, vperm2f128, vshufpd   steps of the sum     vcmppd, vandpd      what is known
+ *     vunpcklpd, vunpckhpd            a transposition, where something is unknown
+ *     vsqrtpd, vdivpd ymm             once for four rows
  */
 #ifndef SOPHIA_KV_AVX2_H
 #define SOPHIA_KV_AVX2_H
@@ -88,8 +89,8 @@ SOPHIA_AVX2 static double sophia_cosine_f64_avx2(const double *a, const double *
 }
 
 /* Four rows against a query in the frame with its mask, whatever is unknown or out of the ordinary. */
-SOPHIA_AVX2 static inline __m256d sophia_kv_cosine_rows_avx2(const double *query, unsigned known,
-                                                             const double *rows, const double *frame)
+SOPHIA_KV_SELDOM SOPHIA_AVX2 static __m256d
+sophia_kv_cosine_rows_avx2(const double *query, unsigned known, const double *rows, const double *frame)
 {
     __m256d c[8], p[8], square[8], own[8];
     sophia_kv_columns_avx2(rows, c);
@@ -106,23 +107,24 @@ SOPHIA_AVX2 static inline __m256d sophia_kv_cosine_rows_avx2(const double *query
     return sophia_kv_clamp_avx2(_mm256_mul_pd(sophia_kv_tree_avx2(p), inverses));
 }
 
-/* s[j] + s[j + 2] of two rows. */
+/* s[j] + s[j + 2] of two rows: a blend takes one half of each, a permutation the other. */
 SOPHIA_AVX2 static inline __m256d sophia_kv_halves_avx2(__m256d a, __m256d b)
 {
-    return _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+    return _mm256_add_pd(_mm256_blend_pd(a, b, 0xC), _mm256_permute2f128_pd(a, b, 0x21));
 }
 
 /* The sums of four rows, in order, from s[j] of rows 0, 2, 1 and 3. */
 SOPHIA_AVX2 static inline __m256d sophia_kv_join_avx2(const __m256d *s)
 {
     const __m256d even = sophia_kv_halves_avx2(s[0], s[1]), odd = sophia_kv_halves_avx2(s[2], s[3]);
-    return _mm256_add_pd(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd));
+    return _mm256_add_pd(_mm256_blend_pd(even, odd, 0xA), _mm256_shuffle_pd(even, odd, 0x5));
 }
 
-/* Four rows at a time, on the path without masks while squared norms are ordinary numbers. */
-SOPHIA_AVX2 static inline size_t sophia_kv_cosine_blocks_of_rows_avx2(const double *query, unsigned known,
-                                                                      const double *rows, size_t size,
-                                                                      const double *frame, double *out)
+/* Four rows at a time from row i on, on the path without masks while squared norms are ordinary numbers;
+ * returns where it ended. `stream`: out + i is aligned. */
+SOPHIA_KV_INLINE SOPHIA_AVX2 static size_t
+sophia_kv_cosine_ordinary_avx2(const double *query, unsigned known, const double *rows, size_t i, size_t size,
+                                const double *frame, int stream, double *out)
 {
     const double inverse = sophia_kv_inverse(sophia_kv_square(query));
     const __m256d own = _mm256_set1_pd(inverse), one = _mm256_set1_pd(1.0);
@@ -133,7 +135,6 @@ SOPHIA_AVX2 static inline size_t sophia_kv_cosine_blocks_of_rows_avx2(const doub
         mean[half] = frame ? _mm256_loadu_pd(frame + 4 * half) : _mm256_setzero_pd();
         scale[half] = frame ? _mm256_loadu_pd(frame + 8 + 4 * half) : one;
     }
-    size_t i = 0;
     for (; i + 4 <= size; i += 4) {
         static const unsigned char order[4] = {0, 2, 1, 3};
         const double *at = rows + 8 * i;
@@ -157,7 +158,10 @@ SOPHIA_AVX2 static inline size_t sophia_kv_cosine_blocks_of_rows_avx2(const doub
         }
         const __m256d inverses = _mm256_mul_pd(_mm256_div_pd(one, _mm256_sqrt_pd(norm)), own);
         const __m256d cosine = _mm256_mul_pd(sophia_kv_join_avx2(dot), inverses);
-        _mm256_storeu_pd(out + i, sophia_kv_clamp_number_avx2(cosine));
+        if (stream)
+            _mm256_stream_pd(out + i, sophia_kv_clamp_number_avx2(cosine));
+        else
+            _mm256_storeu_pd(out + i, sophia_kv_clamp_number_avx2(cosine));
     }
     return i;
 }
@@ -167,8 +171,15 @@ SOPHIA_AVX2 static void sophia_cosine_many_f64_avx2(const double *query, const d
 {
     double q[8];
     const unsigned known = sophia_kv_enter(query, frame, q);
-    size_t i = frame ? sophia_kv_cosine_blocks_of_rows_avx2(q, known, rows, size, frame, out)
-                     : sophia_kv_cosine_blocks_of_rows_avx2(q, known, rows, size, NULL, out);
+    const int stream = size >= SOPHIA_KV_STREAM;
+    size_t i = 0;
+    for (; stream && (uintptr_t)(out + i) % 32; i++)
+        out[i] = sophia_cosine_f64_avx2(query, rows + 8 * i, frame);
+    if (frame)
+        i = sophia_kv_cosine_ordinary_avx2(q, known, rows, i, size, frame, stream, out);
+    else
+        i = sophia_kv_cosine_ordinary_avx2(q, known, rows, i, size, NULL, stream, out);
+    if (stream) _mm_sfence(); /* streamed stores are ordered for other threads from here on */
     for (; i < size; i++) out[i] = sophia_cosine_f64_avx2(query, rows + 8 * i, frame);
 }
 

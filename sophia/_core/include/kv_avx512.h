@@ -1,10 +1,10 @@
 /* K-Vector kernels for AVX-512.
  *
  * A pair is one register against one register. In batches eight rows are worked on together: halves of two
- * rows are loaded side by side, so that twelve shuffles add up sixteen sums of eight, and roots and quotients
+ * rows are loaded side by side, so that six permutations add up sixteen sums of eight; roots and quotients
  * are made eight at a time. With something unknown the rows are transposed instead (24 shuffles) and masked.
- *     vinsertf64x4 m256       two rows side by side   vshuff64x2, vunpcklpd, vunpckhpd   the steps of the sum
- *     vcmppd k                what is known           vsqrtpd, vdivpd zmm                once for eight rows
+ *     vmovupd k, vinsertf64x4   two rows side by side    vblendmpd, vpermt2pd, vshufpd   steps of the sum
+ *     vcmppd k                  what is known            vsqrtpd, vdivpd zmm             once for eight rows
  */
 #ifndef SOPHIA_KV_AVX512_H
 #define SOPHIA_KV_AVX512_H
@@ -92,8 +92,8 @@ SOPHIA_AVX512 static double sophia_cosine_f64_avx512(const double *a, const doub
 }
 
 /* Eight rows against a query in the frame with its mask, whatever is unknown or out of the ordinary. */
-SOPHIA_AVX512 static inline __m512d sophia_kv_cosine_rows_avx512(const double *query, unsigned known,
-                                                                 const double *rows, const double *frame)
+SOPHIA_KV_SELDOM SOPHIA_AVX512 static __m512d
+sophia_kv_cosine_rows_avx512(const double *query, unsigned known, const double *rows, const double *frame)
 {
     __m512d c[8], p[8], square[8], own[8];
     sophia_kv_columns_avx512(rows, c);
@@ -110,64 +110,72 @@ SOPHIA_AVX512 static inline __m512d sophia_kv_cosine_rows_avx512(const double *q
     return sophia_kv_clamp_avx512(_mm512_mul_pd(sophia_kv_tree_avx512(p), inverses));
 }
 
-/* A query, mean and scale as pairs of registers: dimensions 0-3 twice, dimensions 4-7 twice. */
+/* Eight values as two registers, dimensions 0-3 4-7 and 4-7 0-3: how the rows of a pair are loaded. */
 typedef struct {
     __m512d query[2], mean[2], scale[2];
 } sophia_kv_frame_avx512;
 
-/* s[j] of two rows, for dot product and square; the loads put the rows side by side, which saves shuffles. */
+SOPHIA_AVX512 static inline void sophia_kv_both_ways_avx512(const double *values, __m512d *out)
+{
+    out[0] = _mm512_loadu_pd(values);
+    out[1] = _mm512_shuffle_f64x2(out[0], out[0], 0x4E);
+}
+
+/* s[j] of two rows side by side, for dot product and square. Half of the second row comes by a masked load
+ * and half by an insertion, so that no shuffle is needed; a + b = b + a makes up for the order. */
 SOPHIA_AVX512 static inline void sophia_kv_two_rows_avx512(const sophia_kv_frame_avx512 *frame, int framed,
                                                            const double *a, const double *b, __m512d *dot,
                                                            __m512d *square)
 {
-    __m512d p[2], q[2];
-    for (int half = 0; half < 2; half++) {
-        const __m512d low = _mm512_castpd256_pd512(_mm256_loadu_pd(a + 4 * half));
-        __m512d x = _mm512_insertf64x4(low, _mm256_loadu_pd(b + 4 * half), 1);
-        if (framed) x = _mm512_mul_pd(_mm512_sub_pd(x, frame->mean[half]), frame->scale[half]);
-        p[half] = _mm512_mul_pd(x, frame->query[half]);
-        q[half] = _mm512_mul_pd(x, x);
+    __m512d x[2], p[2], q[2];
+    x[0] = _mm512_mask_loadu_pd(_mm512_loadu_pd(a), 0xF0, b);
+    x[1] = _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(a + 4)), _mm256_loadu_pd(b), 1);
+    for (int i = 0; i < 2; i++) {
+        if (framed) x[i] = _mm512_mul_pd(_mm512_sub_pd(x[i], frame->mean[i]), frame->scale[i]);
+        p[i] = _mm512_mul_pd(x[i], frame->query[i]);
+        q[i] = _mm512_mul_pd(x[i], x[i]);
     }
     *dot = _mm512_add_pd(p[0], p[1]);
     *square = _mm512_add_pd(q[0], q[1]);
 }
 
-/* s[j] + s[j + 2] of four rows. */
-SOPHIA_AVX512 static inline __m512d sophia_kv_quarters_avx512(__m512d a, __m512d b)
+/* s[j] + s[j + 2] of rows a b and c d, in the order a c b d: a blend takes one half of each, a permutation
+ * the other. */
+SOPHIA_AVX512 static inline __m512d sophia_kv_quarters_avx512(__m512d ab, __m512d cd)
 {
-    return _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xDD));
+    const __m512i other = _mm512_setr_epi64(2, 3, 8, 9, 6, 7, 12, 13);
+    return _mm512_add_pd(_mm512_mask_blend_pd(0xCC, ab, cd), _mm512_permutex2var_pd(ab, other, cd));
 }
 
-/* The sums of eight rows, in order, from s[j] of rows 0 and 2, 4 and 6, 1 and 3, 5 and 7. */
+/* The sums of eight rows, in order, from s[j] of rows 0 and 4, 2 and 6, 1 and 5, 3 and 7. */
 SOPHIA_AVX512 static inline __m512d sophia_kv_join_avx512(const __m512d *s)
 {
     const __m512d even = sophia_kv_quarters_avx512(s[0], s[1]), odd = sophia_kv_quarters_avx512(s[2], s[3]);
-    return _mm512_add_pd(_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd));
+    return _mm512_add_pd(_mm512_mask_blend_pd(0xAA, even, odd), _mm512_shuffle_pd(even, odd, 0x55));
 }
 
-/* Eight rows at a time, on the path without masks while squared norms are ordinary numbers. */
-SOPHIA_AVX512 static inline size_t sophia_kv_cosine_blocks_of_rows_avx512(const double *query, unsigned known,
-                                                                          const double *rows, size_t size,
-                                                                          const double *frame, double *out)
+/* Eight rows at a time from row i on, on the path without masks while squared norms are ordinary numbers;
+ * returns where it ended. `stream`: out + i is aligned. */
+SOPHIA_KV_INLINE SOPHIA_AVX512 static size_t
+sophia_kv_cosine_ordinary_avx512(const double *query, unsigned known, const double *rows, size_t i,
+                                 size_t size, const double *frame, int stream, double *out)
 {
     const double inverse = sophia_kv_inverse(sophia_kv_square(query));
     const __m512d own = _mm512_set1_pd(inverse), one = _mm512_set1_pd(1.0);
     const int plain = known == 0xFF && inverse > 0.0;
     sophia_kv_frame_avx512 wide;
-    for (int half = 0; half < 2; half++) {
-        wide.query[half] = _mm512_broadcast_f64x4(_mm256_loadu_pd(query + 4 * half));
-        if (!frame) continue;
-        wide.mean[half] = _mm512_broadcast_f64x4(_mm256_loadu_pd(frame + 4 * half));
-        wide.scale[half] = _mm512_broadcast_f64x4(_mm256_loadu_pd(frame + 8 + 4 * half));
+    sophia_kv_both_ways_avx512(query, wide.query);
+    if (frame) {
+        sophia_kv_both_ways_avx512(frame, wide.mean);
+        sophia_kv_both_ways_avx512(frame + 8, wide.scale);
     }
-    size_t i = 0;
     for (; i + 8 <= size; i += 8) {
-        static const unsigned char first[4] = {0, 4, 1, 5};
+        static const unsigned char first[4] = {0, 2, 1, 3};
         const double *at = rows + 8 * i;
         for (int r = 0; r < 8; r++) __builtin_prefetch(at + 8 * r + SOPHIA_KV_AHEAD);
         __m512d dot[4], square[4];
         for (int pair = 0; pair < 4; pair++)
-            sophia_kv_two_rows_avx512(&wide, frame != NULL, at + 8 * first[pair], at + 8 * first[pair] + 16,
+            sophia_kv_two_rows_avx512(&wide, frame != NULL, at + 8 * first[pair], at + 8 * first[pair] + 32,
                                       &dot[pair], &square[pair]);
         const __m512d norm = sophia_kv_join_avx512(square);
         const __mmask8 above = _mm512_cmp_pd_mask(norm, _mm512_set1_pd(SOPHIA_KV_TINY), _CMP_GE_OQ);
@@ -178,7 +186,10 @@ SOPHIA_AVX512 static inline size_t sophia_kv_cosine_blocks_of_rows_avx512(const 
         }
         const __m512d inverses = _mm512_mul_pd(_mm512_div_pd(one, _mm512_sqrt_pd(norm)), own);
         const __m512d cosine = _mm512_mul_pd(sophia_kv_join_avx512(dot), inverses);
-        _mm512_storeu_pd(out + i, sophia_kv_clamp_number_avx512(cosine));
+        if (stream)
+            _mm512_stream_pd(out + i, sophia_kv_clamp_number_avx512(cosine));
+        else
+            _mm512_storeu_pd(out + i, sophia_kv_clamp_number_avx512(cosine));
     }
     return i;
 }
@@ -188,8 +199,15 @@ SOPHIA_AVX512 static void sophia_cosine_many_f64_avx512(const double *query, con
 {
     double q[8];
     const unsigned known = sophia_kv_enter(query, frame, q);
-    size_t i = frame ? sophia_kv_cosine_blocks_of_rows_avx512(q, known, rows, size, frame, out)
-                     : sophia_kv_cosine_blocks_of_rows_avx512(q, known, rows, size, NULL, out);
+    const int stream = size >= SOPHIA_KV_STREAM;
+    size_t i = 0;
+    for (; stream && (uintptr_t)(out + i) % 64; i++)
+        out[i] = sophia_cosine_f64_avx512(query, rows + 8 * i, frame);
+    if (frame)
+        i = sophia_kv_cosine_ordinary_avx512(q, known, rows, i, size, frame, stream, out);
+    else
+        i = sophia_kv_cosine_ordinary_avx512(q, known, rows, i, size, NULL, stream, out);
+    if (stream) _mm_sfence(); /* streamed stores are ordered for other threads from here on */
     for (; i < size; i++) out[i] = sophia_cosine_f64_avx512(query, rows + 8 * i, frame);
 }
 

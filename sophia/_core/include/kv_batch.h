@@ -131,7 +131,7 @@ static inline void sophia_kv_take(double *scores, int64_t *indices, size_t k, co
     }
 }
 
-/* The k (at most row_count) best rows of each query, by euclidean or cosine; best first, of equals the earlier. */
+/* The k (at most row_count) best rows of each query by euclidean or cosine; of equals the first. */
 static inline void sophia_kv_top(const struct sophia_kv_kernels *kv, int euclidean, const double *queries,
                                  size_t query_count, const double *rows, size_t row_count,
                                  const double *frame, size_t k, double *scores, int64_t *indices)

@@ -19,10 +19,15 @@
 
 #define SOPHIA_KV_SIZE 8
 #define SOPHIA_KV_TINY 1e-300 /* squared norms below count as zero: 1 / sqrt() twice stays finite */
-#define SOPHIA_KV_AHEAD 512 /* doubles fetched ahead: 4 KB hides what out-of-order execution cannot */
+#define SOPHIA_KV_AHEAD 1024   /* doubles fetched ahead: 8 KB hides what out-of-order execution cannot */
 #define SOPHIA_KV_HUGE 1e300  /* up to here no sum of products overflows, so nothing becomes NaN */
+#define SOPHIA_KV_STREAM 131072 /* results (1 MB) from which on they are written past the caches */
 #define SOPHIA_KV_QUERY 9     /* doubles of a prepared query: its values in the frame, its inverse norm */
 #define SOPHIA_KV_BLOCK 72    /* doubles of a prepared block: columns of eight rows, their inverse norms */
+
+/* A loop compiled once with a frame and once without, and the path that must not burden it with registers. */
+#define SOPHIA_KV_INLINE inline __attribute__((always_inline))
+#define SOPHIA_KV_SELDOM __attribute__((noinline, cold))
 
 struct sophia_kv_kernels {
     double (*cosine_f64)(const double *a, const double *b, const double *frame);
