@@ -31,7 +31,7 @@ __all__ = ["SEVERITIES", "Hit", "Rule", "RuleSet"]
 
 _SHIPPED = os.path.join(os.path.dirname(__file__), "rules", "danger.toml")  # noqa: PTH118, PTH120 (start-up)
 _ENGINE = "1"  # part of the version of a set: raise it when the same rules could give other hits
-_MEMORY = 2 << 20  # bytes that the automata of one rule may take; beyond, RE2 goes on without an automaton
+_MEMORY = 1 << 20  # bytes that the automata of one rule may take; beyond, RE2 goes on without an automaton
 _JOIN = 8  # texts in question for one rule from which on they are read in one call first
 _JOIN_TEXT = 4096  # bytes of a text that still is joined with others
 _JOIN_BATCH = 1 << 20  # bytes of one joined text

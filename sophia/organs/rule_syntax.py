@@ -23,7 +23,7 @@ and overlapping counts multiply them (a gap of 200 made a scan a thousand times 
 SHORTEST = 3
 """Bytes of the shortest literal worth seeking: shorter ones are in nearly every text."""
 
-_LONGEST = 32  # a literal is cut here: a prefix of a required string is required too
+_LONGEST = 10  # a literal is cut here: a prefix of a required string is required too
 _EXACT = 96  # strings of an exact part before it is given up
 _GROUPS = 4  # groups kept of a branch, the most selective ones
 _BRANCHES = 24  # branches of a rule
@@ -93,7 +93,7 @@ def analyse(pattern: str) -> Analysis:
     if reader.at < len(reader.pattern):
         reader.refuse("an unmatched )")
     needs = _needs(part)
-    rank = {group: _rank(group) for branch in needs for group in branch}  # branches share most groups
+    rank = {group: _rank(group) for group in {group for branch in needs for group in branch}}
     branches = []
     for branch in needs:
         usable = {ranked for group in branch if (ranked := rank[group]) is not None}
@@ -126,6 +126,8 @@ def _unquote(pattern: str) -> str:
 
 def _simplify(group: frozenset[str]) -> list[str]:
     """Drops every string that holds another one of the group, and cuts the long ones."""
+    if len(group) == 1:
+        return [literal[:_LONGEST] for literal in group]
     kept: list[str] = []
     for literal in sorted({literal[:_LONGEST] for literal in group}, key=len):
         for shorter in kept:
@@ -144,8 +146,10 @@ def _needs(part: _Part) -> _Branches:
 
 def _both(left: _Branches, right: _Branches) -> _Branches:
     """Every branch of one with every branch of the other; where that is too many, the right as one branch."""
-    if left == _NOTHING:
+    if left is _NOTHING:
         return right
+    if right is _NOTHING:
+        return left
     if len(left) * len(right) > _BRANCHES:
         right = _one_branch(right)
     return tuple((*head, *tail) for head in left for tail in right)
@@ -162,22 +166,26 @@ def _sequence(parts: list[_Part]) -> _Part:
     if len(parts) == 1:
         return parts[0]
     branches = _NOTHING
-    run: frozenset[str] = frozenset({""})
+    empty = frozenset({""})
+    run = empty
     whole = True
     count = 1
     for part in parts:
-        count = max(count, part.times)
-        if part.exact is not None and len(run) * len(part.exact) <= _EXACT:
-            run = frozenset([head + tail for head in run for tail in part.exact])
+        exact = part.exact
+        if part.times > count:
+            count = part.times
+        if exact is not None and len(run) * len(exact) <= _EXACT:
+            run = exact if run is empty else frozenset([head + tail for head in run for tail in exact])
             continue
         whole = False
         if "" not in run:
             branches = _both(branches, ((run,),))
-        if part.exact is None:
+        if exact is not None:
+            run = exact
+            continue
+        if part is not _ANY:
             branches = _both(branches, part.branches)
-            run = frozenset({""})
-        else:
-            run = part.exact
+        run = empty
     if whole:
         return _Part(run, _NOTHING, count)
     return _Part(None, branches if "" in run else _both(branches, ((run,),)), count)
@@ -254,7 +262,8 @@ class _Reader:
                     part = self.repeated(_literal(text[-1]))
                 else:
                     part = _literal(text)
-            parts.append(part)
+            if part is not _EMPTY and not (part is _ANY and parts and parts[-1] is _ANY):
+                parts.append(part)
         return _sequence(parts) if parts else _EMPTY
 
     def classes(self) -> _Part | None:
