@@ -94,7 +94,7 @@ cdef extern from "pattern_rows.h" nogil:
     )
     int sophia_put_node(
         sophia_table *table, const unsigned char *text, size_t size, uint64_t pattern, bint leaf, bint general,
-        uint32_t depth, uint64_t count, uint64_t last_n, uint64_t tick, uint64_t born
+        uint32_t depth, uint64_t count, uint64_t last_n, uint64_t tick, uint64_t rare, uint64_t born
     )
     int sophia_put_face(sophia_table *table, uint64_t id, const unsigned char *text, size_t size)
     int sophia_put_done(sophia_table *table)
@@ -121,7 +121,7 @@ _HEADER = struct.Struct("<8sIIQ16s")  # magic, version, capacity, seed, checksum
 _ROW = struct.Struct("<qQQQQII")  # see sophia_put_row()
 _TABLE_STATE = struct.Struct("<8Q")  # see sophia_write_rows(), as the other two
 _PATTERN_STATE = struct.Struct("<Q")
-_NODE_STATE = struct.Struct("<BBQ")
+_NODE_STATE = struct.Struct("<BBQQ")
 _MAX_CAPACITY = 1 << 26
 
 
@@ -448,12 +448,12 @@ cdef class PatternTable:
                 code = sophia_put_alias(self.table, id, count, first_n, last_n, target)
             _check(code, id)
         for id, template, count, _, last_n, pattern, packed in nodes:
-            flags, depth, tick = _NODE_STATE.unpack_from(packed)
+            flags, depth, tick, rare = _NODE_STATE.unpack_from(packed)
             text = packed[_NODE_STATE.size:] or template.encode("utf-8")
             _check(sophia_put_node(
                 self.table, <const unsigned char *>PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text),
                 into.get(pattern, 0), flags & SOPHIA_N_LEAF, flags & SOPHIA_N_GENERAL, depth, count, last_n, tick,
-                -id,
+                rare, -id,
             ), id)
         for id, template, _, _, _, merged, _ in patterns:
             if merged is None:

@@ -5,7 +5,7 @@ The masks work on bytes; the table holds tuples of tokens. Slow and simple on pu
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ MAX_GENERALISATIONS = 32
 MAX_SHAPES = 16
 MAX_SHARERS = 16
 SWEEP = 64
+RARE_NEED = 5
 NEVER = 255
 
 LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") | frozenset(range(0x80, 0x100))
@@ -109,6 +110,13 @@ def _tokens(text: bytes) -> Iterator[_Token]:
             if c == 0x22 and quotes:
                 close = text.find(b'"', i + 1, end)
                 verb = next((v for v in VERBS if text[i + 1 : i + 2 + len(v)] == v + b" "), None)
+                inside = text[i + 1 : close] if close >= 0 else b""
+                name = 0 < len(inside) < 65 and (inside[0] in LETTERS or inside[0] == 0x5F)
+                if name and text[close + 1 : close + 2] == b":" and not any(map(is_blank, inside)):
+                    token.out += text[i : close + 1]  # the name of a JSON member
+                    token.raw += text[i : close + 1]
+                    i = close + 1
+                    continue
                 if close < 0 or leading or (close - i > 65 and verb is None):
                     quotes = False
                 elif close == i + 1:
@@ -244,8 +252,12 @@ def _put(line: list[bytes], masked: bytes) -> None:
 Template = tuple[bytes, ...]
 
 
+def is_word(token: bytes) -> bool:
+    return SLOT not in token and any(c in ALNUM for c in token)
+
+
 def words(template: Template) -> int:
-    return sum(1 for t in template if SLOT not in t and any(c in ALNUM for c in t))
+    return sum(map(is_word, template))
 
 
 def key(template: Template) -> tuple[bytes, ...]:
@@ -268,7 +280,7 @@ def key(template: Template) -> tuple[bytes, ...]:
             a = 0
             while a < len(run) and run[a] not in LETTERS and run[a] != 0x5F:
                 a += 1
-            ends = (j < len(t) and t[j] in b"=:") or run.endswith(b"..")
+            ends = (j < len(t) and t[j] in b"=:") or t[j : j + 2] == b'":' or run.endswith(b"..")
             if a < len(run) and ends and not (i > 0 and t[i - 1] == 0x3D):
                 out.append(run[a:] + b"=")
             i = j
@@ -367,18 +379,39 @@ def need_word(template: Template, p: int, constants: int) -> int:
     return max(need, 8) if is_capital(token) else need
 
 
-Way = tuple[Template, int, bool]
-"""A template with one place made a slot, how many different ones need to share it, "only a name's digit"."""
+Way = tuple[Template, int, str]
+"""A template with one place made a slot, how many different ones need to share it, and what the place is."""
 
 
-def generalisations(template: Template) -> Iterator[Way]:
+def place_of(token: bytes) -> tuple[int, int]:
+    """What becomes a slot where the whole place varies: the value of name=value, else the core."""
+    return value_of(token) or core(token)
+
+
+def rare_way(template: Template, rare: int) -> Template:
+    out = []
+    for i, token in enumerate(template):
+        if rare >> i & 1:
+            a, b = place_of(token)
+            token = token[:a] + SLOT + token[b:]
+        out.append(token)
+    return collapse(out)
+
+
+def generalisations(template: Template, rare: int = 0) -> Iterator[Way]:
+    yield from single_places(template)
+    if rare:
+        yield rare_way(template, rare), RARE_NEED, "rare"
+
+
+def single_places(template: Template) -> Iterator[Way]:
     tokens = list(template)
     total = words(template)
     given = 0
     stems = sum(1 for t in tokens if has_stem(t))
     if stems >= 2:
         if total - stems >= 2:
-            yield collapse([wild(t) if has_stem(t) else t for t in tokens]), 2, False
+            yield collapse([wild(t) if has_stem(t) else t for t in tokens]), 2, "stems"
         given += 1
     for p, token in enumerate(tokens):
         if given >= MAX_GENERALISATIONS:
@@ -388,7 +421,7 @@ def generalisations(template: Template) -> Iterator[Way]:
             given += 1
             if total >= 3:
                 new = token[: pair[0]] + SLOT + token[pair[1] :]
-                yield collapse([*tokens[:p], new, *tokens[p + 1 :]]), 8, False
+                yield collapse([*tokens[:p], new, *tokens[p + 1 :]]), 8, "pair"
             continue
         value = value_of(token)
         has_slot = SLOT in token
@@ -398,7 +431,7 @@ def generalisations(template: Template) -> Iterator[Way]:
         if has_stem(token) and value is None and constants >= 1:
             given += 1
             a, b = core(token)
-            yield collapse([*tokens[:p], token[: b - 1] + SLOT + token[b:], *tokens[p + 1 :]]), 2, True
+            yield collapse([*tokens[:p], token[: b - 1] + SLOT + token[b:], *tokens[p + 1 :]]), 2, "digit"
         if value is not None:
             given += 1
             if constants >= 1:
@@ -408,7 +441,7 @@ def generalisations(template: Template) -> Iterator[Way]:
                 if is_capital(token):
                     need = max(need, 8)
                 new = token[: value[0]] + SLOT + token[value[1] :]
-                yield collapse([*tokens[:p], new, *tokens[p + 1 :]]), need, False
+                yield collapse([*tokens[:p], new, *tokens[p + 1 :]]), need, "value"
             continue
         if not any(c in ALNUM for c in token) or token[-1] == 0x3D:
             continue
@@ -424,7 +457,7 @@ def generalisations(template: Template) -> Iterator[Way]:
                 if q != p and SLOT not in other:
                     new_tokens[q] = replace_word(other, token[a:b])
         if words(tuple(new_tokens)) >= 1 and need != NEVER:
-            yield collapse(new_tokens), need, False
+            yield collapse(new_tokens), need, "word"
 
 
 def replace_word(token: bytes, word: bytes) -> bytes:
@@ -441,10 +474,10 @@ def shaped(template: Template, shape: int) -> Template | None:
     out = []
     for i, token in enumerate(template):
         if shape >> i & 1 and SLOT not in token:
-            a, b = core(token)
+            a, b = place_of(token)
             if a == b:
                 return None
-            token = wild(token)
+            token = token[:a] + SLOT + token[b:]
         out.append(token)
     return tuple(out) if collapse(out) == tuple(out) else None
 
@@ -474,6 +507,7 @@ class Node:
     shaped: bool = False
     depth: int = 0
     count: int = 0
+    rare: int = 0
 
 
 @dataclass(frozen=True)
@@ -502,6 +536,7 @@ class Table:
         self.next_sweep = SWEEP
         self.shapes_fresh = False
         self.generals = 0
+        self.frequency: Counter[bytes] = Counter()  # of a constant word: the leaves that hold it
 
     def observe(self, text: bytes, n: int = 0) -> Sighting:
         template = mask(text)
@@ -534,7 +569,8 @@ class Table:
             kept = words(template)
         else:
             node = self.nodes[template] = Node(template)
-            kept = self._fit(node)
+            node.rare = self._rare(template)
+            kept = max(self._fit(node), self._fit_rare(node))
             work: list[Node] = []
             kept = max(kept, self._connect(node, work))
             if node.group is None:
@@ -546,9 +582,27 @@ class Table:
             while work:
                 self._connect(work.pop(), work)
         node.leaf = True
+        self.frequency.update(filter(is_word, template))
         self.used[template] = None
         self.inserted += 1
         return node, kept, fresh
+
+    def _rare(self, template: Template) -> int:
+        """The places of words that no leaf holds, where there are two or more and enough others.
+
+        Each stands behind a plain word that is known, or is a value behind a name: a row of unknown words is
+        another message.
+        """
+        if len(template) > 64:
+            return 0
+        rare = [i for i, t in enumerate(template) if is_word(t) and not self.frequency[t]]
+        named = [i for i in rare if value_of(template[i])]
+        constants = words(template) - len(rare) + len(named)
+        if len(rare) < 2 or constants < max(3, len(rare)):
+            return 0
+        if any(i == 0 or i - 1 in rare or not is_plain(template[i - 1]) for i in rare if i not in named):
+            return 0
+        return sum(1 << i for i in rare) if words(template) > len(rare) else 0
 
     def _join(self, node: Node, group: Group | None) -> None:
         own = node.group
@@ -581,9 +635,9 @@ class Table:
                 self._join(node, same[0].group)
                 kept = words(template)
             same.append(node)
-        for way, need, digit in generalisations(template):
+        for way, need, kind in generalisations(template, node.rare):
             target = self.nodes.get(way)
-            if target is not None and (target.general or words(way) >= 2 or digit):
+            if target is not None and (target.general or words(way) >= 2 or kind == "digit"):
                 self._join(node, target.group)
                 kept = max(kept, words(way))
             if target is not None and target.general:
@@ -602,7 +656,7 @@ class Table:
                 target = self.nodes[way] = Node(way)
                 work.append(target)
             target.general = True
-            target.depth = node.depth + 1
+            target.depth = node.depth + (2 if kind == "rare" else 1)
             self._join(target, node.group)
             del self.ways[way]
             if target.depth >= 2:
@@ -639,6 +693,18 @@ class Table:
                 kept = max(kept, words(target.template))
         return kept
 
+    def _fit_rare(self, node: Node) -> int:
+        """A general node that the leaf fits when all its unknown words, in rows or not, are slots."""
+        template = node.template
+        rare = sum(1 << i for i, t in enumerate(template[:64]) if is_word(t) and not self.frequency[t])
+        if rare.bit_count() < 2 or len(template) > 64:
+            return 0
+        target = self.nodes.get(rare_way(template, rare))
+        if target is None or not target.general or words(target.template) < 3:
+            return 0
+        self._join(node, target.group)
+        return words(target.template)
+
     def _sweep(self) -> None:
         for template in list(self.used):
             self._fit(self.nodes[template])
@@ -649,6 +715,7 @@ class Table:
         template, _ = self.used.popitem(last=False)
         node = self.nodes[template]
         node.leaf = False
+        self.frequency.subtract(filter(is_word, template))
         group = node.group
         assert group is not None
         if not any(other.leaf for other in group.nodes):
@@ -661,7 +728,7 @@ class Table:
 
     def _drop(self, node: Node) -> None:
         template = node.template
-        for way, _, _ in generalisations(template):
+        for way, _, _ in generalisations(template, node.rare):
             sharers = self.ways.get(way, {})
             sharers.pop(template, None)
             if not sharers:

@@ -303,6 +303,17 @@ static inline void sophia_absorb_dates(sophia_masked *m)
     }
 }
 
+/* The name of a JSON member: "name": without a blank, up to 64 bytes. It stays. */
+static inline int sophia_is_member_name(const unsigned char *p, const unsigned char *close, const unsigned char *end)
+{
+    if (close == p || close - p >= SOPHIA_MASK_QUOTE || close + 1 >= end || close[1] != ':' ||
+        !((SOPHIA_CLASS[*p] & SOPHIA_C_LETTER) || *p == '_'))
+        return 0;
+    while (p < close && !sophia_is_blank(*p))
+        p++;
+    return p == close;
+}
+
 static inline void sophia_mask_line(const unsigned char *text, size_t size, sophia_masked *m)
 {
     const unsigned char *p = text, *const end = text + (size < SOPHIA_MASK_BYTES ? size : SOPHIA_MASK_BYTES);
@@ -333,6 +344,12 @@ static inline void sophia_mask_line(const unsigned char *text, size_t size, soph
             if (c == '"' && quotes) {
                 const unsigned char *close = memchr(p + 1, '"', (size_t)(end - p - 1));
                 const size_t method = sophia_http_method(p + 1, (size_t)(end - p - 1));
+                if (close && sophia_is_member_name(p + 1, close, end)) {
+                    memcpy(to, p, (size_t)(close + 1 - p));
+                    to += close + 1 - p;
+                    p = close + 1;
+                    continue;
+                }
                 if (!close || first || (close - p > SOPHIA_MASK_QUOTE && !method)) {
                     quotes = 0;
                 } else if (close == p + 1) {

@@ -52,6 +52,7 @@ typedef struct {
     uint64_t poly;  /* of the tokens, as generalisations are hashed */
     uint64_t key;   /* constant words; 0: fewer than three */
     uint64_t shape; /* of a general node with SOPHIA_N_SHAPED */
+    uint64_t rare;  /* tokens that no leaf held when the node was made, see sophia_isolated() */
     uint64_t count, last_n, tick, born;
     unsigned char *text;
     uint32_t size, words, tokens;
@@ -102,6 +103,7 @@ typedef struct {
     uint8_t shapes_fresh;
     sophia_records nodes, groups, ids;
     sophia_multimap leaf_map, poly_map, key_map, way_map, id_map;
+    sophia_multimap word_map; /* constant words: how often they occur in leaves */
     sophia_shape shapes[65][SOPHIA_PATTERN_SHAPES];
     uint8_t shape_count[65];
     /* What left the table since its row was handed out: births of nodes, ids. A list of changes makes room for
@@ -211,6 +213,7 @@ static inline void sophia_table_free(sophia_table *t)
     sophia_multimap_free(&t->key_map);
     sophia_multimap_free(&t->way_map);
     sophia_multimap_free(&t->id_map);
+    sophia_multimap_free(&t->word_map);
     free(t->gone_nodes.item);
     free(t->gone_ids.item);
     free(t->work);
@@ -218,7 +221,8 @@ static inline void sophia_table_free(sophia_table *t)
 
 static inline size_t sophia_table_bytes(const sophia_table *t)
 {
-    const size_t entries = t->leaf_map.room + t->poly_map.room + t->key_map.room + t->way_map.room + t->id_map.room;
+    const size_t entries = t->leaf_map.room + t->poly_map.room + t->key_map.room + t->way_map.room + t->id_map.room +
+                           t->word_map.room;
     return sizeof *t + (size_t)t->nodes.room * t->nodes.stride + (size_t)t->groups.room * t->groups.stride +
            (size_t)t->ids.room * t->ids.stride + entries * sizeof(sophia_entry) + t->text_bytes +
            (t->gone_nodes.room + t->gone_ids.room) * 8 + t->work_room * sizeof *t->work;
@@ -500,7 +504,7 @@ static inline int sophia_reserve(sophia_table *t)
     if (sophia_records_reserve(&t->nodes) || sophia_records_reserve(&t->groups) || sophia_records_reserve(&t->ids) ||
         sophia_multimap_reserve(&t->leaf_map, 1) || sophia_multimap_reserve(&t->poly_map, 1) ||
         sophia_multimap_reserve(&t->key_map, 1) || sophia_multimap_reserve(&t->id_map, 1) ||
-        sophia_multimap_reserve(&t->way_map, SOPHIA_TEMPLATE_WAYS + 2))
+        sophia_multimap_reserve(&t->way_map, SOPHIA_TEMPLATE_WAYS + SOPHIA_WAYS_MORE))
         return SOPHIA_PATTERN_NO_MEMORY;
     return SOPHIA_PATTERN_OK;
 }
@@ -575,7 +579,7 @@ static inline void sophia_drop_node(sophia_table *t, uint32_t node)
     sophia_node *const x = sophia_node_at(t, node);
     sophia_group *const g = sophia_group_at(t, x->group);
     sophia_read_template(&t->other, x->text, x->size, t->seed);
-    sophia_find_ways(&t->other);
+    sophia_find_ways(&t->other, x->rare);
     for (uint32_t i = 0; i < t->other.ways; i++)
         sophia_multimap_remove(&t->way_map, t->other.way[i].hash, node);
     sophia_multimap_remove(&t->leaf_map, x->hash, node);
@@ -625,12 +629,32 @@ static inline void sophia_drop_group(sophia_table *t, uint32_t group)
     t->patterns--;
 }
 
+/* Counts the constant words of a leaf in (after a reserve) or out. */
+static inline void sophia_count_words(sophia_table *t, const sophia_template *template_, int in)
+{
+    for (uint32_t i = 0; i < template_->count; i++) {
+        const sophia_token *const token = &template_->token[i];
+        size_t at;
+        if (!(token->flags & SOPHIA_T_WORD))
+            continue;
+        sophia_entry *const e = sophia_multimap_find(&t->word_map, token->hash, 0, &at);
+        if (e && in)
+            e->value += e->value < SOPHIA_NONE - 1;
+        else if (in)
+            sophia_multimap_insert(&t->word_map, token->hash, 1, 0);
+        else if (e && --e->value == 0)
+            sophia_multimap_remove_at(&t->word_map, e);
+    }
+}
+
 static inline void sophia_evict_oldest(sophia_table *t)
 {
     const uint32_t node = t->oldest;
     sophia_node *const x = sophia_node_at(t, node);
     const uint32_t group = x->group;
     sophia_unlink_use(t, node);
+    sophia_read_template(&t->other, x->text, x->size, t->seed);
+    sophia_count_words(t, &t->other, 0);
     x->flags = (uint8_t)((x->flags & ~SOPHIA_N_LEAF) | SOPHIA_N_DIRTY);
     t->leaves--;
     t->evicted++;
@@ -695,7 +719,7 @@ static inline int sophia_takes_in(const sophia_node *target, const sophia_way *w
 static inline int sophia_open_way(sophia_table *t, const sophia_template *template_, uint32_t way, uint32_t node)
 {
     const uint64_t hash = template_->way[way].hash;
-    const uint8_t depth = sophia_node_at(t, node)->depth < 250 ? (uint8_t)(sophia_node_at(t, node)->depth + 1) : 250;
+    const uint32_t steps = sophia_node_at(t, node)->depth + (template_->way[way].kind == SOPHIA_WAY_RARE ? 2u : 1u);
     uint32_t general = sophia_multimap_get(&t->poly_map, hash);
     if (t->generals >= t->capacity)
         return SOPHIA_PATTERN_OK; /* the table is full: sharers are merged, but later lines must show it again */
@@ -714,7 +738,7 @@ static inline int sophia_open_way(sophia_table *t, const sophia_template *templa
     }
     sophia_node *const x = sophia_node_at(t, general);
     x->flags |= SOPHIA_N_GENERAL | SOPHIA_N_DIRTY;
-    x->depth = depth;
+    x->depth = (uint8_t)(steps < 250 ? steps : 250);
     t->generals++;
     sophia_join(t, general, sophia_node_at(t, node)->group);
     for (;;) {
@@ -789,6 +813,53 @@ static inline void sophia_fit_shapes(sophia_table *t, sophia_template *template_
     }
 }
 
+/* The tokens that are words which no leaf holds; 0 for templates of more than 64 tokens. */
+static inline uint64_t sophia_unknown_words(const sophia_table *t, const sophia_template *template_)
+{
+    uint64_t unknown = 0;
+    if (template_->count > 64)
+        return 0;
+    for (uint32_t i = 0; i < template_->count; i++)
+        if ((template_->token[i].flags & SOPHIA_T_WORD) &&
+            sophia_multimap_get(&t->word_map, template_->token[i].hash) == SOPHIA_NONE)
+            unknown |= (uint64_t)1 << i;
+    return unknown;
+}
+
+/* `unknown` where these are two words or more, fewer than the known ones (of which there are three, names of
+ * values counted in), and each stands behind a known plain word or is the value behind a name; else 0. A row of
+ * unknown words is another message. */
+static inline uint64_t sophia_isolated(const sophia_template *template_, uint64_t unknown)
+{
+    uint32_t words = 0, named = 0, from, to;
+    for (uint32_t i = 0; i < template_->count && unknown >> i; i++) {
+        const sophia_token *const token = &template_->token[i];
+        if (!(unknown >> i & 1))
+            continue;
+        words++;
+        if (sophia_find_value(template_->text + token->start, token->size, &from, &to))
+            named++;
+        else if (i == 0 || (unknown >> (i - 1) & 1) || !(template_->token[i - 1].flags & SOPHIA_T_PLAIN))
+            return 0;
+    }
+    const uint32_t constants = template_->words - words + named;
+    return words >= 2 && constants >= 3 && constants >= words && template_->words > words ? unknown : 0;
+}
+
+/* The general node that a line fits when all unknown words, in rows or not, are slots. */
+static inline uint32_t sophia_find_rare_fit(const sophia_table *t, sophia_template *template_, uint64_t unknown)
+{
+    if ((unknown & (unknown - 1)) == 0)
+        return SOPHIA_NONE;
+    template_->ways = 0;
+    template_->rare = unknown;
+    sophia_add_way(template_, SOPHIA_WAY_RARE, 0, 0, 0, 0, SOPHIA_NEVER);
+    if (template_->ways == 0 || template_->way[0].constants < 3)
+        return SOPHIA_NONE;
+    const uint32_t target = sophia_multimap_get(&t->poly_map, template_->way[0].hash);
+    return target != SOPHIA_NONE && (sophia_node_at(t, target)->flags & SOPHIA_N_GENERAL) ? target : SOPHIA_NONE;
+}
+
 /* Holds the leaves that were seen before a general node was found against its shape. */
 static inline void sophia_sweep(sophia_table *t)
 {
@@ -852,7 +923,7 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
         sophia_evict_oldest(t);
         node = sophia_find_text(t, hash, t->masked.text, t->masked.size); /* it may just have gone */
     }
-    if (sophia_reserve(t))
+    if (sophia_reserve(t) || sophia_multimap_reserve(&t->word_map, t->masked.tokens))
         return SOPHIA_PATTERN_NO_MEMORY;
     sophia_read_template(&t->line, t->masked.text, t->masked.size, t->seed);
     seen->fresh = 0;
@@ -861,13 +932,20 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
         sophia_group_at(t, sophia_node_at(t, node)->group)->leaves++;
         kept = t->line.words;
     } else {
-        sophia_find_ways(&t->line);
+        const uint64_t unknown = sophia_unknown_words(t, &t->line);
+        const uint32_t fit = sophia_find_rare_fit(t, &t->line, unknown);
+        sophia_find_ways(&t->line, sophia_isolated(&t->line, unknown));
         node = sophia_new_node(t, &t->line, hash);
         if (node == SOPHIA_NONE)
             return SOPHIA_PATTERN_NO_MEMORY;
+        sophia_node_at(t, node)->rare = t->line.rare;
         t->line.text = sophia_node_at(t, node)->text; /* the mask's buffer is used again below */
         sophia_node_at(t, node)->flags |= SOPHIA_N_LEAF;
         sophia_fit_shapes(t, &t->line, node, &kept);
+        if (fit != SOPHIA_NONE) {
+            sophia_join(t, node, sophia_node_at(t, fit)->group);
+            kept = sophia_node_at(t, fit)->words > kept ? sophia_node_at(t, fit)->words : kept;
+        }
         /* sophia_open_way() reads other templates into t->other, and t->line stays this line's. */
         error = sophia_connect(t, &t->line, node, &kept);
         if (sophia_node_at(t, node)->group == SOPHIA_NONE) {
@@ -883,11 +961,13 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
             }
             const sophia_node *const g = sophia_node_at(t, general);
             sophia_read_template(&t->line, g->text, g->size, t->seed);
-            sophia_find_ways(&t->line);
+            sophia_find_ways(&t->line, 0);
             error = sophia_connect(t, &t->line, general, &ignored);
         }
     }
     const sophia_node *const x = sophia_node_at(t, node);
+    sophia_read_template(&t->line, x->text, x->size, t->seed);
+    sophia_count_words(t, &t->line, 1);
     seen->closeness = seen->fresh ? 0.0 : (double)kept / (double)(x->words + 1);
     sophia_link_newest(t, node);
     t->leaves++;
@@ -975,7 +1055,11 @@ static inline int sophia_table_match(sophia_table *t, const unsigned char *text,
         seen->closeness = (x->flags & SOPHIA_N_LEAF) ? 1.0 : (double)x->words / (double)(x->words + 1);
         return SOPHIA_PATTERN_OK;
     }
-    sophia_find_ways(line);
+    const uint64_t unknown = sophia_unknown_words(t, line);
+    const uint32_t fit = sophia_find_rare_fit(t, line, unknown);
+    if (fit != SOPHIA_NONE)
+        sophia_add_candidate(t, &c, fit, sophia_node_at(t, fit)->words);
+    sophia_find_ways(line, sophia_isolated(line, unknown));
     if (line->words >= 2) {
         const sophia_entry *e = sophia_multimap_find(&t->way_map, line->hash, 0, &at);
         for (; e; e = sophia_multimap_find(&t->way_map, line->hash, at + 1, &at))

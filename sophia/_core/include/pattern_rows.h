@@ -84,9 +84,10 @@ static inline int sophia_write_rows(sophia_table *t, int everything, sophia_row_
         if (!(x->flags & SOPHIA_N_USED) || (!everything && !(x->flags & SOPHIA_N_DIRTY)))
             continue;
         const sophia_group *const g = sophia_group_at(t, x->group);
-        unsigned char state[10] = {
+        unsigned char state[18] = {
             (unsigned char)(x->flags & (SOPHIA_N_USED | SOPHIA_N_LEAF | SOPHIA_N_GENERAL)), x->depth};
         memcpy(state + 2, &x->tick, sizeof x->tick);
+        memcpy(state + 10, &x->rare, sizeof x->rare);
         if (sophia_put_row(out, -(int64_t)x->born, x->count, 0, x->last_n, sophia_id_at(t, g->survivor)->id, x->text,
                            x->size, state, sizeof state))
             return SOPHIA_PATTERN_NO_MEMORY;
@@ -163,7 +164,7 @@ static inline int sophia_put_alias(sophia_table *t, uint64_t id, uint64_t count,
 
 static inline int sophia_put_node(sophia_table *t, const unsigned char *text, size_t size, uint64_t pattern,
                                   int leaf, int general, uint32_t depth, uint64_t count, uint64_t last_n,
-                                  uint64_t tick, uint64_t born)
+                                  uint64_t tick, uint64_t rare, uint64_t born)
 {
     const uint32_t record = sophia_find_id(t, pattern);
     if (record == SOPHIA_NONE || size > SOPHIA_MASK_ROOM || depth > 250 || (!leaf && !general) ||
@@ -175,9 +176,12 @@ static inline int sophia_put_node(sophia_table *t, const unsigned char *text, si
     const uint64_t hash = sophia_hash_bytes(text, size, t->seed).low;
     if (sophia_find_text(t, hash, text, size) != SOPHIA_NONE)
         return SOPHIA_PATTERN_BAD_ROW;
-    if (sophia_reserve(t))
-        return SOPHIA_PATTERN_NO_MEMORY;
     sophia_read_template(&t->other, text, size, t->seed);
+    for (uint32_t i = 0; i < 64 && rare >> i; i++)
+        if ((rare >> i & 1) && (i >= t->other.count || !(t->other.token[i].flags & SOPHIA_T_WORD)))
+            return SOPHIA_PATTERN_BAD_ROW;
+    if (sophia_reserve(t) || sophia_multimap_reserve(&t->word_map, t->other.count))
+        return SOPHIA_PATTERN_NO_MEMORY;
     const uint32_t node = sophia_new_node(t, &t->other, hash);
     if (node == SOPHIA_NONE)
         return SOPHIA_PATTERN_NO_MEMORY;
@@ -188,11 +192,14 @@ static inline int sophia_put_node(sophia_table *t, const unsigned char *text, si
     x->last_n = last_n;
     x->tick = tick;
     x->born = born;
+    x->rare = rare;
     t->next_born = born + 1;
     t->leaves += leaf != 0;
     t->generals += general != 0;
     sophia_group_add_node(t, sophia_id_at(t, record)->group, node);
     sophia_enter_key(t, node);
+    if (leaf)
+        sophia_count_words(t, &t->other, 1);
     if (general)
         sophia_add_shape(t, node);
     return SOPHIA_PATTERN_OK;
@@ -254,10 +261,10 @@ static inline int sophia_put_done(sophia_table *t)
             return SOPHIA_PATTERN_BAD_ROW;
     for (uint32_t i = 0; i < t->nodes.used; i++) {
         const sophia_node *const x = sophia_node_at(t, i);
-        if (sophia_multimap_reserve(&t->way_map, SOPHIA_TEMPLATE_WAYS + 2))
+        if (sophia_multimap_reserve(&t->way_map, SOPHIA_TEMPLATE_WAYS + SOPHIA_WAYS_MORE))
             return SOPHIA_PATTERN_NO_MEMORY;
         sophia_read_template(&t->other, x->text, x->size, t->seed);
-        sophia_find_ways(&t->other);
+        sophia_find_ways(&t->other, x->rare);
         for (uint32_t k = 0; k < t->other.ways; k++) {
             const uint32_t target = sophia_multimap_get(&t->poly_map, t->other.way[k].hash);
             if (target == SOPHIA_NONE || !(sophia_node_at(t, target)->flags & SOPHIA_N_GENERAL))

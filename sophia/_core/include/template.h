@@ -9,7 +9,8 @@
  *   - a value in name=value: four;
  *   - a word that opens the message (first of the line, or behind a slot or punctuation): eight, and never
  *     where fewer than three words stay: such words say what happened;
- *   - capitals (RUNNING, HTTPS) are mostly one of a few states: eight.
+ *   - capitals (RUNNING, HTTPS) are mostly one of a few states: eight;
+ *   - several words at once that no line had before, each behind a known plain word or a name: five.
  *
  * No generalisation leaves a template without a constant word. Templates are compared by a 64-bit polynomial
  * over keyed token hashes, so that the hash of a generalisation costs O(1) from prefixes and suffixes.
@@ -21,6 +22,8 @@
 #include "mask.h"
 
 #define SOPHIA_TEMPLATE_WAYS 32
+#define SOPHIA_WAYS_MORE 3 /* beside them: a name has two, and the rare words */
+#define SOPHIA_RARE_NEED 5
 #define SOPHIA_NEVER 255
 #define SOPHIA_POLY 0x9E3779B97F4A7C15ull /* odd: multiplication by it is a bijection */
 
@@ -47,7 +50,8 @@ typedef enum {
     SOPHIA_WAY_PAIR,  /* name:<*> as a whole */
     SOPHIA_WAY_DIGIT, /* the digit of one name */
     SOPHIA_WAY_VALUE, /* the value in name=value */
-    SOPHIA_WAY_WORD
+    SOPHIA_WAY_WORD,
+    SOPHIA_WAY_RARE /* several words that no line had before */
 } sophia_way_kind;
 
 typedef struct {
@@ -60,11 +64,11 @@ typedef struct {
 
 typedef struct {
     const unsigned char *text; /* borrowed */
-    uint64_t seed, hash;
+    uint64_t seed, hash, rare; /* rare: a bit for each token of SOPHIA_WAY_RARE */
     uint32_t size, count, words, stems, ways;
     sophia_token token[SOPHIA_MASK_TOKENS];
     uint64_t prefix[SOPHIA_MASK_TOKENS + 1], suffix[SOPHIA_MASK_TOKENS + 1], power[SOPHIA_MASK_TOKENS + 1];
-    sophia_way way[SOPHIA_TEMPLATE_WAYS + 2];
+    sophia_way way[SOPHIA_TEMPLATE_WAYS + SOPHIA_WAYS_MORE];
     unsigned char scratch[SOPHIA_MASK_ROOM + 64];
 } sophia_template;
 
@@ -195,56 +199,6 @@ static inline uint32_t sophia_whole_word(const unsigned char *token, uint32_t si
     return k;
 }
 
-/* Writes the generalisation into `out` (room for the template and two bytes a token more); its size. Also
- * counts its constant words where `words` is given. */
-static inline size_t sophia_write_way(const sophia_template *t, const sophia_way *way, unsigned char *out,
-                                      uint32_t *words)
-{
-    unsigned char *to = out;
-    int after_bare = 0;
-    uint32_t constants = 0;
-    const sophia_token *const place = &t->token[way->place];
-    const unsigned char *const word = t->text + place->start + place->core;
-    const uint32_t length = place->core_end - place->core;
-    for (uint32_t i = 0; i < t->count; i++) {
-        const sophia_token *const token = &t->token[i];
-        const unsigned char *const p = t->text + token->start;
-        uint32_t from = token->size, until = token->size;
-        if (way->kind == SOPHIA_WAY_STEMS) {
-            if (token->flags & SOPHIA_T_STEM) {
-                from = token->core;
-                until = token->core_end;
-            }
-        } else if (i == way->place) {
-            from = way->from;
-            until = way->to;
-        } else if (way->kind == SOPHIA_WAY_WORD && (place->flags & SOPHIA_T_STEM) &&
-                   !(token->flags & SOPHIA_T_SLOT)) {
-            from = sophia_whole_word(p, token->size, word, length); /* the same name again varies with it */
-            until = from < token->size ? from + length : from;
-        }
-        const int replaced = until > from;
-        const int bare = replaced ? from == 0 && until == token->size : (token->flags & SOPHIA_T_BARE) != 0;
-        if (bare && after_bare)
-            continue;
-        after_bare = bare;
-        if (to != out)
-            *to++ = ' ';
-        memcpy(to, p, from);
-        to += from;
-        if (replaced) {
-            memcpy(to, SOPHIA_SLOT, 3);
-            to += 3;
-            memcpy(to, p + until, token->size - until);
-            to += token->size - until;
-        }
-        constants += !replaced && (token->flags & SOPHIA_T_WORD);
-    }
-    if (words)
-        *words = constants;
-    return (size_t)(to - out);
-}
-
 static inline int sophia_is_name_start(unsigned char c) { return (SOPHIA_CLASS[c] & SOPHIA_C_LETTER) || c == '_'; }
 
 static inline int sophia_is_name(unsigned char c)
@@ -274,6 +228,69 @@ static inline int sophia_find_value(const unsigned char *p, uint32_t size, uint3
     *from = e + 1;
     *to = b;
     return 1;
+}
+
+/* What becomes a slot where all of a token varies: the value of name=value, else its core. */
+static inline void sophia_find_place(const sophia_template *t, uint32_t i, uint32_t *from, uint32_t *to)
+{
+    const sophia_token *const token = &t->token[i];
+    if (sophia_find_value(t->text + token->start, token->size, from, to))
+        return;
+    *from = token->core;
+    *to = token->core_end;
+}
+
+/* Writes the generalisation into `out` (room for the template and two bytes a token more); its size. Also
+ * counts its constant words where `words` is given. */
+static inline size_t sophia_write_way(const sophia_template *t, const sophia_way *way, unsigned char *out,
+                                      uint32_t *words)
+{
+    unsigned char *to = out;
+    int after_bare = 0;
+    uint32_t constants = 0;
+    const sophia_token *const place = &t->token[way->place];
+    const unsigned char *const word = t->text + place->start + place->core;
+    const uint32_t length = place->core_end - place->core;
+    for (uint32_t i = 0; i < t->count; i++) {
+        const sophia_token *const token = &t->token[i];
+        const unsigned char *const p = t->text + token->start;
+        uint32_t from = token->size, until = token->size;
+        if (way->kind == SOPHIA_WAY_STEMS) {
+            if (token->flags & SOPHIA_T_STEM) {
+                from = token->core;
+                until = token->core_end;
+            }
+        } else if (way->kind == SOPHIA_WAY_RARE) {
+            if (i < 64 && (t->rare >> i & 1))
+                sophia_find_place(t, i, &from, &until);
+        } else if (i == way->place) {
+            from = way->from;
+            until = way->to;
+        } else if (way->kind == SOPHIA_WAY_WORD && (place->flags & SOPHIA_T_STEM) &&
+                   !(token->flags & SOPHIA_T_SLOT)) {
+            from = sophia_whole_word(p, token->size, word, length); /* the same name again varies with it */
+            until = from < token->size ? from + length : from;
+        }
+        const int replaced = until > from;
+        const int bare = replaced ? from == 0 && until == token->size : (token->flags & SOPHIA_T_BARE) != 0;
+        if (bare && after_bare)
+            continue;
+        after_bare = bare;
+        if (to != out)
+            *to++ = ' ';
+        memcpy(to, p, from);
+        to += from;
+        if (replaced) {
+            memcpy(to, SOPHIA_SLOT, 3);
+            to += 3;
+            memcpy(to, p + until, token->size - until);
+            to += token->size - until;
+        }
+        constants += !replaced && (token->flags & SOPHIA_T_WORD);
+    }
+    if (words)
+        *words = constants;
+    return (size_t)(to - out);
 }
 
 /* name:<*> with nothing but punctuation around it. */
@@ -324,7 +341,7 @@ static inline void sophia_add_way(sophia_template *t, sophia_way_kind kind, uint
     way->to = to;
     way->constants = (uint16_t)constants;
     way->need = need;
-    if (kind == SOPHIA_WAY_STEMS || (kind == SOPHIA_WAY_WORD && (t->token[place].flags & SOPHIA_T_STEM))) {
+    if (kind == SOPHIA_WAY_STEMS || kind == SOPHIA_WAY_RARE || (kind == SOPHIA_WAY_WORD && (t->token[place].flags & SOPHIA_T_STEM))) {
         /* More than one token may change: write it out and read the hash off the text. */
         uint32_t words = 0;
         const size_t size = sophia_write_way(t, way, t->scratch, &words);
@@ -349,8 +366,9 @@ static inline void sophia_add_way(sophia_template *t, sophia_way_kind kind, uint
     way->hash = sophia_replaced_hash(t, place, t->scratch, from + 3 + token->size - to);
 }
 
-/* Fills t->way. Places beyond the first SOPHIA_TEMPLATE_WAYS are not looked at. */
-static inline void sophia_find_ways(sophia_template *t)
+/* Fills t->way. Places beyond the first SOPHIA_TEMPLATE_WAYS are not looked at. `rare`: tokens that are taken
+ * together as one more generalisation, or 0. */
+static inline void sophia_find_ways(sophia_template *t, uint64_t rare)
 {
     uint32_t looked = 0, from = 0, to = 0;
     t->ways = 0;
@@ -397,6 +415,9 @@ static inline void sophia_find_ways(sophia_template *t)
         if (need != SOPHIA_NEVER)
             sophia_add_way(t, SOPHIA_WAY_WORD, p, token->core, token->core_end, constants, need);
     }
+    t->rare = rare;
+    if (rare)
+        sophia_add_way(t, SOPHIA_WAY_RARE, 0, 0, 0, 0, SOPHIA_RARE_NEED);
 }
 
 /* The constant words in order and, of a token with a slot, the names before '=', ':' and runs of dots: templates
@@ -422,6 +443,7 @@ static inline uint64_t sophia_template_key(const sophia_template *t)
             while (a < j && !sophia_is_name_start(p[a]))
                 a++;
             const int ends = (j < token->size && (p[j] == '=' || p[j] == ':')) ||
+                             (j + 1 < token->size && p[j] == '"' && p[j + 1] == ':') ||
                              (j - i >= 2 && p[j - 1] == '.' && p[j - 2] == '.');
             if (a < j && ends && !(i > 0 && p[i - 1] == '='))
                 key = key * SOPHIA_POLY + sophia_token_hash(p + a, j - a, ~t->seed);
@@ -454,12 +476,14 @@ static inline uint64_t sophia_shaped_hash(sophia_template *t, uint64_t shape)
         int bare = (token->flags & SOPHIA_T_BARE) != 0;
         if ((shape >> i & 1) && !(token->flags & SOPHIA_T_SLOT)) {
             const unsigned char *const p = t->text + token->start;
-            if (token->core == token->core_end)
+            uint32_t from, until;
+            sophia_find_place(t, i, &from, &until);
+            if (from == until)
                 return 0;
-            memcpy(t->scratch, p, token->core);
-            memcpy(t->scratch + token->core, SOPHIA_SLOT, 3);
-            memcpy(t->scratch + token->core + 3, p + token->core_end, token->size - token->core_end);
-            const size_t size = token->core + 3 + token->size - token->core_end;
+            memcpy(t->scratch, p, from);
+            memcpy(t->scratch + from, SOPHIA_SLOT, 3);
+            memcpy(t->scratch + from + 3, p + until, token->size - until);
+            const size_t size = from + 3 + token->size - until;
             part = sophia_token_hash(t->scratch, size, t->seed);
             bare = size == 3;
         }
