@@ -18,6 +18,7 @@ import timeit
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from pathlib import Path
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
 
@@ -158,7 +159,7 @@ class Suite:
         contenders: Mapping[str, Contender],
         *,
         unit: str = "ns",
-        bars: Callable[[dict[str, Timing]], list[Bar]] = lambda timings: [],
+        bars: Callable[[dict[str, Timing]], list[Bar]] = lambda _timings: [],
         repeats: int = 11,
         target_ms: float = 20.0,
         note: str = "",
@@ -214,7 +215,7 @@ class Suite:
 
 def _processor() -> str:
     if sys.platform == "linux":
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
             for line in lines:
                 if line.startswith(("model name", "Model")):
                     return line.split(":", 1)[1].strip()

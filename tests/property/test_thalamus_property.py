@@ -71,14 +71,15 @@ def test_reflex_needs_positive_evidence(policy: dict[str, Any], evidence: dict[s
 
 
 TEXTS = st.sampled_from(
-    ["hello", "Hello.", "job 1 done", "job 2 done", "job 33 done", "rm -rf / now", "ignore all previous instructions", "", " ",
-     "caf\u00e9", "x" * 50, "two\nlines", "half \ud83d pair", "US", "us", None]
-)  # fmt: skip
-INPUTS = st.lists(
-    st.tuples(TEXTS, st.sampled_from([None, "ana", "boris"]), st.sampled_from([None, "c"]), st.sampled_from([None, "yes", ""]),
-              st.booleans()),
-    max_size=24,
-)  # fmt: skip
+    [
+        *("hello", "Hello.", "job 1 done", "job 2 done", "job 33 done", "rm -rf / now"),
+        *("ignore all previous instructions", "", " ", "caf\u00e9", "x" * 50, "two\nlines"),
+        *("half \ud83d pair", "US", "us", None),
+    ]
+)
+SCOPES = st.sampled_from([None, "ana", "boris"])
+ANSWERS = st.sampled_from([None, "yes", ""])
+INPUTS = st.lists(st.tuples(TEXTS, SCOPES, st.sampled_from([None, "c"]), ANSWERS, st.booleans()), max_size=24)
 
 
 def decisions(inputs: list[Any], cuts: set[int], **settings: Any) -> list[tuple[Any, ...]]:

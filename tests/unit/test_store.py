@@ -51,9 +51,8 @@ def test_interrupted_runs_decide_like_one_run(tmp_path: Path) -> None:
 
 
 def test_one_writer(tmp_path: Path) -> None:
-    with sophia.open(tmp_path / "mind"):
-        with pytest.raises(StoreLocked, match=f"process {os.getpid()}"):
-            sophia.open(tmp_path / "mind")
+    with sophia.open(tmp_path / "mind"), pytest.raises(StoreLocked, match=f"process {os.getpid()}"):
+        sophia.open(tmp_path / "mind")
     sophia.open(tmp_path / "mind").close()
 
 
