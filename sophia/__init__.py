@@ -14,9 +14,9 @@ TYPE_CHECKING = False  # a type checker takes it for true; the typing module cos
 if TYPE_CHECKING:
     from sophia._core.arena import HDCArena as HDCArena
     from sophia._core.cuckoo import CuckooFilter as CuckooFilter
+    from sophia._core.decision import Decision as Decision
     from sophia._core.kindex import KVector as KVector
     from sophia._core.pattern import PatternTable as PatternTable
-    from sophia._core.thalamus import Decision as Decision
     from sophia._core.vector import Hypervector as Hypervector
     from sophia._core.vector import SharedVector as SharedVector
     from sophia.brain import Sophia as Sophia
@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "CuckooFilter": "sophia._core.cuckoo",
-    "Decision": "sophia._core.thalamus",
+    "Decision": "sophia._core.decision",
     "HDCArena": "sophia._core.arena",
     "Hypervector": "sophia._core.vector",
     "KVector": "sophia._core.kindex",

@@ -6,15 +6,16 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
 
 from sophia._core.cuckoo import GenerationalFilter
+from sophia._core.decision import Decision
 from sophia._core.idf import IdfTable
 from sophia._core.pattern import PatternTable
-from sophia._core.thalamus import Decision
 from sophia.config import Settings
 from sophia.errors import SophiaError
 from sophia.organs.danger import RuleSet
@@ -231,7 +232,7 @@ def open(
     process has the store open, StoreVersionError for one of a newer version, StoreCorrupt for a damaged one,
     RuleError for a rule that cannot be taken.
     """
-    rule_set = RuleSet.load([Path(rule) for rule in rules])
+    rule_set = RuleSet.load([Path(rule) for rule in rules]) if rules else _shipped_rules()
     store = None if path is None else Store(Path(path))
     try:
         return Sophia(store, settings or Settings(), rule_set, clock=clock)
@@ -239,6 +240,12 @@ def open(
         if store is not None:
             store.close()
         raise
+
+
+@cache
+def _shipped_rules() -> RuleSet:
+    """Immutable and thread-safe, so every brain of a process shares one."""
+    return RuleSet.load()
 
 
 def _batches(texts: Iterable[str], size: int) -> Iterator[list[str | None]]:

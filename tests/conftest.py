@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from sophia._core import cpu
+
+# No clock decides a test.
+settings.register_profile("sophia", deadline=None)
+settings.load_profile("sophia")
 
 
 @pytest.fixture(params=cpu.simd_levels())

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from time import time
 
 from sophia._core.cuckoo import GenerationalFilter
+from sophia._core.decision import Decision
 from sophia._core.encode import TextEncoder
 from sophia._core.idf import IdfTable
 from sophia._core.normaliser import VERSION as NORMAL_FORM
 from sophia._core.pattern import PatternTable
 from sophia._core.reflex import ReflexCache
-from sophia._core.thalamus import Decision, HotPath
+from sophia._core.thalamus import HotPath
 from sophia.config import Settings
 from sophia.organs.danger import RuleSet
 from sophia.store.changes import NOTHING, Answer, Changes

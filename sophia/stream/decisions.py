@@ -5,7 +5,7 @@ from __future__ import annotations
 from json.encoder import encode_basestring_ascii as quote
 from typing import Protocol
 
-from sophia._core.thalamus import Decision
+from sophia._core.decision import Decision
 
 __all__ = ["Pattern", "decision_line", "pattern_line"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic, process_time
 from typing import BinaryIO
 
-from sophia._core.thalamus import Decision
+from sophia._core.decision import Decision
 from sophia.brain import Sophia
 from sophia.organs.thalamus import Columns
 from sophia.store.changes import Changes

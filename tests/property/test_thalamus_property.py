@@ -6,10 +6,10 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import thalamus as oracle
+from oracle import decision as oracle
 
 import sophia
-from sophia._core.thalamus import ROUTES, decide
+from sophia._core.decision import ROUTES, decide
 
 SHARE = st.floats(0.0, 1.0)
 POLICIES = st.fixed_dictionaries(

@@ -1,0 +1,69 @@
+"""The routing rule for C callers, and the object that carries its outcome."""
+
+from libc.stdint cimport uint64_t
+
+from sophia._core.vector cimport SharedVector
+
+
+cdef extern from "salience.h" nogil:
+    enum:
+        SOPHIA_REFLEX
+        SOPHIA_CORTICAL
+        SOPHIA_DEEP_THOUGHT
+        SOPHIA_ALLOW
+        SOPHIA_FLAG
+        SOPHIA_VETO
+        SOPHIA_WHY_TOO_LONG
+        SOPHIA_WHY_EMPTY
+        SOPHIA_WHY_INVALID
+
+    cdef struct sophia_policy:
+        double reflex_confidence
+        double cortical_confidence
+        double complex_limit
+        int reflex_safe
+        int danger_verdict
+
+    cdef struct sophia_evidence:
+        int fault
+        int danger
+        int repeat
+        int familiar
+        double count
+        double closeness
+        double complexity
+
+    cdef struct sophia_outcome:
+        int route
+        int why
+        int verdict
+        double confidence
+        double novelty
+
+    bint sophia_only_blanks(const unsigned char *text, size_t size)
+    double sophia_complexity(const unsigned char *text, size_t size)
+    sophia_outcome sophia_decide(const sophia_evidence *seen, const sophia_policy *policy)
+
+
+cdef class Decision:
+    cdef readonly uint64_t n
+    cdef readonly str text
+    cdef readonly str scope
+    cdef readonly str context
+    cdef readonly object ts
+    cdef readonly object danger
+    cdef readonly object answer
+    cdef readonly SharedVector vector
+    cdef readonly double novelty
+    cdef readonly double confidence
+    cdef readonly double complexity
+    cdef readonly double us
+    cdef readonly str policy_version
+    cdef str _id
+    cdef str _source
+    cdef uint64_t _run
+    cdef uint64_t _pattern
+    cdef bint _line
+    cdef int _route
+    cdef int _why
+    cdef int _verdict

@@ -1,0 +1,124 @@
+"""Decisions: what they say, and the rule that makes them from evidence.
+
+The rule is in ``include/salience.h``: danger, novelty, doubt and complexity may only raise the level of thought.
+"""
+
+cimport cython
+
+
+ROUTES = ("reflex", "cortical", "deep_thought")
+VERDICTS = ("allow", "flag", "veto")
+WHYS = (
+    "repeat", "known-pattern", "novel", "danger", "low-confidence", "complex", "too-long", "empty", "invalid",
+)
+FAULTS = {None: 0, "too-long": SOPHIA_WHY_TOO_LONG, "empty": SOPHIA_WHY_EMPTY, "invalid": SOPHIA_WHY_INVALID}
+
+
+@cython.final
+@cython.freelist(512)
+cdef class Decision:
+    """What became of one input. Immutable; made by the hot path only.
+
+    ``route`` is "reflex", "cortical" or "deep_thought"; ``why`` one of `WHYS`; ``verdict`` "allow", "flag" or
+    "veto"; ``allowed`` is False under a veto, whatever the route. ``us`` is the time the input took, averaged
+    over the batch that it came in; ``vector`` the input's memory vector where the brain makes them.
+    """
+
+    @property
+    def id(self):
+        """The input's own id, or `run`.`n`: unique in a store."""
+        return self._id if self._id is not None else f"{self._run}.{self.n}"
+
+    @property
+    def route(self):
+        return ROUTES[self._route]
+
+    @property
+    def kind(self):
+        """"message" (compared in its normal form) or "line" (compared as it stands)."""
+        return "line" if self._line else "message"
+
+    @property
+    def why(self):
+        return WHYS[self._why]
+
+    @property
+    def verdict(self):
+        return VERDICTS[self._verdict]
+
+    @property
+    def allowed(self):
+        """False when the caller must refuse: a danger rule vetoed the input."""
+        return self._verdict != SOPHIA_VETO
+
+    @property
+    def pattern(self):
+        """Stable id of the template that the text belongs to; None where the text could not be read."""
+        return self._pattern if self._pattern else None
+
+    @property
+    def match(self):
+        """(id of the decision whose answer is served, 1.0), or None."""
+        return None if self._source is None else (self._source, 1.0)
+
+    @property
+    def intent(self):
+        return None
+
+    @property
+    def runner_up(self):
+        return None
+
+    @property
+    def k(self):
+        return None
+
+    def __repr__(self):
+        return (
+            f"<Decision {self.id} {self.route} ({self.why}), {self.verdict}, novelty {self.novelty:.2f}, "
+            f"confidence {self.confidence:.2f}>"
+        )
+
+    def __reduce__(self):
+        return _rebuild, (
+            self.n, self._id, self._run, self.text, self.scope, self.context, self.ts, self.danger, self.answer,
+            self._source, self.novelty, self.confidence, self.complexity, self.us, self.policy_version,
+            self._pattern, self._line, self._route, self._why, self._verdict, self.vector,
+        )
+
+
+def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
+             policy_version, pattern, line, route, why, verdict, vector):
+    cdef Decision d = Decision.__new__(Decision)
+    d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
+    d.danger, d.answer, d._source = danger, answer, source
+    d.novelty, d.confidence, d.complexity, d.us = novelty, confidence, complexity, us
+    d.policy_version, d._pattern, d.vector = policy_version, pattern, vector
+    d._line, d._route, d._why, d._verdict = line, route, why, verdict
+    return d
+
+
+def decide(*, policy, fault=None, danger=False, repeat=False, familiar=False, count=0.0, closeness=0.0, complexity=0.0):
+    """The routing rule alone: (route, why, verdict, confidence, novelty) for the evidence given.
+
+    `policy` maps reflex_confidence, cortical_confidence, complex_limit, reflex_safe and danger_verdict. Pure;
+    thread-safe; under 2 us. Example::
+
+        >>> policy = dict(reflex_confidence=0.75, cortical_confidence=0.5, complex_limit=0.75,
+        ...               reflex_safe=True, danger_verdict="veto")
+        >>> decide(policy=policy, familiar=True, count=3, closeness=1.0)
+        ('reflex', 'known-pattern', 'allow', 0.75, 0.25)
+    """
+    cdef sophia_policy rule
+    cdef sophia_evidence seen
+    cdef sophia_outcome outcome
+    rule.reflex_confidence = policy["reflex_confidence"]
+    rule.cortical_confidence = policy["cortical_confidence"]
+    rule.complex_limit = policy["complex_limit"]
+    rule.reflex_safe = policy["reflex_safe"]
+    rule.danger_verdict = VERDICTS.index(policy["danger_verdict"])
+    seen.fault = FAULTS[fault]
+    seen.danger, seen.repeat, seen.familiar = danger, repeat, familiar
+    seen.count, seen.closeness, seen.complexity = count, closeness, complexity
+    outcome = sophia_decide(&seen, &rule)
+    return ROUTES[outcome.route], WHYS[outcome.why], VERDICTS[outcome.verdict], outcome.confidence, outcome.novelty
