@@ -45,6 +45,7 @@ _QUOTED = r"(?s)\\(?:Q(.*?)(?:\\E|\Z)|E|(.))"
 _CONTROL = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _CLASS_ESCAPES = frozenset("dDsSwW")
 _HEADS = frozenset("\\^$.?*+()[]{}")
+_REPEATS = frozenset("?*+{")
 _LINE_START, _LINE_END = "(?m:^)", "(?m:$)"
 
 
@@ -119,7 +120,10 @@ def _unquote(pattern: str) -> str:
     def spell(found: re.Match[str]) -> str:
         if found[2] is not None:
             return found[0]
-        return "".join(c if c.isalnum() or ord(c) > 127 else f"\\{c}" for c in found[1] or "")
+        if not found[1]:
+            message = f"an empty quotation at character {found.start() + 1} of the pattern"
+            raise PatternError(message)
+        return "".join(c if c.isalnum() or ord(c) > 127 else f"\\{c}" for c in found[1])
 
     return re.sub(_QUOTED, spell, pattern)
 
@@ -256,7 +260,7 @@ class _Reader:
                 plain = _PLAIN.match(pattern, self.at)
                 text = plain[0] if plain else head
                 self.at += len(text)
-                if self.at < end and pattern[self.at] in "*+?{":  # the repeat takes the last one only
+                if self.at < end and pattern[self.at] in _REPEATS:  # the repeat takes the last one only
                     if len(text) > 1:
                         parts.append(_literal(text[:-1]))
                     part = self.repeated(_literal(text[-1]))
@@ -269,8 +273,8 @@ class _Reader:
     def classes(self) -> _Part | None:
         """A run of classes of many characters, about which nothing is known, with their repeats."""
         found = _CLASSES.match(self.pattern, self.at)
-        if found is None or self.pattern.startswith("{", found.end()):  # a count: read with care
-            return None
+        if found is None or self.pattern[found.end() : found.end() + 1] in _REPEATS:
+            return None  # none, or one with a count or a repeated \b: read with care
         self.at = found.end()
         return _EMPTY if found[0] == "\\b" else _ANY
 
@@ -343,8 +347,10 @@ class _Reader:
             found = self.form(_NAME) or self.form(_FLAGS)
             if found is None:
                 self.refuse("a group that rules may not use")
-            if found[0][-1] == ")":
-                return _EMPTY  # for the rest of the group; none of the flags changes what is read here
+            if found[0][-1] == ")":  # for the rest of the group; no flag changes what is read here
+                if self.peek() in _REPEATS:  # RE2 would repeat what stands before the flags
+                    self.refuse("a repeat of flags")
+                return _EMPTY
         part = self.alternatives()
         if self.peek() != ")":
             self.refuse("a missing )")

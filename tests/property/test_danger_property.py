@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 import re2
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from oracle.danger import Oracle
 from oracle.patterns import sample
 
+from sophia.errors import RuleError
 from sophia.organs.danger import Rule, RuleSet
 from sophia.organs.rule_syntax import analyse
 
@@ -90,3 +92,41 @@ def test_any_pattern_on_any_text(patterns: list[str], texts: list[str]) -> None:
     expected = [oracle.scan(text) for text in texts]
     assert rules.scan_many(texts) == expected
     assert [rules.scan(text) for text in texts] == expected
+
+
+RAW = st.text(alphabet="abckS ß[]()|*+?{}0123,\\^$.-:=!PQEpNxzAdw<>isUm\n", max_size=14)
+
+
+@given(RAW, st.lists(SMALL.map("".join), max_size=8))
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_string_as_a_pattern_is_refused_or_right(pattern: str, texts: list[str]) -> None:
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(pattern, options)
+    except re2.error:
+        return
+    try:
+        rules = RuleSet([Rule("r", "random", pattern, 0.5)])
+    except RuleError:
+        return  # over 32, or a form that rules may not use
+    oracle = Oracle(rules)
+    assert [rules.scan(text) for text in texts] == [oracle.scan(text) for text in texts]
+    assert rules.scan_many(texts * 3) == [oracle.scan(text) for text in texts] * 3
+
+
+@given(st.one_of(st.binary(max_size=200), RAW.map(lambda pattern: _file(pattern).encode())))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_file_is_read_or_refused_with_its_name(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_bytes(data)
+    refusal = None
+    try:
+        RuleSet.load([path], shipped=False)
+    except RuleError as error:
+        refusal = str(error)
+    assert refusal is None or refusal.startswith(f"{path}:")
+
+
+def _file(pattern: str) -> str:
+    return f"[[rule]]\nid = 'r'\ndescription = 'd'\nseverity = 1\npattern = '''{pattern}'''\n"

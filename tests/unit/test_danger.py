@@ -246,6 +246,13 @@ def test_threads_give_the_same(shipped: RuleSet, oracle: Oracle) -> None:
     assert answers == [expected] * 4
 
 
+def test_an_engine_that_finds_nothing_is_not_taken_into_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = re2.compile("(?:)x{0}$.^")  # matches nothing
+    monkeypatch.setattr(re2, "compile", lambda pattern, options: never)
+    with pytest.raises(RuntimeError, match="blind"):
+        RuleSet.load()
+
+
 # ---- files --------------------------------------------------------------------------------------------
 
 GOOD = """\

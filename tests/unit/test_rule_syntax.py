@@ -67,6 +67,7 @@ NOTHING: set[tuple[frozenset[str], ...]] = {()}
         ("(abc|)def", {groups("def")}),
         (r"(?:curl|wget)\s.*\|\s*(?:ba)?sh", {groups("curl wget")}),
         ("K\u212akelvin", {groups("kelvin")}),
+        (r"abc\b*\s+\b?defg", {groups("defg", "abc")}),
     ],
 )
 def test_required_literals(pattern: str, expected: set[tuple[frozenset[str], ...]]) -> None:
@@ -130,6 +131,21 @@ def test_what_the_engine_does_not_take_is_no_crash(pattern: str) -> None:
     with pytest.raises(re2.error):
         re2.compile(pattern, _quiet())
     with contextlib.suppress(PatternError):
+        analyse(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["abc(?i)?", "ab(?s)*", "a{2}(?i){0,2}"])
+def test_repeated_flags_are_refused(pattern: str) -> None:
+    """RE2 repeats what stands before the flags: nobody means that, and it must not be read otherwise here."""
+    re2.compile(pattern)
+    with pytest.raises(PatternError, match="repeat of flags"):
+        analyse(pattern)
+
+
+@pytest.mark.parametrize("pattern", [r"a+\Q\E{0,2}", r"a\Q", r"ab\Q\E"])
+def test_empty_quotations_are_refused(pattern: str) -> None:
+    re2.compile(pattern)
+    with pytest.raises(PatternError, match="empty quotation"):
         analyse(pattern)
 
 
