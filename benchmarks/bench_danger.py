@@ -40,7 +40,7 @@ def run() -> Suite:
     else:
         suite.skip("CLINC150 test queries", data.ADVICE)
     _hostile(suite, rules, peer)
-    _megabytes(suite, rules)
+    _megabytes(suite, rules, peer)
     _shares(suite, rules)
     return suite
 
@@ -80,9 +80,7 @@ def _agree(suite: Suite, rules: RuleSet, peer: Any, plain: list[str]) -> None:
     texts = plain + [text for rule in rules.rules for text in rule.examples]
     texts += [_hostile_text(words, size, size) for size in range(20, 420)]
     wrong = [text for text in texts if (rules.scan(text) is None) != (not peer.Match(text))]
-    wrong += [
-        text for text, hit in zip(texts, rules.scan_many(texts), strict=True) if hit != rules.scan(text)
-    ]
+    wrong += [text for text, hit in zip(texts, rules.scan_many(texts), strict=True) if hit != rules.scan(text)]
     bars = [Bar("flags the same texts as every pattern on its own", len(wrong), "<=", 0)]
     suite.add(Row("disagreements", "texts", len(wrong), bars=bars))
 
@@ -152,10 +150,11 @@ def _hostile(suite: Suite, rules: RuleSet, peer: Any) -> None:
             },
             bars=bars,
             repeats=5,
+            note="the same texts again and again, which suits the cache of the set",
         )
 
 
-def _megabytes(suite: Suite, rules: RuleSet) -> None:
+def _megabytes(suite: Suite, rules: RuleSet, peer: Any) -> None:
     words = _words(rules)
     hostile = _hostile_text(words, MEGABYTE, 7)
     spent, whole = _milliseconds(lambda: rules.scan(hostile)), 0.0
@@ -169,7 +168,8 @@ def _megabytes(suite: Suite, rules: RuleSet) -> None:
                 at = max(match.end(), at + 1)
 
         whole += _milliseconds(read, repeats=1)
-    suite.add(Row("hostile text, 1 MB", "ms", spent, bars=[Bar("hostile 1 MB", spent, "<=", 500)]))
+    peers = {"re2.Set": _milliseconds(lambda: peer.Match(hostile), repeats=1)}
+    suite.add(Row("hostile text, 1 MB", "ms", spent, peers, [Bar("hostile 1 MB", spent, "<=", 500)]))
     suite.add(
         Row(
             "hostile text, 1 MB, all rules to its end",
@@ -195,16 +195,14 @@ def _milliseconds(work: Callable[[], object], repeats: int = 5) -> float:
 
 
 def _lines(paths: Iterator[Path]) -> list[str]:
-    return [
-        line for path in sorted(paths) for line in path.read_text("utf-8", "replace").splitlines() if line
-    ]
+    return [line for path in sorted(paths) for line in path.read_text("utf-8", "replace").splitlines() if line]
 
 
 def _prompts(path: Path) -> list[str]:
     """Texts of a YAML list of records, by their `content`, or of a JSON list, by their `prompt`."""
     if path.suffix == ".json":
         return [record["prompt"] for record in json.loads(path.read_text("utf-8"))]
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     return [record["content"] for record in yaml.safe_load(path.read_text("utf-8"))]
 
@@ -217,9 +215,7 @@ def _shares(suite: Suite, rules: RuleSet) -> None:
         return
     sets: dict[str, Callable[[], list[str]]] = {
         "benign: CLINC150 test": data.clinc_queries,
-        "benign: Banking77 test": lambda: [
-            row["text"] for row in csv.DictReader(banking.open(encoding="utf-8"))
-        ],
+        "benign: Banking77 test": lambda: [row["text"] for row in csv.DictReader(banking.open(encoding="utf-8"))],
         "benign: NotInject": lambda: [
             text for path in sorted(injection.glob("injecguard/NotInject_*.json")) for text in _prompts(path)
         ],
