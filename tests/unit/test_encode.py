@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from oracle import encode as oracle
 
-from sophia._core import cpu, encode
+from sophia._core import cpu, encode, hdc
 from sophia._core.encode import NgramEncoder, TextEncoder
 from sophia._core.idf import IdfTable
 from sophia._core.vector import Hypervector
@@ -138,6 +138,22 @@ def test_a_text_without_features_is_refused(text):
             method(text)
     with pytest.raises(ValueError, match=r"texts\[1\]"):
         encoder.encode_many(["a", text])
+
+
+def test_a_text_is_the_bundle_of_its_features(simd):
+    for text in ("a b", "cat", "the cat sat on the mat, the cat"):
+        weighted = oracle.reduced(oracle.weights(text))
+        rows = [Hypervector.from_bytes(oracle.pack(oracle.row(name, 1000))[:125], 1000) for name in weighted]
+        assert TextEncoder(1000).encode(text) == hdc.bundle(rows, weights=list(weighted.values()))
+
+
+def test_a_sequence_is_bound_permuted_and_bundled(simd):
+    items = {symbol: NgramEncoder(1).encode(symbol) for symbol in "abcd"}
+    grams = [
+        hdc.bind(hdc.bind(hdc.permute(items[a], 2), hdc.permute(items[b], 1)), items[c])
+        for a, b, c in zip("abcdab", "bcdab", "cdab", strict=False)
+    ]
+    assert NgramEncoder(3).encode("abcdab") == hdc.bundle(grams)
 
 
 def test_word_order_and_blanks_do_not_matter(simd):

@@ -19,10 +19,7 @@
 
 #include "enc_kernels.h"
 #include "hash.h"
-
-#ifndef SOPHIA_TIE_STEP
-#define SOPHIA_TIE_STEP 0x9E3779B97F4A7C15ull
-#endif
+#include "hv_kernels.h"
 
 enum sophia_verdict { SOPHIA_VERDICT_MAJORITY, SOPHIA_VERDICT_SUMS };
 

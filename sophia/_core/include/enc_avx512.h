@@ -27,7 +27,7 @@ SOPHIA_AVX512 static inline __m512i sophia_row_avx512(uint64_t name, size_t w)
 #define ENC_TARGET SOPHIA_AVX512
 #define ENC_VEC __m512i
 #define ENC_LANES 8
-#define ENC_SIDE 2
+#define ENC_SIDE 1
 #define ENC_LOAD(p) _mm512_loadu_si512((const void *)(p))
 #define ENC_STORE(p, v) _mm512_storeu_si512((void *)(p), (v))
 #define ENC_XOR(a, b) _mm512_xor_si512((a), (b))
