@@ -15,8 +15,8 @@ from benchmarks import data
 from benchmarks.harness import Bar, Contender, Row, Suite
 from sophia._core import cpu
 from sophia._core.encode import NgramEncoder, TextEncoder
+from sophia._core.hdc import topk
 from sophia._core.idf import IdfTable
-from sophia._core.search import topk
 
 DIM = 10_000
 BATCH = 64
@@ -104,9 +104,7 @@ def _check(oracle: ModuleType, encoder: TextEncoder, text: str, weighted: dict[i
     cpu.set_simd_level(before)
 
 
-def _texts(
-    suite: Suite, oracle: ModuleType, encoder: TextEncoder, text: str, weighted: dict[int, int]
-) -> None:
+def _texts(suite: Suite, oracle: ModuleType, encoder: TextEncoder, text: str, weighted: dict[int, int]) -> None:
     reduced = oracle.reduced(weighted)
     hashes = np.array(list(reduced), np.uint64)
     weights = np.array(list(reduced.values()), np.int32)
@@ -168,8 +166,8 @@ def _features(suite: Suite, encoder: TextEncoder) -> None:
     slope = (timings["sophia"].median - timings["80 features"].median) / (400 - 80)
     clock = _clock()
     note = (
-        f"{slope * clock:.0f} cycles at {clock:.1f} GHz (nominal), extraction and IDF included; int16 accumulators "
-        f"need {2 * LANE_WISE:.0f} instructions: a mask and a masked addition for each 32 lanes"
+        f"{slope * clock:.0f} cycles at {clock:.1f} GHz (nominal), extraction and IDF included; int16 "
+        f"accumulators need {2 * LANE_WISE:.0f} instructions: a mask and a masked addition for each 32 lanes"
     )
     suite.add(Row("one more feature", "ns", slope, note=note))
 
@@ -225,13 +223,9 @@ def _levels(suite: Suite, encoder: TextEncoder, text: str) -> None:
 def _ngrams(suite: Suite, oracle: ModuleType) -> None:
     encoder = NgramEncoder(3, DIM)
     sentence = SENTENCE[:149]
-    items = {
-        c: np.array(oracle.row(oracle.symbol_name(ord(c)), DIM), np.uint8) for c in sorted(set(sentence))
-    }
+    items = {c: np.array(oracle.row(oracle.symbol_name(ord(c)), DIM), np.uint8) for c in sorted(set(sentence))}
     expected = encoder.encode(sentence)
-    packed = {
-        c: [np.packbits(np.roll(row, k), bitorder="little") for k in range(3)] for c, row in items.items()
-    }
+    packed = {c: [np.packbits(np.roll(row, k), bitorder="little") for k in range(3)] for c, row in items.items()}
 
     def by_numpy() -> np.ndarray:
         rows = [
@@ -261,9 +255,7 @@ def _ngrams(suite: Suite, oracle: ModuleType) -> None:
         contenders["torchhd"] = Contender("torchhd.ngrams(stack[index], 3)", names)
     else:
         suite.skip("torchhd", "not installed (extra bench-torch)")
-    suite.skip(
-        "hdlib", "has no n-gram encoder; its binary bundle is an AND of pairs, so results cannot agree"
-    )
+    suite.skip("hdlib", "has no n-gram encoder; its binary bundle is an AND of pairs, so results cannot agree")
     suite.compare("sequence of 149 symbols, n = 3", contenders, unit="us")
 
 
@@ -274,18 +266,16 @@ def _table(suite: Suite, queries: list[str]) -> None:
         table.observe(text)
     spent = time.process_time_ns() - start
     features = len(table)
-    note = f"{table.documents} texts, {features} features, {table.nbytes / features:.0f} B each; no peer grows one"
+    note = f"{table.documents} texts, {features} features, {table.nbytes / features:.0f} B each; no peer has one"
     suite.add(Row("IDF table, observe", "us", spent / len(queries) / 1e3, note=note))
     names = {"table": table, "IdfTable": IdfTable, "block": table.dump()}
     note = "no peer has this format"
     suite.compare("IDF table, dump", {"sophia": Contender("table.dump()", names, features)}, note=note)
-    suite.compare(
-        "IDF table, load", {"sophia": Contender("IdfTable.load(block)", names, features)}, note=note
-    )
+    suite.compare("IDF table, load", {"sophia": Contender("IdfTable.load(block)", names, features)}, note=note)
 
 
 def _languages(suite: Suite) -> None:
-    """21 European languages: one bit prototype for each from its training text, nearest by Hamming distance."""
+    """21 European languages: a packed prototype of each from its training text; nearest by Hamming distance."""
     train, test = (data.find("hdc", f"lang_{part}.tsv.xz") for part in ("train", "test"))
     if train is None or test is None:
         suite.skip("21 languages", data.ADVICE)

@@ -71,8 +71,8 @@ cdef class TextEncoder:
     ASCII letters are folded; other normal forms are the caller's. At most 4,096 distinct features are taken
     of one text, the first ones. A text without letters and digits has none: ValueError.
 
-    Safe from any thread; the GIL is released. A call takes about 6 us for 80 features at dim 10,000 (AVX-512)
-    and allocates nothing but its result; concurrent calls keep one workspace (about 200 kB) each.
+    Safe from any thread; the GIL is released. At dim 10,000 a text of 80 features takes about 8 us with IDF, 5
+    without (AVX-512; AVX2 15), 3 us more for int8, and allocates nothing but its result; concurrent calls keep one workspace (about 200 kB) each.
 
     Example::
 
@@ -263,7 +263,7 @@ cdef class NgramEncoder:
 
     A sequence shorter than n has no n-gram: ValueError. Longest: 2^24 - 1 n-grams.
 
-    Safe from any thread; the GIL is released. A sentence of 149 characters takes about 6 us at n = 3 and dim
+    Safe from any thread; the GIL is released. A sentence of 149 characters takes about 9 us at n = 3 and dim
     10,000 (AVX-512). Each concurrent call keeps the rows of up to 512 symbols, n * dim / 8 bytes a symbol.
 
     Example::
