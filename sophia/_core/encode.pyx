@@ -71,8 +71,9 @@ cdef class TextEncoder:
     ASCII letters are folded; other normal forms are the caller's. At most 4,096 distinct features are taken
     of one text, the first ones. A text without letters and digits has none: ValueError.
 
-    Safe from any thread; the GIL is released. At dim 10,000 a text of 80 features takes about 8 us with IDF, 5
-    without (AVX-512; AVX2 15), 3 us more for int8, and allocates nothing but its result; concurrent calls keep one workspace (about 200 kB) each.
+    Safe from any thread; the GIL is released. At dim 10,000 a text of 80 features takes about 8 us with IDF,
+    5 without (AVX-512; AVX2 15), int8 3 us more, and allocates nothing but its result. Concurrent calls keep
+    one workspace (about 200 kB) each.
 
     Example::
 
