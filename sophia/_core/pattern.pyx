@@ -9,8 +9,8 @@ online algorithm that only ever merges.
 """
 
 import struct
-from collections import namedtuple
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport UINT64_MAX, uint32_t, uint64_t
@@ -100,20 +100,89 @@ cdef extern from "pattern_rows.h" nogil:
     int sophia_put_done(sophia_table *table)
 
 
-Pattern = namedtuple("Pattern", ("id", "template", "count", "first_n", "last_n", "merged_into"))
-Pattern.__doc__ = """One pattern id: `merged_into` is the surviving id where it is an alias, else None.
+@cython.final
+cdef class Pattern:
+    """One pattern id: `id`, `template`, `count`, `first_n`, `last_n`, `merged_into`. Immutable; from a table only.
 
-The count of a survivor is that of all lines of the pattern; the count of an alias is how many lines were given
-this id before it became one. `first_n` and `last_n` are line numbers. An alias has its survivor's template.
-"""
+    `merged_into` is the surviving id where this one is an alias, else None. The count of a survivor is that of
+    all lines of the pattern; the count of an alias is how many lines were given this id before it became one.
+    `first_n` and `last_n` are line numbers. An alias has its survivor's template.
+    """
 
-Sighting = namedtuple("Sighting", ("id", "leaf_hash", "count", "leaf_count", "closeness", "fresh"))
-Sighting.__doc__ = """What was known of a line.
+    cdef readonly object id
+    cdef readonly str template
+    cdef readonly object count
+    cdef readonly object first_n
+    cdef readonly object last_n
+    cdef readonly object merged_into
 
-`id`: its pattern. `leaf_hash`: 64 bits of the masked line. `count`, `leaf_count`: lines of the pattern, and lines
-with exactly this masked form, before this one. `closeness`: 1.0 where that form was seen before, 0.0 for a new
-pattern, else the share of the line's words that stayed constant. `fresh`: the id was made for this line.
-"""
+    def __init__(self):
+        raise TypeError("a Pattern comes from PatternTable.patterns()")
+
+    def _fields(self):
+        return self.id, self.template, self.count, self.first_n, self.last_n, self.merged_into
+
+    def __eq__(self, other):
+        return isinstance(other, Pattern) and self._fields() == other._fields()
+
+    def __hash__(self):
+        return hash(self._fields())
+
+    def __repr__(self):
+        names = ("id", "template", "count", "first_n", "last_n", "merged_into")
+        return f"Pattern({', '.join(f'{k}={v!r}' for k, v in zip(names, self._fields(), strict=True))})"
+
+
+@cython.final
+cdef class Sighting:
+    """What was known of a line. Immutable; from a table only.
+
+    `id`: its pattern. `leaf_hash`: 64 bits of the masked line. `count`, `leaf_count`: lines of the pattern, and
+    lines with exactly this masked form, before this one. `closeness`: 1.0 where that form was seen before, 0.0
+    for a new pattern, else the share of the line's words that stayed constant. `fresh`: the id was made for
+    this line.
+    """
+
+    cdef readonly uint64_t id
+    cdef readonly uint64_t leaf_hash
+    cdef readonly uint64_t count
+    cdef readonly uint64_t leaf_count
+    cdef readonly double closeness
+    cdef readonly bint fresh
+
+    def __init__(self):
+        raise TypeError("a Sighting comes from a PatternTable")
+
+    def _fields(self):
+        return self.id, self.leaf_hash, self.count, self.leaf_count, self.closeness, self.fresh
+
+    def __eq__(self, other):
+        return isinstance(other, Sighting) and self._fields() == other._fields()
+
+    def __hash__(self):
+        return hash(self._fields())
+
+    def __repr__(self):
+        names = ("id", "leaf_hash", "count", "leaf_count", "closeness", "fresh")
+        return f"Sighting({', '.join(f'{k}={v!r}' for k, v in zip(names, self._fields(), strict=True))})"
+
+
+cdef Pattern _pattern(tuple row):
+    cdef Pattern pattern = Pattern.__new__(Pattern)
+    pattern.id, pattern.template, pattern.count, pattern.first_n, pattern.last_n, pattern.merged_into, _ = row
+    return pattern
+
+
+cdef Sighting _sighting(const sophia_pattern_seen *seen):
+    cdef Sighting sighting = Sighting.__new__(Sighting)
+    sighting.id = seen.id
+    sighting.leaf_hash = seen.leaf_hash
+    sighting.count = seen.count
+    sighting.leaf_count = seen.leaf_count
+    sighting.closeness = seen.closeness
+    sighting.fresh = seen.fresh
+    return sighting
+
 
 _MAGIC = b"SOPHIAPT"
 _VERSION = 1
@@ -162,10 +231,6 @@ def mask(text) -> str:
     cdef const unsigned char *data = _bytes_of(text, &size, keep)
     sophia_mask_line(data, <size_t>size, &masked)
     return _text_of(masked.text, masked.size)
-
-
-cdef object _sighting(const sophia_pattern_seen *seen):
-    return Sighting(seen.id, seen.leaf_hash, seen.count, seen.leaf_count, seen.closeness, bool(seen.fresh))
 
 
 cdef class PatternTable:
@@ -358,12 +423,7 @@ cdef class PatternTable:
 
     def patterns(self):
         """All ids that are held as :class:`Pattern`, by id, in an iterator; a snapshot."""
-        rows = _decode(self._rows(True))
-        return iter([
-            Pattern(id, template, count, first_n, last_n, into)
-            for id, template, count, first_n, last_n, into, _ in sorted(rows)
-            if id > 0
-        ])
+        return iter([_pattern(row) for row in sorted(_decode(self._rows(True))) if row[0] > 0])
 
     # ------------------------------------------------------------------------------------------- keeping
 
@@ -463,9 +523,12 @@ cdef class PatternTable:
                 ), id)
         if self.table.next_born > state[5]:
             raise StoreCorrupt("a row of a table of patterns is younger than the table")
-        _, self.table.next_id, _, self.table.inserted, self.table.next_sweep, self.table.next_born, evicted, fresh = state
-        self.table.shapes_fresh = fresh != 0
-        self.table.evicted = evicted
+        self.table.next_id = state[1]
+        self.table.inserted = state[3]
+        self.table.next_sweep = state[4]
+        self.table.next_born = state[5]
+        self.table.evicted = state[6]
+        self.table.shapes_fresh = state[7] != 0
         with nogil:
             code = sophia_put_done(self.table)
         _check(code, 0)
@@ -488,7 +551,7 @@ cdef class PatternTable:
             raise StoreCorrupt("these bytes are no table of patterns")
         _, version, capacity, seed, checksum = _HEADER.unpack_from(data)
         if version != _VERSION:
-            raise StoreCorrupt(f"a table of patterns of version {version}; this version of sophia reads {_VERSION}")
+            raise StoreCorrupt(f"a table of patterns of version {version}; this sophia reads version {_VERSION}")
         cdef bytes rows = data[_HEADER.size:]
         cdef sophia_hash128 sum = sophia_hash_bytes(PyBytes_AS_STRING(rows), PyBytes_GET_SIZE(rows), _VERSION)
         if struct.pack("<QQ", sum.low, sum.high) != checksum:

@@ -74,7 +74,7 @@ def is_variable(piece: bytes) -> bool:
 
 
 class _Token:
-    """One token of the output: its bytes, whether it is a bare month or day name, whether a number ends it."""
+    """One token of the output: its bytes as masked and as they were, and whether a number ends it."""
 
     def __init__(self) -> None:
         self.out = bytearray()
