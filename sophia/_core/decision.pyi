@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 from sophia._core.vector import SharedVector
 
@@ -20,6 +20,7 @@ def decide(
     complexity: float = 0.0,
 ) -> tuple[str, str, str, float, float]: ...
 
+@final
 class Decision:
     @property
     def n(self) -> int: ...

@@ -1,17 +1,20 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self, final
 
 from sophia._core.cuckoo import GenerationalFilter
+from sophia._core.decision import FAULTS as FAULTS
+from sophia._core.decision import VERDICTS as VERDICTS
 from sophia._core.decision import Decision
 from sophia._core.encode import TextEncoder
 from sophia._core.literals import LiteralSet
 from sophia._core.pattern import PatternTable
 from sophia._core.reflex import ReflexCache
 
+@final
 class HotPath:
     ask_store: bool
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         patterns: PatternTable,
         familiar: GenerationalFilter,
@@ -32,7 +35,7 @@ class HotPath:
         complex_limit: float,
         recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
         encoder: TextEncoder | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def patterns(self) -> PatternTable: ...
     @property

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from json.encoder import encode_basestring_ascii as quote
-from typing import Protocol
-
 from sophia._core.decision import Decision
+from sophia._core.pattern import Pattern
 
-__all__ = ["Pattern", "decision_line", "pattern_line"]
-
-
-class Pattern(Protocol):
-    """What a line of ``patterns.jsonl`` needs."""
-
-    id: int
-    template: str
-    count: int
-    first_n: int
-    last_n: int
-    merged_into: int | None
+__all__ = ["decision_line", "pattern_line"]
 
 
 def _text(value: str | None) -> str:
