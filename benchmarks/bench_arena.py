@@ -14,7 +14,9 @@ CYCLES = 1_000_000
 def resident() -> int:
     """Resident bytes of this process; 0 where /proc is not."""
     try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
     except OSError:
         return 0
 
@@ -25,7 +27,14 @@ def results(suite: Suite) -> None:
 
     a, b = hdc.random("a"), hdc.random("b")
     arena = HDCArena()
-    names = {"bind": hdc.bind, "a": a, "b": b, "arena": arena, "reset": arena.reset, "keep": vector.set_pool_blocks}
+    names = {
+        "bind": hdc.bind,
+        "a": a,
+        "b": b,
+        "arena": arena,
+        "reset": arena.reset,
+        "keep": vector.set_pool_blocks,
+    }
     # two calls for each contender, so that what differs is where the result's memory comes from
     contenders = {
         "sophia": Contender("bind(a, b, None, arena); reset()", names),
@@ -34,7 +43,14 @@ def results(suite: Suite) -> None:
     }
 
     def bars(t: dict[str, Timing]) -> list[Bar]:
-        return [Bar("bind into an arena + reset against a fresh memalign'd result", ratio(t["sophia"], t["memalign"]), "<=", 1)]
+        return [
+            Bar(
+                "bind into an arena + reset against a fresh memalign'd result",
+                ratio(t["sophia"], t["memalign"]),
+                "<=",
+                1,
+            )
+        ]
 
     timings = _interleaved(contenders, vector.set_pool_blocks)
     row = Row(

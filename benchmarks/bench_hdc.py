@@ -1,7 +1,7 @@
 """Hypervector operations and searches against numpy, NumKong, FAISS and torchhd.
 
-Vectors have 10,000 components: 1,250 bytes of bits, padded to 1,280. The searches run over a million rows in one
-thread, in memory that starts on a cache line, as memory maps and Arrow buffers do.
+Vectors have 10,000 components: 1,250 bytes of bits, padded to 1,280. The searches run over a million rows in
+one thread, in memory that starts on a cache line, as memory maps and Arrow buffers do.
 """
 
 from __future__ import annotations
@@ -122,7 +122,10 @@ def single(suite: Suite, torchhd: ModuleType | None) -> None:
     names |= {"out": hdc.identity(model="MAP"), "o": np.empty_like(i)}
     suite.compare(
         "bind, 10,000 int8, out=",
-        {"sophia": Contender("bind(m, n, out=out)", names), "numpy": Contender("np.multiply(i, j, out=o)", names)},
+        {
+            "sophia": Contender("bind(m, n, out=out)", names),
+            "numpy": Contender("np.multiply(i, j, out=o)", names),
+        },
     )
     suite.compare(
         "dot, 10,000 int8",
@@ -173,7 +176,12 @@ def bundles(suite: Suite, torchhd: ModuleType | None) -> None:
         fastest = min((t["numpy bit-sliced"], t["numpy unpackbits"]), key=lambda timing: timing.median)
         held = [
             Bar("bundle of [100, 1280] against the faster numpy", ratio(fastest, t["sophia"]), ">=", 40),
-            Bar("bundle of a list of 100 against the faster numpy", ratio(fastest, t["sophia, list"]), ">=", 25),
+            Bar(
+                "bundle of a list of 100 against the faster numpy",
+                ratio(fastest, t["sophia, list"]),
+                ">=",
+                25,
+            ),
         ]
         if "torchhd" in t:
             held.append(Bar("bundle against torchhd BSC", ratio(t["torchhd"], t["sophia"]), ">=", 250))
@@ -190,7 +198,9 @@ def pair(suite: Suite, torchhd: ModuleType | None, numkong: ModuleType | None) -
     names = {"hamming": hdc.hamming, "a": a, "b": b, "x": x, "y": y, "np": np}
     contenders = {
         "sophia": Contender("hamming(a, b)", names),
-        "numpy": Contender("int(np.bitwise_count(x ^ y).sum())", names | {"x": x.view(np.uint64), "y": y.view(np.uint64)}),
+        "numpy": Contender(
+            "int(np.bitwise_count(x ^ y).sum())", names | {"x": x.view(np.uint64), "y": y.view(np.uint64)}
+        ),
     }
     if numkong is not None:
         assert int(numkong.hamming(x, y, "uint1")) == hdc.hamming(a, b), "NumKong differs"
@@ -218,9 +228,17 @@ def searches(suite: Suite, faiss: ModuleType | None) -> None:
         rng = np.random.default_rng(per_cluster)
         queries = hdc.random_rows(20, "q1") & hdc.random_rows(20, "q2") & hdc.random_rows(20, "q3")
         queries ^= rows[rng.integers(0, ROWS, 20)]
-        singles = [hdc.topk(query, rows[:1], 1) and hdc.bind(query, np.zeros(1280, np.uint8)) for query in queries]
+        singles = [
+            hdc.topk(query, rows[:1], 1) and hdc.bind(query, np.zeros(1280, np.uint8)) for query in queries
+        ]
         vectors = [_vector(row) for row in singles]
-        names = {"topk": hdc.topk, "sketched": hdc.topk_sketch, "read": hdc.read_pass, "rows": rows, "column": column}
+        names = {
+            "topk": hdc.topk,
+            "sketched": hdc.topk_sketch,
+            "read": hdc.read_pass,
+            "rows": rows,
+            "column": column,
+        }
         names |= {"query": vectors[0], "eight": queries[:8], "vectors": vectors}
         exact = [hdc.topk(vector, rows, 10) for vector in vectors]
         if faiss is not None:
@@ -272,11 +290,17 @@ def _exact_rows(suite: Suite, names: dict[str, object], index: object) -> None:
         contenders["FAISS IndexBinaryFlat"] = Contender("index.search(one, 10)", names)
 
     def bars(t: dict[str, Timing]) -> list[Bar]:
-        held = [Bar("top-10 of a million against a plain read", ratio(t["sophia"], t["read pass"]), "<=", 1.05)]
+        held = [
+            Bar("top-10 of a million against a plain read", ratio(t["sophia"], t["read pass"]), "<=", 1.05)
+        ]
         if "FAISS IndexBinaryFlat" in t:
             faiss = t["FAISS IndexBinaryFlat"]
             held.append(Bar("top-10 of a million against FAISS", ratio(t["sophia"], faiss), "<=", 0.8))
-            held.append(Bar("8 queries a pass, a query, against FAISS", ratio(t["sophia, 8 a pass"], faiss), "<=", 0.5))
+            held.append(
+                Bar(
+                    "8 queries a pass, a query, against FAISS", ratio(t["sophia, 8 a pass"], faiss), "<=", 0.5
+                )
+            )
         return held
 
     suite.compare("top-10 of a million rows of 1,280 bytes", contenders, unit="ms", bars=bars, repeats=9)

@@ -1,7 +1,8 @@
-from typing import final
+from typing import Never, final
 
 @final
 class ArenaMark:
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     @property
     def position(self) -> int: ...
 

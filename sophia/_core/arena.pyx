@@ -1,7 +1,7 @@
 """A bump allocator for the hypervectors between an input and its result.
 
-One arena a worker, reset after each message: an allocation is an addition, a reset forgets everything at once,
-and after the first messages the system allocator is never called again.
+One arena a worker, reset after each message: an allocation is an addition, a reset forgets everything at
+once, and after the first messages the system allocator is never called again.
 """
 
 cimport cython
@@ -79,7 +79,8 @@ cdef class HDCArena:
             raise TypeError("arena: already initialised")
         if not 4096 <= chunk_bytes <= limit_bytes:
             raise ValueError(
-                f"arena: chunk_bytes={chunk_bytes} must be at least 4096 and at most limit_bytes={limit_bytes}"
+                f"arena: chunk_bytes={chunk_bytes} must be at least 4096 and at most "
+                f"limit_bytes={limit_bytes}"
             )
         sophia_arena_init(&self.state, chunk_bytes, limit_bytes)
 
@@ -156,4 +157,4 @@ cdef class HDCArena:
         return self.state.exports
 
     def __repr__(self) -> str:
-        return f"<HDCArena {self.bytes_used} of {self.state.capacity} bytes, generation {self.state.generation}>"
+        return f"<HDCArena {self.bytes_used} of {self.capacity} bytes, generation {self.generation}>"

@@ -72,17 +72,21 @@ cdef int open_block(Block *block, object source, str name, int dtypes, int least
             f"object with the buffer protocol, dtype {_accepted(dtypes)}"
         )
     try:
-        PyObject_GetBuffer(source, &block.view, PyBUF_FORMAT | PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0))
+        PyObject_GetBuffer(source, &block.view,
+                           PyBUF_FORMAT | PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0))
     except (BufferError, ValueError) as error:
         if writable:
-            raise ShapeError(f"{name}: needs writable memory ({error}); give an array that is not read-only") from None
+            raise ShapeError(f"{name}: needs writable memory ({error}); give an array that is not "
+                             "read-only") from None
         raise
     block.held = True
     cdef Py_buffer *view = &block.view
     try:
         block.dtype = _dtype_of(view.format, view.itemsize)
         if not block.dtype & dtypes:
-            given = dtype_name(block.dtype) if block.dtype else (view.format or b"").decode("ascii", "replace")
+            given = dtype_name(block.dtype)
+            if not block.dtype:
+                given = (view.format or b"").decode("ascii", "replace")
             raise ShapeError(
                 f"{name}: dtype {given} where {_accepted(dtypes)} is needed; "
                 f"convert it first, e.g. {name}.astype(...)"
@@ -90,7 +94,8 @@ cdef int open_block(Block *block, object source, str name, int dtypes, int least
         if not least_ndim <= view.ndim <= most_ndim:
             wanted = str(least_ndim) if least_ndim == most_ndim else f"{least_ndim} or {most_ndim}"
             raise ShapeError(
-                f"{name}: {view.ndim} dimensions, shape {_shape(view)}, where {wanted} are needed; reshape it first"
+                f"{name}: {view.ndim} dimensions, shape {_shape(view)}, where {wanted} are needed; reshape "
+                "it first"
             )
         if not PyBuffer_IsContiguous(view, c"C"):
             raise ShapeError(
@@ -101,7 +106,7 @@ cdef int open_block(Block *block, object source, str name, int dtypes, int least
                 f"{name}: memory starts at an address that is not a multiple of {alignment}; pass a copy, "
                 f"e.g. {name}.copy()"
             )
-    except:
+    except BaseException:
         close_block(block)
         raise
     block.data = <char *>view.buf

@@ -20,10 +20,10 @@ cdef extern from "hv_ops.h" nogil:
     void sophia_rotate_i8(const int8_t *source, int8_t *out, size_t dim, size_t shift) noexcept
     uint64_t sophia_magnitude(int64_t weight) noexcept
     size_t sophia_bundle_scratch(const sophia_voters *voters, int model, size_t dim) noexcept
-    void sophia_bundle_b1(const sophia_hv_kernels *kernels, const sophia_voters *voters, uint64_t *out, size_t dim,
-                          uint64_t *scratch) noexcept
-    void sophia_bundle_i8(const sophia_hv_kernels *kernels, const sophia_voters *voters, int8_t *out, size_t dim,
-                          int32_t *scratch) noexcept
+    void sophia_bundle_b1(const sophia_hv_kernels *kernels, const sophia_voters *voters, uint64_t *out,
+                          size_t dim, uint64_t *scratch) noexcept
+    void sophia_bundle_i8(const sophia_hv_kernels *kernels, const sophia_voters *voters, int8_t *out,
+                          size_t dim, int32_t *scratch) noexcept
     void sophia_tally_i8(const sophia_hv_kernels *kernels, const sophia_voters *voters, int32_t *acc,
                          size_t dim) noexcept
     uint64_t sophia_random_key(uint64_t family, uint64_t index) noexcept

@@ -49,7 +49,12 @@ __all__ = [
 
 @overload
 def bind(
-    a: Vector, b: Vector, out: Hypervector | None = None, arena: HDCArena | None = None, *, dim: int | None = None
+    a: Vector,
+    b: Vector,
+    out: Hypervector | None = None,
+    arena: HDCArena | None = None,
+    *,
+    dim: int | None = None,
 ) -> Hypervector: ...
 @overload
 def bind(

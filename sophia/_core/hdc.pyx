@@ -1,9 +1,9 @@
 """Hyperdimensional computing: bind, bundle, permute, random vectors; distances and top-k come from `search`.
 
-Words and argument order are those of torchhd: `bind(a, b)`, `bundle(a, b)`, `permute(a, shifts)`. Every operation
-takes hypervectors (Hypervector or SharedVector) and gives one, or takes a matrix of rows and gives a matrix.
-No operation changes an input; `out=` names the one vector or array that is written. `arena=` borrows the result
-from an HDCArena. The GIL is released for whatever is longer than about a microsecond.
+Words and argument order are those of torchhd: `bind(a, b)`, `bundle(a, b)`, `permute(a, shifts)`. Every
+operation takes hypervectors (Hypervector or SharedVector) and gives one, or takes a matrix of rows and gives
+a matrix. No operation changes an input; `out=` names the one vector or array that is written. `arena=`
+borrows the result from an HDCArena. The GIL is released for whatever is longer than about a microsecond.
 """
 
 from cpython.buffer cimport PyObject_CheckBuffer
@@ -88,14 +88,15 @@ cdef Hypervector _result(Vector like, object out, HDCArena arena):
 
 
 cdef int _open_out(Block *block, const Rows *like, size_t n, bint matrix, object out) except -1:
-    open_block(block, out, "out", I8 if like.model == SOPHIA_MAP else U8 | U64, 1, 2, 8 if like.model == SOPHIA_BSC
-               else 1, True)
-    cdef size_t width = like.dim if like.model == SOPHIA_MAP else sophia_row_bytes(SOPHIA_BSC, like.dim)
-    if <size_t>(block.columns * block.itemsize) != width or <size_t>block.rows != n or (block.ndim == 2) != matrix:
+    cdef bint signs = like.model == SOPHIA_MAP
+    cdef size_t width = like.dim if signs else sophia_row_bytes(SOPHIA_BSC, like.dim)
+    open_block(block, out, "out", I8 if signs else U8 | U64, 1, 2, 1 if signs else 8, True)
+    cdef size_t given = <size_t>(block.columns * block.itemsize)
+    if given != width or <size_t>block.rows != n or (block.ndim == 2) != matrix:
         close_block(block)
         raise ShapeError(
-            f"out: needs {str(n) + ' rows' if matrix else 'one row'} of {width} bytes for dim={like.dim}, given "
-            f"{block.rows} of {block.columns * block.itemsize}"
+            f"out: needs {str(n) + ' rows' if matrix else 'one row'} of {width} bytes for dim={like.dim}, "
+            f"given {block.rows} of {block.columns * block.itemsize}"
         )
     return 0
 
@@ -104,8 +105,8 @@ def bind(a: object, b: object, out: object = None, HDCArena arena=None, *, dim: 
     """The elementwise product: exclusive or of bits (BSC), product of signs (MAP). Its own inverse.
 
     Two vectors give a Hypervector; about 50 ns for 10,000 bits with `out=`, one allocation from the pool
-    without. With a matrix, each of its rows is bound to the vector, or to the same row of another matrix, and a
-    numpy array of the matrix's dtype comes back (or `out`, which may be an input). Raises ShapeError for
+    without. With a matrix, each of its rows is bound to the vector, or to the same row of another matrix, and
+    a numpy array of the matrix's dtype comes back (or `out`, which may be an input). Raises ShapeError for
     different models, dimensions or numbers of rows, or rows that are no hypervectors.
 
         >>> a, b = random("a"), random("b")
@@ -188,8 +189,8 @@ def inverse(a: Vector, out: object = None, HDCArena arena=None):
 def permute(a: object, shifts: int = 1, out: object = None, HDCArena arena=None, *, dim: int | None = None):
     """Rotates the components: component i goes to place (i + shifts) mod dim; any shift of either sign.
 
-    About 100 ns for 10,000 bits. A matrix is rotated row by row into a numpy array. `out` may be the input of a
-    single vector, but not overlap an input matrix.
+    About 100 ns for 10,000 bits. A matrix is rotated row by row into a numpy array. `out` may be the input of
+    a single vector, but not overlap an input matrix.
 
         >>> permute(permute(random("a"), 7), -7) == random("a")
         True
@@ -216,8 +217,8 @@ def permute(a: object, shifts: int = 1, out: object = None, HDCArena arena=None,
     return result
 
 
-cdef void _rotate(const sophia_hv_kernels *kernels, int model, const uint8_t *source, uint8_t *out, size_t dim,
-                  size_t shift) noexcept nogil:
+cdef void _rotate(const sophia_hv_kernels *kernels, int model, const uint8_t *source, uint8_t *out,
+                  size_t dim, size_t shift) noexcept nogil:
     if model == SOPHIA_BSC:
         sophia_rotate_b1(kernels, <const uint64_t *>source, <uint64_t *>out, dim, shift)
     else:
@@ -245,7 +246,8 @@ cdef object _permute_rows(object a, object shifts, object out, HDCArena arena, o
                 raise ValueError("out: overlaps the input; permute into another array")
             with nogil:
                 for i in range(x.n):
-                    _rotate(kernels, x.model, x.data + i * x.stride, <uint8_t *>target.data + i * width, x.dim, shift)
+                    _rotate(kernels, x.model, x.data + i * x.stride, <uint8_t *>target.data + i * width,
+                            x.dim, shift)
         finally:
             close_block(&target)
         return out
@@ -257,15 +259,16 @@ def bundle(*vectors: object, weights: object = None, out: object = None, HDCAren
            dim: int | None = None) -> Hypervector:
     """The majority of all inputs, in one vote: what is similar to each of them.
 
-    `bundle(a, b, ...)`, `bundle([a, b, ...])` of vectors, or `bundle(matrix)` of rows. `weights` are integers, one
-    an input; a weight of w counts as w copies, a negative one as copies of the opposite vector; their absolute
-    sum is at most 2^31 - 1. Sums are exact whatever the number of inputs.
+    `bundle(a, b, ...)`, `bundle([a, b, ...])` of vectors, or `bundle(matrix)` of rows. `weights` are
+    integers, one an input; a weight of w counts as w copies, a negative one as copies of the opposite vector;
+    their absolute sum is at most 2^31 - 1. Sums are exact whatever the number of inputs.
 
-    A tie (possible when the total weight is even) is broken by bits that are hashed from the exclusive or of all
-    votes (see include/hv_kernels.h): the result does not depend on the order of the inputs, favours none of them,
-    is the same on every machine, and unrelated bundles get unrelated bits. No input is ValueError.
+    A tie (possible when the total weight is even) is broken by bits that are hashed from the exclusive or of
+    all votes (see include/hv_kernels.h): the result does not depend on the order of the inputs, favours none
+    of them, is the same on every machine, and unrelated bundles get unrelated bits. No input is ValueError.
 
-    Cost: about 1.3 us for 100 packed rows of 10,000 bits in the second cache (Harley-Seal bit-sliced counters).
+    Cost: about 1.3 us for 100 packed rows of 10,000 bits in the second cache (Harley-Seal bit-sliced
+    counters).
 
         >>> parts = [random(i) for i in range(5)]
         >>> bundle(parts) == bundle(reversed(parts))
@@ -286,7 +289,8 @@ def bundle(*vectors: object, weights: object = None, out: object = None, HDCAren
 
 
 cdef int64_t *_take_weights(object weights, size_t n, uint64_t *total) except? NULL:
-    """The weights as a block of the caller's to free(), NULL for none, and the sum of their absolute values."""
+    """The weights as a block of the caller's to free(), NULL for none, and the sum of their absolute
+    values."""
     cdef Block block
     cdef int64_t *values
     cdef size_t i = 0
@@ -308,7 +312,8 @@ cdef int64_t *_take_weights(object weights, size_t n, uint64_t *total) except? N
         else:
             for weight in weights:
                 if not isinstance(weight, int):
-                    raise TypeError(f"weights: element {i} is a {type(weight).__name__}; weights are integers")
+                    raise TypeError(f"weights: element {i} is a {type(weight).__name__}; weights are "
+                                    "integers")
                 if not -MOST_TOTAL <= weight <= MOST_TOTAL:
                     raise ValueError(f"weights: element {i} is {weight}, beyond +-{MOST_TOTAL}")
                 values[i] = weight
@@ -320,7 +325,7 @@ cdef int64_t *_take_weights(object weights, size_t n, uint64_t *total) except? N
                 raise ValueError(f"weights: their absolute sum exceeds {MOST_TOTAL}; scale them down")
         if total[0] == 0:
             raise ValueError("bundle: every weight is zero, which leaves no vote")
-    except:
+    except BaseException:
         free(values)
         raise
     return values
@@ -361,7 +366,8 @@ cdef Hypervector _bundle_matrix(object source, object weights, object out, HDCAr
     open_rows(&rows, source, "vectors", told_dim(dim, out, None))
     try:
         if not rows.matrix:
-            raise ShapeError("vectors: one row is not a bundle; give a matrix [n, row], or several hypervectors")
+            raise ShapeError("vectors: one row is not a bundle; give a matrix [n, row], or several "
+                             "hypervectors")
         if rows.n == 0:
             raise ValueError("bundle: of no rows is not defined; give at least one")
         check_rows(&rows, "vectors")
@@ -394,7 +400,8 @@ cdef Hypervector _bundle_list(object source, object weights, object out, HDCAren
     cdef size_t i, n = <size_t>len(source)
     cdef bint long_one
     if not is_vector(source[0]):
-        raise TypeError(f"vectors: element 0 is a {type(source[0]).__name__}, not a Hypervector or SharedVector")
+        raise TypeError(f"vectors: element 0 is a {type(source[0]).__name__}, not a Hypervector or "
+                        "SharedVector")
     first = <Vector>source[0]
     long_one = n * first.nbytes > NOGIL_BYTES * 4
     if long_one:
@@ -407,7 +414,8 @@ cdef Hypervector _bundle_list(object source, object weights, object out, HDCAren
         i = 0
         for item in source:
             if not is_vector(item):
-                raise TypeError(f"vectors: element {i} is a {type(item).__name__}, not a Hypervector or SharedVector")
+                raise TypeError(f"vectors: element {i} is a {type(item).__name__}, not a Hypervector or "
+                                "SharedVector")
             vector = <Vector>item
             alive(vector)
             if vector.model != first.model or vector.dim != first.dim:
@@ -475,9 +483,9 @@ def random(name: object, index: int = 0, *, dim: int = 10_000, str model="BSC", 
            HDCArena arena=None) -> Hypervector:
     """The random hypervector of a name (str) or number (int), and of an index within it.
 
-    A pure function of its arguments: the same on every machine, in every process and at every SIMD level. Words
-    come from a counter through a mixing bijection (SplitMix, Steele et al. 2014). The MAP vector of a name is the
-    BSC one with bit 0 as +1 and bit 1 as -1. Fit for codebooks, not for secrets.
+    A pure function of its arguments: the same on every machine, in every process and at every SIMD level.
+    Words come from a counter through a mixing bijection (SplitMix, Steele et al. 2014). The MAP vector of a
+    name is the BSC one with bit 0 as +1 and bit 1 as -1. Fit for codebooks, not for secrets.
 
         >>> random("colour") == random("colour"), abs(similarity(random("colour"), random("shape"))) < 0.05
         (True, True)
@@ -495,7 +503,8 @@ def random(name: object, index: int = 0, *, dim: int = 10_000, str model="BSC", 
 
 
 def random_rows(n: int, name: object, *, dim: int = 10_000, str model="BSC"):
-    """A numpy matrix whose row i is `random(name, i)`: uint8[n, padded bytes] for BSC, int8[n, dim] for MAP."""
+    """A numpy matrix whose row i is `random(name, i)`: uint8[n, padded bytes] for BSC, int8[n, dim] for
+    MAP."""
     cdef Rows like
     cdef Block target
     cdef uint64_t family = random_family(name)
@@ -515,7 +524,8 @@ def random_rows(n: int, name: object, *, dim: int = 10_000, str model="BSC"):
     with nogil:
         for i in range(count):
             if like.model == SOPHIA_BSC:
-                sophia_random_b1(sophia_random_key(family, i), <uint64_t *>(target.data + i * width), like.dim)
+                sophia_random_b1(sophia_random_key(family, i), <uint64_t *>(target.data + i * width),
+                                 like.dim)
             else:
                 sophia_random_i8(sophia_random_key(family, i), <int8_t *>(target.data + i * width), like.dim)
     close_block(&target)
@@ -532,7 +542,8 @@ def identity(*, dim: int = 10_000, str model="BSC") -> Hypervector:
 
 
 def convert(a: Vector, str model) -> Hypervector:
-    """The same vector in the other model: bit 0 is +1, bit 1 is -1. Commutes with bind, bundle and permute."""
+    """The same vector in the other model: bit 0 is +1, bit 1 is -1. Commutes with bind, bundle and
+    permute."""
     cdef int code = model_code(model)
     alive(a)
     if code == a.model:

@@ -19,8 +19,8 @@ cdef struct Rows:
     bint vector             # a Hypervector or SharedVector, no foreign memory
     void *pinned            # the HDCArena whose reset is held off, or NULL
 
-# Raises ShapeError or TypeError. `dim` 0: told by the operand itself, and 10,000 for packed rows of 1,280 bytes.
-# Padding and values of foreign memory are not looked at: check_rows() does, or the scan itself.
+# Raises ShapeError or TypeError. `dim` 0: told by the operand itself, and 10,000 for packed rows of 1,280
+# bytes. Padding and values of foreign memory are not looked at: check_rows() does, or the scan itself.
 cdef int open_rows(Rows *rows, object source, str name, size_t dim) except -1
 cdef void close_rows(Rows *rows) noexcept
 

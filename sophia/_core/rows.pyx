@@ -1,7 +1,8 @@
 """Operands of the batch operations.
 
-A row of a BSC matrix has the padded length (1,280 bytes for 10,000 components), as uint8 or uint64; a row of a
-MAP matrix is `dim` int8. The dtype says the model; packed rows whose length is not that of 10,000 need `dim=`.
+A row of a BSC matrix has the padded length (1,280 bytes for 10,000 components), as uint8 or uint64; a row of
+a MAP matrix is `dim` int8. The dtype says the model; packed rows whose length is not that of 10,000 need
+`dim=`.
 """
 
 from libc.stdint cimport int8_t, uint64_t
@@ -63,7 +64,8 @@ cdef int _from_list(Rows *rows, object vectors, str name) except -1:
     if not vectors:
         raise ValueError(f"{name}: an empty list")
     if not is_vector(vectors[0]):
-        raise TypeError(f"{name}: element 0 is a {type(vectors[0]).__name__}, not a Hypervector or SharedVector")
+        raise TypeError(f"{name}: element 0 is a {type(vectors[0]).__name__}, not a Hypervector or "
+                        "SharedVector")
     vector = <Vector>vectors[0]
     rows.model = vector.model
     rows.dim = vector.dim
@@ -79,7 +81,8 @@ cdef int _from_list(Rows *rows, object vectors, str name) except -1:
     try:
         for item in vectors:
             if not is_vector(item):
-                raise TypeError(f"{name}: element {i} is a {type(item).__name__}, not a Hypervector or SharedVector")
+                raise TypeError(f"{name}: element {i} is a {type(item).__name__}, not a Hypervector or "
+                                "SharedVector")
             vector = <Vector>item
             alive(vector)
             if vector.model != rows.model or vector.dim != rows.dim:
@@ -89,7 +92,7 @@ cdef int _from_list(Rows *rows, object vectors, str name) except -1:
                 )
             memcpy(<uint8_t *>rows.owned + i * size, vector.data, size)
             i += 1
-    except:
+    except BaseException:
         close_rows(rows)
         raise
     return 0
@@ -119,17 +122,18 @@ cdef int open_rows(Rows *rows, object source, str name, size_t dim) except -1:
         rows.dim = dim
         if dim == 0:
             if size != sophia_row_bytes(SOPHIA_BSC, 10_000):
-                raise ShapeError(f"{name}: packed rows of {size} bytes do not say how many bits they carry; pass dim=")
+                raise ShapeError(f"{name}: packed rows of {size} bytes do not say how many bits they carry; "
+                                 "pass dim=")
             rows.dim = 10_000
         if size != sophia_row_bytes(SOPHIA_BSC, rows.dim):
             raise ShapeError(
                 f"{name}: packed rows of {size} bytes where dim={rows.dim} needs "
-                f"{sophia_row_bytes(SOPHIA_BSC, rows.dim)} ({sophia_payload_bytes(SOPHIA_BSC, rows.dim)} bytes of "
-                "bits, padded with zero bits to a multiple of 64)"
+                f"{sophia_row_bytes(SOPHIA_BSC, rows.dim)} ({sophia_payload_bytes(SOPHIA_BSC, rows.dim)} "
+                "bytes of bits, padded with zero bits to a multiple of 64)"
             )
         if <size_t>rows.data % 8:
             raise ShapeError(f"{name}: packed rows must start at a multiple of 8 bytes; pass {name}.copy()")
-    except:
+    except BaseException:
         close_rows(rows)
         raise
     return 0
@@ -154,8 +158,8 @@ cdef int refuse_padding(const Rows *rows, str name) except -1:
             i = sophia_first_dirty_row(<const uint64_t *>rows.data, rows.n, rows.stride // 8, rows.dim)
     if i < rows.n:
         raise ShapeError(
-            f"{name}: row {i} has a bit set past bit {rows.dim - 1}; padding bits must be zero, or distances would "
-            "count them"
+            f"{name}: row {i} has a bit set past bit {rows.dim - 1}; padding bits must be zero, or distances "
+            "would count them"
         )
     return 0
 
@@ -171,8 +175,8 @@ cdef int check_rows(const Rows *rows, str name) except -1:
     if bad < rows.n * rows.dim:
         i = bad // rows.dim
         raise ShapeError(
-            f"{name}: row {i}, component {bad % rows.dim} is {(<const int8_t *>rows.data)[bad]}; MAP vectors hold "
-            "only -1 and +1"
+            f"{name}: row {i}, component {bad % rows.dim} is {(<const int8_t *>rows.data)[bad]}; MAP vectors "
+            "hold only -1 and +1"
         )
     return 0
 

@@ -22,8 +22,10 @@ cdef extern from "hv_search.h" nogil:
                             const uint64_t *rows, size_t n, size_t words, const uint64_t *padding,
                             sophia_top *tops) noexcept
     void sophia_scan_i8(const sophia_hv_kernels *kernels, const int8_t *queries, size_t nqueries,
-                        const int8_t *rows, size_t n, size_t dim, const int64_t *norms, sophia_top *tops) noexcept
-    size_t sophia_scan_sketch(const sophia_hv_kernels *kernels, const uint64_t *query, const uint64_t *sketches,
+                        const int8_t *rows, size_t n, size_t dim, const int64_t *norms,
+                        sophia_top *tops) noexcept
+    size_t sophia_scan_sketch(const sophia_hv_kernels *kernels, const uint64_t *query,
+                              const uint64_t *sketches,
                               const uint64_t *rows, size_t n, size_t dim, const uint64_t *padding,
                               uint32_t *leasts, sophia_hit *first, sophia_hit *within,
                               sophia_top *top, uint64_t *dirty) noexcept

@@ -1,9 +1,11 @@
 """Distances and similarities, one to one, one to many and many to many; the k nearest rows.
 
-A pair of vectors gives a Python number. Anything with a matrix or a list gives a numpy array: [n] for one against
-n, [m, n] for m against n. Results are exact integers (or one division from them) and equal at every SIMD level.
+A pair of vectors gives a Python number. Anything with a matrix or a list gives a numpy array: [n] for one
+against n, [m, n] for m against n. Results are exact integers (or one division from them) and equal at every
+SIMD level.
 """
 
+from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -34,8 +36,8 @@ cdef int _check(Vector a, Vector b) except -1:
     alive(b)
     if a.model != b.model or a.dim != b.dim:
         raise ShapeError(
-            f"a is {model_name(a.model)} dim={a.dim}, b is {model_name(b.model)} dim={b.dim}; both must have one "
-            "model and one dimension"
+            f"a is {model_name(a.model)} dim={a.dim}, b is {model_name(b.model)} dim={b.dim}; both must have "
+            "one model and one dimension"
         )
     return 0
 
@@ -81,7 +83,8 @@ def dot(a: object, b: object, *, dim: int | None = None):
 def similarity(a: object, b: object, *, dim: int | None = None):
     """Cosine, in [-1, 1]: 1 - 2 * hamming / dim for BSC. About 0 for unrelated vectors.
 
-    float, or float64 arrays for many. int8 rows of any values are taken with their norms; a zero norm gives 0.0.
+    float, or float64 arrays for many. int8 rows of any values are taken with their norms; a zero norm gives
+    0.0.
     """
     cdef Vector x, y
     cdef int64_t product
@@ -101,6 +104,10 @@ def similarity(a: object, b: object, *, dim: int | None = None):
 cosine = similarity     # the same thing in both models: components are +-1
 
 
+cdef str _score_dtype(int measure):
+    return "uint32" if measure == HAMMING else "int64" if measure == DOT else "float64"
+
+
 cdef object _matrix(object a, object b, int measure, object dim):
     cdef Rows x, y
     cdef Block target
@@ -118,7 +125,7 @@ cdef object _matrix(object a, object b, int measure, object dim):
             if x.model == SOPHIA_BSC and not x.vector:
                 refuse_padding(&x, "a")
             shape = [x.n, y.n] if x.matrix and y.matrix else [x.n * y.n]
-            out = new_array(shape, "uint32" if measure == HAMMING else "int64" if measure == DOT else "float64")
+            out = new_array(shape, _score_dtype(measure))
             open_block(&target, out, "out", U32 | I64 | F64, 1, 2, 4, True)
             try:
                 counts = <uint32_t *>malloc(y.n * sizeof(uint32_t) + 1)
@@ -148,10 +155,14 @@ cdef uint64_t _fill(const sophia_hv_kernels *kernels, const Rows *x, const Rows 
     cdef size_t i, j
     cdef int64_t product, own = 0
     cdef int64_t dim = <int64_t>x.dim
+    cdef const uint8_t *row
+    cdef const int8_t *one
+    cdef const int8_t *two
     if x.model == SOPHIA_BSC:
         sophia_padding_mask(x.dim, padding)
         for i in range(x.n):
-            dirty |= kernels.hamming_rows_b1(<const uint64_t *>(x.data + i * x.stride), <const uint64_t *>y.data, y.n,
+            row = x.data + i * x.stride
+            dirty |= kernels.hamming_rows_b1(<const uint64_t *>row, <const uint64_t *>y.data, y.n,
                                              x.stride // 8, padding, counts)
             for j in range(y.n):
                 if measure == HAMMING:
@@ -163,15 +174,15 @@ cdef uint64_t _fill(const sophia_hv_kernels *kernels, const Rows *x, const Rows 
         return dirty
     if measure == SIMILARITY:
         for j in range(y.n):
-            norms[j] = kernels.dot_i8(<const int8_t *>(y.data + j * y.stride), <const int8_t *>(y.data + j * y.stride),
-                                      y.dim)
+            two = <const int8_t *>(y.data + j * y.stride)
+            norms[j] = kernels.dot_i8(two, two, y.dim)
     for i in range(x.n):
+        one = <const int8_t *>(x.data + i * x.stride)
         if measure == SIMILARITY:
-            own = kernels.dot_i8(<const int8_t *>(x.data + i * x.stride), <const int8_t *>(x.data + i * x.stride),
-                                 x.dim)
+            own = kernels.dot_i8(one, one, x.dim)
         for j in range(y.n):
-            product = kernels.dot_i8(<const int8_t *>(x.data + i * x.stride), <const int8_t *>(y.data + j * y.stride),
-                                     x.dim)
+            two = <const int8_t *>(y.data + j * y.stride)
+            product = kernels.dot_i8(one, two, x.dim)
             if measure == HAMMING:
                 (<uint32_t *>out)[i * y.n + j] = <uint32_t>((dim - product) // 2)
             elif measure == DOT:
@@ -199,7 +210,7 @@ cdef tuple _answer(sophia_top *tops, size_t queries, bint matrix, int model, int
     cdef Block scores, numbers
     cdef size_t q, i, k = tops[0].count
     cdef object shape = [queries, k] if matrix else [k]
-    cdef object first = new_array(shape, "uint32" if measure == HAMMING else "int64" if measure == DOT else "float64")
+    cdef object first = new_array(shape, _score_dtype(measure))
     cdef object second = new_array(shape, "int64")
     open_block(&scores, first, "scores", U32 | I64 | F64, 1, 2, 4, True)
     try:
@@ -232,12 +243,12 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
     """The k nearest rows of a matrix: (scores, row numbers), best first; equal scores in row order.
 
     `query` is one vector ([k] arrays) or a matrix or list of them ([m, k] arrays; all share one pass over the
-    rows). `rows` is a matrix (numpy, a memory map, an Arrow buffer) or a list of vectors. BSC: `metric` "hamming",
-    scores uint32 distances, rising. MAP: "cosine" (float64, falling, 0.0 for a zero norm) or "dot" (int64); int8
-    rows of any values. With fewer than k rows all come back.
+    rows). `rows` is a matrix (numpy, a memory map, an Arrow buffer) or a list of vectors. BSC: `metric`
+    "hamming", scores uint32 distances, rising. MAP: "cosine" (float64, falling, 0.0 for a zero norm) or "dot"
+    (int64); int8 rows of any values. With fewer than k rows all come back.
 
-    Exact. A packed scan runs at the speed of memory: about 43 ms for a million rows of 1,280 bytes, one thread.
-    Raises ShapeError for different models or dimensions, or for a padding bit in a row or query.
+    Exact. A packed scan runs at the speed of memory: about 43 ms for a million rows of 1,280 bytes, one
+    thread. Raises ShapeError for different models or dimensions, or for a padding bit in a row or query.
 
         >>> codebook = random_rows(100, "items")
         >>> scores, rows = topk(random("items", 42), codebook, 1)
@@ -265,8 +276,8 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
             if x.model == SOPHIA_BSC:
                 sophia_padding_mask(x.dim, padding)
                 with nogil:
-                    dirty = sophia_scan_b1(kernels, <const uint64_t *>x.data, x.n, <const uint64_t *>y.data, y.n,
-                                           x.stride // 8, padding, tops)
+                    dirty = sophia_scan_b1(kernels, <const uint64_t *>x.data, x.n, <const uint64_t *>y.data,
+                                           y.n, x.stride // 8, padding, tops)
                 if not x.vector:
                     refuse_padding(&x, "query")
                 if dirty:
@@ -280,8 +291,8 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
                         norms[q] = kernels.dot_i8(<const int8_t *>(x.data + q * x.stride),
                                                   <const int8_t *>(x.data + q * x.stride), x.dim)
                 with nogil:
-                    sophia_scan_i8(kernels, <const int8_t *>x.data, x.n, <const int8_t *>y.data, y.n, x.dim, norms,
-                                   tops)
+                    sophia_scan_i8(kernels, <const int8_t *>x.data, x.n, <const int8_t *>y.data, y.n, x.dim,
+                                   norms, tops)
             return _answer(tops, x.n, x.matrix, x.model, measure)
         finally:
             free(tops)
@@ -314,7 +325,8 @@ def sketch(rows: object, out: object = None, *, dim: int | None = None):
     open_rows(&y, rows, "rows", told_dim(dim, rows, None))
     try:
         if y.model != SOPHIA_BSC or y.dim < 64 * SOPHIA_SKETCH_WORDS:
-            raise ShapeError(f"rows: {model_name(y.model)} dim={y.dim} has no sketch; it needs 1,024 packed bits")
+            raise ShapeError(f"rows: {model_name(y.model)} dim={y.dim} has no sketch; it needs 1,024 packed "
+                             "bits")
         if out is None:
             out = new_array((y.n, 128), "uint8")
         open_block(&target, out, "out", U8, 2, 2, 1, True)
@@ -332,13 +344,14 @@ def sketch(rows: object, out: object = None, *, dim: int | None = None):
 
 
 def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
-    """As topk() for one BSC query, through the column of sketch(rows): (distances, row numbers, rows compared).
+    """As topk() for one BSC query, through the column of sketch(rows): (distances, row numbers, rows
+    compared).
 
-    All sketches are scanned (a tenth of the bytes), then every row is compared exactly whose sketch could belong
-    to one of the k nearest: each of them is missed with a probability below 1 in 2,000, provided that the first
-    1,024 bits differ as the others do (true for random, bound, bundled and permuted vectors; not for level
-    encodings). The number compared follows from the data; when sketches do not separate the rows (all nearly
-    equally far), every row is compared, the answer is exact and no faster than topk().
+    All sketches are scanned (a tenth of the bytes), then every row is compared exactly whose sketch could
+    belong to one of the k nearest: each of them is missed with a probability below 1 in 2,000, provided that
+    the first 1,024 bits differ as the others do (true for random, bound, bundled and permuted vectors; not
+    for level encodings). The number compared follows from the data; when sketches do not separate the rows
+    (all nearly equally far), every row is compared, the answer is exact and no faster than topk().
 
         >>> codebook = random_rows(1000, "items")
         >>> topk_sketch(random("items", 42), codebook, sketch(codebook), 1)[1].tolist()
@@ -361,13 +374,14 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
             raise ShapeError(f"query is {model_name(query.model)} dim={query.dim}, rows are "
                              f"{model_name(y.model)} dim={y.dim}; both must have one model and one dimension")
         if y.model != SOPHIA_BSC or y.dim < 64 * SOPHIA_SKETCH_WORDS:
-            raise ShapeError(f"rows: {model_name(y.model)} dim={y.dim} has no sketch; it needs 1,024 packed bits")
+            raise ShapeError(f"rows: {model_name(y.model)} dim={y.dim} has no sketch; it needs 1,024 packed "
+                             "bits")
         open_block(&column, sketches, "sketches", U8 | U64, 2, 2, 8, False)
         try:
             if <size_t>column.rows != y.n or column.columns * column.itemsize != 128:
                 raise ShapeError(
-                    f"sketches: [{column.rows}, {column.columns * column.itemsize}] bytes where [{y.n}, 128] are "
-                    "needed; make them with sketch(rows)"
+                    f"sketches: [{column.rows}, {column.columns * column.itemsize}] bytes where [{y.n}, 128] "
+                    "are needed; make them with sketch(rows)"
                 )
             room = _room(k, y.n)
             tops = _new_tops(1, room)
@@ -379,9 +393,9 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
                 raise MemoryError(f"topk_sketch: no memory for the distances of {y.n} rows")
             sophia_padding_mask(y.dim, padding)
             with nogil:
-                compared = sophia_scan_sketch(kernels, <const uint64_t *>query.data, <const uint64_t *>column.data,
-                                              <const uint64_t *>y.data, y.n, y.dim, padding, leasts, first, within, tops,
-                                              &dirty)
+                compared = sophia_scan_sketch(
+                    kernels, <const uint64_t *>query.data, <const uint64_t *>column.data,
+                    <const uint64_t *>y.data, y.n, y.dim, padding, leasts, first, within, tops, &dirty)
             if dirty:
                 refuse_padding(&y, "rows")
             scores, numbers = _answer(tops, 1, False, SOPHIA_BSC, HAMMING)

@@ -33,8 +33,8 @@ cdef extern from "shared.h" nogil:
 
 
 cdef class Vector:
-    # 64-byte aligned, `nbytes` long (a multiple of 64), padding zero. Who owns the bytes: the Hypervector, its
-    # arena (then `lender` is set and alive() must be asked before each use), or the shared block.
+    # 64-byte aligned, `nbytes` long (a multiple of 64), padding zero. Who owns the bytes: the Hypervector,
+    # its arena (then `lender` is set and alive() must be asked before each use), or the shared block.
     cdef uint8_t *data
     cdef size_t nbytes
     cdef size_t dim

@@ -60,7 +60,8 @@ cdef int raise_stale() except -1:
 
 
 cdef int raise_empty() except -1:
-    raise TypeError("vector: made by __new__ and never filled; call the class or one of its from_... functions")
+    raise TypeError("vector: made by __new__ and never filled; call the class or one of its from_... "
+                    "functions")
 
 
 cdef int model_code(str model) except -1:
@@ -161,7 +162,8 @@ cdef class Vector:
     def tobytes(self) -> bytes:
         """The components without padding: ceil(dim / 8) bytes of bits, or dim bytes of int8."""
         alive(self)
-        return PyBytes_FromStringAndSize(<char *>self.data, <Py_ssize_t>sophia_payload_bytes(self.model, self.dim))
+        cdef size_t size = sophia_payload_bytes(self.model, self.dim)
+        return PyBytes_FromStringAndSize(<char *>self.data, <Py_ssize_t>size)
 
     def copy(self) -> Hypervector:
         """A Hypervector of its own with the same components."""
@@ -222,9 +224,10 @@ cdef class Hypervector(Vector):
     def from_buffer(source: object, dim: int | None = None, *, clear_padding: bool = False) -> Hypervector:
         """A copy of a one-dimensional C-contiguous buffer; the dtype says the model.
 
-        int8[dim] gives MAP: every component must be -1 or +1. uint8 or uint64 gives BSC: the packed bits, with
-        or without padding (for 10,000: 1,250, 1,256 or 1,280 bytes); `dim` is needed unless it is 10,000. Set
-        padding bits are refused, or cleared with `clear_padding`. Raises ShapeError for anything else.
+        int8[dim] gives MAP: every component must be -1 or +1. uint8 or uint64 gives BSC: the packed bits,
+        with or without padding (for 10,000: 1,250, 1,256 or 1,280 bytes); `dim` is needed unless it is
+        10,000. Set padding bits are refused, or cleared with `clear_padding`. Raises ShapeError for anything
+        else.
         """
         cdef Block block
         cdef Hypervector result
@@ -238,8 +241,8 @@ cdef class Hypervector(Vector):
                 bad = sophia_first_not_bipolar(<int8_t *>block.data, <size_t>block.columns)
                 if bad < <size_t>block.columns:
                     raise ShapeError(
-                        f"source: component {bad} is {(<int8_t *>block.data)[bad]}; a MAP vector holds only -1 and "
-                        "+1 (numpy: numpy.where(source < 0, -1, 1).astype(numpy.int8))"
+                        f"source: component {bad} is {(<int8_t *>block.data)[bad]}; a MAP vector holds only "
+                        "-1 and +1 (numpy: numpy.where(source < 0, -1, 1).astype(numpy.int8))"
                     )
                 result = new_vector(SOPHIA_MAP, <size_t>block.columns, None)
                 memcpy(result.data, block.data, <size_t>block.columns)
@@ -252,7 +255,8 @@ cdef class Hypervector(Vector):
 
     @staticmethod
     def from_bytes(data: bytes, dim: int = 10_000, model: str = "BSC") -> Hypervector:
-        """The inverse of tobytes(). Raises ShapeError for a wrong length, a set padding bit, or a bad component."""
+        """The inverse of tobytes(). Raises ShapeError for a wrong length, a set padding bit, or a bad
+        component."""
         return _restore(Hypervector, model, dim, data)
 
     @property
@@ -279,8 +283,8 @@ cdef class SharedVector(Vector):
     """A frozen hypervector: the payload of a message.
 
     Made by `freeze()` of a Hypervector, or `SharedVector.from_bytes`. Its bytes never change. Sending it
-    copies nothing: Python holds the object, native workers hold its counted C block without the GIL. It leaves
-    as a read-only buffer (numpy.asarray), as an Arrow array (pyarrow.array) and as a DLPack tensor
+    copies nothing: Python holds the object, native workers hold its counted C block without the GIL. It
+    leaves as a read-only buffer (numpy.asarray), as an Arrow array (pyarrow.array) and as a DLPack tensor
     (numpy.from_dlpack, torch.from_dlpack), each without a copy and each valid after the SharedVector is gone.
 
     `digest` is 64 bits over model, dimension and components, under the key given at creation; computed once
@@ -352,7 +356,8 @@ cdef class SharedVector(Vector):
         if stream is not None:
             raise ValueError("__dlpack__: a CPU tensor has no stream")
         if max_version is None or max_version[0] < 1:
-            raise BufferError("__dlpack__: the consumer cannot say read-only (DLPack before 1.0); pass copy() instead")
+            raise BufferError("__dlpack__: the consumer cannot say read-only (DLPack before 1.0); pass "
+                              "copy() instead")
         if dl_device is not None and tuple(dl_device) != (SOPHIA_DL_CPU, 0):
             raise BufferError(f"__dlpack__: the bytes are on the CPU, not on device {dl_device}")
         if copy:
@@ -362,12 +367,12 @@ cdef class SharedVector(Vector):
             raise MemoryError("__dlpack__: no memory for the tensor header")
         try:
             return PyCapsule_New(managed, b"dltensor_versioned", _drop_tensor)
-        except:
+        except BaseException:
             managed.deleter(managed)
             raise
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        """The Arrow C data interface: uint8[nbytes] for BSC, int8[dim] for MAP. No other schema is offered."""
+        """The Arrow C data interface: uint8[nbytes] for BSC, int8[dim] for MAP. No other is offered."""
         alive(self)
         cdef ArrowSchema *schema = <ArrowSchema *>calloc(1, sizeof(ArrowSchema))
         cdef ArrowArray *array = <ArrowArray *>calloc(1, sizeof(ArrowArray))
@@ -378,7 +383,7 @@ cdef class SharedVector(Vector):
         cdef object first
         try:
             first = PyCapsule_New(schema, b"arrow_schema", _drop_schema)
-        except:
+        except BaseException:
             schema.release(schema)
             free(schema)
             array.release(array)
@@ -386,7 +391,7 @@ cdef class SharedVector(Vector):
             raise
         try:
             return first, PyCapsule_New(array, b"arrow_array", _drop_array)
-        except:
+        except BaseException:
             array.release(array)
             free(array)
             raise
@@ -394,7 +399,7 @@ cdef class SharedVector(Vector):
 
 cdef void _drop_tensor(object capsule) noexcept:
     cdef sophia_dl_managed *managed
-    if PyCapsule_IsValid(capsule, b"dltensor_versioned"):   # else the consumer took it and renamed the capsule
+    if PyCapsule_IsValid(capsule, b"dltensor_versioned"):   # else the consumer took it and renamed it
         managed = <sophia_dl_managed *>PyCapsule_GetPointer(capsule, b"dltensor_versioned")
         managed.deleter(managed)
 
@@ -451,7 +456,7 @@ cdef SharedVector freeze(Vector source, uint64_t key):
 
 cdef Hypervector _packed(const unsigned char *data, size_t size, object dim, bint clear_padding):
     """A BSC vector from `size` packed bytes, padded or not."""
-    cdef size_t wanted, payload, row, i
+    cdef size_t wanted, payload, row
     if dim is None:
         dim = DEFAULT_DIM
     check_dim(dim)
@@ -469,7 +474,8 @@ cdef Hypervector _packed(const unsigned char *data, size_t size, object dim, bin
     if sophia_padding_dirty(result.data, wanted):
         if not clear_padding:
             raise ShapeError(
-                f"source: a padding bit (past bit {wanted - 1}) is set; pass clear_padding=True to drop such bits"
+                f"source: a padding bit (past bit {wanted - 1}) is set; pass clear_padding=True to drop such "
+                "bits"
             )
         sophia_padding_clear(result.data, wanted)
     return result
@@ -515,8 +521,8 @@ def churn_references(SharedVector shared not None, size_t cycles) -> None:
     """
     alive(shared)
     cdef sophia_shared *block = shared.block
-    cdef size_t i
+    cdef size_t _cycle
     with nogil:
-        for i in range(cycles):
+        for _cycle in range(cycles):
             sophia_shared_retain(block)
             sophia_shared_release(block)

@@ -1,7 +1,7 @@
 /* Every kernel of every level of this machine against a naive loop, for 0 to 169 words.
  *
- * Operands end at the end of their allocation (build with -fsanitize=address to see a read past it) and outputs
- * are followed by a guard. Prints one line a level; exits with 1 at the first difference.
+ * Operands end at the end of their allocation (build with -fsanitize=address to see a read past it) and
+ * outputs are followed by a guard. Prints one line a level; exits with 1 at the first difference.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,7 +140,8 @@ static void test_rows(const struct sophia_hv_kernels *k, size_t words)
             check(!k->hamming_rows_b1(queries, rows, n, words, padding, out), "clean padding", words);
             rows[(n - 1) * words + words - 1] |= padding[7];
             check(k->hamming_rows_b1(queries, rows, n, words, padding, out) != 0, "dirty padding", words);
-            check(k->hamming_tile_b1(queries, rows, n, words, padding, out, n) != 0, "dirty padding, tile", words);
+            check(k->hamming_tile_b1(queries, rows, n, words, padding, out, n) != 0, "dirty padding, tile",
+                  words);
         }
         free(queries);
         free(rows);
@@ -172,7 +173,8 @@ static void test_votes(const struct sophia_hv_kernels *k, size_t words)
         for (size_t p = 0; p < nplanes; p++) memset(planes + p * words, start >> p & 1 ? 0xFF : 0, words * 8);
         k->count_b1((const uint64_t *const *)rows, n / 3, 0, 0, planes, nplanes, words);
         for (size_t r = n / 3; r < n; r++) for (size_t i = 0; i < words; i++) rows[r][i] = ~rows[r][i];
-        k->count_b1((const uint64_t *const *)rows + n / 3, n - n / 3, ~(uint64_t)0, 0, planes, nplanes, words);
+        k->count_b1((const uint64_t *const *)rows + n / 3, n - n / 3, ~(uint64_t)0, 0, planes, nplanes,
+                    words);
         for (size_t r = n / 3; r < n; r++) for (size_t i = 0; i < words; i++) rows[r][i] = ~rows[r][i];
         uint64_t *again = (uint64_t *)room(8 * words);
         k->settle_b1(planes, nplanes, n % 2 == 0, (int)(start & 1), again, words);
@@ -257,7 +259,8 @@ static void test_dims(const struct sophia_hv_kernels *k)
         sophia_padding_clear((unsigned char *)in, dim);
         for (size_t shift = 0; shift < dim; shift += shift < 130 ? 1 : 31) {
             sophia_rotate_b1(k, in, out, dim, shift);
-            for (size_t i = 0; i < dim; i++) check(bit_of(out, (i + shift) % dim) == bit_of(in, i), "rotate", dim);
+            for (size_t i = 0; i < dim; i++) check(bit_of(out, (i + shift) % dim) == bit_of(in, i), "rotate",
+                                                   dim);
             check(!sophia_padding_dirty((unsigned char *)out, dim), "rotate padding", dim);
         }
         free(in);
@@ -268,7 +271,8 @@ static void test_dims(const struct sophia_hv_kernels *k)
     int64_t norm;
     memset(most, -128, n);
     check(k->dot_i8(most, most, n) == (int64_t)n * 16384, "long dot_i8", n);
-    check(k->dot_norm_i8(most, most, n, &norm) == (int64_t)n * 16384 && norm == (int64_t)n * 16384, "long dot_norm", n);
+    const int64_t full = (int64_t)n * 16384;
+    check(k->dot_norm_i8(most, most, n, &norm) == full && norm == full, "long dot_norm_i8", n);
     free(most);
 }
 

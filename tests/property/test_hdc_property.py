@@ -81,7 +81,7 @@ def test_topk(n: int, k: int, dim: int, level: str, seed: int) -> None:
     at_level(level)
     try:
         rng = np.random.default_rng(seed)
-        rows = hdc.random_rows(4, seed, dim=dim)[rng.integers(0, 4, n)]     # many equal rows
+        rows = hdc.random_rows(4, seed, dim=dim)[rng.integers(0, 4, n)]  # many equal rows
         query = hdc.random("q", dim=dim)
         expected = [hdc.hamming(query, Hypervector.from_buffer(row, dim)) for row in rows]
         distances, numbers = hdc.topk(query, rows, k)

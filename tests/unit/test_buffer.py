@@ -13,7 +13,8 @@ from sophia.errors import ShapeError
 
 
 @pytest.mark.parametrize(
-    "name", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64", "bool"]
+    "name",
+    ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64", "bool"],
 )
 def test_every_dtype_is_known_by_its_numpy_name(name: str) -> None:
     assert buffer.describe(np.zeros((2, 3), name)) == (name, (2, 3))
@@ -30,7 +31,7 @@ def test_refusals_name_the_argument_the_value_and_the_cure() -> None:
         buffer.describe([1, 2])
     with pytest.raises(ShapeError, match=r"not C-contiguous; pass numpy.ascontiguousarray\(source\)"):
         buffer.describe(np.zeros((4, 4))[:, ::2])
-    with pytest.raises(ShapeError, match="dtype complex128|dtype Zd"):
+    with pytest.raises(ShapeError, match=r"dtype complex128|dtype Zd"):
         buffer.describe(np.zeros(3, complex))
     with pytest.raises(ShapeError, match="dtype"):
         buffer.describe(np.zeros(3, ">u4"))

@@ -47,7 +47,7 @@ def test_no_writable_buffer() -> None:
             memoryview(made)[0] = 1
         with pytest.raises(ValueError, match="WRITEABLE"):
             np.asarray(made).setflags(write=True)
-        with pytest.raises((BufferError, TypeError), match="read-only|writable"):
+        with pytest.raises((BufferError, TypeError), match=r"read-only|writable"):
             (ctypes.c_char * 1).from_buffer(made)
 
 
@@ -75,7 +75,7 @@ def test_packed_bits_come_padded_or_not() -> None:
 def test_padding_bits_are_refused_or_cleared_on_request() -> None:
     data = bytearray(hdc.random("a", dim=100).tobytes())
     data[-1] |= 0x80
-    with pytest.raises(ShapeError, match="padding bit .past bit 99. is set; pass clear_padding=True"):
+    with pytest.raises(ShapeError, match=r"padding bit .past bit 99. is set; pass clear_padding=True"):
         Hypervector.from_buffer(data, 100)
     assert Hypervector.from_buffer(data, 100, clear_padding=True) == hdc.random("a", dim=100)
     wide = bytearray(1280)
@@ -115,7 +115,13 @@ def test_lengths_and_words_that_do_not_fit() -> None:
 @pytest.mark.parametrize("kind", [Hypervector, SharedVector])
 def test_an_object_that_new_alone_made_is_refused(kind: type[Vector]) -> None:
     empty = kind.__new__(kind)
-    for use in (empty.tobytes, empty.copy, empty.freeze, lambda: memoryview(empty), lambda: hdc.bind(empty, empty)):
+    for use in (
+        empty.tobytes,
+        empty.copy,
+        empty.freeze,
+        lambda: memoryview(empty),
+        lambda: hdc.bind(empty, empty),
+    ):
         with pytest.raises(TypeError, match="__new__"):
             use()
 

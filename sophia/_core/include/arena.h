@@ -92,9 +92,10 @@ static inline void sophia_arena_enter(sophia_arena *arena, sophia_chunk *chunk)
 /* Moves to the next chunk that has room for `bytes`; asks the system for one only when none has. */
 static int sophia_arena_grow(sophia_arena *arena, size_t bytes)
 {
-    for (sophia_chunk *chunk = arena->current ? arena->current->next : arena->first; chunk; chunk = chunk->next) {
-        if (chunk->size >= bytes) {
-            sophia_arena_enter(arena, chunk);
+    sophia_chunk *next = arena->current ? arena->current->next : arena->first;
+    for (; next; next = next->next) {
+        if (next->size >= bytes) {
+            sophia_arena_enter(arena, next);
             return SOPHIA_ARENA_OK;
         }
     }

@@ -1,8 +1,8 @@
 /* Hypervector kernels for AVX2.
  *
- * There is no vector population count: a byte's is looked up by its two nibbles (VPSHUFB) and bytes are summed
- * by VPSADBW after at most 31 steps, before a byte can overflow. Full adders take five operations; a 64-bit
- * product is put together from three 32-bit ones (VPMULUDQ).
+ * There is no vector population count: a byte's is looked up by its two nibbles (VPSHUFB) and bytes are
+ * summed by VPSADBW after at most 31 steps, before a byte can overflow. Full adders take five operations; a
+ * 64-bit product is put together from three 32-bit ones (VPMULUDQ).
  */
 #ifndef SOPHIA_HV_AVX2_H
 #define SOPHIA_HV_AVX2_H
@@ -28,8 +28,8 @@ SOPHIA_AVX2 static void sophia_bind_b1_avx2(const uint64_t *a, const uint64_t *b
 /* Population count of each byte. */
 SOPHIA_AVX2 static inline __m256i sophia_byte_counts_avx2(__m256i x)
 {
-    const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3,
-                                           1, 2, 2, 3, 2, 3, 3, 4);
+    const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, /* twice */
+                                           0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
     const __m256i low = _mm256_set1_epi8(15);
     return _mm256_add_epi8(
         _mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
@@ -71,13 +71,15 @@ SOPHIA_AVX2 static uint64_t sophia_hamming_rows_b1_avx2(const uint64_t *query, c
         if (padding) {
             const uint64_t *last = row + words - 8;
             dirty = _mm256_or_si256(dirty, _mm256_and_si256(SOPHIA_LOAD256(last), SOPHIA_LOAD256(padding)));
-            dirty = _mm256_or_si256(dirty, _mm256_and_si256(SOPHIA_LOAD256(last + 4), SOPHIA_LOAD256(padding + 4)));
+            dirty = _mm256_or_si256(dirty, _mm256_and_si256(SOPHIA_LOAD256(last + 4),
+                                                            SOPHIA_LOAD256(padding + 4)));
         }
     }
     return _mm256_testz_si256(dirty, dirty) ? 0 : 1;
 }
 
-SOPHIA_AVX2 static uint64_t sophia_hamming_tile_b1_avx2(const uint64_t *queries, const uint64_t *rows, size_t n,
+SOPHIA_AVX2 static uint64_t sophia_hamming_tile_b1_avx2(const uint64_t *queries, const uint64_t *rows,
+                                                        size_t n,
                                                         size_t words, const uint64_t *padding, uint32_t *out,
                                                         size_t stride)
 {
@@ -129,7 +131,8 @@ SOPHIA_AVX2 static inline __m256i sophia_mul64_avx2(__m256i a, __m256i b)
 
 SOPHIA_AVX2 static inline __m256i sophia_ties_avx2(__m256i parity, size_t first)
 {
-    const __m256i index = _mm256_add_epi64(_mm256_set1_epi64x((long long)first + 1), _mm256_setr_epi64x(0, 1, 2, 3));
+    const __m256i lanes = _mm256_setr_epi64x(0, 1, 2, 3);
+    const __m256i index = _mm256_add_epi64(_mm256_set1_epi64x((long long)first + 1), lanes);
     const __m256i factor = _mm256_set1_epi64x(0xE9846AF9B1A615Dll);
     __m256i x = sophia_mul64_avx2(index, _mm256_set1_epi64x((long long)SOPHIA_TIE_STEP));
     x = _mm256_xor_si256(x, parity);
@@ -154,14 +157,15 @@ SOPHIA_AVX2 static inline __m256i sophia_ties_avx2(__m256i parity, size_t first)
 #define V_TIES(parity, first) sophia_ties_avx2(parity, first)
 #include "hv_vote.h"
 
-SOPHIA_AVX2 static void sophia_majority_b1_avx2(const uint64_t *const *rows, size_t n, uint64_t *out, size_t words)
+SOPHIA_AVX2 static void sophia_majority_b1_avx2(const uint64_t *const *rows, size_t n, uint64_t *out,
+                                                size_t words)
 {
     const size_t done = sophia_vote_majority_avx2(rows, n, out, words, 0);
     (void)sophia_vote_majority_scalar(rows, n, out, words, done);
 }
 
-SOPHIA_AVX2 static void sophia_count_b1_avx2(const uint64_t *const *rows, size_t n, uint64_t flip, size_t first,
-                                             uint64_t *planes, size_t nplanes, size_t words)
+SOPHIA_AVX2 static void sophia_count_b1_avx2(const uint64_t *const *rows, size_t n, uint64_t flip,
+                                             size_t first, uint64_t *planes, size_t nplanes, size_t words)
 {
     const size_t done = sophia_vote_count_avx2(rows, n, flip, first, planes, nplanes, words, 0);
     (void)sophia_vote_count_scalar(rows, n, flip, first, planes, nplanes, words, done);
@@ -221,14 +225,16 @@ SOPHIA_AVX2 static int64_t sophia_dot_i8_avx2(const int8_t *a, const int8_t *b, 
         const size_t end = n - i < SOPHIA_DOT_SPAN ? n : i + SOPHIA_DOT_SPAN;
         __m256i sums = _mm256_setzero_si256();
         for (; i + 16 <= end; i += 16) {
-            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(sophia_widen_avx2(a + i), sophia_widen_avx2(b + i)));
+            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(sophia_widen_avx2(a + i),
+                                                            sophia_widen_avx2(b + i)));
         }
         dot += sophia_sum_i32_avx2(sums);
     }
     return dot + sophia_dot_i8_scalar(a + i, b + i, n - i);
 }
 
-SOPHIA_AVX2 static int64_t sophia_dot_norm_i8_avx2(const int8_t *query, const int8_t *row, size_t n, int64_t *norm)
+SOPHIA_AVX2 static int64_t sophia_dot_norm_i8_avx2(const int8_t *query, const int8_t *row, size_t n,
+                                                   int64_t *norm)
 {
     int64_t dot = 0, self = 0, rest;
     size_t i = 0;
@@ -252,8 +258,8 @@ SOPHIA_AVX2 static int64_t sophia_dot_norm_i8_avx2(const int8_t *query, const in
 SOPHIA_AVX2 static inline __m256i sophia_spread_avx2(uint64_t word, int half)
 {
     const __m256i each = _mm256_set1_epi64x((long long)0x8040201008040201ull);
-    const __m256i bytes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3,
-                                           3, 3, 3, 3, 3, 3, 3);
+    const __m256i bytes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
+                                           2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
     const __m256i four = _mm256_shuffle_epi8(_mm256_set1_epi32((int)(uint32_t)(word >> (32 * half))), bytes);
     return _mm256_cmpeq_epi8(_mm256_and_si256(four, each), each);
 }
@@ -273,16 +279,18 @@ SOPHIA_AVX2 static void sophia_majority_i8_avx2(const int8_t *const *rows, size_
         __m256i sums[4];
         for (int c = 0; c < 4; c++) sums[c] = zeros;
         for (size_t r = 0; r < n; r++) {
-            for (int c = 0; c < 4; c++) sums[c] = _mm256_add_epi8(sums[c], SOPHIA_LOAD256(rows[r] + at + 32 * c));
+            const int8_t *row = rows[r] + at;
+            for (int c = 0; c < 4; c++) sums[c] = _mm256_add_epi8(sums[c], SOPHIA_LOAD256(row + 32 * c));
         }
         for (int word = 0; word < 2; word++) {
             uint64_t negative = 0, zero = 0, parity = 0;
             for (int half = 0; half < 2; half++) {
                 const __m256i s = sums[2 * word + half];
                 const __m256i bit = _mm256_and_si256(_mm256_sub_epi8(all, s), two);
+                const uint32_t odd = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bit, two));
                 negative |= (uint64_t)(uint32_t)_mm256_movemask_epi8(s) << (32 * half);
                 zero |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(s, zeros)) << (32 * half);
-                parity |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bit, two)) << (32 * half);
+                parity |= (uint64_t)odd << (32 * half);
             }
             if (zero) negative |= zero & sophia_tie_word(parity, at / 64 + (size_t)word);
             sophia_store_votes_avx2(out + at + 64 * word, negative);

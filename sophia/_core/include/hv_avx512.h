@@ -7,8 +7,8 @@
  *   VPMADDWD      int8 dot products (widened)     3, 1
  *   VPMOVB2M      signs of 64 sums to one word    1, 1
  *
- * Rows are whole 64-byte blocks in practice; what is left over goes through a masked load, which does not touch
- * memory outside its mask. Scans keep four accumulators and no software prefetch (measured: it costs).
+ * Rows are whole 64-byte blocks in practice; what is left over goes through a masked load, which does not
+ * touch memory outside its mask. Scans keep four accumulators and no software prefetch (measured: it costs).
  */
 #ifndef SOPHIA_HV_AVX512_H
 #define SOPHIA_HV_AVX512_H
@@ -29,7 +29,8 @@ SOPHIA_AVX512 static inline __mmask64 sophia_tail_mask64(size_t left)
     return left >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
 }
 
-SOPHIA_AVX512 static void sophia_bind_b1_avx512(const uint64_t *a, const uint64_t *b, uint64_t *out, size_t words)
+SOPHIA_AVX512 static void sophia_bind_b1_avx512(const uint64_t *a, const uint64_t *b, uint64_t *out,
+                                                size_t words)
 {
     size_t i = 0;
     for (; i + 8 <= words; i += 8) {
@@ -49,8 +50,8 @@ sophia_hamming_lanes_avx512(const uint64_t *a, const uint64_t *b, size_t words)
     __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
     size_t i = 0;
 #define SOPHIA_STEP(sum, at)                                                                               \
-    sum = _mm512_add_epi64(                                                                                \
-        sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(a + (at)), _mm512_loadu_si512(b + (at)))))
+    sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(_mm512_loadu_si512(a + (at)),         \
+                                                                     _mm512_loadu_si512(b + (at)))))
     for (; i + 32 <= words; i += 32) {
         SOPHIA_STEP(s0, i);
         SOPHIA_STEP(s1, i + 8);
@@ -91,7 +92,8 @@ SOPHIA_AVX512 static inline __attribute__((always_inline)) __m512i sophia_sum8_a
 #define SOPHIA_DIRTY(dirty, block, mask) _mm512_ternarylogic_epi64(dirty, block, mask, 0xF8) /* d | (b & m) */
 
 /* Rows of 16 words: sketches. */
-SOPHIA_AVX512 static size_t sophia_hamming_sketches_avx512(const uint64_t *query, const uint64_t *rows, size_t n,
+SOPHIA_AVX512 static size_t sophia_hamming_sketches_avx512(const uint64_t *query, const uint64_t *rows,
+                                                           size_t n,
                                                            __m512i mask, __m512i *dirty, uint32_t *out)
 {
     const __m512i q0 = _mm512_loadu_si512(query), q1 = _mm512_loadu_si512(query + 8);
@@ -117,7 +119,8 @@ SOPHIA_AVX512 static size_t sophia_hamming_sketches_avx512(const uint64_t *query
 /* Rows that start `off` words past a cache line, as those of most numpy arrays do. Every unaligned load would
  * touch two lines, which costs a tenth of a scan; so the query is laid at the same offset and whole lines are
  * loaded, the first and the last of a row under a mask. words is a multiple of 8, from 16 to the above. */
-SOPHIA_AVX512 static size_t sophia_hamming_shifted_avx512(const uint64_t *query, const uint64_t *rows, size_t n,
+SOPHIA_AVX512 static size_t sophia_hamming_shifted_avx512(const uint64_t *query, const uint64_t *rows,
+                                                          size_t n,
                                                           size_t words, size_t off, const uint64_t *padding,
                                                           __m512i *dirty, uint32_t *out)
 {
@@ -150,10 +153,12 @@ SOPHIA_AVX512 static size_t sophia_hamming_shifted_avx512(const uint64_t *query,
             for (; w < words - 8; w += 8) SOPHIA_STEP(s1, w);
             x = _mm512_load_si512(row + w);
             seen = SOPHIA_DIRTY(seen, x, mask0);
-            s2 = _mm512_add_epi64(s2, _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(shifted + w))));
+            x = _mm512_xor_si512(x, _mm512_load_si512(shifted + w));
+            s2 = _mm512_add_epi64(s2, _mm512_popcnt_epi64(x));
             x = _mm512_maskz_load_epi64(tail, row + w + 8);
             seen = SOPHIA_DIRTY(seen, x, mask1);
-            s3 = _mm512_add_epi64(s3, _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(shifted + w + 8))));
+            x = _mm512_xor_si512(x, _mm512_load_si512(shifted + w + 8));
+            s3 = _mm512_add_epi64(s3, _mm512_popcnt_epi64(x));
             sums[r] = _mm512_add_epi64(_mm512_add_epi64(s0, s1), _mm512_add_epi64(s2, s3));
         }
         _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtepi64_epi32(sophia_sum8_avx512(sums)));
@@ -163,8 +168,9 @@ SOPHIA_AVX512 static size_t sophia_hamming_shifted_avx512(const uint64_t *query,
     return i;
 }
 
-SOPHIA_AVX512 static uint64_t sophia_hamming_rows_b1_avx512(const uint64_t *query, const uint64_t *rows, size_t n,
-                                                            size_t words, const uint64_t *padding, uint32_t *out)
+SOPHIA_AVX512 static uint64_t sophia_hamming_rows_b1_avx512(const uint64_t *query, const uint64_t *rows,
+                                                            size_t n, size_t words, const uint64_t *padding,
+                                                            uint32_t *out)
 {
     const __m512i mask = padding ? _mm512_loadu_si512(padding) : _mm512_setzero_si512();
     const size_t off = (uintptr_t)rows % 64 / 8, last = padding ? words - 8 : 0;
@@ -206,12 +212,21 @@ SOPHIA_AVX512 static uint64_t sophia_hamming_tile_b1_avx512(const uint64_t *quer
         const uint64_t *row0 = rows + i * words, *row1 = row0 + words;
         __m512i sums[8];
         for (int s = 0; s < 8; s++) sums[s] = _mm512_setzero_si512();
-        for (size_t w = 0; w < words; w += 8) {
-            const __mmask8 some = words - w >= 8 ? 0xFF : sophia_tail_mask8(words - w);
-            const __m512i x0 = _mm512_maskz_loadu_epi64(some, row0 + w);
-            const __m512i x1 = _mm512_maskz_loadu_epi64(some, row1 + w);
-            for (int q = 0; q < 4; q++) {
-                const __m512i y = _mm512_maskz_loadu_epi64(some, queries + (size_t)q * words + w);
+        size_t w = 0;
+        for (; w + 8 <= words; w += 8) {
+            const __m512i x0 = _mm512_loadu_si512(row0 + w), x1 = _mm512_loadu_si512(row1 + w);
+            for (size_t q = 0; q < 4; q++) {
+                const __m512i y = _mm512_loadu_si512(queries + q * words + w);
+                sums[q] = _mm512_add_epi64(sums[q], _mm512_popcnt_epi64(_mm512_xor_si512(x0, y)));
+                sums[4 + q] = _mm512_add_epi64(sums[4 + q], _mm512_popcnt_epi64(_mm512_xor_si512(x1, y)));
+            }
+        }
+        if (w < words) {
+            const __mmask8 tail = sophia_tail_mask8(words - w);
+            const __m512i x0 = _mm512_maskz_loadu_epi64(tail, row0 + w);
+            const __m512i x1 = _mm512_maskz_loadu_epi64(tail, row1 + w);
+            for (size_t q = 0; q < 4; q++) {
+                const __m512i y = _mm512_maskz_loadu_epi64(tail, queries + q * words + w);
                 sums[q] = _mm512_add_epi64(sums[q], _mm512_popcnt_epi64(_mm512_xor_si512(x0, y)));
                 sums[4 + q] = _mm512_add_epi64(sums[4 + q], _mm512_popcnt_epi64(_mm512_xor_si512(x1, y)));
             }
@@ -319,7 +334,8 @@ SOPHIA_AVX512 static void sophia_settle_b1_avx512(const uint64_t *planes, size_t
     (void)sophia_vote_settle_scalar(planes, nplanes, even, odd_start, out, words, done);
 }
 
-SOPHIA_AVX512 static void sophia_shift_b1_avx512(const uint64_t *in, unsigned bits, uint64_t *out, size_t words)
+SOPHIA_AVX512 static void sophia_shift_b1_avx512(const uint64_t *in, unsigned bits, uint64_t *out,
+                                                 size_t words)
 {
     const __m512i right = _mm512_set1_epi64(bits), left = _mm512_set1_epi64(64 - (int)bits);
     size_t i = 0;
@@ -419,7 +435,8 @@ SOPHIA_AVX512 static inline __m512i sophia_vote_i8_avx512(__m512i sums, size_t n
     if (n % 2 == 0) {
         const uint64_t zero = _mm512_testn_epi8_mask(sums, sums);
         if (zero) {
-            const __m512i doubled = _mm512_sub_epi8(_mm512_set1_epi8((char)n), sums); /* twice the count of -1 */
+            /* twice the count of -1 */
+            const __m512i doubled = _mm512_sub_epi8(_mm512_set1_epi8((char)n), sums);
             const uint64_t parity = _mm512_test_epi8_mask(doubled, _mm512_set1_epi8(2));
             negative |= zero & sophia_tie_word(parity, index);
         }
@@ -427,7 +444,8 @@ SOPHIA_AVX512 static inline __m512i sophia_vote_i8_avx512(__m512i sums, size_t n
     return _mm512_mask_blend_epi8(negative, _mm512_set1_epi8(1), _mm512_set1_epi8(-1));
 }
 
-SOPHIA_AVX512 static void sophia_majority_i8_avx512(const int8_t *const *rows, size_t n, int8_t *out, size_t dim)
+SOPHIA_AVX512 static void sophia_majority_i8_avx512(const int8_t *const *rows, size_t n, int8_t *out,
+                                                    size_t dim)
 {
     size_t at = 0;
     for (; at + 256 <= dim; at += 256) {

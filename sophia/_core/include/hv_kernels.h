@@ -1,8 +1,8 @@
 /* The hypervector kernels: one table of function pointers, filled once for each SIMD level.
  *
  * b1: packed bits in uint64 words (include/layout.h). i8: components -1 and +1, one a byte.
- * No kernel needs alignment beyond the type's own, none reads or writes past the counts it is given, none keeps
- * a pointer. All results are integers, the same at every level.
+ * No kernel needs alignment beyond the type's own, none reads or writes past the counts it is given, none
+ * keeps a pointer. All results are integers, the same at every level.
  */
 #ifndef SOPHIA_HV_KERNELS_H
 #define SOPHIA_HV_KERNELS_H
@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One call of a majority or sum kernel takes at most so many rows: their count fits seven bit planes, and their
- * sum an int8. */
+/* One call of a majority or sum kernel takes at most so many rows: their count fits seven bit planes, and
+ * their sum an int8. */
 #define SOPHIA_GROUP_ROWS 127u
 #define SOPHIA_GROUP_PLANES 7u
 /* Queries that share one pass over the rows. */
@@ -19,17 +19,17 @@
 
 /* The tie rule. Where a vote over an even total is equal, the bit is taken from
  *     mix64(parity ^ (index + 1) * SOPHIA_TIE_STEP)
- * of its word: `parity` is the exclusive or of all voters (with their multiplicity), `index` the word's number.
- * It does not depend on the order of the voters, favours none of them, and two bundles of different inputs get
- * unrelated bits, so ties add no similarity between unrelated bundles. */
+ * of its word: `parity` is the exclusive or of all voters (with their multiplicity), `index` the word's
+ * number. It does not depend on the order of the voters, favours none of them, and two bundles of different
+ * inputs get unrelated bits, so ties add no similarity between unrelated bundles. */
 #define SOPHIA_TIE_STEP 0x9E3779B97F4A7C15ull
 
 struct sophia_hv_kernels {
     void (*bind_b1)(const uint64_t *a, const uint64_t *b, uint64_t *out, size_t words);
     uint64_t (*hamming_b1)(const uint64_t *a, const uint64_t *b, size_t words);
 
-    /* out[i] = distance of row i to the query. Returns the or of (last eight words & padding) over the rows, so
-     * that dirty padding is seen in the same pass; `padding` may be NULL (then 0), else words >= 8. */
+    /* out[i] = distance of row i to the query. Returns the or of (last eight words & padding) over the rows,
+     * so that dirty padding is seen in the same pass; `padding` may be NULL (then 0), else words >= 8. */
     uint64_t (*hamming_rows_b1)(const uint64_t *query, const uint64_t *rows, size_t n, size_t words,
                                 const uint64_t *padding, uint32_t *out);
     /* The same for four queries, `words` apart: out[q * stride + i]. */
@@ -43,7 +43,7 @@ struct sophia_hv_kernels {
     /* Majority of 1 to SOPHIA_GROUP_ROWS rows; ties by the rule above. `out` may be one of the rows. */
     void (*majority_b1)(const uint64_t *const *rows, size_t n, uint64_t *out, size_t words);
     /* Adds at most SOPHIA_GROUP_ROWS rows, each exclusive-or'ed with `flip`, times 2^first, to the bit-sliced
-     * counters: plane p of word w is planes[p * words + w]. The caller sees to it that no counter overflows. */
+     * counters: plane p of word w is planes[p * words + w]. No counter may overflow. */
     void (*count_b1)(const uint64_t *const *rows, size_t n, uint64_t flip, size_t first, uint64_t *planes,
                      size_t nplanes, size_t words);
     /* The vote of counters that started at 2^(nplanes-1) - 1 - total/2: the top plane, and the tie rule when

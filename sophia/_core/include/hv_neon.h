@@ -44,8 +44,8 @@ static uint64_t sophia_hamming_b1_neon(const uint64_t *a, const uint64_t *b, siz
     return bits;
 }
 
-static uint64_t sophia_hamming_rows_b1_neon(const uint64_t *query, const uint64_t *rows, size_t n, size_t words,
-                                            const uint64_t *padding, uint32_t *out)
+static uint64_t sophia_hamming_rows_b1_neon(const uint64_t *query, const uint64_t *rows, size_t n,
+                                            size_t words, const uint64_t *padding, uint32_t *out)
 {
     uint64_t dirty = 0;
     for (size_t i = 0; i < n; i++) {
@@ -56,7 +56,8 @@ static uint64_t sophia_hamming_rows_b1_neon(const uint64_t *query, const uint64_
     return dirty;
 }
 
-static uint64_t sophia_hamming_tile_b1_neon(const uint64_t *queries, const uint64_t *rows, size_t n, size_t words,
+static uint64_t sophia_hamming_tile_b1_neon(const uint64_t *queries, const uint64_t *rows, size_t n,
+                                            size_t words,
                                             const uint64_t *padding, uint32_t *out, size_t stride)
 {
     uint64_t dirty = 0;

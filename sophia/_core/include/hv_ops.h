@@ -23,8 +23,8 @@ static inline uint64_t sophia_bits_at(const uint64_t *in, size_t at, size_t coun
 }
 
 /* Bit i of `in` becomes bit (i + shift) % dim of `out`; shift < dim. The two may not overlap. */
-static void sophia_rotate_b1(const struct sophia_hv_kernels *kernels, const uint64_t *in, uint64_t *out, size_t dim,
-                             size_t shift)
+static void sophia_rotate_b1(const struct sophia_hv_kernels *kernels, const uint64_t *in, uint64_t *out,
+                             size_t dim, size_t shift)
 {
     const size_t whole = dim / 64, words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
     const size_t before = shift / 64, cut = shift % 64, rest = dim % 64;
@@ -91,8 +91,8 @@ static size_t sophia_bundle_scratch(const sophia_voters *voters, int model, size
 }
 
 /* One vote over all inputs; `scratch` has sophia_bundle_scratch() bytes. `out` may be one of the inputs. */
-static void sophia_bundle_b1(const struct sophia_hv_kernels *kernels, const sophia_voters *voters, uint64_t *out,
-                             size_t dim, uint64_t *scratch)
+static void sophia_bundle_b1(const struct sophia_hv_kernels *kernels, const sophia_voters *voters,
+                             uint64_t *out, size_t dim, uint64_t *scratch)
 {
     const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
     const uint64_t *group[SOPHIA_GROUP_ROWS];
@@ -137,8 +137,8 @@ static void sophia_bundle_b1(const struct sophia_hv_kernels *kernels, const soph
 }
 
 /* acc (dim of them) += the weighted sum of the voters. No component may pass 2^31 - 1. */
-static void sophia_tally_i8(const struct sophia_hv_kernels *kernels, const sophia_voters *voters, int32_t *acc,
-                            size_t dim)
+static void sophia_tally_i8(const struct sophia_hv_kernels *kernels, const sophia_voters *voters,
+                            int32_t *acc, size_t dim)
 {
     const int8_t *group[SOPHIA_GROUP_ROWS];
     size_t count = 0;
@@ -157,8 +157,8 @@ static void sophia_tally_i8(const struct sophia_hv_kernels *kernels, const sophi
     if (count) kernels->sum_i8(group, count, acc, dim);
 }
 
-static void sophia_bundle_i8(const struct sophia_hv_kernels *kernels, const sophia_voters *voters, int8_t *out,
-                             size_t dim, int32_t *scratch)
+static void sophia_bundle_i8(const struct sophia_hv_kernels *kernels, const sophia_voters *voters,
+                             int8_t *out, size_t dim, int32_t *scratch)
 {
     if (sophia_vote_is_small(voters)) {
         const int8_t *group[SOPHIA_GROUP_ROWS];

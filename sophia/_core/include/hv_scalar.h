@@ -64,7 +64,8 @@ static uint64_t sophia_hamming_tile_b1_scalar(const uint64_t *queries, const uin
 {
     uint64_t dirty = 0;
     for (size_t q = 0; q < SOPHIA_TILE_QUERIES; q++) {
-        dirty |= sophia_hamming_rows_b1_scalar(queries + q * words, rows, n, words, padding, out + q * stride);
+        dirty |= sophia_hamming_rows_b1_scalar(queries + q * words, rows, n, words, padding,
+                                               out + q * stride);
     }
     return dirty;
 }
@@ -156,7 +157,8 @@ static int64_t sophia_dot_norm_i8_scalar(const int8_t *query, const int8_t *row,
 }
 
 /* The vote over 64 sums or fewer, which are one word of the tie rule. */
-static inline void sophia_vote_word_i32(const int32_t *acc, uint64_t total, int8_t *out, size_t n, size_t index)
+static inline void sophia_vote_word_i32(const int32_t *acc, uint64_t total, int8_t *out, size_t n,
+                                        size_t index)
 {
     uint64_t negative = 0, zero = 0, parity = 0;
     for (size_t i = 0; i < n; i++) {
@@ -168,7 +170,8 @@ static inline void sophia_vote_word_i32(const int32_t *acc, uint64_t total, int8
     for (size_t i = 0; i < n; i++) out[i] = (int8_t)(1 - 2 * (int)(negative >> i & 1));
 }
 
-static void sophia_sign_i32_scalar_from(const int32_t *acc, uint64_t total, int8_t *out, size_t dim, size_t at)
+static void sophia_sign_i32_scalar_from(const int32_t *acc, uint64_t total, int8_t *out, size_t dim,
+                                        size_t at)
 {
     for (; at < dim; at += 64) {
         sophia_vote_word_i32(acc + at, total, out + at, dim - at < 64 ? dim - at : 64, at / 64);
@@ -199,7 +202,8 @@ static void sophia_majority_i8_scalar(const int8_t *const *rows, size_t n, int8_
     sophia_majority_i8_scalar_from(rows, n, out, dim, 0);
 }
 
-static void sophia_sum_i8_scalar_from(const int8_t *const *rows, size_t n, int32_t *acc, size_t dim, size_t at)
+static void sophia_sum_i8_scalar_from(const int8_t *const *rows, size_t n, int32_t *acc, size_t dim,
+                                      size_t at)
 {
     for (size_t r = 0; r < n; r++) {
         for (size_t i = at; i < dim; i++) acc[i] += rows[r][i];

@@ -95,10 +95,11 @@ static inline uint32_t sophia_top_offer_block(const struct sophia_hv_kernels *ke
 #define SOPHIA_BLOCK_ROWS 64u
 #define SOPHIA_SPAN_ROWS 1024u
 
-/* Every query against every row in one pass; rows are shared by all queries while they are in the cache. A single
- * query takes longer spans: each end of a kernel's loop lets the memory idle for a moment.
+/* Every query against every row in one pass; rows are shared by all queries while they are in the cache. A
+ * single query takes longer spans: each end of a kernel's loop lets the memory idle for a moment.
  * Returns nonzero when a padding bit is set in some row. */
-static uint64_t sophia_scan_b1(const struct sophia_hv_kernels *kernels, const uint64_t *queries, size_t nqueries,
+static uint64_t sophia_scan_b1(const struct sophia_hv_kernels *kernels, const uint64_t *queries,
+                               size_t nqueries,
                                const uint64_t *rows, size_t n, size_t words, const uint64_t *padding,
                                sophia_top *tops)
 {
@@ -113,7 +114,8 @@ static uint64_t sophia_scan_b1(const struct sophia_hv_kernels *kernels, const ui
             dirty |= kernels->hamming_tile_b1(queries + q * words, block, count, words, padding, distances,
                                               SOPHIA_BLOCK_ROWS);
             for (size_t t = 0; t < SOPHIA_TILE_QUERIES; t++) {
-                (void)sophia_top_offer_block(kernels, &tops[q + t], distances + t * SOPHIA_BLOCK_ROWS, count, first);
+                (void)sophia_top_offer_block(kernels, &tops[q + t], distances + t * SOPHIA_BLOCK_ROWS, count,
+                                             first);
             }
         }
         for (; q < nqueries; q++) {
@@ -162,7 +164,8 @@ static void sophia_scan_i8(const struct sophia_hv_kernels *kernels, const int8_t
             const int8_t *query = queries + q * dim;
             int64_t order;
             if (norms) {
-                const int64_t dot = q ? kernels->dot_i8(query, row, dim) : kernels->dot_norm_i8(query, row, dim, &norm);
+                const int64_t dot = q ? kernels->dot_i8(query, row, dim)
+                                      : kernels->dot_norm_i8(query, row, dim, &norm);
                 order = sophia_order_of(sophia_cosine_of(dot, norms[q], norm));
             } else {
                 order = -kernels->dot_i8(query, row, dim);
@@ -180,8 +183,8 @@ static void sophia_scan_i8(const struct sophia_hv_kernels *kernels, const int8_t
 
 /* The sketch distance that a row within `distance` of the query exceeds with probability below 1 in 2,000.
  *
- * A sketch is 1,024 of the dim bits. If they differ as the others do, its distance is hypergeometric with mean
- * 1024 * p and variance 1024 * p * (1 - p) * (1 - 1024 / dim), p = distance / dim. */
+ * A sketch is 1,024 of the dim bits. If they differ as the others do, its distance is hypergeometric with
+ * mean 1024 * p and variance 1024 * p * (1 - p) * (1 - 1024 / dim), p = distance / dim. */
 static inline uint32_t sophia_sketch_bound(int64_t distance, size_t dim)
 {
     const double bits = SOPHIA_SKETCH_BITS, p = (double)distance / (double)dim;
@@ -190,12 +193,21 @@ static inline uint32_t sophia_sketch_bound(int64_t distance, size_t dim)
     return bound >= bits ? SOPHIA_SKETCH_BITS : (uint32_t)bound;
 }
 
+static inline void sophia_prefetch(const uint64_t *memory, size_t bytes)
+{
+    const char *first = (const char *)memory;
+    for (size_t line = 0; line < bytes && line < 2048; line += 64) __builtin_prefetch(first + line);
+}
+
 /* Sketch distances of one block of rows; returns how many rows it has. */
 static inline size_t sophia_sketch_block(const struct sophia_hv_kernels *kernels, const uint64_t *query,
-                                         const uint64_t *sketches, size_t n, size_t block, uint32_t *distances)
+                                         const uint64_t *sketches, size_t n, size_t block,
+                                         uint32_t *distances)
 {
-    const size_t at = block * SOPHIA_BLOCK_ROWS, count = n - at < SOPHIA_BLOCK_ROWS ? n - at : SOPHIA_BLOCK_ROWS;
-    kernels->hamming_rows_b1(query, sketches + at * SOPHIA_SKETCH_WORDS, count, SOPHIA_SKETCH_WORDS, NULL, distances);
+    const size_t at = block * SOPHIA_BLOCK_ROWS;
+    const size_t count = n - at < SOPHIA_BLOCK_ROWS ? n - at : SOPHIA_BLOCK_ROWS;
+    kernels->hamming_rows_b1(query, sketches + at * SOPHIA_SKETCH_WORDS, count, SOPHIA_SKETCH_WORDS, NULL,
+                             distances);
     return count;
 }
 
@@ -204,15 +216,15 @@ static inline size_t sophia_sketch_block(const struct sophia_hv_kernels *kernels
  * 1. Scan the column; keep the least distance of each block of rows, and the SOPHIA_SKETCH_FIRST best rows.
  * 2. Compare these exactly. Their k-th distance is an upper bound on the true one.
  * 3. Compare exactly every row whose sketch is within the bound for that distance, which falls on the way.
- * So the number of re-ranked rows follows from the data. When the sketch separates too little (more than n / 8
- * rows are within the bound) all rows are scanned and the answer is exact.
+ * So the number of re-ranked rows follows from the data. When the sketch separates too little (more than n /
+ * 8 rows are within the bound) all rows are scanned and the answer is exact.
  * `leasts` has room for a number a block, `first` for max(SOPHIA_SKETCH_FIRST, top->room) hits, `within` for
- * n / 8 + SOPHIA_SKETCH_FIRST. Returns how many rows were compared exactly; `*dirty` is set when one of them has
- * a padding bit. */
+ * n / 8 + SOPHIA_SKETCH_FIRST. Returns how many rows were compared exactly; `*dirty` is set when one of them
+ * has a padding bit. */
 static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const uint64_t *query,
                                  const uint64_t *sketches, const uint64_t *rows, size_t n, size_t dim,
-                                 const uint64_t *padding, uint32_t *leasts, sophia_hit *first, sophia_hit *within,
-                                 sophia_top *top, uint64_t *dirty)
+                                 const uint64_t *padding, uint32_t *leasts, sophia_hit *first,
+                                 sophia_hit *within, sophia_top *top, uint64_t *dirty)
 {
     const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
     const size_t blocks = (n + SOPHIA_BLOCK_ROWS - 1) / SOPHIA_BLOCK_ROWS;
@@ -233,9 +245,12 @@ static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const 
     const sophia_hit worst = seeds.hits[0];
     const size_t most = n / 8 + SOPHIA_SKETCH_FIRST;
     uint32_t bound = sophia_sketch_bound(sophia_top_limit(top), dim);
-    size_t found = 0;
+    size_t found = 0, ahead = 0;
     for (size_t b = 0; b < blocks; b++) {
         if (leasts[b] > bound) continue;
+        /* Blocks and rows to come lie anywhere, so nothing but a prefetch brings them early. */
+        for (ahead = ahead > b ? ahead : b + 1; ahead < blocks && leasts[ahead] > bound; ahead++) {}
+        if (ahead < blocks) sophia_prefetch(sketches + ahead * SOPHIA_BLOCK_ROWS * SOPHIA_SKETCH_WORDS, 2048);
         const size_t count = sophia_sketch_block(kernels, query, sketches, n, b, distances);
         if (found + count > most) { /* too many: the plain scan is cheaper */
             top->count = 0;
@@ -244,14 +259,13 @@ static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const 
         }
         for (size_t i = 0; i < count; i++) {
             const sophia_hit hit = {distances[i], b * SOPHIA_BLOCK_ROWS + i};
-            if (distances[i] <= bound && sophia_hit_worse(hit, worst)) within[found++] = hit; /* and no seed */
+            if (distances[i] > bound || !sophia_hit_worse(hit, worst)) continue; /* too far, or a seed */
+            within[found++] = hit;
         }
     }
     for (size_t i = 0; i < found; i++) {
         if (i + SOPHIA_SKETCH_AHEAD < found) {
-            /* These rows lie anywhere, so nothing but this fetches them early. */
-            const unsigned char *ahead = (const unsigned char *)(rows + within[i + SOPHIA_SKETCH_AHEAD].row * words);
-            for (size_t line = 0; line < words * 8 && line < 2048; line += 64) __builtin_prefetch(ahead + line);
+            sophia_prefetch(rows + within[i + SOPHIA_SKETCH_AHEAD].row * words, words * 8);
         }
         if (within[i].order > bound) continue;
         *dirty |= kernels->hamming_rows_b1(query, rows + within[i].row * words, 1, words, padding, &distance);

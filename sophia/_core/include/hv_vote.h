@@ -1,7 +1,7 @@
 /* Bit-sliced majority counters, written once for every width of register (no include guard: a template).
  *
- * The includer defines V (the register), V_WORDS (uint64 words in it), V_ISA (target attribute), V_NAME(name),
- * and on V: V_LOAD(p), V_STORE(p, v), V_SET(word), V_XOR, V_AND, V_OR, V_ANDNOT(a, b) = ~a & b,
+ * The includer defines V (the register), V_WORDS (uint64 words in it), V_ISA (target attribute),
+ * V_NAME(name), and on V: V_LOAD(p), V_STORE(p, v), V_SET(word), V_XOR, V_AND, V_OR, V_ANDNOT(a, b) = ~a & b,
  * V_SUM3(a, b, c) = a ^ b ^ c, V_MAJ3(a, b, c), V_TIES(parity, first_word).
  *
  * Counting (Harley and Seal's carry-save adders): plane p of a register holds bit p of 64 * V_WORDS counters.
@@ -17,6 +17,8 @@
         (high) = V_MAJ3(old_, a, b);                                                                       \
     } while (0)
 
+#define V_ROW(i) V_XOR(V_LOAD(rows[i] + at), flip)
+
 /* Adds the rows' words at `at` to planes[0..top]. */
 V_ISA static inline __attribute__((always_inline)) void V_NAME(gather)(
     V *planes, const int top, const uint64_t *const *rows, size_t n, size_t at, V flip)
@@ -25,11 +27,11 @@ V_ISA static inline __attribute__((always_inline)) void V_NAME(gather)(
     if (top >= 3) {
         for (; i + 8 <= n; i += 8) {
             V two_a, two_b, four_a, four_b, carry;
-            V_ADD(two_a, planes[0], V_XOR(V_LOAD(rows[i] + at), flip), V_XOR(V_LOAD(rows[i + 1] + at), flip));
-            V_ADD(two_b, planes[0], V_XOR(V_LOAD(rows[i + 2] + at), flip), V_XOR(V_LOAD(rows[i + 3] + at), flip));
+            V_ADD(two_a, planes[0], V_ROW(i), V_ROW(i + 1));
+            V_ADD(two_b, planes[0], V_ROW(i + 2), V_ROW(i + 3));
             V_ADD(four_a, planes[1], two_a, two_b);
-            V_ADD(two_a, planes[0], V_XOR(V_LOAD(rows[i + 4] + at), flip), V_XOR(V_LOAD(rows[i + 5] + at), flip));
-            V_ADD(two_b, planes[0], V_XOR(V_LOAD(rows[i + 6] + at), flip), V_XOR(V_LOAD(rows[i + 7] + at), flip));
+            V_ADD(two_a, planes[0], V_ROW(i + 4), V_ROW(i + 5));
+            V_ADD(two_b, planes[0], V_ROW(i + 6), V_ROW(i + 7));
             V_ADD(four_b, planes[1], two_a, two_b);
             V_ADD(carry, planes[2], four_a, four_b);
             for (int p = 3; p <= top; p++) {
@@ -40,7 +42,7 @@ V_ISA static inline __attribute__((always_inline)) void V_NAME(gather)(
         }
     }
     for (; i < n; i++) {
-        V carry = V_XOR(V_LOAD(rows[i] + at), flip);
+        V carry = V_ROW(i);
         for (int p = 0; p <= top; p++) {
             const V next = V_AND(planes[p], carry);
             planes[p] = V_XOR(planes[p], carry);
@@ -68,8 +70,8 @@ V_ISA static inline __attribute__((always_inline)) V V_NAME(vote)(const int top,
 }
 
 /* `columns` registers' worth of words. With a `head` the two ends are voted on first and stored last, and the
- * columns between start on a whole register's boundary; they overlap the ends, but `out` may be one of the rows,
- * so no word may be stored before all votes that read it are taken. */
+ * columns between start on a whole register's boundary; they overlap the ends, but `out` may be one of the
+ * rows, so no word may be stored before all votes that read it are taken. */
 #define V_MAJORITY(TOP)                                                                                    \
     case TOP:                                                                                              \
         for (size_t c = 0; c < columns; c++) {                                                             \
@@ -84,8 +86,9 @@ V_ISA static inline __attribute__((always_inline)) V V_NAME(vote)(const int top,
 
 /* These three work from word `at` on, whole registers only, and return the word they stopped at.
  *
- * Rows of a foreign matrix usually start 16 bytes past a cache line. Then every load would touch two lines, and
- * all bytes would come twice from the second cache; so the columns are laid on the lines of the first row. */
+ * Rows of a foreign matrix usually start 16 bytes past a cache line. Then every load would touch two lines,
+ * and all bytes would come twice from the second cache; so the columns are laid on the lines of the first
+ * row. */
 V_ISA static size_t V_NAME(majority)(const uint64_t *const *rows, size_t n, uint64_t *out, size_t words,
                                      size_t start)
 {
@@ -148,6 +151,7 @@ V_ISA static size_t V_NAME(settle)(const uint64_t *planes, size_t nplanes, int e
 }
 
 #undef V_ADD
+#undef V_ROW
 #undef V_MAJORITY
 #undef V
 #undef V_WORDS

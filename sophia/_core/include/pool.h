@@ -2,8 +2,8 @@
  *
  * Ownership: a block from sophia_pool_take() belongs to the caller until it is given back with the same size,
  * by any thread; it then joins that thread's list. Bounds a thread: SOPHIA_POOL_CLASSES sizes, each
- * SOPHIA_POOL_BLOCKS blocks and SOPHIA_POOL_BYTES bytes; what exceeds them goes back to the system. A thread's
- * list is freed when the thread ends. Needs neither the GIL nor a lock.
+ * SOPHIA_POOL_BLOCKS blocks and SOPHIA_POOL_BYTES bytes; what exceeds them goes back to the system. A
+ * thread's list is freed when the thread ends. Needs neither the GIL nor a lock.
  * Include in one compiled module only: the lists are static.
  */
 #ifndef SOPHIA_POOL_H

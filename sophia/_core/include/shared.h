@@ -30,7 +30,8 @@ static inline unsigned char *sophia_shared_bytes(sophia_shared *block)
     return (unsigned char *)(block + 1);
 }
 
-static sophia_shared *sophia_shared_new(uint32_t model, size_t dim, size_t bytes, size_t payload, uint64_t key)
+static sophia_shared *sophia_shared_new(uint32_t model, size_t dim, size_t bytes, size_t payload,
+                                        uint64_t key)
 {
     sophia_shared *block = (sophia_shared *)sophia_pool_take(sizeof(sophia_shared) + bytes);
     if (!block) return NULL;
@@ -63,12 +64,15 @@ static inline uint64_t sophia_shared_references(const sophia_shared *block)
     return atomic_load_explicit(&((sophia_shared *)block)->references, memory_order_relaxed);
 }
 
-/* 64 bits over model, dimension and vector; never 0. Model and dimension enter the key, so that equal bytes of
- * two models or two lengths do not share a digest. */
-static uint64_t sophia_vector_digest(const void *data, size_t payload, uint32_t model, size_t dim, uint64_t key)
+/* 64 bits over model, dimension and vector; never 0. Model and dimension enter the key, so that equal bytes
+ * of two models or two lengths do not share a digest. */
+static uint64_t sophia_vector_digest(const void *data, size_t payload, uint32_t model, size_t dim,
+                                     uint64_t key)
 {
-    const uint64_t domain = sophia_fold(sophia_mix64(key ^ SOPHIA_MIX_B), sophia_mix64(model + SOPHIA_MIX_C) | 1);
-    const sophia_hash128 hash = sophia_hash_bytes(data, payload, domain ^ sophia_mix64((uint64_t)dim + SOPHIA_MIX_D));
+    const uint64_t domain = sophia_fold(sophia_mix64(key ^ SOPHIA_MIX_B),
+                                        sophia_mix64(model + SOPHIA_MIX_C) | 1);
+    const sophia_hash128 hash = sophia_hash_bytes(data, payload,
+                                                  domain ^ sophia_mix64((uint64_t)dim + SOPHIA_MIX_D));
     return hash.low ? hash.low : 1;
 }
 
@@ -77,7 +81,8 @@ static uint64_t sophia_shared_digest(sophia_shared *block)
 {
     uint64_t digest = atomic_load_explicit(&block->digest, memory_order_relaxed);
     if (digest) return digest;
-    digest = sophia_vector_digest(sophia_shared_bytes(block), block->payload, block->model, block->dim, block->key);
+    digest = sophia_vector_digest(sophia_shared_bytes(block), block->payload, block->model, block->dim,
+                                  block->key);
     atomic_store_explicit(&block->digest, digest, memory_order_relaxed);
     return digest;
 }
