@@ -7,8 +7,6 @@ from typing_extensions import Buffer, disjoint_base
 _Key: TypeAlias = str | bytes | SupportsIndex
 _Flags = TypeVar("_Flags", bound=Buffer)
 
-__test__: dict[str, str]
-
 @disjoint_base
 class MembershipFilter:
     def key_hash(self, key: _Key) -> int: ...
@@ -39,9 +37,7 @@ class MembershipFilter:
 
 @disjoint_base
 class CuckooFilter(MembershipFilter):
-    def __new__(
-        cls, capacity: SupportsIndex, *, seed: SupportsIndex = 0, track_changes: SupportsIndex = 0
-    ) -> Self: ...
+    def __new__(cls, capacity: SupportsIndex, *, seed: SupportsIndex = 0, track_changes: SupportsIndex = 0) -> Self: ...
     def __len__(self) -> int: ...
     @property
     def load_factor(self) -> float: ...
@@ -53,9 +49,7 @@ class CuckooFilter(MembershipFilter):
 
 @disjoint_base
 class GenerationalFilter(MembershipFilter):
-    def __new__(
-        cls, capacity: SupportsIndex, *, seed: SupportsIndex = 0, track_changes: SupportsIndex = 0
-    ) -> Self: ...
+    def __new__(cls, capacity: SupportsIndex, *, seed: SupportsIndex = 0, track_changes: SupportsIndex = 0) -> Self: ...
     def __len__(self) -> int: ...
     @property
     def load_factor(self) -> float: ...

@@ -1,3 +1,4 @@
+# Over 600 lines: both kinds of filter, their common base and the one dump format that they share.
 """Cuckoo filters: "was this decided before?" in two bytes an item, with deletion.
 
 A filter answers *perhaps* or *certainly not*. A false *perhaps* comes at a rate of at most 8 / 65,535
@@ -366,7 +367,8 @@ cdef class MembershipFilter:
     def apply_changes(self, changes):
         """Replays what drain_changes() gave; returns the number of changes. They are not logged again.
 
-        Raises StoreCorrupt for bytes that are no change log, or that remove what is not there.
+        Raises StoreCorrupt for bytes that are no change log, or that remove what is not there; the changes
+        before the wrong one stay applied.
         """
         cdef bytes log = bytes(changes)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(log)

@@ -12,8 +12,6 @@ _Measure: TypeAlias = Literal["cosine", "centred", "weighted", "euclidean"]
 _Out = TypeVar("_Out", bound=Buffer)
 
 NAMES: tuple[str, ...]
-__test__: dict[str, str]
-__pyx_capi__: dict[str, object]
 
 @disjoint_base
 class KVector:

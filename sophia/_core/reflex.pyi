@@ -2,8 +2,6 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-__test__: dict[str, str]
-
 @disjoint_base
 class ReflexEntry:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
