@@ -117,7 +117,7 @@ def _tokens(text: bytes) -> Iterator[_Token]:
                     token.raw += text[i : close + 1]
                     i = close + 1
                     continue
-                if close < 0 or leading or (close - i > 65 and verb is None):
+                if close < 0 or (verb is None and (leading or close - i > 65)):
                     quotes = False
                 elif close == i + 1:
                     token.out += b'""'
@@ -242,9 +242,11 @@ def mask(text: bytes) -> tuple[bytes, ...]:
 
 
 def _put(line: list[bytes], masked: bytes) -> None:
-    if masked == SLOT and line and len(line[-1]) <= 4 and line[-1].endswith(SLOT):
-        return
-    line.append(masked)
+    joins = masked.startswith(SLOT) and line and line[-1].endswith(SLOT)
+    if joins and not any(c in ALNUM for c in line[-1]):
+        line[-1] += masked[len(SLOT) :]
+    else:
+        line.append(masked)
 
 
 # ------------------------------------------------------------------------------------------------ templates

@@ -233,18 +233,27 @@ static inline int sophia_in_set(const char *set, unsigned char c)
     return c != 0 && strchr(set, c) != NULL;
 }
 
-/* Is the token in [from, to) a slot with at most one byte in front of it? */
+/* Ends in a slot, with nothing but punctuation in front of it. */
 static inline int sophia_ends_as_slot(const unsigned char *from, const unsigned char *to)
 {
-    return to - from >= 3 && to - from <= 4 && memcmp(to - 3, SOPHIA_SLOT, 3) == 0;
+    if (to - from < 3 || memcmp(to - 3, SOPHIA_SLOT, 3) != 0)
+        return 0;
+    while (from < to && !(SOPHIA_CLASS[*from] & SOPHIA_C_ALNUM))
+        from++;
+    return from == to;
 }
 
-/* Ends the token that was written from m->text + from up to `to`, dropping it where it repeats a slot. */
+/* Ends the token that was written from `from` up to `to`. Where it goes on from a slot with a slot, the two are one
+ * token: "[<*>" and "<*>]" become "[<*>]". */
 static inline void sophia_put_token(sophia_masked *m, unsigned char *from, unsigned char *to)
 {
-    if (m->tokens > 0 && to - from == 3 && memcmp(from, SOPHIA_SLOT, 3) == 0 &&
-        sophia_ends_as_slot(m->text + m->start[m->tokens - 1], m->text + m->size))
+    unsigned char *const end = m->text + m->size;
+    if (m->tokens > 0 && to - from >= 3 && memcmp(from, SOPHIA_SLOT, 3) == 0 &&
+        sophia_ends_as_slot(m->text + m->start[m->tokens - 1], end)) {
+        memmove(end, from + 3, (size_t)(to - from - 3));
+        m->size += (uint32_t)(to - from - 3);
         return;
+    }
     m->start[m->tokens++] = (uint32_t)(from - m->text);
     m->size = (uint32_t)(to - m->text);
 }
@@ -350,7 +359,7 @@ static inline void sophia_mask_line(const unsigned char *text, size_t size, soph
                     p = close + 1;
                     continue;
                 }
-                if (!close || first || (close - p > SOPHIA_MASK_QUOTE && !method)) {
+                if (!close || (!method && (first || close - p > SOPHIA_MASK_QUOTE))) {
                     quotes = 0;
                 } else if (close == p + 1) {
                     *to++ = '"';

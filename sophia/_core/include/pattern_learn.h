@@ -268,6 +268,7 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
     if (node != SOPHIA_NONE) {
         sophia_node_at(t, node)->flags |= SOPHIA_N_LEAF;
         sophia_group_at(t, sophia_node_at(t, node)->group)->leaves++;
+        sophia_count_words(t, &t->line, 1);
         kept = t->line.words;
     } else {
         const uint64_t unknown = sophia_unknown_words(t, &t->line);
@@ -279,6 +280,7 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
         sophia_node_at(t, node)->rare = t->line.rare;
         t->line.text = sophia_node_at(t, node)->text; /* the mask's buffer is used again below */
         sophia_node_at(t, node)->flags |= SOPHIA_N_LEAF;
+        sophia_count_words(t, &t->line, 1);
         sophia_fit_shapes(t, &t->line, node, &kept);
         if (fit != SOPHIA_NONE) {
             sophia_join(t, node, sophia_node_at(t, fit)->group);
@@ -304,8 +306,6 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
         }
     }
     const sophia_node *const x = sophia_node_at(t, node);
-    sophia_read_template(&t->line, x->text, x->size, t->seed);
-    sophia_count_words(t, &t->line, 1);
     seen->closeness = seen->fresh ? 0.0 : (double)kept / (double)(x->words + 1);
     sophia_link_newest(t, node);
     t->leaves++;
