@@ -19,7 +19,7 @@ if sys.platform == "win32":
         "and GCC/clang vector attributes. Use Linux, macOS or WSL."
     )
 
-from Cython.Build import cythonize  # noqa: E402  (a Windows user must see the message above first)
+from Cython.Build import cythonize
 
 ROOT = Path(__file__).parent
 CORE = Path("sophia") / "_core"

@@ -91,10 +91,12 @@ cdef class HotPath:
     answer when the cache has had to drop entries: key bytes in, (raw, answer, name, expires) or None out.
     """
 
-    def __cinit__(self, *, PatternTable patterns not None, GenerationalFilter familiar not None, ReflexCache cache,
-                 LiteralSet literals not None, scan, clock, policy_version, run,
-                 message_danger, line_danger, message_reflex, line_reflex, max_chars, ttl, reflex_confidence,
-                 cortical_confidence, complex_limit, recall=None, TextEncoder encoder=None):
+    def __cinit__(
+        self, *, PatternTable patterns not None, GenerationalFilter familiar not None, ReflexCache cache,
+        LiteralSet literals not None, scan, clock, policy_version, run, message_danger, line_danger, message_reflex,
+        line_reflex, max_chars, ttl, reflex_confidence, cortical_confidence, complex_limit, recall=None,
+        TextEncoder encoder=None
+    ):
         cdef int kind
         self.patterns = patterns
         self.familiar = familiar

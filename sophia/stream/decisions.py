@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from json.encoder import encode_basestring_ascii as quote
+
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
 
