@@ -349,8 +349,8 @@ cdef class PatternTable:
     def match(self, text):
         """What `observe` would answer, learning nothing; id 0 and `fresh` for a line of no known pattern.
 
-        Where the line would be the last piece of evidence for a new template, patterns that this template would
-        then join are not counted in.
+        Two things are not foreseen: patterns that a new template would join, where the line would be the last
+        piece of evidence for that template; and what a full table would evict for the line.
         """
         cdef sophia_pattern_seen seen
         cdef Py_ssize_t size = 0
