@@ -12,10 +12,10 @@ PIECES = st.sampled_from(
 )
 TEXTS = st.one_of(st.lists(PIECES, max_size=40).map(b"".join), st.binary(max_size=200))
 
-WORDS = (
-    "user host ann bob carol dave root opened closed file eth0 eth1 node7 a.b c.conf x=1 k=v k=w RUN STOP "
-    "10.0.0.1 17 for from the of [x] (y) done, err: n:5 用户"
-).split()
+KNOWN = """
+    user host ann bob carol dave root opened closed file eth0 eth1 node7 a.b c.conf x=1 k=v k=w RUN STOP
+    10.0.0.1 17 for from the of [x] (y) done, err: n:5 用户
+"""
 
 
 @given(TEXTS)
@@ -27,7 +27,7 @@ def test_masks_like_the_oracle(text: bytes):
 @st.composite
 def streams(draw: st.DrawFn) -> list[str]:
     """Lines from a few frames, in which words are replaced by known and by new ones."""
-    words = draw(st.lists(st.sampled_from(WORDS), min_size=3, max_size=12, unique=True))
+    words = draw(st.lists(st.sampled_from(KNOWN.split()), min_size=3, max_size=12, unique=True))
     frames = draw(st.lists(st.lists(st.sampled_from(words), min_size=1, max_size=7), min_size=1, max_size=5))
     random = draw(st.randoms(use_true_random=False))
     share = draw(st.sampled_from([0.0, 0.1, 0.4]))

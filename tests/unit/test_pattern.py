@@ -12,6 +12,8 @@ from sophia._core import pattern
 from sophia._core.pattern import Pattern, PatternTable, Sighting
 from sophia.errors import StoreCorrupt
 
+WORDS = b"user host ann bob carol opened closed eth0 eth1 node7 a.b k=v k=w RUN 17 for from of [x] done,"
+
 
 def groups(lines: list[str], table: PatternTable | None = None) -> list[int]:
     table = PatternTable() if table is None else table
@@ -34,7 +36,7 @@ def test_doctests():
     assert results.failed == 0
 
 
-# ------------------------------------------------------------------------------------------ one line at a time
+# ---------------------------------------------------------------------------------- one line at a time
 
 
 def test_a_sighting_says_what_was_known_before_the_line():
@@ -70,7 +72,7 @@ def test_match_answers_without_learning():
 
 def test_match_is_what_observe_says():
     r = random.Random(3)
-    words = "user host alice bob carol opened closed file disk eth0 eth1 node7 k=v k=w RUN from for the 17".split()
+    words = WORDS.decode().split()
     same = total = 0
     for _ in range(20):
         table = PatternTable()
@@ -118,7 +120,7 @@ def test_wrong_arguments():
             made()
 
 
-# ---------------------------------------------------------------------------------------------- what is grouped
+# ------------------------------------------------------------------------------------- what is grouped
 
 
 def test_values_of_one_word_become_a_slot():
@@ -240,7 +242,7 @@ def test_other_scripts():
     assert templates(lines) == {"用户 <*> 登录 失败 于 <*>"}
 
 
-# ------------------------------------------------------------------------------------------------- ids and aliases
+# ------------------------------------------------------------------------------------- ids and aliases
 
 
 def test_ids_never_change_and_aliases_point_to_the_smallest():
@@ -295,7 +297,7 @@ def test_bytes_and_str_are_the_same_line():
     ]
 
 
-# ----------------------------------------------------------------------------------------------------- bounds
+# ---------------------------------------------------------------------------------------------- bounds
 
 
 def test_the_least_recently_seen_line_goes_first():
@@ -326,12 +328,12 @@ def test_a_megabyte_in_one_line():
         assert table.observe(line).closeness == 1.0
 
 
-# ------------------------------------------------------------------------------------------------------- keeping
+# --------------------------------------------------------------------------------------------- keeping
 
 
 def some_lines(seed: int, count: int) -> list[bytes]:
     r = random.Random(seed)
-    words = b"user host ann bob carol opened eth0 eth1 node7 a.b k=v k=w RUN 17 for from of [x] done, \xff".split()
+    words = [*WORDS.split(), b"\xff"]
     return [b" ".join(r.choice(words) for _ in range(r.randint(1, 6))) for _ in range(count)]
 
 
