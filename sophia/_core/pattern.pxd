@@ -24,7 +24,14 @@ cdef extern from "pattern.h" nogil:
         bint fresh           # the id was made for this line
         uint32_t leaf        # where the masked line is held, for observe_leaf()
 
+    ctypedef struct sophia_row_buffer:
+        unsigned char *data
+        size_t size
+        size_t room
+
     ctypedef struct sophia_table:
+        sophia_row_buffer departed
+        size_t departed_bound
         uint64_t seed
         uint64_t next_id
         uint64_t tick

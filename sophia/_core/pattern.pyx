@@ -15,7 +15,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport UINT64_MAX, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from sophia.errors import StoreCorrupt
 
@@ -80,11 +80,6 @@ cdef extern from "pattern.h" nogil:
 
 
 cdef extern from "pattern_rows.h" nogil:
-    ctypedef struct sophia_row_buffer:
-        unsigned char *data
-        size_t size
-        size_t room
-
     int sophia_write_rows(sophia_table *table, bint everything, sophia_row_buffer *out)
     int sophia_put_pattern(
         sophia_table *table, uint64_t id, uint64_t count, uint64_t own_count, uint64_t first_n, uint64_t last_n
@@ -424,6 +419,34 @@ cdef class PatternTable:
     def patterns(self):
         """All ids that are held as :class:`Pattern`, by id, in an iterator; a snapshot."""
         return iter([_pattern(row) for row in sorted(_decode(self._rows(True))) if row[0] > 0])
+
+    def keep_departed(self, size_t bound):
+        """From now on keeps what was known of ids that have to go, up to `bound` bytes, for :meth:`departed`."""
+        self.table.departed_bound = bound
+
+    def departed(self):
+        """The ids that had to go since the last call, as they were at their end: a list of :class:`Pattern`.
+
+        Empty unless `keep_departed` was called. Together with `patterns` these are all ids ever handed out, as
+        long as it is called before the bound is reached. Example::
+
+            >>> table = PatternTable(16)
+            >>> table.keep_departed(1 << 20)
+            >>> ids = table.observe_many([f"{chr(97 + i) * 3} is up" for i in range(20)])
+            >>> len(table.departed()) + len(list(table.patterns())) == len(set(ids))
+            True
+        """
+        cdef sophia_row_buffer taken
+        if self.table.departed.size == 0:
+            return []
+        with nogil, self.lock:
+            taken = self.table.departed
+            memset(&self.table.departed, 0, sizeof(taken))
+        try:
+            rows = PyBytes_FromStringAndSize(<const char *>taken.data, <Py_ssize_t>taken.size)
+        finally:
+            free(taken.data)
+        return [_pattern(row) for row in _decode(rows)]
 
     # ------------------------------------------------------------------------------------------- keeping
 

@@ -53,7 +53,7 @@ class Progress:
             sys.stderr.flush()
             self._drawn = False
 
-    def finish(self, summary: Summary, reader: Reader, patterns: int, folder: Path) -> None:
+    def finish(self, summary: Summary, reader: Reader, folder: Path) -> None:
         """The summary for a person: what was new, what was dangerous, what repeated, what was unreadable."""
         if self._quiet:
             return
@@ -70,7 +70,7 @@ class Progress:
             write(f"  {route:<13}{summary.routes[route]:>9,}  {share:6.1%}  {'#' * round(40 * share)}\n")
         whys = ", ".join(f"{why} {count:,}" for why, count in summary.whys.most_common())
         write(f"  why: {whys or 'nothing to decide'}\n")
-        write(f"  answered from memory: {summary.served:,}; patterns known: {patterns:,}\n")
+        write(f"  answered from memory: {summary.served:,}; patterns known: {summary.patterns:,}\n")
         if summary.rules:
             rules = ", ".join(f"{rule} {count:,}" for rule, count in summary.rules.most_common(8))
             write(f"  danger: {rules}\n")

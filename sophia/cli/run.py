@@ -19,7 +19,6 @@ __all__ = ["command"]
 def command(options: argparse.Namespace) -> int:
     """Reads the inputs, writes decisions.jsonl, patterns.jsonl and summary.json; the summary on stderr."""
     import sophia
-    from sophia.stream.decisions import pattern_line
     from sophia.stream.readers import read_batches
     from sophia.stream.run import run
 
@@ -34,23 +33,24 @@ def command(options: argparse.Namespace) -> int:
     with sophia.open(store, settings=settings, rules=options.rules) as brain:
         folder, out = _open_out(options.out)
         progress = Progress(quiet=options.quiet)
+        workers = options.workers or os.cpu_count() or 1
+        partial = folder / "patterns.jsonl.part"
         try:
-            summary = run(reader, brain, out, workers=options.workers or os.cpu_count() or 1, watch=progress.show)
+            with partial.open("wb") as patterns:
+                summary = run(reader, brain, out, patterns, workers=workers, watch=progress.show)
+            partial.replace(folder / "patterns.jsonl")
         finally:
             progress.clear()
             if out is not sys.stdout.buffer:
                 out.close()
-        patterns = [pattern_line(pattern) for pattern in brain.thalamus.patterns.patterns()]
-    _write(folder / "patterns.jsonl", "".join(line + "\n" for line in patterns))
     totals = {
         "sophia": sophia.__version__,
         "policy_version": brain.policy_version,
         "inputs": reader.counts.as_dict(),
-        "patterns": len(patterns),
         **summary.as_dict(),
     }
     _write(folder / "summary.json", json.dumps(totals, indent=2) + "\n")
-    progress.finish(summary, reader, len(patterns), folder)
+    progress.finish(summary, reader, folder)
     return 3 if reader.counts.errors else 0
 
 

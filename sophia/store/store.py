@@ -87,7 +87,7 @@ class Store:
         return [Answer(*row) for row in reversed(rows[:limit])], len(rows) > limit
 
     def pattern_rows(self) -> list[tuple[Any, ...]]:
-        """Every pattern row, by id."""
+        """Every row of the pattern table, by id; see PatternTable.changes for what they hold."""
         with self._guarded():
             return self._connection.execute("SELECT * FROM patterns ORDER BY id").fetchall()
 
@@ -119,9 +119,10 @@ class Store:
                         ),
                     )
             if changes.patterns:
-                self._connection.executemany(
-                    "INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?)", changes.patterns
-                )
+                kept = [row for row in changes.patterns if row[6]]
+                gone = [(row[0],) for row in changes.patterns if not row[6]]
+                self._connection.executemany("INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?)", kept)
+                self._connection.executemany("DELETE FROM patterns WHERE id = ?", gone)
             for name, log in (("familiar", changes.familiar), ("idf", changes.idf)):
                 if log:
                     run("INSERT INTO log (name, changes) VALUES (?, ?)", (name, log))
@@ -147,8 +148,11 @@ class Store:
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
             counts = {
-                table: self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-                for table in ("answers", "patterns")
+                name: self._connection.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
+                for name, rows in (
+                    ("answers", "answers"),
+                    ("patterns", "patterns WHERE id > 0 AND merged_into IS NULL"),
+                )
             }
         size = sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
         return {"state": "sound", "format": schema.FORMAT, "runs": self.runs, **counts, "bytes": size}

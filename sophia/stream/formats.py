@@ -274,8 +274,7 @@ class CsvDecoder(Decoder):
         keys = self._keys
         order = (keys.text, keys.scope, keys.context, keys.ts, keys.answer, keys.id, keys.label)
         self._columns = [
-            next((names.index(name) for name in map(str.lower, wanted) if name in names), -1)
-            for wanted in order
+            next((names.index(name) for name in map(str.lower, wanted) if name in names), -1) for wanted in order
         ]
         # in a table of one column nothing is delimited: an unquoted comma is text
         return RecordParser(delimiter if len(names) > 1 else "\n")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic, process_time
 from typing import BinaryIO
 
 from sophia._core.decision import Decision
+from sophia._core.pattern import Pattern
 from sophia.brain import Sophia
 from sophia.organs.thalamus import Columns
 from sophia.store.changes import Changes
-from sophia.stream.decisions import decision_line
+from sophia.stream.decisions import decision_line, pattern_line
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.readers import Reader
 
@@ -24,6 +25,8 @@ Watch = Callable[["Summary", Reader], None]
 
 # Batches that may wait between the deciding and the writing thread.
 _WAITING = 4
+# Bytes of patterns that may have to make room during one batch.
+_DEPARTED_BYTES = 1 << 26
 _FAULTS = {"empty": "empty", "too-long-line": "too-long"}
 
 
@@ -37,6 +40,7 @@ class Summary:
         self.verdicts: Counter[str] = Counter()
         self.rules: Counter[str] = Counter()
         self.served = 0
+        self.patterns = 0
         self._us: Counter[float] = Counter()
         self._started = monotonic()
         self._cpu = process_time()
@@ -79,6 +83,7 @@ class Summary:
             "verdicts": dict(sorted(self.verdicts.items())),
             "rules": dict(self.rules.most_common()),
             "served_from_memory": self.served,
+            "patterns": self.patterns,
             "us_p50": self.quantile(0.5),
             "us_p99": self.quantile(0.99),
             "seconds": round(self.seconds, 3),
@@ -89,17 +94,24 @@ class Summary:
 class _Writer:
     """Commits what a batch has taught, then writes and flushes its decisions: in this order, or not at all."""
 
-    def __init__(self, brain: Sophia, out: BinaryIO, summary: Summary) -> None:
+    def __init__(self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary) -> None:
         self._brain = brain
         self._out = out
+        self._patterns = patterns
         self._summary = summary
 
-    def write(self, decisions: list[Decision], changes: Changes) -> None:
+    def write(self, decisions: list[Decision], changes: Changes, departed: list[Pattern]) -> None:
         self._brain.commit(changes)
+        self.write_patterns(departed)
         text = "\n".join([decision_line(decision) for decision in decisions]) + "\n"
         self._out.write(text.encode("ascii"))
         self._out.flush()
         self._summary.add(decisions)
+
+    def write_patterns(self, patterns: Iterable[Pattern]) -> None:
+        for pattern in patterns:
+            self._patterns.write(pattern_line(pattern).encode("ascii") + b"\n")
+            self._summary.patterns += pattern.merged_into is None
 
     def close(self) -> None:
         """Nothing waits here."""
@@ -112,16 +124,16 @@ class _ThreadedWriter(_Writer):
     or by `close`.
     """
 
-    def __init__(self, brain: Sophia, out: BinaryIO, summary: Summary) -> None:
-        super().__init__(brain, out, summary)
-        self._queue: queue.Queue[tuple[list[Decision], Changes] | None] = queue.Queue(_WAITING)
+    def __init__(self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary) -> None:
+        super().__init__(brain, out, patterns, summary)
+        self._queue: queue.Queue[tuple[list[Decision], Changes, list[Pattern]] | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="sophia-writer", daemon=True)
         self._thread.start()
 
-    def write(self, decisions: list[Decision], changes: Changes) -> None:
+    def write(self, decisions: list[Decision], changes: Changes, departed: list[Pattern]) -> None:
         self._raise()
-        self._queue.put((decisions, changes))
+        self._queue.put((decisions, changes, departed))
 
     def close(self) -> None:
         self._queue.put(None)
@@ -145,21 +157,34 @@ class _ThreadedWriter(_Writer):
                 failed = True
 
 
-def run(reader: Reader, brain: Sophia, out: BinaryIO, *, workers: int = 1, watch: Watch | None = None) -> Summary:
-    """Decides every event of `reader` and writes one record a line to `out`; returns the totals.
+def run(
+    reader: Reader,
+    brain: Sophia,
+    out: BinaryIO,
+    patterns: BinaryIO,
+    *,
+    workers: int = 1,
+    watch: Watch | None = None,
+) -> Summary:
+    """Decides every event of `reader`; returns the totals.
 
-    A record is written and flushed after what it depends on is durable. With two or more workers the commits
-    and the writing have a thread of their own; the decisions and their order are the same.
+    One record a line goes to `out`, written and flushed after what it depends on is durable; one line for each
+    pattern goes to `patterns`, at the end or when it has to make room for another. With two or more workers
+    the commits and the writing have a thread of their own; the decisions and their order are the same.
     """
     summary = Summary()
-    writer = (_ThreadedWriter if workers > 1 else _Writer)(brain, out, summary)
+    table = brain.thalamus.patterns
+    table.keep_departed(_DEPARTED_BYTES)
+    writer = (_ThreadedWriter if workers > 1 else _Writer)(brain, out, patterns, summary)
     try:
         for events in reader:
-            writer.write(*brain.decide(columns(events)))
+            decisions, changes = brain.decide(columns(events))
+            writer.write(decisions, changes, table.departed())  # a decision may name them, so the file must
             if watch is not None:
                 watch(summary, reader)
     finally:
         writer.close()
+    writer.write_patterns(table.patterns())
     return summary
 
 

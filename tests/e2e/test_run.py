@@ -283,3 +283,26 @@ def test_head_closes_the_pipe_quietly(command: Run, log: Path, tmp_path: Path) -
     done = subprocess.run(["sh", "-c", line], capture_output=True, cwd=tmp_path, env=env, timeout=60)
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == b""
+
+
+def test_patterns_that_had_to_make_room_are_still_in_the_file(tmp_path: Path) -> None:
+    """A decision never names a pattern that patterns.jsonl does not have, however small the table."""
+    import io
+
+    import sophia
+    from sophia.stream.readers import read_batches
+    from sophia.stream.run import run
+
+    words = ["alpha", "bravo", "delta", "echo", "golf", "hotel", "india", "kilo", "lima", "mike", "oscar", "papa"]
+    source = tmp_path / "many.log"
+    source.write_text("\n".join(f"{a} {b} {c}" for a in words for b in words for c in words[:4]))
+    for store in (None, tmp_path / "mind"):
+        with sophia.open(store, settings=sophia.Settings(pattern_capacity=64)) as brain:
+            out, patterns = io.BytesIO(), io.BytesIO()
+            summary = run(read_batches([source]), brain, out, patterns)
+            assert brain.thalamus.patterns.evicted > 0
+        assert summary.decisions == 576
+        named = {d["pattern"] for d in records(out.getvalue())}
+        known = [p["id"] for p in records(patterns.getvalue())]
+        assert named <= set(known)
+        assert len(known) == len(set(known))

@@ -192,12 +192,8 @@ static inline void sophia_drop_group(sophia_table *t, uint32_t group)
     sophia_group *const g = sophia_group_at(t, group);
     while (g->nodes != SOPHIA_NONE)
         sophia_drop_node(t, g->nodes);
-    while (g->ids != SOPHIA_NONE) {
-        const sophia_pattern_id *const r = sophia_id_at(t, g->ids);
-        if (r->stored)
-            t->gone_ids.item[t->gone_ids.used++] = r->id;
+    while (g->ids != SOPHIA_NONE)
         sophia_drop_id(t, g->ids);
-    }
     if (g->text) {
         t->text_bytes -= g->text_size;
         free(g->text);

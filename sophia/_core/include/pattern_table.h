@@ -7,6 +7,7 @@
 #include "hash.h"
 #include "mask.h"
 #include "multimap.h"
+#include "row_buffer.h"
 #include "template.h"
 
 #define SOPHIA_PATTERN_OK 0
@@ -90,6 +91,8 @@ typedef struct {
     /* What left the table since its row was handed out: births of nodes, ids. A list of changes makes room for
      * all rows that it hands out, so noting them never fails and never outgrows the table. */
     sophia_u64_list gone_nodes, gone_ids;
+    sophia_row_buffer departed; /* rows of ids that had to go, up to `departed_bound` bytes (0: none are kept) */
+    size_t departed_bound;
     uint32_t *work; /* general nodes still to be connected */
     size_t work_used, work_room, text_bytes;
     sophia_masked masked;
@@ -195,6 +198,7 @@ static inline void sophia_table_free(sophia_table *t)
     sophia_multimap_free(&t->word_map);
     free(t->gone_nodes.item);
     free(t->gone_ids.item);
+    free(t->departed.data);
     free(t->work);
 }
 
@@ -280,10 +284,26 @@ static inline void sophia_group_add_id(sophia_table *t, uint32_t group, uint32_t
     g->members++;
 }
 
+/* Keeps the last word on an id that goes, for whoever asked for it. What does not fit is dropped: it is a record, not
+ * a part of the table. */
+static inline void sophia_note_departure(sophia_table *t, const sophia_pattern_id *r)
+{
+    const sophia_group *const g = sophia_group_at(t, r->group);
+    if (t->departed.size >= t->departed_bound) return;
+    const uint64_t into = r->alias ? sophia_id_at(t, g->survivor)->id : 0;
+    const size_t before = t->departed.size;
+    if (sophia_put_row(&t->departed, (int64_t)r->id, r->alias ? r->count : g->count, r->alias ? r->first_n : g->first_n,
+                       r->alias ? r->last_n : g->last_n, into, sophia_group_text(t, g), g->text_size, NULL, 0))
+        t->departed.size = before;
+}
+
 static inline void sophia_drop_id(sophia_table *t, uint32_t record)
 {
     sophia_pattern_id *const r = sophia_id_at(t, record);
     sophia_group *const g = sophia_group_at(t, r->group);
+    if (r->stored)
+        t->gone_ids.item[t->gone_ids.used++] = r->id;
+    sophia_note_departure(t, r);
     if (r->alias) {
         if (r->earlier != SOPHIA_NONE)
             sophia_id_at(t, r->earlier)->later = r->later;
