@@ -1,0 +1,141 @@
+"""Sums of a vote that goes on: exact, bounded, and the same as one bundle of all."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from sophia._core import hdc
+from sophia._core.accumulator import Accumulator
+from sophia._core.vector import Hypervector
+from sophia.errors import ShapeError
+
+
+@pytest.mark.parametrize("model", ["BSC", "MAP"])
+@pytest.mark.parametrize("dim", [64, 100, 1000])
+@pytest.mark.parametrize("n", [1, 2, 9, 100, 300])
+def test_the_same_as_one_bundle(simd: str, n: int, dim: int, model: str) -> None:
+    parts = [hdc.random(i, dim=dim, model=model) for i in range(n)]
+    weights = [(7 * i) % 6 - 2 for i in range(n)]
+    counting = Accumulator(model, dim)
+    for part, weight in zip(parts, weights, strict=True):
+        counting.add(part, weight)
+    if any(weights):
+        assert counting.bundle() == hdc.bundle(parts, weights=weights)
+    counting.clear()
+    counting.add(hdc.random_rows(n // 2, "x", dim=dim, model=model))
+    counting.add([hdc.random("x", i, dim=dim, model=model) for i in range(n // 2, n)])
+    assert counting.total == n
+    assert counting.bundle() == hdc.bundle([hdc.random("x", i, dim=dim, model=model) for i in range(n)])
+
+
+def test_sums_are_exact_and_similarity_does_not_round(simd: str) -> None:
+    for model in ("BSC", "MAP"):
+        counting = Accumulator(model, 200)
+        parts = [hdc.random(i, dim=200, model=model) for i in range(11)]
+        for part in parts:
+            counting.add(part)
+        signs = np.array([np.asarray(hdc.convert(part, "MAP"), np.int64) for part in parts])
+        sums = signs.sum(0)
+        assert np.asarray(counting).tolist() == sums.tolist()
+        for part, row in zip(parts, signs, strict=True):
+            expected = sums @ row / (np.sqrt(sums @ sums) * np.sqrt(200))
+            assert counting.similarity(part) == pytest.approx(expected, abs=1e-15)
+        assert counting.similarity(counting) == pytest.approx(1.0, abs=1e-15)
+
+
+def test_zero_sums_have_no_direction() -> None:
+    empty = Accumulator()
+    assert empty.similarity(hdc.random("a")) == 0.0
+    assert empty.similarity(empty) == 0.0
+    with pytest.raises(ValueError, match="of no vectors"):
+        empty.bundle()
+    empty.add(hdc.random("a"))
+    empty.add(hdc.random("a"), -1)
+    assert not np.asarray(empty).any()
+    assert empty.similarity(hdc.random("a")) == 0.0
+
+
+def test_two_hundred_equal_vectors_count_two_hundred() -> None:
+    counting = Accumulator("MAP")
+    member = hdc.random("a", model="MAP")
+    for _ in range(200):
+        counting.add(member)
+    assert np.asarray(counting).tolist() == (200 * np.asarray(member, np.int32)).tolist()
+    assert counting.similarity(member) == 1.0
+
+
+def test_what_could_overflow_is_refused_and_nothing_is_added() -> None:
+    counting = Accumulator("MAP", 64)
+    member = hdc.random("a", dim=64, model="MAP")
+    counting.add(member, 2**31 - 2)
+    before = bytes(counting)
+    for act in (
+        lambda: counting.add(member, 2),
+        lambda: counting.add([member, member], -1),
+        lambda: counting.add(member, -(2**63)),
+        lambda: counting.merge(counting),
+    ):
+        with pytest.raises(ValueError, match="2147483647"):
+            act()
+    assert bytes(counting) == before
+    assert counting.total == 2**31 - 2
+    counting.add(member, 1)
+    assert counting.similarity(member) == 1.0
+
+
+def test_models_and_dimensions_do_not_mix() -> None:
+    counting = Accumulator("BSC", 1000)
+    for other in (hdc.random("a"), hdc.random("a", dim=1000, model="MAP")):
+        with pytest.raises(ShapeError, match="one model and one dimension"):
+            counting.add(other)
+        with pytest.raises(ShapeError, match="one model and one dimension"):
+            counting.similarity(other)
+    with pytest.raises(ShapeError, match="one model and one dimension"):
+        counting.merge(Accumulator("MAP", 1000))
+    with pytest.raises(TypeError, match="neither a hypervector nor an Accumulator"):
+        counting.similarity(3)
+    with pytest.raises(TypeError, match="__new__"):
+        Accumulator.__new__(Accumulator).add(hdc.random("a"))
+    rows = hdc.random_rows(3, "m", model="MAP")
+    rows[1, 5] = 0
+    with pytest.raises(ShapeError, match="row 1, component 5 is 0"):
+        Accumulator("MAP").add(rows)
+
+
+def test_merge_and_pickle() -> None:
+    one, two, both = Accumulator("MAP", 128), Accumulator("MAP", 128), Accumulator("MAP", 128)
+    for i in range(6):
+        vector = hdc.random(i, dim=128, model="MAP")
+        (one if i % 2 else two).add(vector, i - 2)
+        both.add(vector, i - 2)
+    one.merge(two)
+    assert bytes(one) == bytes(both)
+    assert one.total == both.total
+    again = pickle.loads(pickle.dumps(one))
+    assert bytes(again) == bytes(one)
+    assert again.bundle() == one.bundle()
+    kind, arguments = one.__reduce__()
+    with pytest.raises(ValueError, match="not a sum of weights"):
+        kind(*arguments[:2], 1, arguments[3])
+    with pytest.raises(ShapeError, match="127 of them where dim=128"):
+        kind(*arguments[:3], arguments[3][:-4])
+
+
+def test_the_buffer_is_read_only() -> None:
+    view = np.asarray(Accumulator("BSC", 64))
+    assert view.dtype == np.int32
+    assert not view.flags.writeable
+
+
+def test_a_bundle_may_live_in_an_arena() -> None:
+    from sophia._core.arena import HDCArena
+
+    counting = Accumulator()
+    counting.add(hdc.random("a"))
+    result = counting.bundle(HDCArena())
+    assert isinstance(result, Hypervector)
+    assert result.borrowed
+    assert result == hdc.random("a")
