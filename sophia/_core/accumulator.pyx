@@ -36,8 +36,8 @@ from sophia._core.vector cimport (
 from sophia.errors import ShapeError
 
 cdef extern from "hv_sums.h" nogil:
-    double sophia_cosine_i32(const int32_t *sums, const int8_t *signs, size_t dim) noexcept
-    double sophia_cosine_i32_i32(const int32_t *a, const int32_t *b, size_t dim) noexcept
+    double sophia_cosine_i32(const int32_t *sums, const int8_t *signs, size_t dim, uint64_t total) noexcept
+    double sophia_cosine_i32_i32(const int32_t *a, const int32_t *b, size_t dim, uint64_t total) noexcept
 
 cdef enum:
     MOST_TOTAL = 0x7FFFFFFF
@@ -49,7 +49,8 @@ cdef class Accumulator:
 
     `add()` counts vectors in, or out with a negative weight; `bundle()` gives the majority so far, exactly what
     `hdc.bundle` gives for the same inputs and weights; `similarity()` compares without rounding. The buffer is
-    int32[dim], read-only. About 2 us an addition of 10,000 components. Not for two threads at once.
+    int32[dim], read-only. An addition of 10,000 components takes about 0.5 us (MAP) or 2 us (BSC). Not for two
+    threads at once.
 
         >>> from sophia._core import hdc
         >>> prototype = Accumulator()
@@ -176,7 +177,8 @@ cdef class Accumulator:
         _filled(self)
         if isinstance(other, Accumulator):
             _same(self, <Accumulator>other)
-            return sophia_cosine_i32_i32(self.sums, (<Accumulator>other).sums, self.dim)
+            return sophia_cosine_i32_i32(self.sums, (<Accumulator>other).sums, self.dim,
+                                         max(self.total, (<Accumulator>other).total))
         if not is_vector(other):
             raise TypeError(f"similarity: a {type(other).__name__} is neither a hypervector nor an Accumulator")
         vector = <Vector>other
@@ -187,12 +189,12 @@ cdef class Accumulator:
                 f"{model_name(self.model)} dim={self.dim}; both must have one model and one dimension"
             )
         if self.model != SOPHIA_BSC:
-            return sophia_cosine_i32(self.sums, <const int8_t *>vector.data, self.dim)
+            return sophia_cosine_i32(self.sums, <const int8_t *>vector.data, self.dim, self.total)
         signs = <int8_t *>scratch_take(_signs_size(self.dim))
         if signs == NULL:
             raise MemoryError(f"Accumulator: no memory for {self.dim} components")
         sophia_b1_to_i8(<const uint64_t *>vector.data, signs, self.dim)
-        cosine = sophia_cosine_i32(self.sums, signs, self.dim)
+        cosine = sophia_cosine_i32(self.sums, signs, self.dim, self.total)
         scratch_give(signs, _signs_size(self.dim))
         return cosine
 

@@ -185,25 +185,48 @@ static void sophia_random_b1(uint64_t key, uint64_t *out, size_t dim)
     sophia_padding_clear((unsigned char *)out, dim);
 }
 
-/* The same stream as components: bit 0 gives +1, bit 1 gives -1. */
+/* Eight bits as eight components, lowest first: 0 gives +1, 1 gives -1. */
+static inline void sophia_spread_bits(uint64_t bits, int8_t *out)
+{
+    uint64_t lanes = (bits & 0xFF) * 0x0101010101010101ull & 0x8040201008040201ull; /* byte i keeps bit i */
+    lanes = (lanes + 0x7F7F7F7F7F7F7F7Full) >> 7 & 0x0101010101010101ull;           /* 1 where it is set */
+    lanes = lanes * 0xFE | 0x0101010101010101ull;
+    memcpy(out, &lanes, 8);
+}
+
+/* Components of one word, `count` of them. */
+static inline void sophia_spread_word(uint64_t word, int8_t *out, size_t count)
+{
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) sophia_spread_bits(word >> i, out + i);
+    for (; i < count; i++) out[i] = (int8_t)(1 - 2 * (int)(word >> i & 1));
+}
+
+/* The same stream as components. */
 static void sophia_random_i8(uint64_t key, int8_t *out, size_t dim)
 {
     for (size_t i = 0; i < dim; i += 64) {
-        const uint64_t word = sophia_mix64(key + (i / 64 + 1) * SOPHIA_TIE_STEP);
-        const size_t count = dim - i < 64 ? dim - i : 64;
-        for (size_t b = 0; b < count; b++) out[i + b] = (int8_t)(1 - 2 * (int)(word >> b & 1));
+        sophia_spread_word(sophia_mix64(key + (i / 64 + 1) * SOPHIA_TIE_STEP), out + i,
+                           dim - i < 64 ? dim - i : 64);
     }
 }
 
 static void sophia_b1_to_i8(const uint64_t *in, int8_t *out, size_t dim)
 {
-    for (size_t i = 0; i < dim; i++) out[i] = (int8_t)(1 - 2 * (int)(in[i / 64] >> (i % 64) & 1));
+    for (size_t i = 0; i < dim; i += 64) sophia_spread_word(in[i / 64], out + i, dim - i < 64 ? dim - i : 64);
 }
 
 static void sophia_i8_to_b1(const int8_t *in, uint64_t *out, size_t dim)
 {
     memset(out, 0, sophia_row_bytes(SOPHIA_BSC, dim));
-    for (size_t i = 0; i < dim; i++) out[i / 64] |= (uint64_t)(in[i] < 0) << (i % 64);
+    size_t i = 0;
+    for (; i + 8 <= dim; i += 8) {
+        uint64_t lanes;
+        memcpy(&lanes, in + i, 8);
+        lanes = lanes >> 7 & 0x0101010101010101ull;
+        out[i / 64] |= (lanes * 0x0102040810204080ull >> 56) << (i % 64); /* sign of byte j to bit j */
+    }
+    for (; i < dim; i++) out[i / 64] |= (uint64_t)(in[i] < 0) << (i % 64);
 }
 
 #endif
