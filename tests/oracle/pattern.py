@@ -37,7 +37,7 @@ DATES = frozenset(
 )
 UNITS = frozenset(
     b"b kb mb gb tb kib mib gib tib k m g s h ms us ns sec secs min mins hz khz mhz ghz % am pm utc gmt "
-    b"\xc2\xb5s".split()
+    b"\xc2\xb5s est edt cst cdt mst mdt pst pdt cet cest bst ist jst".split()
 )
 NOTHING = frozenset((b"null", b"none", b"nil"))
 DATE_EDGE = frozenset(b"[(,.")
@@ -151,6 +151,7 @@ def _tokens(text: bytes) -> Iterator[_Token]:
                 if fits and colons >= 2 and digits and text[j - 1] != 0x3A and stops:
                     token.slot()
                     token.raw += text[i:j]
+                    token.number_ends = True
                     i = j
                     continue
             if c not in WORD:
@@ -258,35 +259,36 @@ def is_word(token: bytes) -> bool:
     return SLOT not in token and any(c in ALNUM for c in token)
 
 
+def names(token: bytes) -> list[bytes]:
+    """The names before ``=``, ``:`` or dots in a token that holds a slot; none of other tokens."""
+    out = []
+    i = 0 if SLOT in token else len(token)
+    while i < len(token):
+        if token[i] not in NAME:
+            i += 1
+            continue
+        j = i
+        while j < len(token) and token[j] in NAME:
+            j += 1
+        run = token[i:j]
+        a = 0
+        while a < len(run) and run[a] not in LETTERS and run[a] != 0x5F:
+            a += 1
+        ends = token[j : j + 1] in (b"=", b":") or token[j : j + 2] == b'":' or run.endswith(b"..")
+        if a < len(run) and ends and not (i > 0 and token[i - 1] == 0x3D):
+            out.append(run[a:] + b"=")
+        i = j
+    return out
+
+
 def words(template: Template) -> int:
-    return sum(map(is_word, template))
+    """Constant words, tokens that name their value counted in."""
+    return sum(1 for t in template if is_word(t) or names(t))
 
 
 def key(template: Template) -> tuple[bytes, ...]:
-    """The constant words in order, and of a token with a slot the names before ``=``, ``:`` or dots."""
-    out = []
-    for t in template:
-        if SLOT not in t:
-            if any(c in ALNUM for c in t):
-                out.append(t)
-            continue
-        i = 0
-        while i < len(t):
-            if t[i] not in NAME:
-                i += 1
-                continue
-            j = i
-            while j < len(t) and t[j] in NAME:
-                j += 1
-            run = t[i:j]
-            a = 0
-            while a < len(run) and run[a] not in LETTERS and run[a] != 0x5F:
-                a += 1
-            ends = (j < len(t) and t[j] in b"=:") or t[j : j + 2] == b'":' or run.endswith(b"..")
-            if a < len(run) and ends and not (i > 0 and t[i - 1] == 0x3D):
-                out.append(run[a:] + b"=")
-            i = j
-    return tuple(out)
+    """The constant words and names in order."""
+    return tuple(part for t in template for part in ([t] if is_word(t) else names(t)))
 
 
 def collapse(tokens: list[bytes]) -> Template:
@@ -421,7 +423,7 @@ def single_places(template: Template) -> Iterator[Way]:
         pair = pair_of(token)
         if pair is not None:
             given += 1
-            if total >= 3:
+            if total - 1 >= 3:
                 new = token[: pair[0]] + SLOT + token[pair[1] :]
                 yield collapse([*tokens[:p], new, *tokens[p + 1 :]]), 8, "pair"
             continue
@@ -429,7 +431,7 @@ def single_places(template: Template) -> Iterator[Way]:
         has_slot = SLOT in token
         if has_slot and value is None:
             continue
-        constants = total - (0 if has_slot else 1)
+        constants = total - (value is None)
         if has_stem(token) and value is None and constants >= 1:
             given += 1
             a, b = core(token)

@@ -116,7 +116,8 @@ static inline int sophia_is_unit(const unsigned char *p, size_t size)
 {
     static const char UNITS[][12] = {
         "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib", "k", "m", "g", "s", "h", "ms", "us", "ns",
-        "sec", "secs", "min", "mins", "hz", "khz", "mhz", "ghz", "%", "am", "pm", "utc", "gmt", "\xc2\xb5s"};
+        "sec", "secs", "min", "mins", "hz", "khz", "mhz", "ghz", "%", "am", "pm", "utc", "gmt", "\xc2\xb5s",
+        "est", "edt", "cst", "cdt", "mst", "mdt", "pst", "pdt", "cet", "cest", "bst", "ist", "jst"};
     return size >= 1 && size <= 4 && sophia_word_in(UNITS, sizeof UNITS / sizeof UNITS[0], p, size);
 }
 
@@ -390,6 +391,7 @@ static inline void sophia_mask_line(const unsigned char *text, size_t size, soph
                     if (length) {
                         to = sophia_put_slot(from, to);
                         p += length;
+                        ends_in_number = 1;
                         continue;
                     }
                 }

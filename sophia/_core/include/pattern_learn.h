@@ -66,7 +66,7 @@ static inline int sophia_open_way(sophia_table *t, const sophia_template *templa
             return SOPHIA_PATTERN_NO_MEMORY;
         t->work_used--;
         unsigned char *const text = t->masked.text; /* free by now: the line's text is with its node */
-        const size_t size = sophia_write_way(template_, &template_->way[way], text, NULL);
+        const size_t size = sophia_write_way(template_, &template_->way[way], text);
         sophia_template *const spare = template_ == &t->line ? &t->other : &t->line;
         sophia_read_template(spare, text, size, t->seed);
         general = sophia_new_node(t, spare, sophia_hash_bytes(text, size, t->seed).low);

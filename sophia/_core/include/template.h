@@ -35,7 +35,8 @@ enum {
     SOPHIA_T_STEM = 16,  /* its core is letters and one digit */
     SOPHIA_T_DIGIT = 32,
     SOPHIA_T_DOTTED = 64,
-    SOPHIA_T_CAPITAL = 128
+    SOPHIA_T_CAPITAL = 128,
+    SOPHIA_T_NAMED = 256 /* holds a slot and the name of a value: counts as a constant word as well */
 };
 
 typedef struct {
@@ -110,6 +111,42 @@ static inline int sophia_is_dotted(const unsigned char *p, size_t size)
     return memchr(p, '.', size) != NULL;
 }
 
+static inline int sophia_is_name_start(unsigned char c) { return (SOPHIA_CLASS[c] & SOPHIA_C_LETTER) || c == '_'; }
+
+static inline int sophia_is_name(unsigned char c)
+{
+    return (SOPHIA_CLASS[c] & SOPHIA_C_ALNUM) || c == '_' || c == '-' || c == '.';
+}
+
+/* The next name before '=', ':' or a run of dots in p[*at..size): its range; 0 where there is none. A name that is
+ * itself a value (behind '=') is none. */
+static inline int sophia_next_name(const unsigned char *p, uint32_t size, uint32_t *at, uint32_t *from, uint32_t *to)
+{
+    uint32_t i = *at;
+    while (i < size) {
+        if (!sophia_is_name(p[i])) {
+            i++;
+            continue;
+        }
+        uint32_t j = i, a = i;
+        while (j < size && sophia_is_name(p[j]))
+            j++;
+        while (a < j && !sophia_is_name_start(p[a]))
+            a++;
+        const int ends = (j < size && (p[j] == '=' || p[j] == ':')) ||
+                         (j + 1 < size && p[j] == '"' && p[j + 1] == ':') ||
+                         (j - i >= 2 && p[j - 1] == '.' && p[j - 2] == '.');
+        const int value = i > 0 && p[i - 1] == '=';
+        i = j;
+        if (a == j || !ends || value)
+            continue;
+        *from = a;
+        *to = *at = j;
+        return 1;
+    }
+    return 0;
+}
+
 static inline void sophia_read_token(sophia_token *t, const unsigned char *p, uint64_t seed)
 {
     unsigned any = 0, not_upper = 0;
@@ -129,7 +166,9 @@ static inline void sophia_read_token(sophia_token *t, const unsigned char *p, ui
     t->hash = sophia_token_hash(p, t->size, seed);
     t->flags = 0;
     if (sophia_has_slot(p, t->size)) {
+        uint32_t at = 0, from, to;
         t->flags |= SOPHIA_T_SLOT | (t->size == 3 ? SOPHIA_T_BARE : 0);
+        t->flags |= sophia_next_name(p, t->size, &at, &from, &to) ? SOPHIA_T_NAMED : 0;
     } else if (any & SOPHIA_C_ALNUM) {
         t->flags |= SOPHIA_T_WORD;
         t->flags |= (SOPHIA_CLASS[p[t->size - 1]] & SOPHIA_C_ALNUM) ? SOPHIA_T_PLAIN : 0;
@@ -155,7 +194,7 @@ static inline void sophia_read_template(sophia_template *t, const unsigned char 
         token->start = (uint32_t)i;
         token->size = (uint32_t)(end - i);
         sophia_read_token(token, text + i, seed);
-        t->words += (token->flags & SOPHIA_T_WORD) != 0;
+        t->words += (token->flags & (SOPHIA_T_WORD | SOPHIA_T_NAMED)) != 0;
         t->stems += (token->flags & SOPHIA_T_STEM) != 0;
         i = end + 1;
     }
@@ -199,13 +238,6 @@ static inline uint32_t sophia_whole_word(const unsigned char *token, uint32_t si
     return k;
 }
 
-static inline int sophia_is_name_start(unsigned char c) { return (SOPHIA_CLASS[c] & SOPHIA_C_LETTER) || c == '_'; }
-
-static inline int sophia_is_name(unsigned char c)
-{
-    return (SOPHIA_CLASS[c] & SOPHIA_C_ALNUM) || c == '_' || c == '-' || c == '.';
-}
-
 /* name=value: the range of the value without the punctuation behind it; 0 where the token is none. */
 static inline int sophia_find_value(const unsigned char *p, uint32_t size, uint32_t *from, uint32_t *to)
 {
@@ -240,14 +272,11 @@ static inline void sophia_find_place(const sophia_template *t, uint32_t i, uint3
     *to = token->core_end;
 }
 
-/* Writes the generalisation into `out` (room for the template and two bytes a token more); its size. Also
- * counts its constant words where `words` is given. */
-static inline size_t sophia_write_way(const sophia_template *t, const sophia_way *way, unsigned char *out,
-                                      uint32_t *words)
+/* Writes the generalisation into `out` (room for the template and two bytes a token more); its size. */
+static inline size_t sophia_write_way(const sophia_template *t, const sophia_way *way, unsigned char *out)
 {
     unsigned char *to = out;
     int after_bare = 0;
-    uint32_t constants = 0;
     const sophia_token *const place = &t->token[way->place];
     const unsigned char *const word = t->text + place->start + place->core;
     const uint32_t length = place->core_end - place->core;
@@ -286,10 +315,7 @@ static inline size_t sophia_write_way(const sophia_template *t, const sophia_way
             memcpy(to, p + until, token->size - until);
             to += token->size - until;
         }
-        constants += !replaced && (token->flags & SOPHIA_T_WORD);
     }
-    if (words)
-        *words = constants;
     return (size_t)(to - out);
 }
 
@@ -342,15 +368,18 @@ static inline void sophia_add_way(sophia_template *t, sophia_way_kind kind, uint
     way->constants = (uint16_t)constants;
     way->need = need;
     if (kind == SOPHIA_WAY_STEMS || kind == SOPHIA_WAY_RARE || (kind == SOPHIA_WAY_WORD && (t->token[place].flags & SOPHIA_T_STEM))) {
-        /* More than one token may change: write it out and read the hash off the text. */
+        /* More than one token may change: write it out and read hash and words off the text. */
         uint32_t words = 0;
-        const size_t size = sophia_write_way(t, way, t->scratch, &words);
+        const size_t size = sophia_write_way(t, way, t->scratch);
         uint64_t hash = 0;
         for (size_t i = 0; i < size;) {
             const unsigned char *blank = memchr(t->scratch + i, ' ', size - i);
-            const size_t end = blank ? (size_t)(blank - t->scratch) : size;
-            hash = hash * SOPHIA_POLY + sophia_token_hash(t->scratch + i, end - i, t->seed);
-            i = end + 1;
+            sophia_token token = {0};
+            token.size = (uint32_t)((blank ? (size_t)(blank - t->scratch) : size) - i);
+            sophia_read_token(&token, t->scratch + i, t->seed);
+            hash = hash * SOPHIA_POLY + token.hash;
+            words += (token.flags & (SOPHIA_T_WORD | SOPHIA_T_NAMED)) != 0;
+            i += token.size + 1;
         }
         way->constants = (uint16_t)words;
         way->hash = sophia_mix64(hash);
@@ -383,14 +412,14 @@ static inline void sophia_find_ways(sophia_template *t, uint64_t rare)
         const int slot = (token->flags & SOPHIA_T_SLOT) != 0;
         if (slot && sophia_find_pair(text, token->size, &from, &to)) {
             looked++;
-            if (t->words >= 3)
-                sophia_add_way(t, SOPHIA_WAY_PAIR, p, from, to, t->words, 8);
+            if (t->words >= 4)
+                sophia_add_way(t, SOPHIA_WAY_PAIR, p, from, to, t->words - !!(token->flags & SOPHIA_T_NAMED), 8);
             continue;
         }
         const int value = sophia_find_value(text, token->size, &from, &to);
         if (!value && !(token->flags & SOPHIA_T_WORD))
             continue;
-        const uint32_t constants = t->words - (slot ? 0 : 1);
+        const uint32_t constants = t->words - (value ? 0 : 1); /* the name of a value stays */
         const int stem = (token->flags & SOPHIA_T_STEM) != 0;
         if (value) {
             looked++;
@@ -430,25 +459,11 @@ static inline uint64_t sophia_template_key(const sophia_template *t)
         const unsigned char *const p = t->text + token->start;
         if (token->flags & SOPHIA_T_WORD)
             key = key * SOPHIA_POLY + token->hash;
-        if (!(token->flags & SOPHIA_T_SLOT))
+        if (!(token->flags & SOPHIA_T_NAMED))
             continue;
-        for (uint32_t i = 0; i < token->size;) {
-            if (!sophia_is_name(p[i])) {
-                i++;
-                continue;
-            }
-            uint32_t j = i, a = i;
-            while (j < token->size && sophia_is_name(p[j]))
-                j++;
-            while (a < j && !sophia_is_name_start(p[a]))
-                a++;
-            const int ends = (j < token->size && (p[j] == '=' || p[j] == ':')) ||
-                             (j + 1 < token->size && p[j] == '"' && p[j + 1] == ':') ||
-                             (j - i >= 2 && p[j - 1] == '.' && p[j - 2] == '.');
-            if (a < j && ends && !(i > 0 && p[i - 1] == '='))
-                key = key * SOPHIA_POLY + sophia_token_hash(p + a, j - a, ~t->seed);
-            i = j;
-        }
+        uint32_t at = 0, from, to;
+        while (sophia_next_name(p, token->size, &at, &from, &to))
+            key = key * SOPHIA_POLY + sophia_token_hash(p + from, to - from, ~t->seed);
     }
     key = sophia_mix64(key);
     return key ? key : 1;
