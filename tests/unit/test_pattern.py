@@ -436,3 +436,25 @@ def test_a_dump_that_was_changed_is_refused():
         i = r.randrange(40, len(data))
         with pytest.raises(StoreCorrupt):
             PatternTable.load(data[:i] + bytes([data[i] ^ (1 << r.randrange(8))]) + data[i + 1 :])
+
+
+def test_ids_that_had_to_go_are_told_once_with_their_survivors() -> None:
+    """With `keep_departed`, what is held and what has gone are all ids ever handed out."""
+    table = PatternTable(16)
+    table.keep_departed(1 << 20)
+    seen: set[int] = set()
+    gone: list[int] = []
+    for i in range(600):
+        seen.add(table.observe(f"service s{i % 40} of unit {chr(97 + i % 26) * 3} said {chr(97 + i // 26)} twice").id)
+        if i % 50 == 0:
+            departed = table.departed()
+            gone += [pattern.id for pattern in departed]
+            known = {pattern.id for pattern in departed} | {pattern.id for pattern in table.patterns()} | set(gone)
+            assert all(pattern.merged_into is None or pattern.merged_into in known for pattern in departed)
+            assert all(pattern.template for pattern in departed)
+    gone += [pattern.id for pattern in table.departed()]
+    held = {pattern.id for pattern in table.patterns()}
+    assert len(gone) == len(set(gone))
+    assert not held & set(gone)
+    assert seen <= held | set(gone)
+    assert table.departed() == []

@@ -192,8 +192,8 @@ static inline void sophia_drop_group(sophia_table *t, uint32_t group)
     sophia_group *const g = sophia_group_at(t, group);
     while (g->nodes != SOPHIA_NONE)
         sophia_drop_node(t, g->nodes);
-    while (g->ids != SOPHIA_NONE)
-        sophia_drop_id(t, g->ids);
+    while (g->ids != SOPHIA_NONE) /* the survivor last: its aliases name it when they go */
+        sophia_drop_id(t, g->ids == g->survivor ? sophia_id_at(t, g->ids)->next : g->ids);
     if (g->text) {
         t->text_bytes -= g->text_size;
         free(g->text);
