@@ -39,6 +39,9 @@ def command(options: argparse.Namespace) -> int:
             with partial.open("wb") as patterns:
                 summary = run(reader, brain, out, patterns, workers=workers, watch=progress.show)
             partial.replace(folder / "patterns.jsonl")
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
         finally:
             progress.clear()
             if out is not sys.stdout.buffer:
@@ -51,6 +54,8 @@ def command(options: argparse.Namespace) -> int:
     }
     _write(folder / "summary.json", json.dumps(totals, indent=2) + "\n")
     progress.finish(summary, reader, folder)
+    if summary.interrupted:
+        return 130
     return 3 if reader.counts.errors else 0
 
 

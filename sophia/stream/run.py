@@ -41,6 +41,7 @@ class Summary:
         self.rules: Counter[str] = Counter()
         self.served = 0
         self.patterns = 0
+        self.interrupted = False
         self._us: Counter[float] = Counter()
         self._started = monotonic()
         self._cpu = process_time()
@@ -84,6 +85,7 @@ class Summary:
             "rules": dict(self.rules.most_common()),
             "served_from_memory": self.served,
             "patterns": self.patterns,
+            "interrupted": self.interrupted,
             "us_p50": self.quantile(0.5),
             "us_p99": self.quantile(0.99),
             "seconds": round(self.seconds, 3),
@@ -170,7 +172,8 @@ def run(
 
     One record a line goes to `out`, written and flushed after what it depends on is durable; one line for each
     pattern goes to `patterns`, at the end or when it has to make room for another. With two or more workers
-    the commits and the writing have a thread of their own; the decisions and their order are the same.
+    the commits and the writing have a thread of their own; the decisions and their order are the same. An
+    interrupt (Ctrl-C) ends the run after what has been decided is written.
     """
     summary = Summary()
     table = brain.thalamus.patterns
@@ -182,6 +185,8 @@ def run(
             writer.write(decisions, changes, table.departed())  # a decision may name them, so the file must
             if watch is not None:
                 watch(summary, reader)
+    except KeyboardInterrupt:
+        summary.interrupted = True
     finally:
         writer.close()
     writer.write_patterns(table.patterns())

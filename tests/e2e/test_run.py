@@ -107,6 +107,30 @@ def test_a_slow_pipe_is_answered_at_once_and_gives_the_same(tmp_path: Path, log:
     assert without(decisions, "us") == without(records(whole.stdout), "us")
 
 
+def test_an_interrupt_keeps_what_was_decided(tmp_path: Path) -> None:
+    import os
+    import signal
+    import sys
+
+    import sophia
+
+    env = os.environ | {"PYTHONPATH": str(Path(sophia.__file__).resolve().parents[1])}
+    arguments = [sys.executable, "-m", "sophia", "run", "-", "--out", "d.jsonl", "--store", "mind"]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=env) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"one line\nanother line\n")
+        process.stdin.flush()
+        while not (tmp_path / "d.jsonl").exists() or (tmp_path / "d.jsonl").stat().st_size == 0:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130, said
+    assert b"Traceback" not in said
+    assert len(records((tmp_path / "d.jsonl").read_bytes())) == 2
+    assert {p.name for p in tmp_path.iterdir()} == {"d.jsonl", "patterns.jsonl", "summary.json", "mind"}
+
+
 def test_gzip_is_read_through(command: Run, log: Path, tmp_path: Path) -> None:
     packed = tmp_path / "app.log.gz"
     packed.write_bytes(gzip.compress(log.read_bytes()))
