@@ -202,10 +202,14 @@ def _speed(suite: Suite, lines: list[str], peers: dict[str, _Drain]) -> None:
         Row(
             "bytes for each masked line",
             "bytes",
-            (table.nbytes - PatternTable().nbytes) / table.leaves,
+            _bytes(table),
             note=f"{table.leaves} masked lines of logs; drain3 keeps no bound on bytes to compare with",
         )
     )
+
+
+def _bytes(table: PatternTable) -> float:
+    return (table.nbytes - PatternTable().nbytes) / table.leaves
 
 
 def _chat_lines() -> dict[str, list[str]]:
@@ -244,7 +248,7 @@ def _chat(suite: Suite, peers: dict[str, _Drain]) -> None:
                 "share",
                 len(groups) / table.leaves,
                 note=f"{len(lines)} lines, {table.leaves} masked forms, {len(groups)} patterns; "
-                f"the largest: {biggest}; {(table.nbytes - PatternTable().nbytes) / table.leaves:.0f} bytes a masked line",
+                f"the largest: {biggest}; {_bytes(table):.0f} bytes a masked line",
             )
         )
 

@@ -117,7 +117,7 @@ def _tokens(text: bytes) -> Iterator[_Token]:
                     token.raw += text[i : close + 1]
                     i = close + 1
                     continue
-                if close < 0 or (verb is None and (leading or close - i > 65)):
+                if close < 0 or (verb is None and (leading or close - i > 257)):
                     quotes = False
                 elif close == i + 1:
                     token.out += b'""'

@@ -19,7 +19,7 @@
 #define SOPHIA_MASK_TOKENS 256
 /* A slot has three bytes and stands for at least one, with a separator beside it: 2 to 1 is the worst case. */
 #define SOPHIA_MASK_ROOM (3 * SOPHIA_MASK_BYTES + 64)
-#define SOPHIA_MASK_QUOTE 65
+#define SOPHIA_MASK_QUOTE 257
 
 static const unsigned char SOPHIA_SLOT[3] = {'<', '*', '>'};
 
