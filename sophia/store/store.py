@@ -38,8 +38,12 @@ class Store:
         try:
             # Autocommit mode: transactions are begun by us, and only by us.
             self._connection = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False)
-            with self._guarded():
-                schema.prepare(self._connection, str(self.file))
+            try:
+                with self._guarded():
+                    schema.prepare(self._connection, str(self.file))
+            except BaseException:
+                self._connection.close()
+                raise
         except BaseException:
             self._lock.release()
             raise
