@@ -15,7 +15,7 @@ from types import TracebackType
 from sophia._core.cuckoo import GenerationalFilter
 from sophia._core.decision import Decision
 from sophia._core.idf import IdfTable
-from sophia._core.pattern import PatternTable
+from sophia._core.pattern import Pattern, PatternTable
 from sophia.config import Settings
 from sophia.errors import SophiaError
 from sophia.organs.danger import RuleSet
@@ -129,6 +129,12 @@ class Sophia:
                 if self._store is not None:
                     self._commit_when_due()
         return decisions
+
+    def patterns(self) -> list[Pattern]:
+        """Every template that is known, merged ones too, by id. May be called from any thread."""
+        with self._lock:
+            self._check()
+            return list(self._thalamus.patterns.patterns())
 
     def decide(self, columns: Columns) -> tuple[list[Decision], Changes]:
         """One batch with all its columns, and what must be committed before its decisions are told.

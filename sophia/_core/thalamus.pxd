@@ -49,6 +49,7 @@ cdef class HotPath:
     cdef readonly ReflexCache cache
     cdef readonly str policy_version
     cdef readonly uint64_t run
+    cdef ReflexCache _cache_or_spare  # never None: its lock is always taken
     cdef LiteralSet _literals
     cdef TextEncoder _encoder
     cdef sophia_features *_features
@@ -75,6 +76,7 @@ cdef class HotPath:
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil
     cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil
+    cdef int _decide_all(self, size_t count, list texts, list hits, double now) except -1
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1
     cdef int _scan_late(self, size_t i, list texts, list hits) except -1
     cdef int _ask_store(self, size_t i) except -1

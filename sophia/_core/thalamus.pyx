@@ -101,6 +101,7 @@ cdef class HotPath:
         self.patterns = patterns
         self.familiar = familiar
         self.cache = cache
+        self._cache_or_spare = cache if cache is not None else ReflexCache(1 << 16, 16)
         self._literals = literals
         self._scan = scan
         self._recall = recall
@@ -165,6 +166,8 @@ cdef class HotPath:
         if text is None:
             one.fault = one.fault or SOPHIA_WHY_INVALID
             return 0
+        if not isinstance(text, str):
+            raise TypeError(f"a text must be str, not {type(text).__name__}; decode bytes first")
         one.ascii = PyUnicode_IS_ASCII(text)
         if one.ascii:
             one.text = <const unsigned char *>PyUnicode_AsUTF8AndSize(text, &size)
@@ -216,18 +219,23 @@ cdef class HotPath:
 
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil:
         cdef size_t i
-        for i in range(count):
-            self._prepare(&self._inputs[i], now)
+        with self._cache_or_spare.lock:
+            for i in range(count):
+                self._prepare(&self._inputs[i], now)
 
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil:
-        """Decides from input *i on, until all are decided (0) or one says what it misses."""
-        cdef int missing
-        while i[0] < count:
-            missing = self._decide(&self._inputs[i[0]], now)
-            if missing:
-                return missing
-            i[0] += 1
-        return 0
+        """Decides from input *i on, until all are decided (0) or one says what it misses.
+
+        Holds the locks of what it changes, so that another thread may look at them meanwhile.
+        """
+        cdef int missing = 0
+        with self.patterns.lock, self.familiar.lock, self._cache_or_spare.lock:
+            while i[0] < count:
+                missing = self._decide(&self._inputs[i[0]], now)
+                if missing:
+                    break
+                i[0] += 1
+        return missing
 
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil:
         """Decides one input and learns from it; or says what is missing, to be called again with it."""
@@ -316,7 +324,6 @@ cdef class HotPath:
     cdef list _route(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list kept):
         cdef double started = sophia_seconds(), now = <double>self._clock() if self._expiring else 0.0
         cdef size_t i, key_bytes = 0, longest = 0, at = 0, wide = 0
-        cdef int missing = 0
         cdef sophia_input *one
         cdef bytes form
         cdef list candidates = None, owners = None, hits = []
@@ -363,7 +370,19 @@ cdef class HotPath:
                 self._inputs[i].danger = -1
         if candidates is not None:
             self._engine(candidates, owners, texts, hits)
-        i = 0
+        try:
+            self._decide_all(count, texts, hits, now)
+        except BaseException:
+            for i in range(count):
+                free(self._inputs[i].served)
+            raise
+        return self._build(count, texts, scopes, contexts, stamps, names, hits,
+                           1e6 * (sophia_seconds() - started) / count)
+
+    cdef int _decide_all(self, size_t count, list texts, list hits, double now) except -1:
+        """Decides a prepared batch in order, fetching what an input turns out to miss."""
+        cdef size_t i = 0
+        cdef int missing
         while i < count:
             if count >= _LONG:
                 with nogil:
@@ -374,8 +393,7 @@ cdef class HotPath:
                 self._scan_late(i, texts, hits)
             elif missing == _MISSING_ANSWER:
                 self._ask_store(i)
-        return self._build(count, texts, scopes, contexts, stamps, names, hits,
-                           1e6 * (sophia_seconds() - started) / count)
+        return 0
 
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1:
         """Asks the danger engine; the first hit of an input counts, raw text before unmasked text."""
@@ -491,6 +509,10 @@ cdef class HotPath:
         for column in (scopes, contexts, answers, stamps, names, lines, faults):
             if column is not None and <size_t>len(column) != count:
                 raise ValueError(f"a column of {len(column)} values for {count} texts; they must be equally long")
+        # Copies: another thread may change the caller's lists while the strings are borrowed without the GIL.
+        texts = texts[:]
+        scopes, contexts = scopes and scopes[:], contexts and contexts[:]
+        answers, names = answers and answers[:], names and names[:]
         self._reserve(count, 0, 0)
         for i in range(count):
             self._read(

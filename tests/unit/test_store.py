@@ -169,6 +169,39 @@ def test_a_closed_brain_refuses() -> None:
         brain.route("x")
 
 
+def test_wrong_types_are_type_errors() -> None:
+    with sophia.open(None) as brain:
+        for wrong in (b"bytes", 7, ["list"]):
+            with pytest.raises(TypeError):
+                brain.route(wrong)  # type: ignore[arg-type]
+            with pytest.raises(TypeError):
+                brain.route("text", scope=wrong)  # type: ignore[arg-type]
+            with pytest.raises(TypeError):
+                brain.route_many(["fine", wrong])  # type: ignore[list-item]
+        with pytest.raises(ValueError, match="kind"):
+            brain.route("text", kind="poem")
+        assert brain.route("text").why == "novel"
+
+
+def test_another_thread_may_look_while_a_batch_is_routed() -> None:
+    stop = threading.Event()
+    with sophia.open(None) as brain:
+
+        def look() -> None:
+            while not stop.is_set():
+                assert all(pattern.template for pattern in brain.thalamus.patterns.patterns())
+                assert len(brain.thalamus.familiar) >= 0
+
+        watcher = threading.Thread(target=look)
+        watcher.start()
+        for start in range(0, 20_000, 2_000):
+            brain.route_many(
+                [f"user {i % 91} asked about item {i} of shelf {chr(97 + i % 26)}" for i in range(start, start + 2_000)]
+            )
+        stop.set()
+        watcher.join()
+
+
 def test_a_long_familiarity_log_is_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sophia.store import store
 
