@@ -272,7 +272,9 @@ cdef class PatternTable:
         seen.id = 0
         return sophia_table_observe(self.table, text, size, n, seen)
 
-    cdef int observe_leaf(self, uint32_t leaf, uint64_t leaf_hash, uint64_t n, sophia_pattern_seen *seen) noexcept nogil:
+    cdef int observe_leaf(
+        self, uint32_t leaf, uint64_t leaf_hash, uint64_t n, sophia_pattern_seen *seen
+    ) noexcept nogil:
         return sophia_table_observe_leaf(self.table, leaf, leaf_hash, n, seen)
 
     cdef int match_line(self, const unsigned char *text, size_t size, sophia_pattern_seen *seen) noexcept nogil:

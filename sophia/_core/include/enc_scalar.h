@@ -30,7 +30,7 @@ static inline sophia_pair sophia_row_scalar(uint64_t name, size_t w)
 #include "enc_count.h"
 
 /* Byte i becomes 1 where bit i of the byte `bits` is set. */
-static inline uint64_t sophia_spread_bits(uint64_t bits)
+static inline uint64_t sophia_byte_lanes(uint64_t bits)
 {
     const uint64_t chosen = (bits * 0x0101010101010101ull) & 0x8040201008040201ull;
     return ((chosen + 0x7F7F7F7F7F7F7F7Full) | chosen) >> 7 & 0x0101010101010101ull;
@@ -43,7 +43,7 @@ static void sophia_sums_i32_scalar(const uint64_t *planes, size_t depth, size_t 
         uint64_t parts[3] = {0, 0, 0};          /* bytes 0, 1 and 2 of each lane's count */
         for (size_t j = 0; j < depth; j++) {
             const uint64_t bits = planes[j * words + at / 8] >> 8 * (at % 8) & 0xFF;
-            parts[j / 8] |= sophia_spread_bits(bits) << j % 8;
+            parts[j / 8] |= sophia_byte_lanes(bits) << j % 8;
         }
         for (int i = 0; i < 8; i++) {
             int32_t count = 0;
