@@ -111,13 +111,13 @@ def _tokens(text: bytes) -> Iterator[_Token]:
                 close = text.find(b'"', i + 1, end)
                 verb = next((v for v in VERBS if text[i + 1 : i + 2 + len(v)] == v + b" "), None)
                 inside = text[i + 1 : close] if close >= 0 else b""
-                name = 0 < len(inside) < 65 and (inside[0] in LETTERS or inside[0] == 0x5F)
+                name = 0 < len(inside) <= 64 and (inside[0] in LETTERS or inside[0] == 0x5F)
                 if name and text[close + 1 : close + 2] == b":" and not any(map(is_blank, inside)):
                     token.out += text[i : close + 1]  # the name of a JSON member
                     token.raw += text[i : close + 1]
                     i = close + 1
                     continue
-                if close < 0 or (verb is None and (leading or close - i > 257)):
+                if close < 0 or (verb is None and (leading or close - i - 1 > 256)):
                     quotes = False
                 elif close == i + 1:
                     token.out += b'""'
@@ -371,9 +371,9 @@ def pair_of(token: bytes) -> tuple[int, int] | None:
 def need_word(template: Template, p: int, constants: int) -> int:
     token = template[p]
     start = p == 0 or not is_plain(template[p - 1])
-    few = 5 if constants == 2 else 8
+    few = 8 if constants == 2 else 12
     if any(c in DIGITS for c in token):
-        need = 3 if constants >= 2 else 8
+        need = 3 if constants >= 2 else 12
     elif is_dotted(token):
         need = 3 if constants >= 3 else NEVER if start else few
     elif start:
@@ -423,9 +423,11 @@ def single_places(template: Template) -> Iterator[Way]:
         pair = pair_of(token)
         if pair is not None:
             given += 1
-            if total - 1 >= 3:
+            constants = total - bool(names(token))
+            need = need_word(template, p, constants)
+            if constants >= 1 and need != NEVER:
                 new = token[: pair[0]] + SLOT + token[pair[1] :]
-                yield collapse([*tokens[:p], new, *tokens[p + 1 :]]), 8, "pair"
+                yield collapse([*tokens[:p], new, *tokens[p + 1 :]]), need, "pair"
             continue
         value = value_of(token)
         has_slot = SLOT in token
@@ -439,7 +441,7 @@ def single_places(template: Template) -> Iterator[Way]:
         if value is not None:
             given += 1
             if constants >= 1:
-                need = 5 if constants == 2 else 8
+                need = 8 if constants == 2 else 12
                 if constants >= 3:
                     need = 3 if is_dotted(token) else 4
                 if is_capital(token):

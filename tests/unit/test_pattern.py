@@ -164,6 +164,13 @@ def test_words_that_say_what_happened_stay():
         assert len(templates(lines)) == len(lines)
 
 
+def test_few_constant_words_ask_for_more_evidence():
+    states = ["unpacked", "installed", "half-configured", "half-installed", "triggers-pending"]
+    packages = ["libc", "perl", "zlib", "bash", "tar", "gzip", "sed", "grep", "vim"]
+    lines = [f"2026-11-25 09:00:01 status {state} {name}:amd64 2.36" for state in states for name in packages]
+    assert templates(lines) == {f"<*> status {state} <*>" for state in states}
+
+
 def test_slots_of_variable_length():
     lines = [
         "close, 5 bytes sent, 7 bytes received",
@@ -178,6 +185,14 @@ def test_slots_of_variable_length():
 def test_names_of_values_and_of_json_members_are_constants():
     assert len(templates(['{"user": "a1", "ms": 5}', '{"user": "b2", "ms": 6}'])) == 1
     assert len(templates(['{"user": "a1", "ms": 5}', '{"host": "b2", "ms": 6}'])) == 2
+
+
+def test_names_count_as_constants():
+    lines = [
+        f"lock={i} flags=0x1 name={name} uid=5" for i, name in enumerate(["ann", "bob", "carol", "dave"])
+    ]
+    assert templates(lines) == {"lock=<*> flags=<*> name=<*> uid=<*>"}
+    assert len(templates(["notify,index:5", "notifyLocked:7", "notifyAll:1"])) == 3
 
 
 def test_several_new_words_at_once():

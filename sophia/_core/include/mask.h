@@ -19,7 +19,8 @@
 #define SOPHIA_MASK_TOKENS 256
 /* A slot has three bytes and stands for at least one, with a separator beside it: 2 to 1 is the worst case. */
 #define SOPHIA_MASK_ROOM (3 * SOPHIA_MASK_BYTES + 64)
-#define SOPHIA_MASK_QUOTE 257
+#define SOPHIA_MASK_QUOTE 256 /* bytes in quotes that become a slot */
+#define SOPHIA_MASK_MEMBER 64 /* bytes of the name of a JSON member */
 
 static const unsigned char SOPHIA_SLOT[3] = {'<', '*', '>'};
 
@@ -316,7 +317,7 @@ static inline void sophia_absorb_dates(sophia_masked *m)
 /* The name of a JSON member: "name": without a blank, up to 64 bytes. It stays. */
 static inline int sophia_is_member_name(const unsigned char *p, const unsigned char *close, const unsigned char *end)
 {
-    if (close == p || close - p >= SOPHIA_MASK_QUOTE || close + 1 >= end || close[1] != ':' ||
+    if (close == p || (size_t)(close - p) > SOPHIA_MASK_MEMBER || close + 1 >= end || close[1] != ':' ||
         !((SOPHIA_CLASS[*p] & SOPHIA_C_LETTER) || *p == '_'))
         return 0;
     while (p < close && !sophia_is_blank(*p))
@@ -360,7 +361,7 @@ static inline void sophia_mask_line(const unsigned char *text, size_t size, soph
                     p = close + 1;
                     continue;
                 }
-                if (!close || (!method && (first || close - p > SOPHIA_MASK_QUOTE))) {
+                if (!close || (!method && (first || close - p - 1 > SOPHIA_MASK_QUOTE))) {
                     quotes = 0;
                 } else if (close == p + 1) {
                     *to++ = '"';

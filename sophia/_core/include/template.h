@@ -5,8 +5,9 @@
  * `need`, and depends on what stands there and beside it:
  *
  *   - a digit behind a name (eth0, worker7): two, for the digit alone; three for the whole name;
- *   - a word behind a plain word ("for user NAME"): three, more where fewer than three words stay constant;
- *   - a value in name=value: four;
+ *   - a word behind a plain word ("for user NAME"), or name:<*> there: three, where three words or more stay
+ *     constant (names of values counted in); eight where two stay, twelve where one does;
+ *   - a value in name=value: four, then eight and twelve; with dots in it (a host, a class) three;
  *   - a word that opens the message (first of the line, or behind a slot or punctuation): eight, and never
  *     where fewer than three words stay: such words say what happened;
  *   - capitals (RUNNING, HTTPS) are mostly one of a few states: eight;
@@ -344,10 +345,10 @@ static inline uint8_t sophia_need_word(const sophia_template *t, uint32_t p, uin
 {
     const uint32_t flags = t->token[p].flags;
     const int start = p == 0 || !(t->token[p - 1].flags & SOPHIA_T_PLAIN);
-    const uint8_t few = constants == 2 ? 5 : 8;
+    const uint8_t few = constants == 2 ? 8 : 12;
     uint8_t need;
     if (flags & SOPHIA_T_DIGIT)
-        need = constants >= 2 ? 3 : 8;
+        need = constants >= 2 ? 3 : 12;
     else if (flags & SOPHIA_T_DOTTED)
         need = constants >= 3 ? 3 : start ? SOPHIA_NEVER : few;
     else if (start)
@@ -412,8 +413,10 @@ static inline void sophia_find_ways(sophia_template *t, uint64_t rare)
         const int slot = (token->flags & SOPHIA_T_SLOT) != 0;
         if (slot && sophia_find_pair(text, token->size, &from, &to)) {
             looked++;
-            if (t->words >= 4)
-                sophia_add_way(t, SOPHIA_WAY_PAIR, p, from, to, t->words - !!(token->flags & SOPHIA_T_NAMED), 8);
+            const uint32_t constants = t->words - !!(token->flags & SOPHIA_T_NAMED);
+            const uint8_t need = sophia_need_word(t, p, constants);
+            if (constants >= 1 && need != SOPHIA_NEVER)
+                sophia_add_way(t, SOPHIA_WAY_PAIR, p, from, to, constants, need);
             continue;
         }
         const int value = sophia_find_value(text, token->size, &from, &to);
@@ -424,7 +427,7 @@ static inline void sophia_find_ways(sophia_template *t, uint64_t rare)
         if (value) {
             looked++;
             if (constants >= 1) {
-                uint8_t need = constants >= 3 ? (token->flags & SOPHIA_T_DOTTED ? 3 : 4) : constants == 2 ? 5 : 8;
+                uint8_t need = constants >= 3 ? (token->flags & SOPHIA_T_DOTTED ? 3 : 4) : constants == 2 ? 8 : 12;
                 if ((token->flags & SOPHIA_T_CAPITAL) && need < 8)
                     need = 8;
                 sophia_add_way(t, SOPHIA_WAY_VALUE, p, from, to, constants, need);
