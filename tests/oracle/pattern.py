@@ -328,6 +328,10 @@ def is_capital(token: bytes) -> bool:
     return len(letters) >= 2 and all(0x41 <= c <= 0x5A for c in letters)
 
 
+def is_title(token: bytes) -> bool:
+    return 0x41 <= next((c for c in token if c in LETTERS), 0) <= 0x5A
+
+
 def is_dotted(token: bytes) -> bool:
     return b"." in token.strip(b".,:;()[]")
 
@@ -379,7 +383,9 @@ def need_word(template: Template, p: int, constants: int) -> int:
     elif start:
         need = 8 if constants >= 3 else NEVER
     else:
-        need = 3 if constants >= 3 else few
+        need = 4 if constants >= 3 else few
+        if is_title(token):
+            need = max(need, 8)
     return max(need, 8) if is_capital(token) else need
 
 

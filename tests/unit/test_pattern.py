@@ -125,11 +125,9 @@ def test_wrong_arguments():
 
 def test_values_of_one_word_become_a_slot():
     names = ["ann", "bob", "carol", "dave"]
-    assert templates([f"session opened for user {n} by root" for n in names]) == {
-        "session opened for user <*> by root"
-    }
-    # two of them prove nothing
-    assert len(templates([f"session opened for user {n} by root" for n in names[:2]])) == 2
+    assert templates([f"session opened for user {n} by root" for n in names]) == {"session opened for user <*> by root"}
+    # three of them prove nothing
+    assert len(templates([f"session opened for user {n} by root" for n in names[:3]])) == 3
 
 
 def test_a_slot_seen_in_another_line_is_enough():
@@ -188,9 +186,7 @@ def test_names_of_values_and_of_json_members_are_constants():
 
 
 def test_names_count_as_constants():
-    lines = [
-        f"lock={i} flags=0x1 name={name} uid=5" for i, name in enumerate(["ann", "bob", "carol", "dave"])
-    ]
+    lines = [f"lock={i} flags=0x1 name={name} uid=5" for i, name in enumerate(["ann", "bob", "carol", "dave"])]
     assert templates(lines) == {"lock=<*> flags=<*> name=<*> uid=<*>"}
     assert len(templates(["notify,index:5", "notifyLocked:7", "notifyAll:1"])) == 3
 
@@ -262,10 +258,8 @@ def test_other_scripts():
 
 def test_ids_never_change_and_aliases_point_to_the_smallest():
     table = PatternTable()
-    handed = [
-        table.observe(f"session opened for user {n} by root").id for n in ("ann", "bob", "carol", "dave")
-    ]
-    assert handed == [1, 2, 1, 1]
+    handed = [table.observe(f"session opened for user {n} by root").id for n in ("ann", "bob", "carol", "dave")]
+    assert handed == [1, 2, 3, 1]
     alias = {p.id: p for p in table.patterns()}[2]
     assert (alias.merged_into, alias.count, alias.template) == (1, 1, "session opened for user <*> by root")
     survivor = {p.id: p for p in table.patterns()}[1]
@@ -277,10 +271,7 @@ def test_ids_never_change_and_aliases_point_to_the_smallest():
 def test_counts_add_up():
     r = random.Random(7)
     table = PatternTable()
-    lines = [
-        f"user {r.choice('abcdefgh') * 3} did {r.choice(['this', 'that'])} {r.randint(0, 9)}"
-        for _ in range(500)
-    ]
+    lines = [f"user {r.choice('abcdefgh') * 3} did {r.choice(['this', 'that'])} {r.randint(0, 9)}" for _ in range(500)]
     table.observe_many(lines)
     found = list(table.patterns())
     assert sum(p.count for p in found if p.merged_into is None) == len(lines)

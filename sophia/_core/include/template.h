@@ -5,12 +5,14 @@
  * `need`, and depends on what stands there and beside it:
  *
  *   - a digit behind a name (eth0, worker7): two, for the digit alone; three for the whole name;
- *   - a word behind a plain word ("for user NAME"), or name:<*> there: three, where three words or more stay
- *     constant (names of values counted in); eight where two stay, twelve where one does;
+ *   - a word behind a plain word ("for user NAME"), or name:<*> there: four, where three words or more stay
+ *     constant (names of values counted in); eight where two stay, twelve where one does; with dots in it (a
+ *     host, a class) three;
  *   - a value in name=value: four, then eight and twelve; with dots in it (a host, a class) three;
  *   - a word that opens the message (first of the line, or behind a slot or punctuation): eight, and never
  *     where fewer than three words stay: such words say what happened;
- *   - capitals (RUNNING, HTTPS) are mostly one of a few states: eight;
+ *   - capitals (RUNNING, HTTPS), and plain words with a capital ("VM Paused"), are mostly one of a few states:
+ *     eight;
  *   - several words at once that no line had before, each behind a known plain word or a name: five.
  *
  * No generalisation leaves a template without a constant word. Templates are compared by a 64-bit polynomial
@@ -37,6 +39,7 @@ enum {
     SOPHIA_T_DIGIT = 32,
     SOPHIA_T_DOTTED = 64,
     SOPHIA_T_CAPITAL = 128,
+    SOPHIA_T_TITLE = 512, /* its first letter is a capital */
     SOPHIA_T_NAMED = 256 /* holds a slot and the name of a value: counts as a constant word as well */
 };
 
@@ -150,12 +153,13 @@ static inline int sophia_next_name(const unsigned char *p, uint32_t size, uint32
 
 static inline void sophia_read_token(sophia_token *t, const unsigned char *p, uint64_t seed)
 {
-    unsigned any = 0, not_upper = 0;
+    unsigned any = 0, not_upper = 0, title = 0;
     uint32_t letters = 0, a = 0, b = t->size;
     for (uint32_t i = 0; i < t->size; i++) {
         const unsigned kind = SOPHIA_CLASS[p[i]];
         any |= kind;
-        letters += (kind & SOPHIA_C_LETTER) != 0;
+        if ((kind & SOPHIA_C_LETTER) && letters++ == 0)
+            title = kind & SOPHIA_C_UPPER;
         not_upper |= (kind & SOPHIA_C_LETTER) && !(kind & SOPHIA_C_UPPER);
     }
     while (a < b && !(SOPHIA_CLASS[p[a]] & SOPHIA_C_ALNUM))
@@ -178,6 +182,7 @@ static inline void sophia_read_token(sophia_token *t, const unsigned char *p, ui
     t->flags |= (any & SOPHIA_C_DIGIT) ? SOPHIA_T_DIGIT : 0;
     t->flags |= (any & SOPHIA_C_PATH) && sophia_is_dotted(p, t->size) ? SOPHIA_T_DOTTED : 0;
     t->flags |= letters >= 2 && !not_upper ? SOPHIA_T_CAPITAL : 0;
+    t->flags |= title ? SOPHIA_T_TITLE : 0;
 }
 
 /* Splits a masked line (tokens one blank apart) and hashes it; the text is borrowed as long as `t` is used. */
@@ -354,7 +359,7 @@ static inline uint8_t sophia_need_word(const sophia_template *t, uint32_t p, uin
     else if (start)
         need = constants >= 3 ? 8 : SOPHIA_NEVER;
     else
-        need = constants >= 3 ? 3 : few;
+        need = (flags & SOPHIA_T_TITLE) && constants >= 3 ? 8 : constants >= 3 ? 4 : few;
     return (flags & SOPHIA_T_CAPITAL) && need < 8 ? 8 : need;
 }
 
