@@ -46,11 +46,7 @@ def _check(suite: Suite, known: CuckooFilter, items: np.ndarray, others: np.ndar
         brim.add_many(others)
     except FilterFull as refusal:
         kept = brim.contains_many(items).all() and brim.contains_many(others[: refusal.accepted]).all()
-        suite.add(
-            Row(
-                "load at the first refusal", "", brim.load_factor, note=f"every accepted item is kept: {kept}"
-            )
-        )
+        suite.add(Row("load at the first refusal", "", brim.load_factor, note=f"every accepted item is kept: {kept}"))
 
 
 def _lookups(suite: Suite, known: CuckooFilter, items: np.ndarray, others: np.ndarray) -> None:

@@ -228,9 +228,7 @@ def searches(suite: Suite, faiss: ModuleType | None) -> None:
         rng = np.random.default_rng(per_cluster)
         queries = hdc.random_rows(20, "q1") & hdc.random_rows(20, "q2") & hdc.random_rows(20, "q3")
         queries ^= rows[rng.integers(0, ROWS, 20)]
-        singles = [
-            hdc.topk(query, rows[:1], 1) and hdc.bind(query, np.zeros(1280, np.uint8)) for query in queries
-        ]
+        singles = [hdc.topk(query, rows[:1], 1) and hdc.bind(query, np.zeros(1280, np.uint8)) for query in queries]
         vectors = [_vector(row) for row in singles]
         names = {
             "topk": hdc.topk,
@@ -290,17 +288,11 @@ def _exact_rows(suite: Suite, names: dict[str, object], index: object) -> None:
         contenders["FAISS IndexBinaryFlat"] = Contender("index.search(one, 10)", names)
 
     def bars(t: dict[str, Timing]) -> list[Bar]:
-        held = [
-            Bar("top-10 of a million against a plain read", ratio(t["sophia"], t["read pass"]), "<=", 1.05)
-        ]
+        held = [Bar("top-10 of a million against a plain read", ratio(t["sophia"], t["read pass"]), "<=", 1.05)]
         if "FAISS IndexBinaryFlat" in t:
             faiss = t["FAISS IndexBinaryFlat"]
             held.append(Bar("top-10 of a million against FAISS", ratio(t["sophia"], faiss), "<=", 0.8))
-            held.append(
-                Bar(
-                    "8 queries a pass, a query, against FAISS", ratio(t["sophia, 8 a pass"], faiss), "<=", 0.5
-                )
-            )
+            held.append(Bar("8 queries a pass, a query, against FAISS", ratio(t["sophia, 8 a pass"], faiss), "<=", 0.5))
         return held
 
     suite.compare("top-10 of a million rows of 1,280 bytes", contenders, unit="ms", bars=bars, repeats=9)

@@ -55,9 +55,7 @@ def run() -> Suite:
     return suite
 
 
-def _peers(
-    suite: Suite, names: dict[str, object], code: dict[str, str], expected: np.ndarray
-) -> dict[str, Contender]:
+def _peers(suite: Suite, names: dict[str, object], code: dict[str, str], expected: np.ndarray) -> dict[str, Contender]:
     """The peers that are installed, each seen to give our result; all but numpy give distances."""
     peers = {"numpy": Contender(code["numpy"], names)}
     for peer, module in (("scipy", "scipy.spatial.distance"), ("numkong", "numkong")):

@@ -100,11 +100,7 @@ def score(groups: Sequence[int], truth: Sequence[str]) -> tuple[float, float]:
         if true:
             found[group][true] += 1
             size[true] += 1
-    right = [
-        (true, n)
-        for true, n in (next(iter(c.items())) for c in found.values() if len(c) == 1)
-        if n == size[true]
-    ]
+    right = [(true, n) for true, n in (next(iter(c.items())) for c in found.values() if len(c) == 1) if n == size[true]]
     precision, recall = len(right) / len(found), len(right) / len(size)
     f1 = 2 * precision * recall / (precision + recall) if right else 0.0
     return sum(n for _, n in right) / size.total(), f1
@@ -143,9 +139,7 @@ def _robustness(suite: Suite, sets: Sets) -> None:
 
     def show(what: str, changed: Sets, note: str = "") -> None:
         scores = _scores(_ours, changed)
-        suite.add(
-            Row(f"GA mean, {what}", "share", _mean(scores, 0), note=f"FGA {_mean(scores, 1):.4f}. {note}")
-        )
+        suite.add(Row(f"GA mean, {what}", "share", _mean(scores, 0), note=f"FGA {_mean(scores, 1):.4f}. {note}"))
 
     whole: Sets = {}
     for name, path in data.loghub().items():
@@ -161,11 +155,7 @@ def _robustness(suite: Suite, sets: Sets) -> None:
     show("shuffled", shuffled)
     show("first 1,000 lines", {name: (lines[:1000], truth[:1000]) for name, (lines, truth) in sets.items()})
     show("last 1,000 lines", {name: (lines[1000:], truth[1000:]) for name, (lines, truth) in sets.items()})
-    mixed = [
-        (line, name + id if id else "")
-        for name, (a, b) in sets.items()
-        for line, id in zip(a, b, strict=True)
-    ]
+    mixed = [(line, name + id if id else "") for name, (a, b) in sets.items() for line, id in zip(a, b, strict=True)]
     random.Random(2).shuffle(mixed)
     show("all systems mixed in one table", {"all": ([line for line, _ in mixed], [id for _, id in mixed])})
 
@@ -181,14 +171,9 @@ def _speed(suite: Suite, lines: list[str], peers: dict[str, _Drain]) -> None:
 
     def bars(timings: dict[str, Timing]) -> list[Bar]:
         limits = {"drain3": 5, "drain3 with masks": 15}
-        return [
-            Bar(f"{name} / sophia", ratio(timings[name], timings["sophia"]), ">=", limits[name])
-            for name in peers
-        ]
+        return [Bar(f"{name} / sophia", ratio(timings[name], timings["sophia"]), ">=", limits[name]) for name in peers]
 
-    suite.compare(
-        f"{len(lines)} lines of {len(data.loghub())} systems, a line", sides, unit="us", bars=bars, repeats=5
-    )
+    suite.compare(f"{len(lines)} lines of {len(data.loghub())} systems, a line", sides, unit="us", bars=bars, repeats=5)
     table = PatternTable()
     table.observe_many(lines)
     names = {"lines": lines, "table": table}

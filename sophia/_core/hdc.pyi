@@ -57,9 +57,7 @@ def bind(
     dim: int | None = None,
 ) -> Hypervector: ...
 @overload
-def bind(
-    a: object, b: object, out: object = None, arena: HDCArena | None = None, *, dim: int | None = None
-) -> Any: ...
+def bind(a: object, b: object, out: object = None, arena: HDCArena | None = None, *, dim: int | None = None) -> Any: ...
 
 unbind = bind
 

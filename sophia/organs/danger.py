@@ -228,9 +228,7 @@ class RuleSet:
         except re2.error as error:
             reason = error.args[0] if error.args else error
             reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
-            rule.place.refuse(
-                f"rule {rule.id!r}: the engine (RE2) cannot take the pattern: {reason}", "pattern"
-            )
+            rule.place.refuse(f"rule {rule.id!r}: the engine (RE2) cannot take the pattern: {reason}", "pattern")
         for example in rule.examples:
             if alone.search(_encode(example)) is None:
                 rule.place.refuse(f"rule {rule.id!r} does not match its example {example!r}", "examples")

@@ -23,9 +23,7 @@ _OPTIONAL = ("examples", "counter_examples")
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 # Only sought when a rule is refused; `re` keeps what it compiled.
 _TABLE = r"\s*\[\[\s*(?:rule|\"rule\"|'rule')\s*\]\]"
-_STRING = (
-    r'(?s)"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*'
-)
+_STRING = r'(?s)"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*'
 
 
 class Place:

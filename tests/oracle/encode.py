@@ -159,9 +159,7 @@ def weights(
     if documents is None:
         return {value: tf_weight(ONE, count) for value, count in found.items()}
     known = frequencies or {}
-    return {
-        value: tf_weight(idf_weight(documents, known.get(value, 0)), count) for value, count in found.items()
-    }
+    return {value: tf_weight(idf_weight(documents, known.get(value, 0)), count) for value, count in found.items()}
 
 
 def row(name: int, dim: int) -> list[int]:

@@ -18,9 +18,7 @@ def candidates(rules: Rules, text: bytes) -> tuple[int, ...]:
     every = "\u017f".encode() in text or "\u212a".encode() in text
     found = []
     for number, branches in enumerate(rules):
-        hit = any(
-            all(any(fold(literal) in folded for literal in group) for group in branch) for branch in branches
-        )
+        hit = any(all(any(fold(literal) in folded for literal in group) for group in branch) for branch in branches)
         if hit or every:
             found.append(number)
     return tuple(found)

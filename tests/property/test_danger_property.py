@@ -19,13 +19,7 @@ from sophia.organs.rule_syntax import analyse
 SHIPPED = RuleSet.load()
 ORACLE = Oracle(SHIPPED)
 WORDS = sorted(
-    {
-        literal.decode()
-        for rule in SHIPPED.rules
-        for b in analyse(rule.pattern).branches
-        for g in b
-        for literal in g
-    }
+    {literal.decode() for rule in SHIPPED.rules for b in analyse(rule.pattern).branches for g in b for literal in g}
 )
 EXAMPLES = sorted(text for rule in SHIPPED.rules for text in rule.examples + rule.counter_examples)
 SPACE = st.sampled_from([" ", " ", " ", "\n", "\t", "", "  ", "\r\n", "é", "\u2028", "\x00"])

@@ -11,13 +11,9 @@ from oracle import encode as oracle
 from sophia._core.encode import NgramEncoder, TextEncoder
 from sophia._core.idf import IdfTable
 
-SETTINGS = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SCRIPTS = "abcXYZ09 _-.,é ßЖع中国のカไทย👍\u200d\u3000·ªµ"
-texts = st.one_of(
-    st.text(st.sampled_from(SCRIPTS), max_size=60), st.text(max_size=40), st.binary(max_size=40)
-)
+texts = st.one_of(st.text(st.sampled_from(SCRIPTS), max_size=60), st.text(max_size=40), st.binary(max_size=40))
 dims = st.one_of(st.sampled_from([64, 511, 512, 513]), st.integers(64, 700))
 seeds = st.integers(0, 2**64 - 1)
 

@@ -11,9 +11,7 @@ from sophia._core.literals import LiteralSet
 LITERAL = st.lists(st.sampled_from([b"a", b"b", b"C", b".", b"\xc3"]), min_size=1, max_size=5).map(b"".join)
 GROUP = st.lists(LITERAL, min_size=1, max_size=4)
 RULES = st.lists(st.lists(st.lists(GROUP, max_size=3), max_size=3), max_size=5)
-PIECE = st.sampled_from(
-    [b"a", b"B", b"c", b".", b" ", b"\xc3", b"\xc5\xbf", b"\xe2\x84\xaa", b"\xff", b"ab", b"bca"]
-)
+PIECE = st.sampled_from([b"a", b"B", b"c", b".", b" ", b"\xc3", b"\xc5\xbf", b"\xe2\x84\xaa", b"\xff", b"ab", b"bca"])
 TEXT = st.lists(PIECE, max_size=30).map(b"".join)
 
 

@@ -67,9 +67,7 @@ def test_groups_like_the_oracle(lines: list[str], capacity: int):
 
 @given(streams(), st.sampled_from([16, 60, 1000]), st.lists(st.integers(0, 250), max_size=4))
 @settings(max_examples=100, deadline=None)
-def test_a_table_restored_from_its_changes_goes_on_as_before(
-    lines: list[str], capacity: int, cuts: list[int]
-):
+def test_a_table_restored_from_its_changes_goes_on_as_before(lines: list[str], capacity: int, cuts: list[int]):
     table, rows = PatternTable(capacity), {}
     middle = len(lines) // 2
     for n, line in enumerate(lines[:middle]):

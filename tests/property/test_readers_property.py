@@ -139,9 +139,7 @@ names = st.sampled_from(
 @check
 @given(st.lists(st.dictionaries(names, values, max_size=6) | values, max_size=6), st.booleans())
 def test_any_json_is_read_and_nothing_raises(rows: list[Any], ascii_only: bool) -> None:
-    stream = "\n".join(json.dumps(row, ensure_ascii=ascii_only) for row in rows).encode(
-        "utf-8", "surrogatepass"
-    )
+    stream = "\n".join(json.dumps(row, ensure_ascii=ascii_only) for row in rows).encode("utf-8", "surrogatepass")
     events, counts = read([stream], format="jsonl")
     assert len(events) == len(rows) == counts.lines
     for row, event in zip(rows, events, strict=True):

@@ -20,9 +20,7 @@ def test_blocks_are_aligned_and_disjoint() -> None:
     starts = [address(vector) for vector in vectors]
     assert all(start % 64 == 0 for start in starts)
     assert all(b - a >= v.nbytes for a, b, v in zip(starts, starts[1:], vectors, strict=False))
-    assert [v.tobytes() for v in vectors] == [
-        hdc.random(i, dim=v.dim).tobytes() for i, v in enumerate(vectors)
-    ]
+    assert [v.tobytes() for v in vectors] == [hdc.random(i, dim=v.dim).tobytes() for i, v in enumerate(vectors)]
     assert all(vector.borrowed for vector in vectors)
     assert arena.bytes_used == sum(vector.nbytes for vector in vectors)
 

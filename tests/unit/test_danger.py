@@ -191,14 +191,8 @@ def test_an_empty_set() -> None:
 
 def test_too_little_memory_for_an_automaton_loses_no_hit(shipped: RuleSet) -> None:
     """RE2 goes on without its automaton; re2.Set would answer "no match" (upstream: Set.Match)."""
-    words = sorted(
-        {word for shipped_rule in shipped.rules for text in shipped_rule.examples for word in text.split()}
-    )
-    noise = (
-        " ".join(words[k * 7919 % len(words)] for k in range(4000))
-        .replace("previous", "")
-        .replace("prior", "")
-    )
+    words = sorted({word for shipped_rule in shipped.rules for text in shipped_rule.examples for word in text.split()})
+    noise = " ".join(words[k * 7919 % len(words)] for k in range(4000)).replace("previous", "").replace("prior", "")
     starved = re2.Options()
     starved.case_sensitive = False
     starved.log_errors = False
@@ -230,11 +224,7 @@ def test_a_pattern_that_hangs_backtracking_engines_does_not_hang() -> None:
 
 
 def test_threads_give_the_same(shipped: RuleSet, oracle: Oracle) -> None:
-    texts = [
-        text
-        for shipped_rule in shipped.rules
-        for text in shipped_rule.examples + shipped_rule.counter_examples
-    ]
+    texts = [text for shipped_rule in shipped.rules for text in shipped_rule.examples + shipped_rule.counter_examples]
     expected = [oracle.scan(text) for text in texts]
     fresh = RuleSet.load()
     answers: list[list[Hit | None]] = []
@@ -319,22 +309,18 @@ def test_numbers_are_severities_and_crlf_and_a_mark_at_the_start_do_not_matter(t
         (GOOD.encode() + b"# \xff\n", 6, "not UTF-8"),
         (GOOD + "\n" + GOOD, 8, "taken by"),
         (
-            "# [[rule]]\n"
-            + GOOD.replace('"tea"', '"""\n[[rule]]\npattern = x\n"""').replace("\\b'", "(?=a)'"),
+            "# [[rule]]\n" + GOOD.replace('"tea"', '"""\n[[rule]]\npattern = x\n"""').replace("\\b'", "(?=a)'"),
             8,
             "use",
         ),
         (
-            GOOD
-            + "\n  [[ rule ]]\nid = 'b'\ndescription = '''a\n[[rule]]'''\npattern = '(?!a)'\nseverity = 1\n",
+            GOOD + "\n  [[ rule ]]\nid = 'b'\ndescription = '''a\n[[rule]]'''\npattern = '(?!a)'\nseverity = 1\n",
             11,
             "use",
         ),
     ],
 )
-def test_bad_files_are_refused_with_file_and_line(
-    tmp_path: Path, text: str | bytes, line: int, words: str
-) -> None:
+def test_bad_files_are_refused_with_file_and_line(tmp_path: Path, text: str | bytes, line: int, words: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(RuleError) as caught:
         RuleSet.load([path])
@@ -352,9 +338,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_an_id_of_a_shipped_rule_is_taken(tmp_path: Path) -> None:
-    with pytest.raises(
-        RuleError, match=r"rules\.toml:2: the id 'shell\.rm-root' is taken by .*danger\.toml:\d+"
-    ):
+    with pytest.raises(RuleError, match=r"rules\.toml:2: the id 'shell\.rm-root' is taken by .*danger\.toml:\d+"):
         RuleSet.load([write(tmp_path, GOOD.replace("acme.tea", "shell.rm-root").replace("low", "low"))])
 
 
@@ -377,10 +361,7 @@ def test_the_version_is_the_same_in_every_process_and_changes_with_every_rule(sh
     one = RuleSet([rule("abc")]).version
     assert len(one) == 32
     assert one == RuleSet([rule("abc")]).version
-    assert (
-        len({one, RuleSet([rule("abd")]).version, RuleSet([rule("abc", 0.6)]).version, RuleSet([]).version})
-        == 4
-    )
+    assert len({one, RuleSet([rule("abd")]).version, RuleSet([rule("abc", 0.6)]).version, RuleSet([]).version}) == 4
     assert (
         RuleSet([rule("abc", 0.5, "a"), rule("d", 0.5, "b")]).version
         != RuleSet([rule("d", 0.5, "b"), rule("abc", 0.5, "a")]).version

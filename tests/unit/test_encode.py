@@ -55,9 +55,7 @@ def test_features_are_those_of_the_oracle(text):
     assert [count for _, _, count, _ in shown] == list(oracle.features(text).values())
     assert [16 * weight for *_, weight in shown] == list(weighted.values())
     names = dict.fromkeys(oracle.feature_names(text))
-    assert [(kind, text) for text, kind, _, _ in shown] == [
-        (kind, "".join(map(chr, codes))) for kind, codes in names
-    ]
+    assert [(kind, text) for text, kind, _, _ in shown] == [(kind, "".join(map(chr, codes))) for kind, codes in names]
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -126,9 +126,7 @@ def test_the_same_bundle_in_every_process() -> None:
         "print(hdc.bundle(parts).freeze().digest, hdc.random('x').freeze().digest)"
     )
     runs = {
-        subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env
-        ).stdout
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env).stdout
         for env in _environments()
     }
     parts = [hdc.random(i) for i in range(10)]
@@ -273,9 +271,7 @@ def test_matrices(simd: str, model: str, dim: int) -> None:
         return b"".join(bytes(memoryview(v)) for v in vectors)
 
     assert hdc.bind(a, one).tobytes() == hdc.bind(one, a).tobytes() == rows([hdc.bind(a, x) for x in xs])
-    assert hdc.bind(one, two, dim=dim).tobytes() == rows(
-        [hdc.bind(x, y) for x, y in zip(xs, ys, strict=True)]
-    )
+    assert hdc.bind(one, two, dim=dim).tobytes() == rows([hdc.bind(x, y) for x, y in zip(xs, ys, strict=True)])
     assert hdc.bind(xs, ys).tobytes() == hdc.bind(one, two, dim=dim).tobytes()
     assert hdc.permute(one, -7, dim=dim).tobytes() == rows([hdc.permute(x, -7) for x in xs])
     assert hdc.bind(a, one[0]).shape == one[0].shape
@@ -317,9 +313,7 @@ def test_rows_that_are_no_hypervectors_are_named() -> None:
 
 def test_packed_rows_of_another_length_need_dim() -> None:
     matrix = hdc.random_rows(3, "m", dim=1000)
-    with pytest.raises(
-        ShapeError, match="packed rows of 128 bytes do not say how many bits they carry; pass dim="
-    ):
+    with pytest.raises(ShapeError, match="packed rows of 128 bytes do not say how many bits they carry; pass dim="):
         hdc.bundle(matrix)
     with pytest.raises(ShapeError, match="packed rows of 128 bytes where dim=2000 needs 256"):
         hdc.bundle(matrix, dim=2000)

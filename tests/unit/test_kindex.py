@@ -294,9 +294,7 @@ def test_every_level_gives_the_same_bits():
     for level in cpu.simd_levels():
         cpu.set_simd_level(level)
         parts = [similarities(rows[:50], rows, measure, **options(measure)) for measure in MEASURES]
-        parts += [
-            np.concatenate(top_k(rows[:5], rows, 20, measure, **options(measure))) for measure in MEASURES
-        ]
+        parts += [np.concatenate(top_k(rows[:5], rows, 20, measure, **options(measure))) for measure in MEASURES]
         results.add(b"".join(bits(part) for part in parts))
     cpu.set_simd_level(before)
     assert len(results) == 1

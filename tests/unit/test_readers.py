@@ -366,9 +366,7 @@ class TestCsv:
         assert len(events[0].text or "") == 200_000
 
     def test_no_text_column(self) -> None:
-        with pytest.raises(
-            InputError, match=r"pieces:1: the CSV header has no column 'text' or .*timestamp,value"
-        ):
+        with pytest.raises(InputError, match=r"pieces:1: the CSV header has no column 'text' or .*timestamp,value"):
             read(b"timestamp,value\n1,2\n", format="csv")
 
     def test_a_comma_in_a_table_of_one_column_is_text(self) -> None:
@@ -738,8 +736,7 @@ class TestEvent:
 
     def test_import_loads_nothing_heavy(self) -> None:
         program = (
-            "import sys, sophia; before = set(sys.modules); import sophia.stream; "
-            "print(*(set(sys.modules) - before))"
+            "import sys, sophia; before = set(sys.modules); import sophia.stream; print(*(set(sys.modules) - before))"
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         heavy = {

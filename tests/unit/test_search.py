@@ -31,10 +31,7 @@ def test_topk_of_packed_rows(simd: str, n: int, dim: int) -> None:
     rows = hdc.random_rows(n, "r", dim=dim)
     queries = hdc.random_rows(6, "q", dim=dim)
     expected = np.array(
-        [
-            [hdc.hamming(hdc.random("q", q, dim=dim), hdc.random("r", i, dim=dim)) for i in range(n)]
-            for q in range(6)
-        ]
+        [[hdc.hamming(hdc.random("q", q, dim=dim), hdc.random("r", i, dim=dim)) for i in range(n)] for q in range(6)]
     )
     assert (hdc.hamming(queries, rows, dim=dim) == expected).all()
     for k in (1, 3, 10, 300):
@@ -71,9 +68,7 @@ def test_topk_of_any_int8_rows(simd: str, dim: int, metric: str) -> None:
     for q in range(5):
         dots = wide @ queries[q].astype(np.int64)
         norms = (wide**2).sum(1) * (queries[q].astype(np.int64) ** 2).sum()
-        scores = (
-            dots if metric == "dot" else np.divide(dots, np.sqrt(norms), where=norms > 0, out=np.zeros(40))
-        )
+        scores = dots if metric == "dot" else np.divide(dots, np.sqrt(norms), where=norms > 0, out=np.zeros(40))
         order = oracle.topk((-scores).tolist(), 8)
         got, numbers = hdc.topk(queries[q], rows, 8, metric=metric)
         assert numbers.tolist() == order
