@@ -214,8 +214,9 @@ def mask(text) -> str:
     and day names, paths, URLs, mail addresses, dotted names of four parts and more, quoted strings of up to 256
     bytes (not at the very start of a line; of an HTTP request in quotes the method stays, and so does the name
     of a JSON member), null after ``=``, and the unit behind a number. A name that ends in one digit (eth0)
-    stays: it is a value only once its digit is seen to vary. Looks at the first 4,096 bytes and 256 tokens. `text` is str or bytes (invalid UTF-8 is replaced in the answer). About 3 ns a
-    byte; no lock. Raises TypeError. Example::
+    stays: it is a value only once its digit is seen to vary. Looks at the first 4,096 bytes and 256 tokens.
+    `text` is str or bytes (invalid UTF-8 is replaced in the answer). About 3 ns a byte; no lock. Raises
+    TypeError. Example::
 
         >>> mask("Dec 10 09:32:20 sshd[24680]: Failed password for root from 10.0.0.1 port 42393")
         '<*> sshd[<*>]: Failed password for root from <*> port <*>'
@@ -235,9 +236,9 @@ cdef class PatternTable:
 
     `capacity` is the largest number of different masked lines that are remembered (16 to 2**26). The least
     recently seen one goes first, and a pattern goes with its last masked line; its id is never used again. A
-    masked line takes 0.7 to 1.1 kB for lines of usual length (see `nbytes`), an empty table 100 kB. `seed` (0 to 2**64 - 1) keys the
-    hashes: choose a secret one where senders of lines may want to make them collide. Raises ValueError,
-    MemoryError.
+    masked line takes 0.7 to 1.1 kB for lines of usual length (see `nbytes`), an empty table 100 kB. `seed`
+    (0 to 2**64 - 1) keys the hashes: choose a secret one where senders of lines may want to make them collide.
+    Raises ValueError, MemoryError.
 
     The id handed out for a line never changes. Patterns that later turn out to be one are joined: the smaller
     id survives, `resolve` leads from the other to it.
