@@ -179,7 +179,7 @@ static void sophia_scan_i8(const struct sophia_hv_kernels *kernels, const int8_t
 #define SOPHIA_SKETCH_WORDS 16u
 #define SOPHIA_SKETCH_FIRST 64u
 #define SOPHIA_SKETCH_SIGMAS 3.3
-#define SOPHIA_SKETCH_AHEAD 4u
+#define SOPHIA_SKETCH_AHEAD 8u
 
 /* The sketch distance that a row within `distance` of the query exceeds with probability below 1 in 2,000.
  *
@@ -196,7 +196,7 @@ static inline uint32_t sophia_sketch_bound(int64_t distance, size_t dim)
 static inline void sophia_prefetch(const uint64_t *memory, size_t bytes)
 {
     const char *first = (const char *)memory;
-    for (size_t line = 0; line < bytes && line < 2048; line += 64) __builtin_prefetch(first + line);
+    for (size_t line = 0; line < bytes && line < 2048; line += 64) __builtin_prefetch(first + line, 0, 2);
 }
 
 /* Sketch distances of one block of rows; returns how many rows it has. */
