@@ -112,6 +112,9 @@ class Sophia:
 
         Works in batches of 256, in which a new text costs about 2 us. Other threads may route in between.
         """
+        if isinstance(texts, str):
+            message = "route_many takes many texts; give one text to route, or a list of it"
+            raise TypeError(message)
         decisions: list[Decision] = []
         for batch in _batches(texts, 256):
             size = len(batch)
@@ -162,6 +165,9 @@ class Sophia:
         False where nothing may be stored: a text that is not allowed, unreadable or too long, or a decision
         made under another policy.
         """
+        if not isinstance(decision, Decision) or not isinstance(answer, str):
+            message = f"complete takes a Decision and a str, not {type(decision).__name__}, {type(answer).__name__}"
+            raise TypeError(message)
         with self._lock:
             self._check()
             stored = self._thalamus.complete(decision, answer)
@@ -169,7 +175,13 @@ class Sophia:
             return stored
 
     def reject(self, decision: Decision) -> None:
-        """Undoes a wrong decision: its answer, its familiarity and its sighting are taken back, durably."""
+        """Undoes a wrong decision: its answer, its familiarity and its sighting are taken back, durably.
+
+        The next input of the kind is novel again.
+        """
+        if not isinstance(decision, Decision):
+            message = f"reject takes a Decision, not {type(decision).__name__}"
+            raise TypeError(message)
         with self._lock:
             self._check()
             self._thalamus.reject(decision)

@@ -14,7 +14,7 @@ class Settings:
     """What a user may set. Bad values raise ConfigError; `with_changes` gives an altered copy.
 
     on_danger: "veto" (a danger hit is refused), "flag" (it is reported and thought about), or "auto": lines
-        are flagged, messages vetoed.
+        are flagged, messages vetoed, but for rules that only report (`alarm`), which flag.
     reflex_messages, reflex_lines: whether a known pattern may be handled by reflex although no answer is
         stored for it: right for log lines, wrong for questions.
     reflex_confidence, cortical_confidence: least confidence for REFLEX by pattern, and for not being doubtful.
@@ -60,6 +60,7 @@ class Settings:
             )
             raise ConfigError(message)
         for name, least in (
+            ("seed", 0),
             ("max_chars", 1),
             ("cache_bytes", 1 << 16),
             ("cache_entries", 16),

@@ -23,10 +23,12 @@ cdef extern from "salience.h" nogil:
         double complex_limit
         int reflex_safe
         int danger_verdict
+        int alarm_verdict
 
     cdef struct sophia_evidence:
         int fault
         int danger
+        int alarm
         int repeat
         int familiar
         double count
@@ -40,6 +42,7 @@ cdef extern from "salience.h" nogil:
         double confidence
         double novelty
 
+    bint sophia_has_controls(const unsigned char *text, size_t size)
     bint sophia_only_blanks(const unsigned char *text, size_t size)
     double sophia_complexity(const unsigned char *text, size_t size)
     sophia_outcome sophia_decide(const sophia_evidence *seen, const sophia_policy *policy)

@@ -73,6 +73,28 @@ cdef class Decision:
     def k(self):
         return None
 
+    def to_dict(self):
+        """The decision as the record of `sophia run` says it: a dict that json.dumps takes."""
+        danger = self.danger
+        return {
+            "n": self.n, "id": self.id, "ts": self.ts, "scope": self.scope, "route": self.route, "why": self.why,
+            "verdict": self.verdict, "novelty": round(self.novelty, 4),
+            "danger": None if danger is None else {
+                "rule": danger.rule, "severity": danger.severity, "span": list(danger.span),
+            },
+            "pattern": self.pattern, "intent": None, "confidence": round(self.confidence, 4), "runner_up": None,
+            "match": None if self._source is None else {"id": self._source, "score": 1.0}, "answer": self.answer,
+            "k": None, "policy_version": self.policy_version, "us": round(self.us, 1),
+        }
+
+    def __eq__(self, other):
+        if not isinstance(other, Decision):
+            return NotImplemented
+        return self.__reduce__()[1] == other.__reduce__()[1]
+
+    def __hash__(self):
+        return hash((self._run, self.n, self.text))
+
     def __repr__(self):
         return (
             f"<Decision {self.id} {self.route} ({self.why}), {self.verdict}, novelty {self.novelty:.2f}, "
@@ -98,14 +120,14 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     return d
 
 
-def decide(*, policy, fault=None, danger=False, repeat=False, familiar=False, count=0.0, closeness=0.0, complexity=0.0):
+def decide(*, policy, fault=None, danger=False, alarm=False, repeat=False, familiar=False, count=0.0, closeness=0.0, complexity=0.0):
     """The routing rule alone: (route, why, verdict, confidence, novelty) for the evidence given.
 
-    `policy` maps reflex_confidence, cortical_confidence, complex_limit, reflex_safe and danger_verdict. Pure;
+    `policy` maps reflex_confidence, cortical_confidence, complex_limit, reflex_safe, danger_verdict and alarm_verdict. Pure;
     thread-safe; under 2 us. Example::
 
         >>> policy = dict(reflex_confidence=0.75, cortical_confidence=0.5, complex_limit=0.75,
-        ...               reflex_safe=True, danger_verdict="veto")
+        ...               reflex_safe=True, danger_verdict="veto", alarm_verdict="flag")
         >>> decide(policy=policy, familiar=True, count=3, closeness=1.0)
         ('reflex', 'known-pattern', 'allow', 0.75, 0.25)
     """
@@ -117,8 +139,9 @@ def decide(*, policy, fault=None, danger=False, repeat=False, familiar=False, co
     rule.complex_limit = policy["complex_limit"]
     rule.reflex_safe = policy["reflex_safe"]
     rule.danger_verdict = VERDICTS.index(policy["danger_verdict"])
+    rule.alarm_verdict = VERDICTS.index(policy["alarm_verdict"])
     seen.fault = FAULTS[fault]
-    seen.danger, seen.repeat, seen.familiar = danger, repeat, familiar
+    seen.danger, seen.alarm, seen.repeat, seen.familiar = danger, alarm, repeat, familiar
     seen.count, seen.closeness, seen.complexity = count, closeness, complexity
     outcome = sophia_decide(&seen, &rule)
     return ROUTES[outcome.route], WHYS[outcome.why], VERDICTS[outcome.verdict], outcome.confidence, outcome.novelty

@@ -11,6 +11,6 @@ cdef size_t normalise_ascii(
 # The UTF-8 normal form of any string that can be encoded; NFC first.
 cdef bytes normalise_unicode(str text)
 
-# What a danger rule should see of a text that hides its letters (compatibility forms, zero-width signs);
-# None when that is the text itself.
-cdef str unmask(str text)
+# What a danger rule should see of a text that hides its letters (compatibility forms, zero-width signs, control
+# characters): other texts to scan beside it, none where nothing is hidden.
+cdef list unmask(str text)

@@ -156,26 +156,35 @@ cdef bytes normalise_unicode(str text):
         PyMem_Free(out)
 
 
-cdef dict _invisible = None
+cdef dict _dropped = None
+cdef dict _blanked = None
 
 
-cdef dict _format_characters():
-    """Code points of category Cf: they show nothing and can split a trigger word."""
-    global _invisible
-    if _invisible is None:
-        # The category's blocks; a scan of all 1.1 million code points would cost 0.1 s at start.
-        blocks = (
-            (0xAD, 0xAE), (0x600, 0x606), (0x61C, 0x61D), (0x6DD, 0x6DE), (0x70F, 0x710), (0x890, 0x892),
-            (0x8E2, 0x8E3), (0x180B, 0x180F), (0x200B, 0x2010), (0x202A, 0x202F), (0x2060, 0x2070),
-            (0xFE00, 0xFE10), (0xFEFF, 0xFF00), (0xFFF9, 0xFFFC), (0xE0000, 0xE0080), (0xE0100, 0xE01F0),
-        )
-        _invisible = {code: None for low, high in blocks for code in range(low, high)}
-    return _invisible
+cdef int _invisible() except -1:
+    """Fills the tables of characters that show nothing and can split a trigger word (categories Cf and Cc)."""
+    global _dropped, _blanked
+    # The categories' blocks; a scan of all 1.1 million code points would cost 0.1 s at start.
+    blocks = (
+        (0x00, 0x09), (0x0E, 0x20), (0x7F, 0xA0), (0xAD, 0xAE), (0x600, 0x606), (0x61C, 0x61D), (0x6DD, 0x6DE),
+        (0x70F, 0x710), (0x890, 0x892), (0x8E2, 0x8E3), (0x180B, 0x180F), (0x200B, 0x2010), (0x202A, 0x202F),
+        (0x2060, 0x2070), (0xD800, 0xE000), (0xFE00, 0xFE10), (0xFEFF, 0xFF00), (0xFFF9, 0xFFFE), (0xE0000, 0xE0080),
+        (0xE0100, 0xE01F0),
+    )
+    codes = [code for low, high in blocks for code in range(low, high)]
+    _dropped = dict.fromkeys(codes)
+    _blanked = dict.fromkeys(codes, " ")
+    return 0
 
 
-cdef str unmask(str text):
-    cdef str plain = unicodedata.normalize("NFKC", text).translate(_format_characters())
-    return None if plain == text else plain
+cdef list unmask(str text):
+    if _dropped is None:
+        _invisible()
+    cdef str plain = unicodedata.normalize("NFKC", text)
+    cdef list views = []
+    for view in (plain.translate(_dropped), plain.translate(_blanked)):
+        if view != text and view not in views:
+            views.append(view)
+    return views
 
 
 def normalise(text: str) -> str:

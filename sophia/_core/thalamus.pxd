@@ -33,6 +33,8 @@ cdef struct sophia_input:
     bint ascii
     bint keyed
     bint scanned
+    bint masked  # hidden letters are possible: the unmasked text is scanned as well
+    bint alarm
     bint asked
     int fault
     Py_ssize_t danger

@@ -25,6 +25,7 @@ class HotPath:
         policy_version: str,
         run: int,
         message_danger: str,
+        message_alarm: str,
         line_danger: str,
         message_reflex: bool,
         line_reflex: bool,

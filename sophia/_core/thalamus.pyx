@@ -20,6 +20,7 @@ from sophia._core.decision cimport (
     sophia_complexity,
     sophia_decide,
     sophia_evidence,
+    sophia_has_controls,
     sophia_only_blanks,
 )
 from sophia._core.idf cimport sophia_features
@@ -93,8 +94,8 @@ cdef class HotPath:
 
     def __cinit__(
         self, *, PatternTable patterns not None, GenerationalFilter familiar not None, ReflexCache cache,
-        LiteralSet literals not None, scan, clock, policy_version, run, message_danger, line_danger, message_reflex,
-        line_reflex, max_chars, ttl, reflex_confidence, cortical_confidence, complex_limit, recall=None,
+        LiteralSet literals not None, scan, clock, policy_version, run, message_danger, message_alarm, line_danger,
+        message_reflex, line_reflex, max_chars, ttl, reflex_confidence, cortical_confidence, complex_limit, recall=None,
         TextEncoder encoder=None
     ):
         cdef int kind
@@ -115,14 +116,15 @@ cdef class HotPath:
         self._max_chars = max_chars
         self._ttl = ttl
         self._expiring = ttl > 0.0
-        for kind, (reflex_safe, verdict) in enumerate(
-            ((message_reflex, message_danger), (line_reflex, line_danger))
+        for kind, (reflex_safe, verdict, alarm) in enumerate(
+            ((message_reflex, message_danger, message_alarm), (line_reflex, line_danger, line_danger))
         ):
             self._policies[kind].reflex_confidence = reflex_confidence
             self._policies[kind].cortical_confidence = cortical_confidence
             self._policies[kind].complex_limit = complex_limit
             self._policies[kind].reflex_safe = reflex_safe
             self._policies[kind].danger_verdict = VERDICTS.index(verdict)
+            self._policies[kind].alarm_verdict = VERDICTS.index(alarm)
 
     def __dealloc__(self):
         PyMem_Free(self._inputs)
@@ -149,6 +151,8 @@ cdef class HotPath:
         cdef Py_ssize_t size = 0
         memset(one, 0, sizeof(sophia_input))
         one.danger = -1
+        if not (_is_text(scope) and _is_text(context) and _is_text(answer) and _is_text(name)):
+            raise TypeError("scope, context, answer and id must be str or None")
         if scope:
             one.scope = <const unsigned char *>PyUnicode_AsUTF8AndSize(scope, &size)
             one.scope_size = <size_t>size
@@ -174,8 +178,10 @@ cdef class HotPath:
         else:
             try:
                 one.text = <const unsigned char *>PyUnicode_AsUTF8AndSize(text, &size)
-            except UnicodeEncodeError:
+            except UnicodeEncodeError:  # half a surrogate pair: no text, but the rules must see what is there
                 one.fault = SOPHIA_WHY_INVALID
+                one.danger = 0
+                one.masked = True
                 return 0
         one.size = <size_t>size
         if one.fault == 0 and <size_t>len(<str>text) > self._max_chars:
@@ -212,9 +218,10 @@ cdef class HotPath:
             entry = self.cache.find(one.key, one.key_size, one.hash, now)
             if entry != NULL and _same(entry, one):
                 return
+        one.scanned = True
         if one.text != NULL:
-            one.scanned = True
-            if not one.ascii or self._literals.may_hit(one.text, one.size):
+            one.masked = not one.ascii or sophia_has_controls(one.text, one.size)
+            if one.masked or self._literals.may_hit(one.text, one.size):
                 one.danger = 0  # a candidate; -1 again unless the engine finds a rule
 
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil:
@@ -256,6 +263,7 @@ cdef class HotPath:
                 return _MISSING_SCAN
         seen.fault = one.fault
         seen.danger = one.danger >= 0
+        seen.alarm = one.alarm
         if one.fault == 0 or one.fault == SOPHIA_WHY_TOO_LONG:
             # The entry of identical bytes knows where their masked form is held; else the text is masked.
             if entry == NULL or not _same(entry, one) or self.patterns.observe_leaf(
@@ -267,9 +275,10 @@ cdef class HotPath:
             by_leaf = _in_scope(sighting.leaf_hash, one.scope, one.scope_size)
             by_pattern = _in_scope(sophia_mix64(sighting.id), one.scope, one.scope_size)
             seen.repeat = not seen.danger and entry != NULL and entry.has_value
-            if self.familiar.contains_hash(by_leaf) and sighting.leaf_count > 0:
+            if self.familiar.contains_hash(by_leaf) and (sighting.leaf_count > 0 or self.patterns.table.evicted > 0):
+                # A table that had to forget may have forgotten this one: then it counts as seen once.
                 seen.familiar = True
-                seen.count = <double>sighting.leaf_count
+                seen.count = max(<double>sighting.leaf_count, 1.0)
                 seen.closeness = 1.0
             if sighting.count > 0 and sighting.closeness > 0.0:
                 if not seen.familiar and self.familiar.contains_hash(by_pattern):
@@ -362,10 +371,9 @@ cdef class HotPath:
                     candidates, owners = [], []
                 candidates.append(texts[i])
                 owners.append(i)
-                if not self._inputs[i].ascii:
-                    form_text = unmask(texts[i])
-                    if form_text is not None:
-                        candidates.append(form_text)
+                if self._inputs[i].masked:
+                    for plain in unmask(texts[i]):
+                        candidates.append(plain)
                         owners.append(i)
                 self._inputs[i].danger = -1
         if candidates is not None:
@@ -405,6 +413,7 @@ cdef class HotPath:
             if text is not texts[owner]:  # positions in the unmasked text mean nothing to the caller
                 found = found._replace(span=(0, len(texts[owner])))
             self._inputs[owner].danger = len(hits)
+            self._inputs[owner].alarm = found.alarm
             hits.append(found)
         return 0
 
@@ -412,9 +421,8 @@ cdef class HotPath:
         """Scans an input that had looked like a repeat when the batch began, and is not one any more."""
         self._inputs[i].scanned = True
         candidates = [texts[i]]
-        plain = None if self._inputs[i].ascii else unmask(texts[i])
-        if plain is not None:
-            candidates.append(plain)
+        if not self._inputs[i].ascii or sophia_has_controls(self._inputs[i].text, self._inputs[i].size):
+            candidates += unmask(texts[i])
         return self._engine(candidates, [i] * len(candidates), texts, hits)
 
     cdef int _ask_store(self, size_t i) except -1:
@@ -579,6 +587,10 @@ cdef inline uint64_t _answered(const unsigned char *key, size_t size) noexcept n
 cdef inline bint _same(const sophia_reflex_entry *entry, const sophia_input *one) noexcept nogil:
     """The entry was filled with exactly these raw bytes, so their danger scan has been done."""
     return entry.raw_size == one.size and memcmp(entry.raw, one.text, one.size) == 0
+
+
+cdef inline bint _is_text(object value):
+    return value is None or isinstance(value, str)
 
 
 cdef void *_grown(void *block, size_t size) except NULL:

@@ -24,6 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     from sophia.errors import ConfigError, InputError, SophiaError, StoreLocked, StoreVersionError
 
     try:
+        from sophia._core import cpu as cpu  # SOPHIA_SIMD is read here
+    except (ValueError, ImportError) as error:
+        return _fail(error, 2)
+    try:
         code: int = import_module(f"sophia.cli.{options.command}").command(options)
     except ConfigError as error:
         return _fail(error, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from time import monotonic
@@ -15,7 +16,8 @@ __all__ = ["Progress"]
 
 _TERMINAL_SECONDS = 0.1
 _PLAIN_SECONDS = 10.0
-_SHOWN_BAD = 20
+_SHOWN_RULES = 8
+_SHOWN_ERRORS = 20
 
 
 class Progress:
@@ -40,7 +42,8 @@ class Progress:
             f"bad {reader.counts.bad_total:,}"
         )
         if self._terminal:
-            sys.stderr.write(f"\r\x1b[K{line}")
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps is never taken away again
+            sys.stderr.write(f"\r\x1b[K{line[:width]}")
             self._drawn = True
         else:
             sys.stderr.write(line + "\n")
@@ -53,7 +56,7 @@ class Progress:
             sys.stderr.flush()
             self._drawn = False
 
-    def finish(self, summary: Summary, reader: Reader, folder: Path) -> None:
+    def finish(self, summary: Summary, reader: Reader, folder: Path, out: str | None) -> None:
         """The summary for a person: what was new, what was dangerous, what repeated, what was unreadable."""
         if self._quiet:
             return
@@ -61,22 +64,35 @@ class Progress:
         total = max(summary.decisions, 1)
         write = sys.stderr.write
         rate = summary.decisions / max(summary.seconds, 1e-9)
+        read_as = ", ".join(sorted(set(counts.formats.values()))) or "nothing"
         write(
-            f"{summary.decisions:,} inputs in {summary.seconds:.2f} s ({rate:,.0f}/s, "
-            f"{summary.cpu_seconds:.2f} s CPU; p50 {summary.quantile(0.5):g} us, p99 {summary.quantile(0.99):g} us)\n"
+            f"{_number(summary.decisions, 'input')} read as {read_as} in {summary.seconds:.2f} s ({rate:,.0f}/s, "
+            f"{summary.cpu_seconds:.2f} s CPU; p50 {summary.quantile(0.5):g} us, p99 {summary.quantile(0.99):g} us "
+            "of batch averages)\n"
         )
         for route in ("reflex", "cortical", "deep_thought"):
             share = summary.routes[route] / total
             write(f"  {route:<13}{summary.routes[route]:>9,}  {share:6.1%}  {'#' * round(40 * share)}\n")
         whys = ", ".join(f"{why} {count:,}" for why, count in summary.whys.most_common())
         write(f"  why: {whys or 'nothing to decide'}\n")
-        write(f"  answered from memory: {summary.served:,}; patterns known: {summary.patterns:,}\n")
+        write(f"  answered from memory: {summary.served:,}; patterns: {summary.patterns:,}\n")
         if summary.rules:
-            rules = ", ".join(f"{rule} {count:,}" for rule, count in summary.rules.most_common(8))
-            write(f"  danger: {rules}\n")
+            shown = summary.rules.most_common(_SHOWN_RULES)
+            rules = ", ".join(f"{rule} {count:,}" for rule, count in shown)
+            more = len(summary.rules) - len(shown)
+            write(f"  danger: {rules}{f' and {more} more rules' if more else ''}\n")
         if counts.bad:
             bad = ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.bad.items()))
-            write(f"  unreadable lines: {bad}\n")
-        for error in counts.errors[:_SHOWN_BAD]:
+            write(f"  unreadable: {bad}\n")
+            for source, line, reason in summary.bad_lines:
+                write(f"    {source}:{line}: {reason}\n")
+        for error in counts.errors[:_SHOWN_ERRORS]:
             write(f"  input error: {error}\n")
-        write(f"  written to {folder}\n")
+        if summary.interrupted:
+            write("  interrupted: what was decided before is written\n")
+        write(f"  written to {folder if out is None else out}")
+        write("\n" if out is None else f"; patterns and summary in {folder}\n")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

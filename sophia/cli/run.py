@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 import os
 import sys
@@ -28,6 +29,7 @@ def command(options: argparse.Namespace) -> int:
     reader = read_batches(
         options.inputs, format=options.format, batch=options.batch, limit=options.limit, keep_going=True
     )
+    _refuse_overwriting(options.inputs, options.out)
     settings = sophia.Settings(cache=not options.no_cache)
     store = None if options.no_store else options.store
     with sophia.open(store, settings=settings, rules=options.rules) as brain:
@@ -53,10 +55,21 @@ def command(options: argparse.Namespace) -> int:
         **summary.as_dict(),
     }
     _write(folder / "summary.json", json.dumps(totals, indent=2) + "\n")
-    progress.finish(summary, reader, folder)
+    progress.finish(summary, reader, folder, options.out)
     if summary.interrupted:
         return 130
     return 3 if reader.counts.errors else 0
+
+
+def _refuse_overwriting(inputs: list[str], out: str | None) -> None:
+    """An output that is an input would be emptied before it is read."""
+    if out is None or out == "-" or not Path(out).exists():
+        return
+    for name in inputs:
+        for path in [name, *glob.glob(name)]:  # noqa: PTH207 (the readers' own rule)
+            if Path(path).is_file() and Path(path).samefile(out):
+                message = f"--out {out} is an input ({path}); it would be overwritten before it is read"
+                raise ConfigError(message)
 
 
 def _open_out(name: str | None) -> tuple[Path, BinaryIO]:

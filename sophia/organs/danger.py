@@ -44,6 +44,8 @@ class Hit(NamedTuple):
     severity: float
     span: tuple[int, int]
     """Characters [start, end) of the text."""
+    alarm: bool = False
+    """The rule reports and does not refuse: a message it hits is flagged where other rules veto."""
 
 
 class RuleSet:

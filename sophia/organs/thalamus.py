@@ -106,6 +106,7 @@ class Thalamus:
             policy_version=self.policy_version,
             run=run,
             message_danger="veto" if settings.on_danger == "auto" else settings.on_danger,
+            message_alarm="flag" if settings.on_danger == "auto" else settings.on_danger,
             line_danger="flag" if settings.on_danger == "auto" else settings.on_danger,
             message_reflex=settings.reflex_messages,
             line_reflex=settings.reflex_lines,

@@ -25,6 +25,7 @@ Watch = Callable[["Summary", Reader], None]
 
 # Batches that may wait between the deciding and the writing thread.
 _WAITING = 4
+_SHOWN_BAD = 20
 # Bytes of patterns that may have to make room during one batch.
 _DEPARTED_BYTES = 1 << 26
 _FAULTS = {"empty": "empty", "too-long-line": "too-long"}
@@ -42,7 +43,9 @@ class Summary:
         self.served = 0
         self.patterns = 0
         self.interrupted = False
+        self.bad_lines: list[tuple[str, int, str]] = []
         self._us: Counter[float] = Counter()
+        self._bad: Counter[str] = Counter()
         self._started = monotonic()
         self._cpu = process_time()
 
@@ -56,6 +59,13 @@ class Summary:
         self.served += sum(d.answer is not None for d in decisions)
         # Two significant digits: at most 90 keys a decade.
         self._us.update([float(f"{d.us:.1e}") for d in decisions[:1]] * len(decisions))
+
+    def add_bad(self, events: list[Event]) -> None:
+        """Keeps where the first unreadable lines of each reason stand, at most 20 of a reason."""
+        for event in events:
+            if event.invalid and self._bad[event.invalid] < _SHOWN_BAD:
+                self._bad[event.invalid] += 1
+                self.bad_lines.append((event.source, event.line, event.invalid))
 
     def quantile(self, share: float) -> float:
         """Microseconds that at most `share` of the decisions took longer than or equal to; 0.0 before the first."""
@@ -86,6 +96,9 @@ class Summary:
             "served_from_memory": self.served,
             "patterns": self.patterns,
             "interrupted": self.interrupted,
+            "bad_lines": [
+                {"source": source, "line": line, "reason": reason} for source, line, reason in self.bad_lines
+            ],
             "us_p50": self.quantile(0.5),
             "us_p99": self.quantile(0.99),
             "seconds": round(self.seconds, 3),
@@ -181,7 +194,10 @@ def run(
     writer = (_ThreadedWriter if workers > 1 else _Writer)(brain, out, patterns, summary)
     try:
         for events in reader:
-            decisions, changes = brain.decide(columns(events))
+            batch = columns(events)
+            if batch.faults is not None:
+                summary.add_bad(events)
+            decisions, changes = brain.decide(batch)
             writer.write(decisions, changes, table.departed())  # a decision may name them, so the file must
             if watch is not None:
                 watch(summary, reader)

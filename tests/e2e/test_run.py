@@ -174,7 +174,7 @@ def test_what_was_seen_yesterday_is_known_today(command: Run, tmp_path: Path) ->
 def test_the_files_of_a_run(command: Run, log: Path, tmp_path: Path) -> None:
     done = command("run", log, "--store", "mind")
     assert done.returncode == 0
-    assert b"900 inputs" in done.stderr
+    assert b"900 inputs read as lines" in done.stderr
     assert done.stdout == b""
     (folder,) = (tmp_path / "sophia-out").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["decisions.jsonl", "patterns.jsonl", "summary.json"]
@@ -267,6 +267,42 @@ def test_usage_errors_are_exit_2(command: Run) -> None:
     assert command("run", "--batch", "0").returncode == 2
     assert command("run", "--nonsense").returncode == 2
     assert command().returncode == 2
+
+
+def test_an_input_is_never_overwritten(command: Run, log: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.log"
+    mine.write_bytes(log.read_bytes())
+    for inputs in (["mine.log"], ["*.log"]):
+        done = command("run", *inputs, "--out", "./mine.log", "--no-store")
+        assert done.returncode == 2
+        assert b"overwritten" in done.stderr
+    assert mine.read_bytes() == log.read_bytes()
+
+
+def test_unreadable_lines_are_named(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"text": "fine"}\n\nnot json\n' + "{\n" * 40)
+    done = command("run", "bad.jsonl", "--no-store", "--out", "d.jsonl")
+    assert b"bad.jsonl:3: not-json" in done.stderr
+    assert done.stderr.count(b"bad.jsonl:") == 20
+
+
+def test_a_level_that_is_not_there_is_one_line(command: Run) -> None:
+    done = command("doctor", SOPHIA_SIMD="sse9")
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert b"sse9" in done.stderr
+
+
+def test_the_record_and_the_dict_of_a_decision_agree() -> None:
+    import sophia
+    from sophia.stream.decisions import decision_line
+
+    with sophia.open(None) as brain:
+        brain.complete(brain.route("When?", scope="\u00e9"), answer='a "quoted" answer\n')
+        for text in ("When?", "rm -rf / now", "job 1 is done", "job 2 is done"):
+            decision = brain.route(text, scope="\u00e9")
+            assert json.loads(decision_line(decision)) == decision.to_dict()
+            assert list(decision.to_dict()) == KEYS
 
 
 def test_an_empty_input(command: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ def decide(
     policy: Mapping[str, Any],
     fault: str | None,
     danger: bool,
+    alarm: bool,
     repeat: bool,
     familiar: bool,
     count: float,
@@ -20,7 +21,7 @@ def decide(
 ) -> tuple[str, str, str]:
     """Route, reason and verdict."""
     if danger:
-        return "deep_thought", "danger", policy["danger_verdict"]
+        return "deep_thought", "danger", policy["alarm_verdict" if alarm else "danger_verdict"]
     if fault is not None:
         return "deep_thought", fault, "allow"
     if repeat:

@@ -19,12 +19,14 @@ POLICIES = st.fixed_dictionaries(
         "complex_limit": SHARE,
         "reflex_safe": st.booleans(),
         "danger_verdict": st.sampled_from(["flag", "veto"]),
+        "alarm_verdict": st.sampled_from(["flag", "veto"]),
     }
 )
 EVIDENCE = st.fixed_dictionaries(
     {
         "fault": st.sampled_from([None, "too-long", "empty", "invalid"]),
         "danger": st.booleans(),
+        "alarm": st.booleans(),
         "repeat": st.booleans(),
         "familiar": st.booleans(),
         "count": st.integers(0, 1000).map(float),

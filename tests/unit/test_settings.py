@@ -18,6 +18,7 @@ from sophia.errors import ConfigError
         ({"max_chars": 0}, "max_chars"),
         ({"ttl": -1.0}, "ttl"),
         ({"cache_entries": 1.5}, "cache_entries"),
+        ({"seed": "x"}, "seed"),
         ({"nonsense": 1}, "nonsense"),
     ],
 )

@@ -30,11 +30,13 @@ struct sophia_policy {
     double complex_limit;       /* at least this complexity raises the level by one */
     int reflex_safe;            /* a known pattern may be handled by reflex, without an answer */
     int danger_verdict;         /* SOPHIA_FLAG or SOPHIA_VETO */
+    int alarm_verdict;          /* the same for a rule that reports and does not refuse */
 };
 
 struct sophia_evidence {
     int fault;         /* 0, or SOPHIA_WHY_TOO_LONG, _EMPTY, _INVALID */
     int danger;        /* a rule hit */
+    int alarm;         /* and the rule is one that reports only */
     int repeat;        /* identical text, scope and context with a stored answer */
     int familiar;      /* this pattern was allowed before in this scope */
     double count;      /* how often the pattern (or exactly this masked text) was seen before */
@@ -46,6 +48,14 @@ struct sophia_outcome {
     int route, why, verdict;
     double confidence, novelty;
 };
+
+/* Control characters other than blanks: they show nothing and can split a trigger word. */
+static int sophia_has_controls(const unsigned char *text, size_t size)
+{
+    int found = 0;
+    for (size_t i = 0; i < size; i++) found |= (text[i] < ' ' && (text[i] < '\t' || text[i] > '\r')) | (text[i] == 0x7F);
+    return found;
+}
 
 static int sophia_only_blanks(const unsigned char *text, size_t size)
 {
@@ -80,7 +90,7 @@ static struct sophia_outcome sophia_decide(const struct sophia_evidence *seen, c
     }
     if (seen->danger) {
         out.why = SOPHIA_WHY_DANGER;
-        out.verdict = policy->danger_verdict;
+        out.verdict = seen->alarm ? policy->alarm_verdict : policy->danger_verdict;
         return out;
     }
     if (seen->fault) {
