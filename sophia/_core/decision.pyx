@@ -120,11 +120,14 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     return d
 
 
-def decide(*, policy, fault=None, danger=False, alarm=False, repeat=False, familiar=False, count=0.0, closeness=0.0, complexity=0.0):
+def decide(
+    *, policy, fault=None, danger=False, alarm=False, repeat=False, familiar=False, count=0.0, closeness=0.0,
+    complexity=0.0
+):
     """The routing rule alone: (route, why, verdict, confidence, novelty) for the evidence given.
 
-    `policy` maps reflex_confidence, cortical_confidence, complex_limit, reflex_safe, danger_verdict and alarm_verdict. Pure;
-    thread-safe; under 2 us. Example::
+    `policy` maps reflex_confidence, cortical_confidence, complex_limit, reflex_safe, danger_verdict and
+    alarm_verdict. Pure; thread-safe; under 2 us. Example::
 
         >>> policy = dict(reflex_confidence=0.75, cortical_confidence=0.5, complex_limit=0.75,
         ...               reflex_safe=True, danger_verdict="veto", alarm_verdict="flag")

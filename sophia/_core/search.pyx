@@ -250,6 +250,7 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
     Exact. A packed scan runs at the speed of memory: about 43 ms for a million rows of 1,280 bytes, one
     thread. Raises ShapeError for different models or dimensions, or for a padding bit in a row or query.
 
+        >>> from sophia._core.hdc import random, random_rows
         >>> codebook = random_rows(100, "items")
         >>> scores, rows = topk(random("items", 42), codebook, 1)
         >>> int(scores[0]), int(rows[0])
@@ -353,6 +354,7 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
     for level encodings). The number compared follows from the data; when sketches do not separate the rows
     (all nearly equally far), every row is compared, the answer is exact and no faster than topk().
 
+        >>> from sophia._core.hdc import random, random_rows
         >>> codebook = random_rows(1000, "items")
         >>> topk_sketch(random("items", 42), codebook, sketch(codebook), 1)[1].tolist()
         [42]

@@ -312,6 +312,7 @@ def detect(line: str, keys: Keys) -> str:
 
 
 def is_blank(line: str) -> bool:
+    """Whether a line has nothing but white space."""
     return not line or line.isspace()
 
 
