@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
+from typing import Any
 
 from sophia._core.cuckoo import GenerationalFilter
 from sophia._core.decision import Decision
 from sophia._core.idf import IdfTable
 from sophia._core.pattern import Pattern, PatternTable
 from sophia.config import Settings
-from sophia.errors import SophiaError
+from sophia.errors import SophiaError, StoreCorrupt
 from sophia.organs.danger import RuleSet
-from sophia.organs.thalamus import CHANGE_LOG, Columns, Thalamus, is_line
+from sophia.organs.thalamus import CHANGE_LOG, LOG_BYTES, Columns, Thalamus, is_line
 from sophia.store.changes import Changes
 from sophia.store.store import Store
 
@@ -45,15 +47,21 @@ class Sophia:
         *,
         clock: Callable[[], float] = time,
     ) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entered by a signal handler only: see _check
         self._store = store
+        # What was learned and is not durable yet, oldest first; the store takes it in this order, each once.
+        self._unsaved: deque[Changes] = deque()
+        self._saving = threading.RLock()
+        self._notes: list[str] = []
+        self._clock = clock
         self._closed = False
         self._forked = False
+        self._close_wanted = False
         self._n = 0
         self._pending = 0
         self._committed_at = monotonic()
         self._thalamus = (
-            Thalamus(settings, rules, clock=clock) if store is None else _load(store, settings, rules, clock)
+            Thalamus(settings, rules, clock=clock) if store is None else self._load(store, settings, rules, clock)
         )
         self._route = self._thalamus.hot_path.route
         _OPEN.add(self)
@@ -66,6 +74,11 @@ class Sophia:
     def policy_version(self) -> str:
         """Names everything that a stored answer depends on; an answer is served under the same policy only."""
         return self._thalamus.policy_version
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about how the store was opened; mostly nothing."""
+        return list(self._notes)
 
     @property
     def thalamus(self) -> Thalamus:
@@ -98,6 +111,8 @@ class Sophia:
             self._pending += 1
             if self._store is not None:
                 self._commit_when_due()
+            if self._close_wanted:
+                self.close()
             return decision
 
     def route_many(
@@ -131,6 +146,8 @@ class Sophia:
                 self._pending += size
                 if self._store is not None:
                     self._commit_when_due()
+                if self._close_wanted:
+                    self.close()
         return decisions
 
     def patterns(self) -> list[Pattern]:
@@ -142,22 +159,27 @@ class Sophia:
     def decide(self, columns: Columns) -> tuple[list[Decision], Changes]:
         """One batch with all its columns, and what must be committed before its decisions are told.
 
-        The caller commits the changes itself, in order (:meth:`commit`): `sophia run` does so in another
-        thread while the next batch is routed.
+        The caller commits the changes itself (:meth:`commit`): `sophia run` does so in another thread while the
+        next batch is routed.
         """
         with self._lock:
             self._check()
             decisions = self._thalamus.route_batch(columns, self._n + 1)
             self._n += len(columns.texts)
-            return decisions, self._thalamus.take_changes()
+            return decisions, self._take()
 
     def commit(self, changes: Changes) -> None:
-        """Makes `changes` durable. Without a store they are dropped: memory is all there is."""
-        if self._store is None or not changes:
+        """Makes `changes`, and all that came before them, durable. Without a store there is nothing to do.
+
+        When it fails nothing is lost: the changes wait for the next commit, or for close. May be called from any
+        thread.
+        """
+        if self._store is None:
             return
-        self._store.commit(changes)
-        if changes.familiar is None:  # more than the log between two commits could hold
-            self._store.fold("familiar", self._thalamus.dump("familiar"))
+        with self._saving:
+            while any(waiting is changes for waiting in self._unsaved):
+                self._store.commit(self._unsaved[0])
+                self._unsaved.popleft()
 
     def complete(self, decision: Decision, *, answer: str) -> bool:
         """Stores the answer of the expensive step for later repeats; durable when this returns.
@@ -194,21 +216,21 @@ class Sophia:
             self._commit_now()
 
     def close(self) -> None:
-        """Commits and closes the store; may be called twice."""
+        """Commits and closes the store; may be called twice. From a signal handler it takes effect after the call
+        that was interrupted."""
         with self._lock:
             if self._closed or self._forked:
                 self._closed = True
                 return
+            if self._thalamus.hot_path.busy:
+                self._close_wanted = True
+                return
+            self._closed = True
             try:
                 self._commit_now()
             finally:
-                self._closed = True
                 if self._store is not None:
-                    try:
-                        for name in self._store.long_logs():
-                            self._store.fold(name, self._thalamus.dump(name))
-                    finally:
-                        self._store.close()
+                    self._store.close()
 
     def __enter__(self) -> Sophia:
         self._check()
@@ -219,6 +241,60 @@ class Sophia:
     ) -> None:
         self.close()
 
+    def _load(self, store: Store, settings: Settings, rules: RuleSet, clock: Callable[[], float]) -> Thalamus:
+        """A Thalamus that knows what the store holds. The filter keeps the capacity and seed it was made with."""
+        patterns = PatternTable.restore(store.pattern_rows(), capacity=settings.pattern_capacity)
+        tables: dict[str, Any] = {}
+        logs: dict[str, list[bytes]] = {}
+        for name, load in _DERIVED.items():
+            dump, logs[name] = store.derived(name)
+            try:
+                tables[name] = None if dump is None else load(dump)
+            except StoreCorrupt as error:
+                self._start_anew(name, error)
+                tables[name], logs[name] = None, []
+        thalamus = Thalamus(
+            settings,
+            rules,
+            run=store.begin_run(),
+            patterns=patterns,
+            recall=self._recall,
+            keep_changes=True,
+            clock=clock,
+            **tables,
+        )
+        for name, log in logs.items():
+            size = store.log_bytes(name)
+            try:
+                for changes in log:
+                    thalamus.replay(name, changes)
+            except StoreCorrupt as error:
+                self._start_anew(name, error)
+                size = LOG_BYTES + 1  # the next commit replaces the log by a dump
+            thalamus.count_log(name, size)
+        loaded = thalamus.take_changes()  # what was loaded is not news, but a dump in the place of a bad log is
+        if loaded.dumps:
+            store.commit(Changes([], [], b"", b"", loaded.dumps))
+        store.purge(clock())
+        if thalamus.cache is not None:
+            answers, more = store.answers(thalamus.policy_version, clock(), settings.cache_entries // 2)
+            thalamus.load_answers(answers, complete=not more)
+        return thalamus
+
+    def _start_anew(self, name: str, error: StoreCorrupt) -> None:
+        """A derived table that cannot be read is made again: what it forgets is only thought about once more."""
+        self._notes.append(f"the {name} table of the store is damaged and starts anew ({error})")
+
+    def _recall(self, key: bytes) -> tuple[bytes, str, str, float] | None:
+        """An answer that the cache had no room for: not durable yet, or in the store."""
+        with self._saving:
+            found = self._thalamus.pending_answer(key)
+            for changes in reversed(self._unsaved):
+                found = found or next((a for a in reversed(changes.answers) if a.key == key), None)
+            if found is None and self._store is not None:
+                found = self._store.answer(key, self._thalamus.policy_version, self._clock())
+        return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
+
     def _commit_when_due(self) -> None:
         if self._pending >= _COMMIT_DECISIONS or monotonic() - self._committed_at >= _COMMIT_SECONDS:
             self._commit_now()
@@ -226,7 +302,15 @@ class Sophia:
     def _commit_now(self) -> None:
         self._pending = 0
         self._committed_at = monotonic()
-        self.commit(self._thalamus.take_changes())
+        self.commit(self._take())
+
+    def _take(self) -> Changes:
+        """What was learned, put in line for the store."""
+        changes = self._thalamus.take_changes()
+        if self._store is not None and changes:
+            with self._saving:
+                self._unsaved.append(changes)
+        return changes
 
     def _check(self) -> None:
         if self._closed:
@@ -234,6 +318,9 @@ class Sophia:
             raise SophiaError(message)
         if self._forked:
             message = "this Sophia was opened before a fork; open the store in the child, after the parent closed it"
+            raise SophiaError(message)
+        if self._thalamus.hot_path.busy:
+            message = "this Sophia is in the middle of a call of the same thread; a signal handler cannot route"
             raise SophiaError(message)
 
 
@@ -272,43 +359,11 @@ def _batches(texts: Iterable[str], size: int) -> Iterator[list[str | None]]:
         yield batch
 
 
-def _load(store: Store, settings: Settings, rules: RuleSet, clock: Callable[[], float]) -> Thalamus:
-    """A Thalamus that knows what the store holds.
-
-    The familiarity filter keeps the capacity and seed that it was made with.
-    """
-    filter_dump, filter_log = store.derived("familiar")
-    idf_dump, idf_log = store.derived("idf")
-    patterns = PatternTable.restore(store.pattern_rows(), capacity=settings.pattern_capacity)
-    familiar = None if filter_dump is None else GenerationalFilter.load(filter_dump, track_changes=CHANGE_LOG)
-    idf = None if idf_dump is None else IdfTable.load(idf_dump)
-    thalamus: Thalamus
-
-    def recall(key: bytes) -> tuple[bytes, str, str, float] | None:
-        found = store.answer(key, thalamus.policy_version, clock())
-        return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
-
-    thalamus = Thalamus(
-        settings,
-        rules,
-        run=store.begin_run(),
-        patterns=patterns,
-        familiar=familiar,
-        idf=idf,
-        recall=recall,
-        keep_changes=True,
-        clock=clock,
-    )
-    for name, log in (("familiar", filter_log), ("idf", idf_log)):
-        for changes in log:
-            thalamus.replay(name, changes)
-    thalamus.take_changes()  # what was loaded is not news
-    store.purge(clock())
-    if thalamus.cache is not None:
-        answers, more = store.answers(thalamus.policy_version, clock(), settings.cache_entries // 2)
-        thalamus.load_answers(answers, complete=not more)
-    return thalamus
-
+# How the derived tables are read; their names are those of the store and of Thalamus.
+_DERIVED: dict[str, Callable[[bytes], Any]] = {
+    "familiar": lambda dump: GenerationalFilter.load(dump, track_changes=CHANGE_LOG),
+    "idf": IdfTable.load,
+}
 
 _OPEN: weakref.WeakSet[Sophia] = weakref.WeakSet()
 
@@ -316,7 +371,7 @@ _OPEN: weakref.WeakSet[Sophia] = weakref.WeakSet()
 def _mark_forked() -> None:
     for brain in _OPEN:
         brain._forked = True
-        brain._lock = threading.Lock()  # the parent's may have been held by a thread that is not here
+        brain._lock = threading.RLock()  # the parent's may have been held by a thread that is not here
 
 
 os.register_at_fork(after_in_child=_mark_forked)

@@ -16,6 +16,7 @@ __all__ = [
     "SophiaError",
     "StaleArenaError",
     "StoreCorrupt",
+    "StoreFailed",
     "StoreLocked",
     "StoreVersionError",
 ]
@@ -56,6 +57,10 @@ class ConfigError(SophiaError, ValueError):
 
 class RuleError(ConfigError):
     """A danger rule cannot be taken; the message holds the file and the line."""
+
+
+class StoreFailed(SophiaError, OSError):
+    """The store could not be read or written now (a full disk, a file without permission); nothing was lost."""
 
 
 class StoreLocked(SophiaError, RuntimeError):

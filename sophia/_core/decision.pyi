@@ -23,6 +23,7 @@ def decide(
 
 @final
 class Decision:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     @property
     def n(self) -> int: ...
     @property

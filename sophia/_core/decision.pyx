@@ -24,6 +24,14 @@ cdef class Decision:
     over the batch that it came in; ``vector`` the input's memory vector where the brain makes them.
     """
 
+    def __cinit__(self):
+        # What nobody has decided yet is the expensive step, not an answer.
+        self._route = SOPHIA_DEEP_THOUGHT
+        self._why = SOPHIA_WHY_INVALID
+
+    def __init__(self):
+        raise TypeError("decisions are made by routing a text, not by hand")
+
     @property
     def id(self):
         """The input's own id, or `run`.`n`: unique in a store."""

@@ -14,3 +14,7 @@ cdef bytes normalise_unicode(str text)
 # What a danger rule should see of a text that hides its letters (compatibility forms, zero-width signs, control
 # characters): other texts to scan beside it, none where nothing is hidden.
 cdef list unmask(str text)
+
+# False for a text with more than 32 combining marks in a row: normalising it takes quadratic time, and nobody
+# writes so (Unicode Standard Annex 15, Stream-Safe Text Format).
+cdef bint stream_safe(str text)

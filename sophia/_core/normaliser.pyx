@@ -156,30 +156,63 @@ cdef bytes normalise_unicode(str text):
         PyMem_Free(out)
 
 
+cdef bint stream_safe(str text):
+    cdef Py_UCS4 c
+    cdef int run = 0
+    for c in text:
+        if c < 0x300 or Py_UNICODE_ISALPHA(c) or Py_UNICODE_ISSPACE(c):
+            run = 0
+        elif unicodedata.combining(chr(c)):
+            run += 1
+            if run > 32:
+                return False
+        else:
+            run = 0
+    return True
+
+
+# Letters of other scripts that look like Latin ones, as an attacker's keyboard has them.
+_LOOKALIKES = (
+    ("\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456\u0455\u0458\u0501\u051b\u051d\u04bb", "aeopcxyisjdqwh"),
+    ("\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0406\u0408\u0405\u0423", "ABEKMHOPCTXIJSY"),
+    ("\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7", "ABEZHIKMNOPTYX"),
+    ("\u03bf\u03b1\u03bd\u03b9\u03c1\u03c5", "oavipu"),
+    ("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "----------"),
+)
+
+# Code points that show nothing or sit on a letter: Cf, Cc but blanks, default ignorables, the common Mn blocks.
+_HIDDEN = (
+    (0x00, 0x09), (0x0E, 0x20), (0x7F, 0x85), (0x86, 0xA0), (0xAD, 0xAE), (0x300, 0x370), (0x483, 0x48A),
+    (0x600, 0x606), (0x61C, 0x61D), (0x6DD, 0x6DE), (0x70F, 0x710), (0x890, 0x892), (0x8E2, 0x8E3), (0x115F, 0x1161),
+    (0x17B4, 0x17B6), (0x180B, 0x1810), (0x1AB0, 0x1B00), (0x1DC0, 0x1E00), (0x200B, 0x2010), (0x202A, 0x202F),
+    (0x2060, 0x2070), (0x20D0, 0x2100), (0x2800, 0x2801), (0x3164, 0x3165), (0xD800, 0xE000), (0xFE00, 0xFE10),
+    (0xFE20, 0xFE30), (0xFEFF, 0xFF00), (0xFFA0, 0xFFA1), (0xFFF0, 0xFFFE), (0x110BD, 0x110BE), (0x110CD, 0x110CE),
+    (0x13430, 0x13440), (0x1BCA0, 0x1BCA4), (0x1D173, 0x1D17B), (0xE0000, 0xE0020), (0xE007F, 0xE0100),
+    (0xE0100, 0xE01F0),
+)
+
 cdef dict _dropped = None
 cdef dict _blanked = None
 
 
-cdef int _invisible() except -1:
-    """Fills the tables of characters that show nothing and can split a trigger word (categories Cf and Cc)."""
+cdef int _fill_tables() except -1:
+    """What a hidden sign becomes in the two views of a text: nothing, or a space."""
     global _dropped, _blanked
-    # The categories' blocks; a scan of all 1.1 million code points would cost 0.1 s at start.
-    blocks = (
-        (0x00, 0x09), (0x0E, 0x20), (0x7F, 0xA0), (0xAD, 0xAE), (0x600, 0x606), (0x61C, 0x61D), (0x6DD, 0x6DE),
-        (0x70F, 0x710), (0x890, 0x892), (0x8E2, 0x8E3), (0x180B, 0x180F), (0x200B, 0x2010), (0x202A, 0x202F),
-        (0x2060, 0x2070), (0xD800, 0xE000), (0xFE00, 0xFE10), (0xFEFF, 0xFF00), (0xFFF9, 0xFFFE), (0xE0000, 0xE0080),
-        (0xE0100, 0xE01F0),
-    )
-    codes = [code for low, high in blocks for code in range(low, high)]
-    _dropped = dict.fromkeys(codes)
-    _blanked = dict.fromkeys(codes, " ")
+    shared = {0x0B: " ", 0x85: " ", 0x2028: " ", 0x2029: " "}  # blanks for us, not for the rules' \\s
+    for signs, letters in _LOOKALIKES:
+        shared.update(zip(map(ord, signs), letters))
+    for code in range(0xE0020, 0xE007F):  # tag letters: ASCII, shown by nobody
+        shared[code] = chr(code - 0xE0000)
+    codes = [code for low, high in _HIDDEN for code in range(low, high)]
+    _dropped = dict.fromkeys(codes) | shared
+    _blanked = dict.fromkeys(codes, " ") | shared
     return 0
 
 
 cdef list unmask(str text):
     if _dropped is None:
-        _invisible()
-    cdef str plain = unicodedata.normalize("NFKC", text)
+        _fill_tables()
+    cdef str plain = unicodedata.normalize("NFKD", text) if stream_safe(text) else text
     cdef list views = []
     for view in (plain.translate(_dropped), plain.translate(_blanked)):
         if view != text and view not in views:

@@ -54,6 +54,9 @@ cdef extern from "reflex.h" nogil:
         const unsigned char *raw, size_t raw_size, const unsigned char *value, size_t value_size,
         bint has_value, uint32_t flags, const uint64_t *tag, double expires
     )
+    const sophia_reflex_entry *sophia_reflex_peek(
+        const sophia_reflex *cache, const unsigned char *key, size_t size, sophia_hash128 hash, double now
+    )
     bint sophia_reflex_drop(
         sophia_reflex *cache, const unsigned char *key, size_t size, sophia_hash128 hash
     )
@@ -73,6 +76,10 @@ cdef class ReflexCache:
     cdef sophia_hash128 hash_key(self, const unsigned char *key, size_t size) noexcept nogil
     # NULL: a miss, or expired at `now` (seconds of the clock that `expires` was given in)
     cdef const sophia_reflex_entry *find(
+        self, const unsigned char *key, size_t size, sophia_hash128 hash, double now
+    ) noexcept nogil
+    # The same without a trace: nothing is counted, dropped or marked as used.
+    cdef const sophia_reflex_entry *peek(
         self, const unsigned char *key, size_t size, sophia_hash128 hash, double now
     ) noexcept nogil
     # SOPHIA_REFLEX_OK, _TOO_LARGE (than the whole bound) or _NO_MEMORY; copies everything, replaces, and what

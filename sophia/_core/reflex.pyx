@@ -90,6 +90,11 @@ cdef class ReflexCache:
     ) noexcept nogil:
         return sophia_reflex_find(&self.cache, key, size, hash, now)
 
+    cdef const sophia_reflex_entry *peek(
+        self, const unsigned char *key, size_t size, sophia_hash128 hash, double now
+    ) noexcept nogil:
+        return sophia_reflex_peek(&self.cache, key, size, hash, now)
+
     cdef int put_entry(
         self, const unsigned char *key, size_t key_size, sophia_hash128 hash,
         const unsigned char *raw, size_t raw_size, const unsigned char *value, size_t value_size,

@@ -58,6 +58,7 @@ cdef class HotPath:
     cdef object _scan
     cdef object _recall
     cdef bint _asks
+    cdef bint _busy
     cdef public bint ask_store  # the store holds answers that the cache never had
     cdef object _clock
     cdef sophia_policy _policies[2]  # of messages, of lines
@@ -82,6 +83,8 @@ cdef class HotPath:
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1
     cdef int _scan_late(self, size_t i, list texts, list hits) except -1
     cdef int _ask_store(self, size_t i) except -1
+    cdef object _from_batch(self, size_t i)
+    cdef int _enter(self) except -1
     cdef SharedVector _remembered(self, const sophia_input *one)
     cdef list _build(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list hits,
                      double us)

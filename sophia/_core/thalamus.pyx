@@ -12,6 +12,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from sophia._core.decision cimport (
+    SOPHIA_ALLOW,
     SOPHIA_DEEP_THOUGHT,
     SOPHIA_WHY_EMPTY,
     SOPHIA_WHY_INVALID,
@@ -24,13 +25,14 @@ from sophia._core.decision cimport (
     sophia_only_blanks,
 )
 from sophia._core.idf cimport sophia_features
-from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, unmask
+from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, stream_safe, unmask
 from sophia._core.pattern cimport SOPHIA_PATTERN_OK, sophia_pattern_seen
 from sophia._core.reflex cimport sophia_hash128, sophia_reflex_entry
 from sophia._core.vector cimport SOPHIA_BSC, Hypervector, SharedVector, freeze, new_vector
 
 from sophia._core.decision import FAULTS, VERDICTS
 from sophia._core.normaliser import normalise
+from sophia.errors import SophiaError
 
 
 cdef extern from "Python.h":
@@ -151,8 +153,6 @@ cdef class HotPath:
         cdef Py_ssize_t size = 0
         memset(one, 0, sizeof(sophia_input))
         one.danger = -1
-        if not (_is_text(scope) and _is_text(context) and _is_text(answer) and _is_text(name)):
-            raise TypeError("scope, context, answer and id must be str or None")
         if scope:
             one.scope = <const unsigned char *>PyUnicode_AsUTF8AndSize(scope, &size)
             one.scope_size = <size_t>size
@@ -170,8 +170,6 @@ cdef class HotPath:
         if text is None:
             one.fault = one.fault or SOPHIA_WHY_INVALID
             return 0
-        if not isinstance(text, str):
-            raise TypeError(f"a text must be str, not {type(text).__name__}; decode bytes first")
         one.ascii = PyUnicode_IS_ASCII(text)
         if one.ascii:
             one.text = <const unsigned char *>PyUnicode_AsUTF8AndSize(text, &size)
@@ -187,7 +185,10 @@ cdef class HotPath:
         if one.fault == 0 and <size_t>len(<str>text) > self._max_chars:
             one.fault = SOPHIA_WHY_TOO_LONG
         if one.fault == 0 and not one.ascii and not one.line:
-            kept.append(normalise_unicode(text))
+            if not stream_safe(text):  # a heap of combining marks: composing it takes quadratic time
+                one.fault = SOPHIA_WHY_INVALID
+            else:
+                kept.append(normalise_unicode(text))
         return 0
 
     cdef void _prepare(self, sophia_input *one, double now) noexcept nogil:
@@ -200,8 +201,10 @@ cdef class HotPath:
             memcpy(one.key + 1, &size, sizeof(size))
             size = <uint32_t>one.context_size
             memcpy(one.key + 1 + sizeof(size), &size, sizeof(size))
-            memcpy(one.key + _PREFIX, one.scope, one.scope_size)
-            memcpy(one.key + _PREFIX + one.scope_size, one.context, one.context_size)
+            if one.scope_size:
+                memcpy(one.key + _PREFIX, one.scope, one.scope_size)
+            if one.context_size:
+                memcpy(one.key + _PREFIX + one.scope_size, one.context, one.context_size)
             if not one.keyed:
                 one.key_size = _PREFIX + one.scope_size + one.context_size
                 if one.line:
@@ -215,7 +218,8 @@ cdef class HotPath:
                 one.fault = SOPHIA_WHY_EMPTY
         if one.fault == 0 and self.cache is not None:
             one.hash = self.cache.hash_key(one.key, one.key_size)
-            entry = self.cache.find(one.key, one.key_size, one.hash, now)
+            # A look without a trace: what is evicted later must not depend on how inputs were batched.
+            entry = self.cache.peek(one.key, one.key_size, one.hash, now)
             if entry != NULL and _same(entry, one):
                 return
         one.scanned = True
@@ -330,6 +334,17 @@ cdef class HotPath:
         )
         free(value)
 
+    @property
+    def busy(self):
+        """A batch is being routed: only seen from a signal handler, or by a caller that breaks the rule above."""
+        return self._busy
+
+    cdef int _enter(self) except -1:
+        if self._busy:
+            raise SophiaError("the hot path is in the middle of a batch; one caller at a time, not from a signal handler")
+        self._busy = True
+        return 0
+
     cdef list _route(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list kept):
         cdef double started = sophia_seconds(), now = <double>self._clock() if self._expiring else 0.0
         cdef size_t i, key_bytes = 0, longest = 0, at = 0, wide = 0
@@ -430,10 +445,31 @@ cdef class HotPath:
         cdef sophia_input *one = &self._inputs[i]
         cdef bytes key = (<char *>one.key)[:one.key_size]
         one.asked = True
-        found = self._recall(key)
+        found = self._from_batch(i)
+        if found is None:
+            found = self._recall(key)
         if found is not None:
             self.store_answer(key, *found)
         return 0
+
+    cdef object _from_batch(self, size_t i):
+        """An answer that an earlier input of this batch brought, and that was evicted again: no store has it yet."""
+        cdef sophia_input *one = &self._inputs[i]
+        cdef sophia_input *other
+        cdef size_t k = i
+        while k > 0:
+            k -= 1
+            other = &self._inputs[k]
+            if (
+                other.answer != NULL and other.outcome.verdict == SOPHIA_ALLOW and other.fault == 0
+                and other.key_size == one.key_size and memcmp(other.key, one.key, one.key_size) == 0
+            ):
+                name = f"{self.run}.{other.n}" if other.name == NULL else (<char *>other.name)[:other.name_size].decode()
+                return (
+                    (<char *>other.text)[:other.size], (<char *>other.answer)[:other.answer_size].decode(), name,
+                    <double>self._clock() + self._ttl if self._ttl > 0.0 else 0.0,
+                )
+        return None
 
     cdef SharedVector _remembered(self, const sophia_input *one):
         """The input's memory vector: its features weighed by what came before, then counted themselves."""
@@ -495,12 +531,17 @@ cdef class HotPath:
     def route(self, text, uint64_t n, scope=None, context=None, bint line=False):
         """One input, one decision: the same as a batch of one."""
         cdef list kept = []
-        self._reserve(1, 0, 0)
-        self._read(&self._inputs[0], text, scope, context, None, None, line, None, kept)
-        self._inputs[0].n = n
-        return self._route(
-            1, [text], None if scope is None else [scope], None if context is None else [context], None, None, kept
-        )[0]
+        text, scope, context = _plain(text, "text"), _plain(scope, "scope"), _plain(context, "context")
+        self._enter()
+        try:
+            self._reserve(1, 0, 0)
+            self._read(&self._inputs[0], text, scope, context, None, None, line, None, kept)
+            self._inputs[0].n = n
+            return self._route(
+                1, [text], None if scope is None else [scope], None if context is None else [context], None, None, kept
+            )[0]
+        finally:
+            self._busy = False
 
     def route_batch(self, list texts, uint64_t n, list scopes=None, list contexts=None, list answers=None,
                     list stamps=None, list names=None, list lines=None, list faults=None):
@@ -518,23 +559,27 @@ cdef class HotPath:
             if column is not None and <size_t>len(column) != count:
                 raise ValueError(f"a column of {len(column)} values for {count} texts; they must be equally long")
         # Copies: another thread may change the caller's lists while the strings are borrowed without the GIL.
-        texts = texts[:]
-        scopes, contexts = scopes and scopes[:], contexts and contexts[:]
-        answers, names = answers and answers[:], names and names[:]
-        self._reserve(count, 0, 0)
-        for i in range(count):
-            self._read(
-                &self._inputs[i], texts[i],
-                scopes[i] if scopes is not None else None,
-                contexts[i] if contexts is not None else None,
-                answers[i] if answers is not None else None,
-                names[i] if names is not None else None,
-                lines[i] if lines is not None else False,
-                faults[i] if faults is not None else None,
-                kept,
-            )
-            self._inputs[i].n = n + i
-        return self._route(count, texts, scopes, contexts, stamps, names, kept)
+        texts = _column(texts, "text")
+        scopes, contexts = _column(scopes, "scope"), _column(contexts, "context")
+        answers, names = _column(answers, "answer"), _column(names, "id")
+        self._enter()
+        try:
+            self._reserve(count, 0, 0)
+            for i in range(count):
+                self._read(
+                    &self._inputs[i], texts[i],
+                    scopes[i] if scopes is not None else None,
+                    contexts[i] if contexts is not None else None,
+                    answers[i] if answers is not None else None,
+                    names[i] if names is not None else None,
+                    lines[i] if lines is not None else False,
+                    faults[i] if faults is not None else None,
+                    kept,
+                )
+                self._inputs[i].n = n + i
+            return self._route(count, texts, scopes, contexts, stamps, names, kept)
+        finally:
+            self._busy = False
 
     def key(self, str text, str scope="", str context="", bint line=False):
         """The cache key of an input as bytes: equal for two inputs that may share an answer."""
@@ -561,7 +606,7 @@ cdef class HotPath:
             expires,
         ) == 0
 
-    def reject(self, Decision decision):
+    def reject(self, Decision decision not None):
         """Undoes what was learned from `decision`: its cached answer, its familiarity, its sighting."""
         cdef bytes scope = decision.scope.encode(), text, key
         cdef sophia_pattern_seen sighting
@@ -576,7 +621,9 @@ cdef class HotPath:
         if self.patterns.match_line(text, len(text), &sighting) == 0 and sighting.id:
             self.familiar.discard_hash(_in_scope(sighting.leaf_hash, at, len(scope)))
             self.familiar.discard_hash(_in_scope(sophia_mix64(sighting.id), at, len(scope)))
-            self.patterns.forget_sighting(sighting.id, sighting.leaf_hash)
+            # All sightings of exactly this kind: what was wrong once must earn its confidence again.
+            for _ in range(min(sighting.leaf_count, <uint64_t>1_000_000)):
+                self.patterns.forget_sighting(sighting.id, sighting.leaf_hash)
 
 
 cdef inline uint64_t _answered(const unsigned char *key, size_t size) noexcept nogil:
@@ -589,8 +636,17 @@ cdef inline bint _same(const sophia_reflex_entry *entry, const sophia_input *one
     return entry.raw_size == one.size and memcmp(entry.raw, one.text, one.size) == 0
 
 
-cdef inline bint _is_text(object value):
-    return value is None or isinstance(value, str)
+cdef inline object _plain(object value, str what):
+    """An exact str (a subclass may lie about its bytes), or None."""
+    if value is None or type(value) is str:
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"a {what} must be str or None, not {type(value).__name__}; decode bytes first")
+    return str.__str__(value)
+
+
+cdef list _column(list values, str what):
+    return None if values is None else [_plain(value, what) for value in values]
 
 
 cdef void *_grown(void *block, size_t size) except NULL:

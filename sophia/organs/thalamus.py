@@ -22,11 +22,14 @@ from sophia.config import Settings
 from sophia.organs.danger import RuleSet
 from sophia.store.changes import NOTHING, Answer, Changes
 
-__all__ = ["CHANGE_LOG", "Columns", "Thalamus", "is_line"]
+__all__ = ["CHANGE_LOG", "LOG_BYTES", "Columns", "Thalamus", "is_line"]
 
 
 # Bytes of familiarity changes kept between two commits; when they overflow, the store takes a full dump.
 CHANGE_LOG = 1 << 20
+
+# Bytes of a derived table's log from which on a dump replaces it: replaying more would make opening slow.
+LOG_BYTES = 1 << 20
 
 
 class Columns:
@@ -94,6 +97,7 @@ class Thalamus:
         self.policy_version = _policy_version(settings, rules)
         self._clock = clock
         self._keep_changes = keep_changes
+        self._log_sizes = {"familiar": 0, "idf": 0}
         self._answers: list[Answer] = []
         self.hot_path = HotPath(
             patterns=self.patterns,
@@ -115,7 +119,7 @@ class Thalamus:
             reflex_confidence=settings.reflex_confidence,
             cortical_confidence=settings.cortical_confidence,
             complex_limit=settings.complex_limit,
-            encoder=TextEncoder(seed=settings.seed, idf=self.idf) if settings.vectors else None,
+            encoder=TextEncoder(seed=self.idf.seed, idf=self.idf) if settings.vectors else None,
         )
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
@@ -166,9 +170,32 @@ class Thalamus:
         """What was learned since the last call; nothing where changes are not kept."""
         if not self._keep_changes:
             return NOTHING
-        changes = Changes(self._answers, self.patterns.changes(), self.familiar.drain_changes(), self._idf_changes())
+        familiar, idf = self.familiar.drain_changes(), self._idf_changes()
+        dumps = {}
+        # None: more than the log between two calls could hold.
+        if familiar is None or self._logged("familiar", len(familiar)):
+            dumps["familiar"] = self.dump("familiar")
+        if self._logged("idf", len(idf)):
+            dumps["idf"] = self.dump("idf")
+        changes = Changes(self._answers, self.patterns.changes(), familiar or b"", idf, dumps)
         self._answers = []
         return changes
+
+    def pending_answer(self, key: bytes) -> Answer | None:
+        """The last answer under `key` that no `take_changes` has handed out yet."""
+        return next((answer for answer in reversed(self._answers) if answer.key == key), None)
+
+    def count_log(self, name: str, size: int) -> None:
+        """Tells how long a derived table's log already is."""
+        self._log_sizes[name] = size
+
+    def _logged(self, name: str, size: int) -> bool:
+        """Adds to the length of a log; True when it is time for a dump, which starts the log anew."""
+        self._log_sizes[name] += size
+        if self._log_sizes[name] <= LOG_BYTES:
+            return False
+        self._log_sizes[name] = 0
+        return True
 
     def dump(self, name: str) -> bytes:
         """A whole derived table, "familiar" or "idf"."""

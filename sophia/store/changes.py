@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["NOTHING", "Answer", "Changes"]
@@ -26,15 +26,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """All that was learned since the last time: answers in order, pattern rows, logs of the derived tables."""
+    """All that was learned since the last time: answers in order, pattern rows, logs of the derived tables.
+
+    Changes are committed in the order in which they were taken, each once: a log that lacks a piece cannot be
+    replayed. `dumps` replace a derived table's dump and its whole log, this change's piece included.
+    """
 
     answers: list[Answer]
     patterns: Any
-    familiar: bytes | None  # None: more than the log could hold, so the store must take a dump
+    familiar: bytes
     idf: bytes = b""
+    dumps: dict[str, bytes] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.answers or self.patterns or self.familiar or self.familiar is None or self.idf)
+        return bool(self.answers or self.patterns or self.familiar or self.idf or self.dumps)
 
 
 NOTHING = Changes([], [], b"")

@@ -26,7 +26,7 @@ _TABLES = (
     # A replaced answer gets a new rowid, so the order of rowids is the order of storing.
     """CREATE TABLE answers (
         digest BLOB NOT NULL UNIQUE, key BLOB NOT NULL, raw BLOB NOT NULL, answer TEXT NOT NULL,
-        name TEXT NOT NULL, policy TEXT NOT NULL, expires REAL NOT NULL)""",
+        name TEXT NOT NULL, policy TEXT NOT NULL, expires REAL NOT NULL, checksum BLOB NOT NULL)""",
     "CREATE INDEX answers_by_expiry ON answers (expires) WHERE expires > 0",
     """CREATE TABLE patterns (
         id INTEGER PRIMARY KEY, template TEXT NOT NULL, count INTEGER NOT NULL, first_n INTEGER NOT NULL,
@@ -59,6 +59,9 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     except (sqlite3.OperationalError, TypeError, ValueError) as error:
         message = f"{where} is an SQLite file but not a store of sophia; name another folder with --store"
         raise StoreCorrupt(message) from error
+    if found < 1:
+        message = f"the store {where} says it has format {found}, which never was; move the folder away and run again"
+        raise StoreCorrupt(message)
     if found > FORMAT:
         message = (
             f"the store {where} has format {found}, this version of sophia knows up to {FORMAT}; "

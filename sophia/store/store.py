@@ -9,15 +9,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from sophia.errors import ConfigError, StoreCorrupt
+from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
 from sophia.store import schema
 from sophia.store.changes import Answer, Changes
 from sophia.store.lock import StoreLock
 
 __all__ = ["Store"]
-
-# Derived tables are kept as a log; past this many bytes a close folds the log into one dump.
-_LOG_BYTES = 1 << 20
 
 
 class Store:
@@ -73,22 +70,24 @@ class Store:
         """The stored answer under exactly this key and policy, unless it has expired."""
         with self._guarded():
             row = self._connection.execute(
-                "SELECT key, raw, answer, name, policy, expires FROM answers WHERE digest = ?",
+                "SELECT key, raw, answer, name, policy, expires, checksum FROM answers WHERE digest = ?",
                 (_digest(key, policy_version),),
             ).fetchone()
-        if row is None or row[0] != key or row[4] != policy_version or 0 < row[5] <= now:
+        found = None if row is None else _sound(row)
+        if found is None or found.key != key or found.policy_version != policy_version or 0 < found.expires <= now:
             return None
-        return Answer(*row)
+        return found
 
     def answers(self, policy_version: str, now: float, limit: int) -> tuple[list[Answer], bool]:
         """The most recent `limit` answers of a policy, oldest first, and whether there are more."""
         with self._guarded():
             rows = self._connection.execute(
-                "SELECT key, raw, answer, name, policy, expires FROM answers "
+                "SELECT key, raw, answer, name, policy, expires, checksum FROM answers "
                 "WHERE policy = ? AND (expires = 0 OR expires > ?) ORDER BY rowid DESC LIMIT ?",
                 (policy_version, now, limit + 1),
             ).fetchall()
-        return [Answer(*row) for row in reversed(rows[:limit])], len(rows) > limit
+        sound = [_sound(row) for row in reversed(rows[:limit])]
+        return [answer for answer in sound if answer is not None], len(rows) > limit
 
     def pattern_rows(self) -> list[tuple[Any, ...]]:
         """Every row of the pattern table, by id; see PatternTable.changes for what they hold."""
@@ -111,7 +110,7 @@ class Store:
                     run("DELETE FROM answers WHERE digest = ?", (digest,))
                 else:
                     run(
-                        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                         (
                             digest,
                             answer.key,
@@ -120,6 +119,7 @@ class Store:
                             answer.name,
                             answer.policy_version,
                             answer.expires,
+                            _checksum(answer),
                         ),
                     )
             if changes.patterns:
@@ -128,22 +128,17 @@ class Store:
                 self._connection.executemany("INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?)", kept)
                 self._connection.executemany("DELETE FROM patterns WHERE id = ?", gone)
             for name, log in (("familiar", changes.familiar), ("idf", changes.idf)):
-                if log:
+                if log and name not in changes.dumps:
                     run("INSERT INTO log (name, changes) VALUES (?, ?)", (name, log))
+            for name, dump in changes.dumps.items():
+                run("INSERT OR REPLACE INTO dumps VALUES (?, ?)", (name, dump))
+                run("DELETE FROM log WHERE name = ?", (name,))
 
-    def fold(self, name: str, dump: bytes) -> None:
-        """Replaces dump and log of a derived table by one dump."""
-        with self._guarded(), self._transaction() as run:
-            run("INSERT OR REPLACE INTO dumps VALUES (?, ?)", (name, dump))
-            run("DELETE FROM log WHERE name = ?", (name,))
-
-    def long_logs(self) -> list[str]:
-        """Derived tables whose log costs more to replay than a dump to read."""
+    def log_bytes(self, name: str) -> int:
+        """How much a derived table's log has grown since its last dump."""
         with self._guarded():
-            rows = self._connection.execute(
-                "SELECT name FROM log GROUP BY name HAVING total(length(changes)) > ?", (_LOG_BYTES,)
-            ).fetchall()
-        return [name for (name,) in rows]
+            row = self._connection.execute("SELECT total(length(changes)) FROM log WHERE name = ?", (name,)).fetchone()
+        return int(row[0])
 
     def check(self) -> dict[str, object]:
         """Reads the whole file and counts what it holds; StoreCorrupt where SQLite finds damage."""
@@ -170,10 +165,10 @@ class Store:
         """Checkpoints the log into the file, closes it and gives the lock back; may be called twice."""
         try:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._connection.close()
-        except sqlite3.ProgrammingError:
-            pass  # closed before
+        except sqlite3.Error:
+            pass  # closed before, or no room: the log is read at the next open
         finally:
+            self._connection.close()
             self._lock.release()
 
     @contextmanager
@@ -181,25 +176,51 @@ class Store:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection.execute
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Turns SQLite's word for a damaged file into ours, with the cure."""
+        """Turns SQLite's words into ours, with the cure."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:  # its subclasses are locks, full disks, our own mistakes
-                raise
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            said = str(error)
+            if isinstance(error, sqlite3.OperationalError) and not said.startswith(_DAMAGE):
+                if "locked" in said:
+                    message = f"the store {self.file} is used by another program ({said}); close it there"
+                    raise StoreLocked(message) from error
+                message = f"the store {self.file} cannot be used ({said}); look at the disk and its permissions"
+                raise StoreFailed(message) from error
             message = (
-                f"the store {self.file} is damaged ({error}); move the folder {self.path} away and run again, "
+                f"the store {self.file} is damaged ({said}); move the folder {self.path} away and run again, "
                 "or restore a copy of it"
             )
             raise StoreCorrupt(message) from error
 
 
+# OperationalErrors that speak of the file's contents and not of the moment.
+_DAMAGE = ("no such table", "no such column", "Could not decode", "malformed")
+
+
 def _digest(key: bytes, policy_version: str) -> bytes:
     return blake2b(key, digest_size=16, key=policy_version.encode()).digest()
+
+
+def _checksum(answer: Answer) -> bytes:
+    """Over everything that a row says: a bit that turned must not become an answer, or another question's."""
+    parts = (answer.key, answer.raw, (answer.text or "").encode(), answer.name.encode(), answer.policy_version.encode())
+    total = blake2b(repr(answer.expires).encode(), digest_size=16)
+    for part in parts:
+        total.update(len(part).to_bytes(8, "little"))
+        total.update(part)
+    return total.digest()
+
+
+def _sound(row: tuple[Any, ...]) -> Answer | None:
+    """The answer of a row, or None where its checksum says that it is not what was stored."""
+    answer = Answer(*row[:6])
+    return answer if _checksum(answer) == row[6] else None

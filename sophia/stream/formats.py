@@ -317,9 +317,10 @@ def is_blank(line: str) -> bool:
 
 
 def _first(row: dict[str, object], names: tuple[str, ...]) -> object:
+    """The first value that says something: {"scope": "", "user": "bob"} is bob's, not everybody's."""
     for name in names:
         value = row.get(name)
-        if value is not None:
+        if value is not None and value != "":
             return value
     return None
 

@@ -203,9 +203,9 @@ def test_another_thread_may_look_while_a_batch_is_routed() -> None:
 
 
 def test_a_long_familiarity_log_is_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sophia.store import store
+    from sophia.organs import thalamus
 
-    monkeypatch.setattr(store, "_LOG_BYTES", 64)
+    monkeypatch.setattr(thalamus, "LOG_BYTES", 64)
     with sophia.open(tmp_path / "mind") as brain:
         brain.route_many([f"shape {chr(97 + i)} of text" for i in range(20)])
     rows = sqlite3.connect(tmp_path / "mind" / "sophia.db")

@@ -176,6 +176,16 @@ static inline void sophia_reflex_evict(sophia_reflex *cache)
 }
 
 /* NULL: a miss, or what was there had expired and is gone now. */
+/* As find, but leaves no trace: nothing is counted, dropped or marked as recently used. */
+static inline const sophia_reflex_entry *sophia_reflex_peek(const sophia_reflex *cache, const unsigned char *key,
+                                                            size_t size, sophia_hash128 hash, double now)
+{
+    const uint64_t at = sophia_reflex_probe(cache, key, size, hash);
+    if (!cache->index[at]) return NULL;
+    const sophia_reflex_entry *entry = cache->slots[(uint32_t)cache->index[at] - 1];
+    return entry->expires != 0.0 && !(now < entry->expires) ? NULL : entry;
+}
+
 static inline const sophia_reflex_entry *sophia_reflex_find(sophia_reflex *cache, const unsigned char *key,
                                                             size_t size, sophia_hash128 hash, double now)
 {

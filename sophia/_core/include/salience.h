@@ -53,7 +53,7 @@ struct sophia_outcome {
 static int sophia_has_controls(const unsigned char *text, size_t size)
 {
     int found = 0;
-    for (size_t i = 0; i < size; i++) found |= (text[i] < ' ' && (text[i] < '\t' || text[i] > '\r')) | (text[i] == 0x7F);
+    for (size_t i = 0; i < size; i++) found |= (text[i] < ' ' && (text[i] < '\t' || text[i] > '\r' || text[i] == '\v')) | (text[i] == 0x7F);
     return found;
 }
 
