@@ -211,10 +211,16 @@ def mask(text) -> str:
     """The masked form of a line: values are ``<*>``, neighbouring ones are one, words stay as they are.
 
     Numbers, hexadecimal from 8 digits, addresses with and without port, MAC, UUID, times, dates with their month
-    and day names, paths, URLs, mail addresses, dotted names of four parts and more, quoted strings of up to 256
-    bytes (not at the very start of a line; of an HTTP request in quotes the method stays, and so does the name
-    of a JSON member), null after ``=``, and the unit behind a number. A name that ends in one digit (eth0)
-    stays: it is a value only once its digit is seen to vary. Looks at the first 4,096 bytes and 256 tokens.
+    and day names, paths, URLs, mail addresses, dotted names of four parts and more, quoted values (see below),
+    null after ``=``, and the unit behind a number. A name that ends in one digit (eth0) stays: it is a value only
+    once its digit is seen to vary. Looks at the first 4,096 bytes and 256 tokens.
+
+    Quotes hide values and never prose. A value has up to 64 bytes and is one word, two words that do not end as a
+    sentence does, a row of words each with a digit or a sign of names and addresses, or a path with blanks. It is
+    none at the very start of a line, nor behind msg, message, text, err, error, reason and ``=`` or ``:``. Other
+    text in quotes is masked as text. Of an HTTP request in quotes the method stays, and so does the name of a
+    JSON member.
+
     `text` is str or bytes (invalid UTF-8 is replaced in the answer). About 3 ns a byte; no lock. Raises
     TypeError. Example::
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 SLOT = b"<*>"
 MAX_BYTES = 4096
@@ -40,6 +41,9 @@ UNITS = frozenset(
     b"\xc2\xb5s est edt cst cdt mst mdt pst pdt cet cest bst ist jst".split()
 )
 NOTHING = frozenset((b"null", b"none", b"nil"))
+MESSAGES = frozenset((b"msg", b"message", b"text", b"err", b"error", b"reason"))
+QUOTED_BYTES = 64
+WIDE = 12
 DATE_EDGE = frozenset(b"[(,.")
 UNIT_EDGE = frozenset(b"()[]{}<>,;:.\"'")
 
@@ -73,6 +77,66 @@ def is_variable(piece: bytes) -> bool:
     return piece[0] in ALNUM and b"@" in piece[1:-1]
 
 
+def request_verb(inside: bytes) -> bytes | None:
+    """The method of an HTTP request line."""
+    verb = next((v for v in VERBS if inside.startswith(v + b" ")), None)
+    if verb is None:
+        return None
+    parts = split(inside[len(verb) + 1 :])
+    if len(parts) == 1 and parts[0].startswith(b"/"):
+        return verb
+    version = len(parts) == 2 and parts[1].startswith(b"HTTP/") and len(parts[1]) > 5
+    return verb if version and parts[0] else None
+
+
+def split(text: bytes) -> list[bytes]:
+    """At every single blank; the parts may be empty."""
+    return bytes(0x20 if is_blank(c) else c for c in text).split(b" ")
+
+
+def names_message(before: bytes) -> bool:
+    """Whether the text before a quote ends in msg=, "error": and the like."""
+    blanks = bytes(range(0x21))
+    before = before.rstrip(blanks)
+    if not before.endswith((b"=", b":")):
+        return False
+    before = before[:-1].rstrip(blanks + b'"')
+    a = len(before)
+    while a > 0 and before[a - 1] in ALNUM:
+        a -= 1
+    return before[a:].lower() in MESSAGES
+
+
+def starts_path(text: bytes) -> bool:
+    if len(text) < 3:
+        return False
+    if text[:2] in (b"./", b"~/", b"\\\\") or (text[:1] == b"/" and text[1] in ALNUM | {0x2E}):
+        return True
+    return text[0] in ASCII_LETTERS and text[1:3] in (b":/", b":\\")
+
+
+def is_quoted_value(inside: bytes) -> bool:
+    """A name, an address, a list of such or a path, and no prose."""
+    if not 0 < len(inside) <= QUOTED_BYTES or is_blank(inside[0]) or is_blank(inside[-1]):
+        return False
+    if sum(c >= 0xE0 for c in inside) > WIDE:
+        return False
+    words = [w for w in split(inside) if w]
+    if len(words) == 1 or (len(words) == 2 and inside[-1] not in b".!?"):
+        return True
+
+    def has_sign(w: bytes) -> bool:
+        dotted = any(w[i] == 0x2E and w[i - 1] in ALNUM and w[i + 1] in ALNUM for i in range(1, len(w) - 1))
+        return dotted or any(c in DIGITS or c in b"_/\\@" for c in w)
+
+    if all(map(has_sign, words)):
+        return True
+    parts = [any(c in b"/\\" for c in w[1:]) for w in words]
+    rows = any(not a and not b for a, b in pairwise(parts))
+    other = any(b":" in w or w[0] in b"/\\" for w in words[1:])
+    return starts_path(inside) and parts[-1] and not rows and not other
+
+
 class _Token:
     """One token of the output: its bytes as masked and as they were, and whether a number ends it."""
 
@@ -96,6 +160,7 @@ def _tokens(text: bytes) -> Iterator[_Token]:
     i = 0
     first_byte = True
     quotes = True
+    prose_end = -1
     while True:
         while i < end and is_blank(text[i]):
             i += 1
@@ -107,35 +172,34 @@ def _tokens(text: bytes) -> Iterator[_Token]:
             leading = first_byte
             first_byte = False
             token.number_ends = False
-            if c == 0x22 and quotes:
+            if c == 0x22 and quotes and i != prose_end:
                 close = text.find(b'"', i + 1, end)
-                verb = next((v for v in VERBS if text[i + 1 : i + 2 + len(v)] == v + b" "), None)
                 inside = text[i + 1 : close] if close >= 0 else b""
+                verb = request_verb(inside)
                 name = 0 < len(inside) <= 64 and (inside[0] in LETTERS or inside[0] == 0x5F)
                 if name and text[close + 1 : close + 2] == b":" and not any(map(is_blank, inside)):
                     token.out += text[i : close + 1]  # the name of a JSON member
                     token.raw += text[i : close + 1]
                     i = close + 1
                     continue
-                if close < 0 or (verb is None and (leading or close - i - 1 > 256)):
+                token.out += b'"'
+                token.raw += b'"'
+                i += 1
+                if verb is not None:
+                    token.out += verb
+                    token.raw += verb
+                    yield token
+                    token = _Token()
+                elif close < 0 or leading:
                     quotes = False
-                elif close == i + 1:
-                    token.out += b'""'
-                    token.raw += b'""'
-                    i += 2
                     continue
-                else:
-                    token.out += b'"'
-                    token.raw += b'"'
-                    if verb is not None:
-                        token.out += verb
-                        token.raw += verb
-                        yield token
-                        token = _Token()
-                    token.out += SLOT + b'"'
-                    token.raw += b'0"'
-                    i = close + 1
+                elif not is_quoted_value(inside) or names_message(text[: i - 1]):
+                    prose_end = close
                     continue
+                token.out += SLOT + b'"'
+                token.raw += b'0"'
+                i = close + 1
+                continue
             if c in HEX or c == 0x3A:
                 j, colons, digits, group, fits = i, 0, False, 0, True
                 while j < end and (text[j] in HEX or text[j] == 0x3A):
@@ -168,6 +232,7 @@ def _tokens(text: bytes) -> Iterator[_Token]:
                     token.raw += text[i:j]
                     i = j
                     continue
+                j = i
             while j < end and text[j] in WORD:
                 if text[j] == 0x2E and j > i and j + 1 < end and text[j + 1] == 0x2E:
                     break

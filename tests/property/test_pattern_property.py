@@ -10,7 +10,19 @@ PIECES = st.sampled_from(
     b'<*>|"|""| | |  |(|)|[|]|:|=|..|.|/|\\|@|%|-|,|;|5|17|0x1f|abc|eth0|deadbeef|cafe|Dec|mon,|KB|ms)|GET |://|null|'
     b'10.0.0.1|a.b.c.d|~/x|x=|"k":|12:30:01|fe80::1|\xff|\xc2\xb5s|\xe7\x94\xa8|\x00|\t|+0800|*64'.split(b"|")
 )
-TEXTS = st.one_of(st.lists(PIECES, max_size=40).map(b"".join), st.binary(max_size=200))
+INSIDE = st.sampled_from(
+    b"abc| | |  |5|eth0|a/b|/x|~/x|C:\\x|\\\\x|\\|/|:|_|.|a.b|gone.|!|@|GET |POST /x|HTTP/1.1| HTTP/|\xe7\x94\xa8"
+    b"|xxxxxxxxxxxxxxxx".split(b"|")
+)
+BEFORE = st.sampled_from(b'|x |x| msg=|last_error = |"text": |Error:|"reason":|amsg=|=|"|xx5 '.split(b"|"))
+QUOTED = st.tuples(BEFORE, st.lists(INSIDE, max_size=8).map(b"".join), st.sampled_from([b"", b" ", b":", b" 5"])).map(
+    lambda part: part[0] + b'"' + part[1] + b'"' + part[2]
+)
+TEXTS = st.one_of(
+    st.lists(PIECES, max_size=40).map(b"".join),
+    st.lists(QUOTED, min_size=1, max_size=4).map(b"".join),
+    st.binary(max_size=200),
+)
 
 KNOWN = """
     user host ann bob carol dave root opened closed file eth0 eth1 node7 a.b c.conf x=1 k=v k=w RUN STOP

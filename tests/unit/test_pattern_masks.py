@@ -33,6 +33,7 @@ CASES = [
     ("you may go in march", "you may go in march"),
     # paths and URLs
     ("open /etc/passwd failed", "open <*> failed"),
+    (r"at .../x\y", "at .<*>"),
     ("run ./a.out and ~/b and ../c/d", "run <*> and <*> and <*>"),
     (r"load C:\Windows\system.dll ok", "load C:<*> ok"),
     ("get https://example.org/a?b=c#d, done", "get <*>, done"),
@@ -41,12 +42,48 @@ CASES = [
     ("sent 10 KB in 3 ms (1.16 KB) now", "sent <*> in <*> (<*>) now"),
     ("12 bytes", "<*> bytes"),
     ("65071ms 40% 5GB", "<*>"),
-    # quoted strings; a request keeps its method; the name of a JSON member stays
+    # quoted values; a request keeps its method; the name of a JSON member stays
     ('user "Ann Lee" left', 'user "<*>" left'),
     ('"GET /index.html HTTP/1.1" 200', '"GET <*>" <*>'),
     ('a "POST /x" b ""', 'a "POST <*>" b ""'),
     ('{"user": "ann", "ms": 12}', '{"user": "<*>", "ms": <*>}'),
-    ('he said "' + "x" * 257 + '" twice "y"', 'he said "' + "x" * 257 + '" twice "y"'),
+    ('he said "' + "x" * 65 + '" twice "y"', 'he said "' + "x" * 65 + '" twice "<*>"'),
+    ('he said "' + "x" * 64 + '" once "y', 'he said "<*>" once "y'),
+    # prose in quotes is text: a message is not hidden by them
+    (
+        'ham "Ok then, I will call you at 5 when the bus is there"',
+        'ham "Ok then, I will call you at <*> when the bus is there"',
+    ),
+    ('ham\t"Good night."', 'ham "Good night."'),
+    (
+        'level=info msg="all backups were lost and the primary database is gone"',
+        'level=info msg="all backups were lost and the primary database is gone"',
+    ),
+    ('msg="disk failed" user="Ann Lee" n="5"', 'msg="disk failed" user="<*>" n="<*>"'),
+    (
+        'last_error="EOF" reason = "not found" Error: "no route"',
+        'last_error="EOF" reason = "not found" Error: "no route"',
+    ),
+    (
+        '{"msg": "disk gone", "Text":"all lost", "context":"a b"}',
+        '{"msg": "disk gone", "Text":"all lost", "context":"<*>"}',
+    ),
+    (r'msg="user \"bob\" gone" id="7"', r'msg="user \"bob\" gone" id="<*>"'),
+    ('备注 "所有的备份都已经丢失数据库不可用" 用户 "张三"', '备注 "所有的备份都已经丢失数据库不可用" 用户 "<*>"'),
+    # what in quotes is a value: two words at most, lists of names and numbers, paths with blanks
+    (r'open "C:\Program Files\x" now', 'open "<*>" now'),
+    (r'open "C:\Program Files (x86)\My App\x.exe" now', 'open "<*>" now'),
+    ('open "/srv/Ann Lee/My Files/x.txt" now', 'open "<*>" now'),
+    ('note "/etc/passwd was replaced by a/b" now', 'note "<*> was replaced by a/b" now'),
+    ('note "/etc/passwd moved to /tmp/x" now', 'note "<*> moved to <*>" now'),
+    ('ids "eth0, node_a, db.local" of "10.0.0.1 10.0.0.2 10.0.0.3"', 'ids "<*>" of "<*>"'),
+    ('roles "root and admin" of "a b"', 'roles "root and admin" of "<*>"'),
+    ('at "https://example.org/a?b=c" from "12 34"', 'at "<*>" from "<*>"'),
+    # a request line is one, and no sentence that starts as one
+    ('10.0.0.1 - "GET /a/b?c=d HTTP/1.1" 200 "-" "curl/8.1"', '<*> - "GET <*>" <*> "<*>" "<*>"'),
+    ('proxy "CONNECT db.example.org:443 HTTP/1.1" ok', 'proxy "CONNECT <*>" ok'),
+    ('ham "GET well soon and call me"', 'ham "GET well soon and call me"'),
+    ('"DELETE all the backups now" sent', '"DELETE all the backups now" sent'),
     ('"a whole line in quotes, with a 5"', '"a whole line in quotes, with a <*>"'),
     ("don't 'do' it", "don't 'do' it"),
     # names and values; nothing; names that end in a digit stay

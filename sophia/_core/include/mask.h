@@ -1,9 +1,10 @@
 /* Built-in masks: one pass over the bytes of a line that turns what varies into slots.
  *
  * Numbers, hexadecimal, addresses with and without port, MAC addresses, UUIDs, times, dates, paths, URLs, mail
- * addresses, quoted strings and sizes with a unit become "<*>"; words stay as they are, case included. Blanks are
- * all bytes up to 0x20 (so a NUL is one); bytes from 0x80 on count as letters, which keeps UTF-8 whole and asks
- * nothing of it. The output has its tokens joined by one blank each; neighbouring slots are one.
+ * addresses, short quoted values and sizes with a unit become "<*>"; words stay as they are, case included, and so
+ * does prose in quotes. Blanks are all bytes up to 0x20 (so a NUL is one); bytes from 0x80 on count as letters,
+ * which keeps UTF-8 whole and asks nothing of it. The output has its tokens joined by one blank each; neighbouring
+ * slots are one.
  *
  * No allocation, no recursion, no regular expressions: time is linear in the bytes looked at, which are at most
  * SOPHIA_MASK_BYTES and SOPHIA_MASK_TOKENS. What lies behind is not part of the template.
@@ -19,7 +20,8 @@
 #define SOPHIA_MASK_TOKENS 256
 /* A slot has three bytes and stands for at least one, with a separator beside it: 2 to 1 is the worst case. */
 #define SOPHIA_MASK_ROOM (3 * SOPHIA_MASK_BYTES + 64)
-#define SOPHIA_MASK_QUOTE 256 /* bytes in quotes that become a slot */
+#define SOPHIA_MASK_QUOTE 64  /* bytes of a quoted value; what is longer is text */
+#define SOPHIA_MASK_WIDE 12   /* characters of three bytes and more in it: scripts that write prose without blanks */
 #define SOPHIA_MASK_MEMBER 64 /* bytes of the name of a JSON member */
 
 static const unsigned char SOPHIA_SLOT[3] = {'<', '*', '>'};
@@ -103,6 +105,11 @@ static inline int sophia_word_in(const char (*list)[12], size_t count, const uns
     return 0;
 }
 
+static inline int sophia_in_set(const char *set, unsigned char c)
+{
+    return c != 0 && strchr(set, c) != NULL;
+}
+
 static inline int sophia_is_date_name(const unsigned char *p, size_t size)
 {
     static const char NAMES[][12] = {
@@ -128,17 +135,98 @@ static inline int sophia_is_nothing(const unsigned char *p, size_t size)
     return size >= 3 && size <= 4 && sophia_word_in(NOTHING, 3, p, size);
 }
 
-/* Length of an HTTP method with a blank behind it at p, else 0: in "GET /x HTTP/1.1" the method stays. */
+/* Length of the method where p is an HTTP request line, else 0: in "GET /x HTTP/1.1" the method stays. A target
+ * has no blank, and without a version behind it starts with a slash: "GET well soon" is no request. */
 static inline size_t sophia_http_method(const unsigned char *p, size_t size)
 {
     static const char *const METHODS[] = {"GET ", "POST ", "PUT ", "HEAD ", "DELETE ",
                                           "PATCH ", "OPTIONS ", "CONNECT ", "TRACE "};
     for (size_t i = 0; i < sizeof METHODS / sizeof METHODS[0]; i++) {
         const size_t length = strlen(METHODS[i]);
-        if (size >= length && memcmp(p, METHODS[i], length) == 0)
-            return length - 1;
+        if (size <= length || memcmp(p, METHODS[i], length) != 0)
+            continue;
+        size_t at = length;
+        while (at < size && !sophia_is_blank(p[at]))
+            at++;
+        if (at == length)
+            return 0;
+        if (at == size)
+            return p[length] == '/' ? length - 1 : 0;
+        if (size - ++at <= 5 || memcmp(p + at, "HTTP/", 5) != 0)
+            return 0;
+        while (at < size && !sophia_is_blank(p[at]))
+            at++;
+        return at == size ? length - 1 : 0;
     }
     return 0;
+}
+
+/* Whether what is quoted at `quote` is by its name a message: msg="...", "error": "...". The name may have others
+ * in front of it, as in last_error. */
+static inline int sophia_names_message(const unsigned char *text, const unsigned char *quote)
+{
+    static const char NAMES[][12] = {"msg", "message", "text", "err", "error", "reason"};
+    const unsigned char *b = quote;
+    while (b > text && sophia_is_blank(b[-1]))
+        b--;
+    if (b == text || (b[-1] != '=' && b[-1] != ':'))
+        return 0;
+    b--;
+    while (b > text && (sophia_is_blank(b[-1]) || b[-1] == '"'))
+        b--;
+    const unsigned char *a = b;
+    while (a > text && b - a < 8 && (SOPHIA_CLASS[a[-1]] & SOPHIA_C_ALNUM))
+        a--;
+    return sophia_word_in(NAMES, sizeof NAMES / sizeof NAMES[0], a, (size_t)(b - a));
+}
+
+/* Whether a path starts at p: /x, ./x, ~/x, C:\x, C:/x, \\x. */
+static inline int sophia_starts_path(const unsigned char *p, size_t size)
+{
+    if (size < 3)
+        return 0;
+    if (p[0] == '/')
+        return (SOPHIA_CLASS[p[1]] & SOPHIA_C_ALNUM) || p[1] == '.';
+    if (p[0] == '.' || p[0] == '~')
+        return p[1] == '/';
+    if (p[0] == '\\')
+        return p[1] == '\\';
+    return (SOPHIA_CLASS[p[0]] & SOPHIA_C_ALPHA) && p[1] == ':' && (p[2] == '/' || p[2] == '\\');
+}
+
+/* Whether the inside of quotes is a value and no prose: at most two words that do not end as a sentence does, or
+ * words of which each has a digit or a sign that names and addresses have, or a path with blanks in its parts.
+ * A value has no blank at its ends: what stands between a closing and an opening quote has. */
+static inline int sophia_is_quoted_value(const unsigned char *p, size_t size)
+{
+    if (size == 0 || size > SOPHIA_MASK_QUOTE || sophia_is_blank(p[0]) || sophia_is_blank(p[size - 1]))
+        return 0;
+    size_t words = 0, wide = 0, bare = 0;
+    int list = 1, path = sophia_starts_path(p, size);
+    for (size_t i = 0; i < size;) {
+        const size_t from = i;
+        int sign = 0, part = 0, colon = 0;
+        for (; i < size && !sophia_is_blank(p[i]); i++) {
+            const unsigned char c = p[i];
+            wide += c >= 0xE0;
+            sign |= (SOPHIA_CLASS[c] & SOPHIA_C_DIGIT) || sophia_in_set("_/\\@", c) ||
+                    (c == '.' && i > from && i + 1 < size && (SOPHIA_CLASS[p[i - 1]] & SOPHIA_C_ALNUM) &&
+                     (SOPHIA_CLASS[p[i + 1]] & SOPHIA_C_ALNUM));
+            part |= i > from && (c == '/' || c == '\\');
+            colon |= c == ':';
+        }
+        words++;
+        list &= sign;
+        /* One word at most between two separators' words: "/etc/passwd was replaced by a/b" is no path. */
+        bare = part ? 0 : bare + 1;
+        if (bare > 1 || (from > 0 && (colon || p[from] == '/' || p[from] == '\\')))
+            path = 0;
+        while (i < size && sophia_is_blank(p[i]))
+            i++;
+    }
+    if (wide > SOPHIA_MASK_WIDE)
+        return 0;
+    return words == 1 || (words == 2 && !sophia_in_set(".!?", p[size - 1])) || list || (path && bare == 0);
 }
 
 /* At least three ASCII letters and one digit, as in eth0 or SOCKS5: a name until its digit is seen to vary. */
@@ -228,11 +316,6 @@ static inline unsigned char *sophia_put_slot(unsigned char *from, unsigned char 
         return to - 1;
     memcpy(to, SOPHIA_SLOT, 3);
     return to + 3;
-}
-
-static inline int sophia_in_set(const char *set, unsigned char c)
-{
-    return c != 0 && strchr(set, c) != NULL;
 }
 
 /* Ends in a slot, with nothing but punctuation in front of it. */
@@ -330,6 +413,7 @@ static inline void sophia_mask_line(const unsigned char *text, size_t size, soph
     const unsigned char *p = text, *const end = text + (size < SOPHIA_MASK_BYTES ? size : SOPHIA_MASK_BYTES);
     int quotes = 1, leading = 1, number = 0;
     const unsigned char *quote_end = NULL; /* not NULL: a quoted request goes on behind its method, up to here */
+    const unsigned char *prose_end = NULL; /* the quote that closes the prose being masked */
     m->size = m->tokens = 0;
     for (uint32_t count = 0; count < SOPHIA_MASK_TOKENS; count++) {
         if (!quote_end)
@@ -352,36 +436,36 @@ static inline void sophia_mask_line(const unsigned char *text, size_t size, soph
             const unsigned kind = SOPHIA_CLASS[c];
             const int first = leading;
             leading = ends_in_number = 0;
-            if (c == '"' && quotes) {
-                const unsigned char *close = memchr(p + 1, '"', (size_t)(end - p - 1));
-                const size_t method = sophia_http_method(p + 1, (size_t)(end - p - 1));
-                if (close && sophia_is_member_name(p + 1, close, end)) {
-                    memcpy(to, p, (size_t)(close + 1 - p));
-                    to += close + 1 - p;
+            if (c == '"' && quotes && p != prose_end) {
+                const unsigned char *const in = p + 1, *const close = memchr(in, '"', (size_t)(end - in));
+                const size_t inside = close ? (size_t)(close - in) : 0;
+                const size_t method = sophia_http_method(in, inside);
+                if (close && sophia_is_member_name(in, close, end)) {
+                    memcpy(to, p, inside + 2);
+                    to += inside + 2;
                     p = close + 1;
                     continue;
                 }
-                if (!close || (!method && (first || close - p - 1 > SOPHIA_MASK_QUOTE))) {
-                    quotes = 0;
-                } else if (close == p + 1) {
-                    *to++ = '"';
-                    *to++ = '"';
-                    p += 2;
-                    continue;
-                } else {
+                *to++ = '"';
+                if (method) {
                     quoted = 1;
-                    *to++ = '"';
-                    if (method) {
-                        memcpy(to, p + 1, method);
-                        to += method;
-                        quote_end = close;
-                        break;
-                    }
+                    memcpy(to, in, method);
+                    to += method;
+                    quote_end = close;
+                    break;
+                }
+                if (!close || first) {
+                    quotes = 0;
+                } else if (inside && sophia_is_quoted_value(in, inside) && !sophia_names_message(text, p)) {
+                    quoted = 1;
                     memcpy(to, "<*>\"", 4);
                     to += 4;
-                    p = close + 1;
-                    continue;
+                    p = close;
+                } else {
+                    prose_end = close;
                 }
+                p++;
+                continue;
             }
             if ((kind & SOPHIA_C_HEX) || c == ':') {
                 size_t k = 0; /* cheap refusal first: four hexadecimal digits at most, then a colon */
