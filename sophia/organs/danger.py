@@ -2,7 +2,8 @@
 
 Two stages. A compiled literal prefilter (:class:`sophia._core.literals.LiteralSet`, no GIL) names the rules
 that may match: nearly every text ends there. google-re2, linear in the text whatever the pattern, then tries
-those rules in order of severity; the first that matches is the answer.
+those rules in the order in which they win; the first that matches is the answer. A rule that refuses comes
+before one that only reports (`alarm`), whatever their severities: a remark must not hide a threat.
 
 Each rule has an automaton of its own. One automaton over all rules (``re2.Set``) reads ordinary text in one
 pass, but the prefilter leaves it none to read, and on a text made of the rules' own words it builds a new
@@ -51,8 +52,8 @@ class Hit(NamedTuple):
 class RuleSet:
     """An immutable, ordered set of danger rules and the engine that applies them.
 
-    Built by :meth:`load`. Rules stand in the order in which they win: severity first, then order of
-    appearance, shipped ones before those of files. Any number of threads may scan with one object at once;
+    Built by :meth:`load`. Rules stand in the order in which they win: those that are no alarm first, then by
+    severity, then in order of appearance, shipped ones before those of files. Any number of threads may scan with one object at once;
     matching inside re2, and the prefilter of long texts, release the GIL. Rules are compiled when a text
     first needs them.
 
@@ -72,13 +73,13 @@ class RuleSet:
     literals: LiteralSet
     """The prefilter; rule numbers are positions in `rules`."""
     version: str
-    """Hash (32 hex digits) of everything that decides hits: ids, patterns, severities, order."""
+    """Hash (32 hex digits) of everything that decides hits: ids, patterns, severities, alarms, order."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         """Orders `rules` and builds the prefilter; raises RuleError for an id given twice, a pattern that
         rules may not use, and more than 1,024 rules. Whether RE2 takes a pattern shows when it is first
         needed: :meth:`load` is the way to be sure at once."""
-        self.rules = tuple(sorted(rules, key=lambda rule: -rule.severity))  # stable: ties keep their order
+        self.rules = tuple(sorted(rules, key=lambda rule: (rule.alarm, -rule.severity)))  # stable: ties keep their order
         self._options = re2.Options()
         self._options.case_sensitive = False
         self._options.log_errors = False  # they are raised here; stderr belongs to the caller
@@ -106,8 +107,8 @@ class RuleSet:
         """The shipped rules and those of the TOML files `paths`.
 
         A file holds tables ``[[rule]]`` with `id`, `description`, `pattern` (RE2 syntax, case does not
-        matter), `severity` (0 to 1, or low, medium, high, critical) and, optionally, `examples` and
-        `counter_examples`. Raises RuleError, with file and line, for a file that cannot be read, is not
+        matter), `severity` (0 to 1, or low, medium, high, critical) and, optionally, `alarm` (true: a hit is
+        reported, not refused; default false), `examples` and `counter_examples`. Raises RuleError, with file and line, for a file that cannot be read, is not
         UTF-8 or not TOML; for missing, unknown or mistyped keys; for an id that is taken; for a pattern that
         the engine cannot take (look-around, back-reference, syntax, size) or that counts over 32 repeats;
         for an example that does not match or a counter-example that does. Raises RuntimeError when the
@@ -135,7 +136,8 @@ class RuleSet:
         return self.literals.candidates(text)
 
     def scan(self, text: str | bytes) -> Hit | None:
-        """The hit of highest severity, ties by order of the rules; None when no rule matches.
+        """The hit of the rule that wins; None when no rule matches. A rule that is not an alarm wins over one
+        that is, then the higher severity, then the order of the rules.
 
         Bytes are taken as UTF-8 with U+FFFD for what is not; a lone surrogate of a str counts as a question
         mark. Neither moves a span. Raises TypeError for anything but str and bytes.
@@ -203,7 +205,7 @@ class RuleSet:
             end = len(data[:end].decode("utf-8", "replace"))
             start = len(data[:start].decode("utf-8", "replace"))
         rule = self.rules[number]
-        return Hit(rule.id, rule.severity, (start, end))
+        return Hit(rule.id, rule.severity, (start, end), rule.alarm)
 
     def _rule(self, number: int) -> Any:
         alone = self._alone.get(number)
@@ -250,7 +252,7 @@ def _encode(text: str) -> bytes:
 def _version(rules: Iterable[Rule]) -> str:
     digest = blake2b(_ENGINE.encode(), digest_size=16)
     for rule in rules:
-        for field in (rule.id, rule.pattern, repr(float(rule.severity))):
+        for field in (rule.id, rule.pattern, repr(float(rule.severity)), repr(rule.alarm)):
             data = field.encode("utf-8", "replace")
             digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()

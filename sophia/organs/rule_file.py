@@ -18,7 +18,8 @@ SEVERITIES = {"low": 0.25, "medium": 0.5, "high": 0.75, "critical": 1.0}
 _MAX_FILE = 4 << 20
 _MAX_PATTERN = 4000
 _REQUIRED = ("id", "description", "pattern", "severity")
-_OPTIONAL = ("examples", "counter_examples")
+_LISTS = ("examples", "counter_examples")
+_OPTIONAL = ("alarm", *_LISTS)
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 # Only sought when a rule is refused; `re` keeps what it compiled.
@@ -71,6 +72,8 @@ class Rule(NamedTuple):
     """Texts that the pattern matches; checked by the tests, and for user rules at load."""
     counter_examples: tuple[str, ...] = ()
     """Texts that it does not match."""
+    alarm: bool = False
+    """Reported, not refused: a hit on a message is a flag where that of another rule is a veto."""
     place: Place = Place("<rules>")
 
 
@@ -115,7 +118,10 @@ def _rule(entry: Mapping[str, Any], place: Place) -> Rule:
         if key not in entry:
             place.refuse(f"the rule has no {key!r}")
     for key, value in entry.items():
-        if key in _OPTIONAL:
+        if key == "alarm":
+            if not isinstance(value, bool):
+                place.refuse("'alarm' must be true or false", key)
+        elif key in _LISTS:
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 place.refuse(f"{key!r} must be a list of strings", key)
         elif key not in _REQUIRED:
@@ -133,6 +139,7 @@ def _rule(entry: Mapping[str, Any], place: Place) -> Rule:
         _severity(entry["severity"], place),
         tuple(entry.get("examples", ())),
         tuple(entry.get("counter_examples", ())),
+        entry.get("alarm", False),
         place,
     )
 

@@ -24,8 +24,9 @@ class Oracle:
 
     def scan(self, text: str) -> Hit | None:
         whole = "".join("?" if 0xD800 <= ord(char) < 0xE000 else char for char in text)
+        hits = []
         for rule, pattern in zip(self.rules, self.compiled, strict=True):
             match = pattern.search(whole)  # on str, re2 counts characters itself
             if match is not None:
-                return Hit(rule.id, rule.severity, match.span())
-        return None
+                hits.append(Hit(rule.id, rule.severity, match.span(), rule.alarm))
+        return max(hits, key=lambda hit: (not hit.alarm, hit.severity), default=None)  # the first of equals

@@ -38,6 +38,21 @@ def test_one_by_one_joined_and_brute_force_agree(texts: list[str], size: int) ->
     assert parts == expected
 
 
+@given(TEXT, st.sampled_from([e for r in SHIPPED.rules if r.alarm for e in r.examples]))
+@settings(max_examples=100, deadline=None)
+def test_an_alarm_never_hides_a_rule_that_refuses(text: str, alarm: str) -> None:
+    whole = f"{text}\n{alarm}"
+    hit = SHIPPED.scan(whole)
+    refused = any(
+        pattern.search("".join("?" if 0xD800 <= ord(char) < 0xE000 else char for char in whole)) is not None
+        for rule, pattern in zip(SHIPPED.rules, ORACLE.compiled, strict=True)
+        if not rule.alarm
+    )
+    assert hit is not None
+    assert hit.alarm is not refused
+    assert SHIPPED.scan_many([whole] * 9) == [hit] * 9
+
+
 @pytest.mark.parametrize("number", range(len(SHIPPED)), ids=[rule.id for rule in SHIPPED.rules])
 def test_every_text_of_a_rule_is_a_candidate(number: int) -> None:
     """Random texts of each rule's own language: those that the engine matches must pass the prefilter."""
@@ -73,15 +88,24 @@ SMALL = st.lists(
 )
 
 
-@given(st.lists(PATTERN, min_size=1, max_size=3), st.lists(SMALL.map("".join), max_size=20))
+@given(
+    st.lists(PATTERN, min_size=1, max_size=3),
+    st.lists(SMALL.map("".join), max_size=20),
+    st.lists(st.tuples(st.sampled_from([0.2, 0.5, 0.8]), st.booleans()), min_size=3, max_size=3),
+)
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_pattern_on_any_text(patterns: list[str], texts: list[str]) -> None:
+def test_any_pattern_on_any_text(patterns: list[str], texts: list[str], kinds: list[tuple[float, bool]]) -> None:
     for pattern in patterns:
         try:
             re2.compile(pattern)
         except re2.error:
             assume(False)
-    rules = RuleSet([Rule(f"r{n}", "random", pattern, n / 10) for n, pattern in enumerate(patterns)])
+    rules = RuleSet(
+        [
+            Rule(f"r{n}", "random", pattern, severity, alarm=alarm)
+            for n, (pattern, (severity, alarm)) in enumerate(zip(patterns, kinds, strict=False))
+        ]
+    )
     oracle = Oracle(rules)
     expected = [oracle.scan(text) for text in texts]
     assert rules.scan_many(texts) == expected

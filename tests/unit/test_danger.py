@@ -34,8 +34,9 @@ def rule(pattern: str, severity: float = 0.5, name: str = "r") -> Rule:
 
 
 def test_shipped_rules_keep_the_order_of_severity(shipped: RuleSet) -> None:
-    severities = [rule.severity for rule in shipped.rules]
-    assert severities == sorted(severities, reverse=True)
+    order = [(rule.alarm, -rule.severity) for rule in shipped.rules]
+    assert order == sorted(order)
+    assert all(rule.alarm is rule.id.startswith("log.") for rule in shipped.rules)
     assert 70 <= len(shipped) <= 120
     assert {rule.id.split(".")[0] for rule in shipped.rules} == {"shell", "priv", "inject", "sql", "log"}
 
@@ -64,7 +65,7 @@ def test_examples_are_candidates_and_hit(shipped: RuleSet, oracle: Oracle) -> No
                 assert shipped.scan(text) == oracle.scan(text)
             hit = shipped.scan(example)
             assert hit is not None
-            assert hit.severity >= shipped_rule.severity
+            assert (not hit.alarm, hit.severity) >= (not shipped_rule.alarm, shipped_rule.severity)
 
 
 BENIGN = """
@@ -299,6 +300,8 @@ def test_numbers_are_severities_and_crlf_and_a_mark_at_the_start_do_not_matter(t
         (GOOD.replace('"low"', "true"), 5, "severity"),
         (GOOD.replace('"acme.tea"', '"Acme Tea"'), 2, "small letters"),
         (GOOD.replace("description", "describtion"), 1, "no 'description'"),
+        (GOOD + "alarm = 'yes'\n", 6, "true or false"),
+        (GOOD + "alarm = 1\n", 6, "true or false"),
         (GOOD + "colour = 'green'\n", 6, "unknown key 'colour'"),
         (GOOD + "examples = 'tea'\n", 6, "list of strings"),
         (GOOD + "examples = ['coffee']\n", 6, "does not match its example"),
@@ -328,6 +331,17 @@ def test_bad_files_are_refused_with_file_and_line(tmp_path: Path, text: str | by
     assert message.startswith(f"{path}:{line}: "), message
     assert words in message
     assert isinstance(caught.value, ConfigError)
+
+
+def test_an_alarm_reports_and_gives_way_to_a_rule_that_refuses(tmp_path: Path) -> None:
+    text = GOOD + GOOD.replace("acme.tea", "acme.pot").replace("tea", "pot").replace("low", "critical")
+    path = write(tmp_path, text + "alarm = true\n")
+    rules = RuleSet.load([path], shipped=False)
+    assert [rule.alarm for rule in rules.rules] == [False, True]
+    assert rules.scan("a pot") == Hit("acme.pot", 1.0, (2, 5), True)
+    assert rules.scan("a pot of tea") == Hit("acme.tea", 0.25, (9, 12), False)
+    assert rules.scan_many(["a pot", "a pot of tea"] * 9) == [rules.scan("a pot"), rules.scan("a pot of tea")] * 9
+    assert rules.version != RuleSet.load([write(tmp_path, text)], shipped=False).version
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
