@@ -33,6 +33,7 @@ __all__ = ["SEVERITIES", "Hit", "Rule", "RuleSet"]
 _SHIPPED = os.path.join(os.path.dirname(__file__), "rules", "danger.toml")  # noqa: PTH118, PTH120 (start-up)
 _ENGINE = "1"  # part of the version of a set: raise it when the same rules could give other hits
 _MEMORY = 1 << 20  # bytes that the automata of one rule may take; beyond, RE2 goes on without an automaton
+_SPAN = "hit"  # the group that is the span of a hit, where a pattern needs to see what stands before
 _JOIN = 8  # texts in question for one rule from which on they are read in one call first
 _JOIN_TEXT = 4096  # bytes of a text that still is joined with others
 _JOIN_BATCH = 1 << 20  # bytes of one joined text
@@ -107,7 +108,7 @@ class RuleSet:
         """The shipped rules and those of the TOML files `paths`.
 
         A file holds tables ``[[rule]]`` with `id`, `description`, `pattern` (RE2 syntax, case does not
-        matter), `severity` (0 to 1, or low, medium, high, critical) and, optionally, `alarm` (true: a hit is
+        matter; a group ``(?P<hit>...)`` narrows the span that is reported), `severity` (0 to 1, or low, medium, high, critical) and, optionally, `alarm` (true: a hit is
         reported, not refused; default false), `examples` and `counter_examples`. Raises RuleError, with file and line, for a file that cannot be read, is not
         UTF-8 or not TOML; for missing, unknown or mistyped keys; for an id that is taken; for a pattern that
         the engine cannot take (look-around, back-reference, syntax, size) or that counts over 32 repeats;
@@ -154,7 +155,7 @@ class RuleSet:
         for number in numbers:
             match = self._rule(number).search(data)
             if match is not None:
-                return self._hit(number, text, data, match.span())
+                return self._hit(number, text, data, match)
         return None
 
     def scan_many(self, texts: Sequence[str | bytes]) -> list[Hit | None]:
@@ -172,7 +173,7 @@ class RuleSet:
             for at in self._plausible(number, open_texts, data):
                 match = self._rule(number).search(data[at])
                 if match is not None:
-                    hits[at] = self._hit(number, whole[at], data[at], match.span())
+                    hits[at] = self._hit(number, whole[at], data[at], match)
         return hits
 
     def _plausible(self, number: int, positions: list[int], data: dict[int, bytes]) -> list[int]:
@@ -199,8 +200,8 @@ class RuleSet:
             first = end
         return left
 
-    def _hit(self, number: int, text: str, data: bytes, span: tuple[int, int]) -> Hit:
-        start, end = span
+    def _hit(self, number: int, text: str, data: bytes, match: Any) -> Hit:
+        start, end = match.span(match.re.groupindex.get(_SPAN, 0))
         if len(data) != len(text):  # bytes to characters
             end = len(data[:end].decode("utf-8", "replace"))
             start = len(data[:start].decode("utf-8", "replace"))
