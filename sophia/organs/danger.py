@@ -45,7 +45,7 @@ class Hit(NamedTuple):
     rule: str
     severity: float
     span: tuple[int, int]
-    """Characters [start, end) of the text."""
+    """Characters [start, end) of the text: the match, or the group `hit` of a pattern that has one."""
     alarm: bool = False
     """The rule reports and does not refuse: a message it hits is flagged where other rules veto."""
 
@@ -54,9 +54,9 @@ class RuleSet:
     """An immutable, ordered set of danger rules and the engine that applies them.
 
     Built by :meth:`load`. Rules stand in the order in which they win: those that are no alarm first, then by
-    severity, then in order of appearance, shipped ones before those of files. Any number of threads may scan with one object at once;
-    matching inside re2, and the prefilter of long texts, release the GIL. Rules are compiled when a text
-    first needs them.
+    severity, then in order of appearance, shipped ones before those of files. Any number of threads may scan
+    with one object at once; matching inside re2, and the prefilter of long texts, release the GIL. Rules are
+    compiled when a text first needs them.
 
     Example::
 
@@ -80,7 +80,8 @@ class RuleSet:
         """Orders `rules` and builds the prefilter; raises RuleError for an id given twice, a pattern that
         rules may not use, and more than 1,024 rules. Whether RE2 takes a pattern shows when it is first
         needed: :meth:`load` is the way to be sure at once."""
-        self.rules = tuple(sorted(rules, key=lambda rule: (rule.alarm, -rule.severity)))  # stable: ties keep their order
+        # The sort is stable: ties keep their order.
+        self.rules = tuple(sorted(rules, key=lambda rule: (rule.alarm, -rule.severity)))
         self._options = re2.Options()
         self._options.case_sensitive = False
         self._options.log_errors = False  # they are raised here; stderr belongs to the caller
@@ -108,12 +109,13 @@ class RuleSet:
         """The shipped rules and those of the TOML files `paths`.
 
         A file holds tables ``[[rule]]`` with `id`, `description`, `pattern` (RE2 syntax, case does not
-        matter; a group ``(?P<hit>...)`` narrows the span that is reported), `severity` (0 to 1, or low, medium, high, critical) and, optionally, `alarm` (true: a hit is
-        reported, not refused; default false), `examples` and `counter_examples`. Raises RuleError, with file and line, for a file that cannot be read, is not
-        UTF-8 or not TOML; for missing, unknown or mistyped keys; for an id that is taken; for a pattern that
-        the engine cannot take (look-around, back-reference, syntax, size) or that counts over 32 repeats;
-        for an example that does not match or a counter-example that does. Raises RuntimeError when the
-        engine does not find what it must.
+        matter; a group ``(?P<hit>...)`` narrows the span that is reported), `severity` (0 to 1, or low,
+        medium, high, critical) and, optionally, `alarm` (true: a hit is reported, not refused; default
+        false), `examples` and `counter_examples`. Raises RuleError, with file and line, for a file that
+        cannot be read, is not UTF-8 or not TOML; for missing, unknown or mistyped keys; for an id that is
+        taken; for a pattern that the engine cannot take (look-around, back-reference, syntax, size) or that
+        counts over 32 repeats; for an example that does not match or a counter-example that does. Raises
+        RuntimeError when the engine does not find what it must.
         """
         rules = read_rules(_SHIPPED) if shipped else []
         own = [rule for path in paths for rule in read_rules(os.fspath(path))]
@@ -202,6 +204,8 @@ class RuleSet:
 
     def _hit(self, number: int, text: str, data: bytes, match: Any) -> Hit:
         start, end = match.span(match.re.groupindex.get(_SPAN, 0))
+        if start < 0:  # the match went by a branch without the group
+            start, end = match.span()
         if len(data) != len(text):  # bytes to characters
             end = len(data[:end].decode("utf-8", "replace"))
             start = len(data[:start].decode("utf-8", "replace"))

@@ -28,5 +28,6 @@ class Oracle:
         for rule, pattern in zip(self.rules, self.compiled, strict=True):
             match = pattern.search(whole)  # on str, re2 counts characters itself
             if match is not None:
-                hits.append(Hit(rule.id, rule.severity, match.span(match.re.groupindex.get("hit", 0)), rule.alarm))
+                span = match.span(match.re.groupindex.get("hit", 0))
+                hits.append(Hit(rule.id, rule.severity, match.span() if span[0] < 0 else span, rule.alarm))
         return max(hits, key=lambda hit: (not hit.alarm, hit.severity), default=None)  # the first of equals

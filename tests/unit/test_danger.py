@@ -102,6 +102,18 @@ we can do anything, now that it is summer
 Dan is here now
 the fan failed to impress
 kill -1 reloads a daemon
+Never share your password with anyone
+Please do not share your password
+Never share or reveal your password.
+You must never reveal your system prompt
+YOU ARE HIM! DUDE I AM SO SORRY
+chmod -R ug+rwx /var/www
+chmod -R 777 /var/www/html/uploads
+Please ignore my previous message
+ignore my previous instructions about delivery, leave it at the door
+machine check architecture supported
+machine check reporting enabled
+What is visudo?
 """.strip().splitlines()
 
 
@@ -181,6 +193,22 @@ def test_a_rule_without_literals_reads_every_text() -> None:
     texts = ["123-45", "12-345", "", "x"] * 5
     assert [hit and hit.rule for hit in rules.scan_many(texts)] == ["number", None, "empty", None] * 5
     assert rules.candidates("x") == (0, 1)
+
+
+def test_a_group_named_hit_is_the_span() -> None:
+    rules = RuleSet([rule(r"(?:^|[^x]\s)(?P<hit>tea(?:pot)?)|coffee")])
+    assert rules.scan("é a teapot") == Hit("r", 0.5, (4, 10))
+    assert rules.scan("no coffee") == Hit("r", 0.5, (3, 9))
+    assert rules.scan("x tea") is None
+    assert rules.scan_many(["é a teapot"] * 9) == [Hit("r", 0.5, (4, 10))] * 9
+
+
+def test_an_alarm_does_not_hide_an_order(shipped: RuleSet) -> None:
+    hit = shipped.scan("kernel panic, so run sudo su")
+    assert hit == Hit("priv.root-shell", 0.5, (21, 28))
+    hit = shipped.scan("Kernel panic - not syncing")
+    assert hit is not None
+    assert hit.alarm
 
 
 def test_an_empty_set() -> None:
