@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from sophia.errors import ConfigError
 
 __all__ = ["Settings"]
+
+_BOUNDS = {
+    "seed": (0, 2**64 - 1),
+    "max_chars": (1, 2**24),
+    "cache_bytes": (1 << 16, 2**48),
+    "cache_entries": (16, 2**28),
+    "pattern_capacity": (16, 2**26),
+    "familiar_capacity": (64, 2**32),
+}
+# Of the cache's tables alone; see ReflexCache.
+_BYTES_FOR_AN_ENTRY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,10 @@ class Settings:
     seed: int = 0x50F1A
 
     def __post_init__(self) -> None:
+        for name in ("reflex_confidence", "cortical_confidence", "complex_limit", "ttl"):
+            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
+                message = f"{name} is {getattr(self, name)!r}; it must be a number"
+                raise ConfigError(message)
         if self.on_danger not in ("auto", "veto", "flag"):
             message = f"on_danger is {self.on_danger!r}; use 'auto', 'veto' or 'flag'"
             raise ConfigError(message)
@@ -59,29 +74,28 @@ class Settings:
                 f"{self.cortical_confidence}; a reflex needs at least as much"
             )
             raise ConfigError(message)
-        for name, least in (
-            ("seed", 0),
-            ("max_chars", 1),
-            ("cache_bytes", 1 << 16),
-            ("cache_entries", 16),
-            ("pattern_capacity", 16),
-            ("familiar_capacity", 64),
-        ):
+        for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                message = f"{name} is {value!r}; it must be a whole number of at least {least}"
+            if not isinstance(value, int) or not least <= value <= most:
+                message = f"{name} is {value!r}; it must be a whole number from {least} to {most}"
                 raise ConfigError(message)
+        if self.cache_bytes < _BYTES_FOR_AN_ENTRY * self.cache_entries:
+            message = (
+                f"cache_bytes {self.cache_bytes} cannot hold the tables of {self.cache_entries} entries; "
+                f"give at least {_BYTES_FOR_AN_ENTRY * self.cache_entries}, or fewer cache_entries"
+            )
+            raise ConfigError(message)
         if not self.ttl >= 0.0:
             message = f"ttl is {self.ttl!r} seconds; use 0 to keep answers, or a positive number"
             raise ConfigError(message)
 
     def with_changes(self, **changes: object) -> Settings:
         """A copy with some settings changed and all checked again."""
-        try:
-            return replace(self, **changes)  # type: ignore[arg-type]
-        except TypeError as error:
-            message = f"unknown setting in {', '.join(sorted(changes))}; see sophia.config.Settings"
-            raise ConfigError(message) from error
+        unknown = set(changes) - {field.name for field in fields(self)}
+        if unknown:
+            message = f"unknown setting {', '.join(sorted(unknown))}; see sophia.config.Settings"
+            raise ConfigError(message)
+        return replace(self, **changes)  # type: ignore[arg-type]
 
     def decision_text(self) -> str:
         """The settings that can change a decision, as one stable line; part of the policy version."""

@@ -3,12 +3,12 @@
 from libc.stdint cimport uint8_t, uint64_t
 
 from sophia._core.cuckoo cimport GenerationalFilter
-from sophia._core.decision cimport sophia_outcome, sophia_policy
+from sophia._core.decision cimport sophia_evidence, sophia_outcome, sophia_policy
 from sophia._core.encode cimport TextEncoder
 from sophia._core.idf cimport sophia_features
 from sophia._core.literals cimport LiteralSet
 from sophia._core.pattern cimport PatternTable, sophia_pattern_seen
-from sophia._core.reflex cimport ReflexCache, sophia_hash128
+from sophia._core.reflex cimport ReflexCache, sophia_hash128, sophia_reflex_entry
 from sophia._core.vector cimport SharedVector
 
 
@@ -78,6 +78,12 @@ cdef class HotPath:
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil
+    cdef void _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,
+                     sophia_pattern_seen *sighting) noexcept nogil
+    cdef int _familiarity(self, uint64_t code) noexcept nogil
+    cdef void _grow_familiar(self, uint64_t code) noexcept nogil
+    cdef void _weigh(self, sophia_evidence *seen, const sophia_pattern_seen *sighting, uint64_t by_leaf,
+                     uint64_t by_pattern) noexcept nogil
     cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil
     cdef int _decide_all(self, size_t count, list texts, list hits, double now) except -1
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1

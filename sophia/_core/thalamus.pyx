@@ -13,6 +13,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from sophia._core.decision cimport (
     SOPHIA_ALLOW,
+    SOPHIA_VETO,
     SOPHIA_DEEP_THOUGHT,
     SOPHIA_WHY_EMPTY,
     SOPHIA_WHY_INVALID,
@@ -23,6 +24,7 @@ from sophia._core.decision cimport (
     sophia_evidence,
     sophia_has_controls,
     sophia_only_blanks,
+    sophia_policy,
 )
 from sophia._core.idf cimport sophia_features
 from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, stream_safe, unmask
@@ -68,6 +70,7 @@ cdef extern from *:
 
 
 cdef enum:
+    _EARNED = 3  # allowed sightings in a scope after which the pattern's own count is believed
     _LONG = 8  # inputs from which on giving the GIL away costs less than keeping it
     _MISSING_SCAN = 1
     _MISSING_ANSWER = 2
@@ -268,28 +271,14 @@ cdef class HotPath:
         seen.fault = one.fault
         seen.danger = one.danger >= 0
         seen.alarm = one.alarm
-        if one.fault == 0 or one.fault == SOPHIA_WHY_TOO_LONG:
-            # The entry of identical bytes knows where their masked form is held; else the text is masked.
-            if entry == NULL or not _same(entry, one) or self.patterns.observe_leaf(
-                <uint32_t>entry.tag[2], entry.tag[1], one.n, &sighting
-            ) != SOPHIA_PATTERN_OK:
-                self.patterns.observe_line(one.text, one.size, one.n, &sighting)
-            one.pattern = sighting.id
-        if one.fault == 0:
+        self._sight(one, entry, &seen, &sighting)
+        one.pattern = sighting.id
+        if one.fault == 0 and not seen.danger:
             by_leaf = _in_scope(sighting.leaf_hash, one.scope, one.scope_size)
             by_pattern = _in_scope(sophia_mix64(sighting.id), one.scope, one.scope_size)
-            seen.repeat = not seen.danger and entry != NULL and entry.has_value
-            if self.familiar.contains_hash(by_leaf) and (sighting.leaf_count > 0 or self.patterns.table.evicted > 0):
-                # A table that had to forget may have forgotten this one: then it counts as seen once.
-                seen.familiar = True
-                seen.count = max(<double>sighting.leaf_count, 1.0)
-                seen.closeness = 1.0
-            if sighting.count > 0 and sighting.closeness > 0.0:
-                if not seen.familiar and self.familiar.contains_hash(by_pattern):
-                    seen.familiar = True
-                if not seen.count or <double>sighting.count * sighting.closeness > seen.count:
-                    seen.count = <double>sighting.count
-                    seen.closeness = sighting.closeness
+            seen.repeat = entry != NULL and entry.has_value
+            if not seen.repeat:
+                self._weigh(&seen, &sighting, by_leaf, by_pattern)
         if not seen.repeat and one.fault == 0:
             start = _PREFIX + one.scope_size + one.context_size
             one.complexity = seen.complexity = sophia_complexity(one.key + start, one.key_size - start)
@@ -303,12 +292,57 @@ cdef class HotPath:
             else:
                 memcpy(one.served, entry.value, entry.value_size)
                 one.served_size = entry.value_size
-        # A full filter refuses: the pattern stays unfamiliar, so the level of thought can only be higher.
-        self.familiar.refresh_hash(by_leaf)
-        self.familiar.refresh_hash(by_pattern)
+        self._grow_familiar(by_leaf)
+        self._grow_familiar(by_pattern)
         if self.cache is not None and (one.answer != NULL or entry == NULL):
             self._remember(one, &sighting, now)
         return 0
+
+    cdef void _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,
+                     sophia_pattern_seen *sighting) noexcept nogil:
+        """Finds the input's pattern and counts it; what is refused leaves no words behind, so it is only matched."""
+        cdef const sophia_policy *policy = &self._policies[one.line]
+        if one.fault != 0 and one.fault != SOPHIA_WHY_TOO_LONG:
+            return
+        if seen.danger and (policy.alarm_verdict if seen.alarm else policy.danger_verdict) == SOPHIA_VETO:
+            self.patterns.match_line(one.text, one.size, sighting)
+            return
+        # The entry of identical bytes knows where their masked form is held; else the text is masked.
+        if entry == NULL or not _same(entry, one) or self.patterns.observe_leaf(
+            <uint32_t>entry.tag[2], entry.tag[1], one.n, sighting
+        ) != SOPHIA_PATTERN_OK:
+            self.patterns.observe_line(one.text, one.size, one.n, sighting)
+
+    cdef int _familiarity(self, uint64_t code) noexcept nogil:
+        """How often this was allowed before in its scope, up to _EARNED. The pattern table's counts are no evidence
+        by themselves: they hold every scope's lines, and lines that a danger rule hit."""
+        cdef int times = 0
+        while times < _EARNED and self.familiar.contains_hash(sophia_mix64(code + times)):
+            times += 1
+        return times
+
+    cdef void _grow_familiar(self, uint64_t code) noexcept nogil:
+        """One more allowed sighting. A full filter refuses: then the level of thought can only be higher."""
+        cdef int k, times = self._familiarity(code)
+        for k in range(min(times + 1, <int>_EARNED)):
+            self.familiar.refresh_hash(sophia_mix64(code + k))
+
+    cdef void _weigh(self, sophia_evidence *seen, const sophia_pattern_seen *sighting, uint64_t by_leaf,
+                     uint64_t by_pattern) noexcept nogil:
+        """Evidence for familiarity: exactly this masked text, or else its pattern, allowed before in this scope."""
+        cdef int times = self._familiarity(by_leaf)
+        cdef double count
+        # A single code may be a false positive; the table knows better, unless it had to forget.
+        if times > 1 or (times == 1 and (sighting.leaf_count > 0 or self.patterns.table.evicted > 0)):
+            seen.familiar = True
+            seen.closeness = 1.0
+            seen.count = times if times < _EARNED else max(<double>times, <double>sighting.leaf_count)
+        times = self._familiarity(by_pattern) if sighting.count > 0 and sighting.closeness > 0.0 else 0
+        count = times if times < _EARNED else max(<double>times, <double>sighting.count)
+        if times > 0 and count * sighting.closeness > seen.count * seen.closeness:
+            seen.familiar = True
+            seen.closeness = sighting.closeness
+            seen.count = count
 
     cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil:
         """Puts a decided input into the cache, with the answer that it brought. A refusal costs a repeat."""
@@ -341,7 +375,7 @@ cdef class HotPath:
 
     cdef int _enter(self) except -1:
         if self._busy:
-            raise SophiaError("the hot path is in the middle of a batch; one caller at a time, not from a signal handler")
+            raise SophiaError("the hot path is in the middle of a batch; one caller at a time, no signal handler")
         self._busy = True
         return 0
 
@@ -464,7 +498,9 @@ cdef class HotPath:
                 other.answer != NULL and other.outcome.verdict == SOPHIA_ALLOW and other.fault == 0
                 and other.key_size == one.key_size and memcmp(other.key, one.key, one.key_size) == 0
             ):
-                name = f"{self.run}.{other.n}" if other.name == NULL else (<char *>other.name)[:other.name_size].decode()
+                name = f"{self.run}.{other.n}"
+                if other.name != NULL:
+                    name = (<char *>other.name)[:other.name_size].decode()
                 return (
                     (<char *>other.text)[:other.size], (<char *>other.answer)[:other.answer_size].decode(), name,
                     <double>self._clock() + self._ttl if self._ttl > 0.0 else 0.0,
@@ -611,6 +647,7 @@ cdef class HotPath:
         cdef bytes scope = decision.scope.encode(), text, key
         cdef sophia_pattern_seen sighting
         cdef const unsigned char *at = scope
+        cdef uint64_t k
         if decision.text is None or decision._why >= SOPHIA_WHY_TOO_LONG:
             return
         text = decision.text.encode()
@@ -619,11 +656,10 @@ cdef class HotPath:
             self.cache.drop_entry(key, len(key), self.cache.hash_key(key, len(key)))
         memset(&sighting, 0, sizeof(sighting))
         if self.patterns.match_line(text, len(text), &sighting) == 0 and sighting.id:
-            self.familiar.discard_hash(_in_scope(sighting.leaf_hash, at, len(scope)))
-            self.familiar.discard_hash(_in_scope(sophia_mix64(sighting.id), at, len(scope)))
-            # All sightings of exactly this kind: what was wrong once must earn its confidence again.
-            for _ in range(min(sighting.leaf_count, <uint64_t>1_000_000)):
-                self.patterns.forget_sighting(sighting.id, sighting.leaf_hash)
+            for k in range(<uint64_t>_EARNED):
+                self.familiar.discard_hash(sophia_mix64(_in_scope(sighting.leaf_hash, at, len(scope)) + k))
+                self.familiar.discard_hash(sophia_mix64(_in_scope(sophia_mix64(sighting.id), at, len(scope)) + k))
+            self.patterns.forget_sighting(sighting.id, sighting.leaf_hash)
 
 
 cdef inline uint64_t _answered(const unsigned char *key, size_t size) noexcept nogil:

@@ -15,10 +15,10 @@ _NEEDED = ("numpy", "google-re2")
 
 
 def command(options: argparse.Namespace) -> int:
-    """Prints the findings; returns 0 when all is well, 4 when the store is not."""
+    """Prints the findings; returns 0 when all is well, 4 or 5 when the store is not."""
     import sophia
     from sophia._core import cpu
-    from sophia.errors import SophiaError
+    from sophia.errors import SophiaError, StoreLocked, StoreVersionError
     from sophia.organs.danger import RuleSet
 
     findings: dict[str, object] = {
@@ -36,7 +36,7 @@ def command(options: argparse.Namespace) -> int:
         findings["store"] = _store(Path(options.store))
     except SophiaError as error:
         findings["store"] = {"path": options.store, "problem": str(error)}
-        code = 4
+        code = 4 if isinstance(error, StoreLocked | StoreVersionError) else 5
     if options.json:
         sys.stdout.write(json.dumps(findings, indent=2) + "\n")
     else:

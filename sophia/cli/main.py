@@ -7,6 +7,7 @@ Exit codes: 0 done, 2 usage or configuration, 3 input, 4 store locked or of a ne
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 __all__ = ["main"]
@@ -41,10 +42,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output has gone, as `| head` does; keep the interpreter's last flush quiet.
-        import os
-
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return _fail(error, 5)
+    except Exception as error:
+        if os.environ.get("SOPHIA_TRACEBACK"):
+            raise
+        return _fail(
+            RuntimeError(f"internal error: {type(error).__name__}: {error} (SOPHIA_TRACEBACK=1 shows where)"), 5
+        )
     return code
 
 

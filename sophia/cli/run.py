@@ -23,16 +23,18 @@ def command(options: argparse.Namespace) -> int:
     from sophia.stream.readers import read_batches
     from sophia.stream.run import run
 
-    if not options.inputs and sys.stdin.isatty():
+    if not options.inputs and (sys.stdin is None or sys.stdin.isatty()):
         sys.stderr.write("usage: sophia run [INPUT ...]  (a file, a glob, or - for standard input)\n")
         return 2
     reader = read_batches(
         options.inputs, format=options.format, batch=options.batch, limit=options.limit, keep_going=True
     )
-    _refuse_overwriting(options.inputs, options.out)
+    _refuse_overwriting(options.inputs, options.out, options.store if not options.no_store else None)
     settings = sophia.Settings(cache=not options.no_cache)
     store = None if options.no_store else options.store
     with sophia.open(store, settings=settings, rules=options.rules) as brain:
+        for note in brain.notes:
+            sys.stderr.write(f"sophia: {note}\n")
         folder, out = _open_out(options.out)
         progress = Progress(quiet=options.quiet)
         workers = options.workers or os.cpu_count() or 1
@@ -61,9 +63,16 @@ def command(options: argparse.Namespace) -> int:
     return 3 if reader.counts.errors else 0
 
 
-def _refuse_overwriting(inputs: list[str], out: str | None) -> None:
-    """An output that is an input would be emptied before it is read."""
-    if out is None or out == "-" or not Path(out).exists():
+def _refuse_overwriting(inputs: list[str], out: str | None, store: str | None) -> None:
+    """An output that is an input would be emptied before it is read; one in the store would destroy it."""
+    if out is None or out == "-":
+        return
+    if Path(out).name in ("patterns.jsonl", "summary.json") or (
+        store is not None and Path(store).resolve() in Path(out).resolve().parents
+    ):
+        message = f"--out {out} is a file that sophia writes itself; give the decisions a name of their own"
+        raise ConfigError(message)
+    if not Path(out).exists():
         return
     for name in inputs:
         for path in [name, *glob.glob(name)]:  # noqa: PTH207 (the readers' own rule)

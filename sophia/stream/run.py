@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from time import monotonic, process_time
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
@@ -172,6 +173,43 @@ class _ThreadedWriter(_Writer):
                 failed = True
 
 
+class _Interrupt:
+    """Ctrl-C stops the reading, never a batch that is being decided and written.
+
+    Python's own way, an exception anywhere, could lose a batch between its commit and its record.
+    """
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._reading = False
+        self._before: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+
+    def read(self, reader: Reader) -> list[Event] | None:
+        """The next batch; None at the end or after an interrupt."""
+        if self.seen:
+            return None
+        try:
+            self._reading = True
+            return next(reader, None)
+        except KeyboardInterrupt:
+            self.seen = True
+            return None
+        finally:
+            self._reading = False
+
+    def release(self) -> None:
+        """Gives the signal back."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.seen = True
+        if self._reading:
+            raise KeyboardInterrupt
+
+
 def run(
     reader: Reader,
     brain: Sophia,
@@ -189,11 +227,12 @@ def run(
     interrupt (Ctrl-C) ends the run after what has been decided is written.
     """
     summary = Summary()
+    interrupt = _Interrupt()
     table = brain.thalamus.patterns
     table.keep_departed(_DEPARTED_BYTES)
     writer = (_ThreadedWriter if workers > 1 else _Writer)(brain, out, patterns, summary)
     try:
-        for events in reader:
+        while (events := interrupt.read(reader)) is not None:
             batch = columns(events)
             if batch.faults is not None:
                 summary.add_bad(events)
@@ -201,10 +240,10 @@ def run(
             writer.write(decisions, changes, table.departed())  # a decision may name them, so the file must
             if watch is not None:
                 watch(summary, reader)
-    except KeyboardInterrupt:
-        summary.interrupted = True
     finally:
+        interrupt.release()
         writer.close()
+    summary.interrupted = interrupt.seen
     writer.write_patterns(table.patterns())
     return summary
 

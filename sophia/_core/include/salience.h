@@ -39,7 +39,7 @@ struct sophia_evidence {
     int alarm;         /* and the rule is one that reports only */
     int repeat;        /* identical text, scope and context with a stored answer */
     int familiar;      /* this pattern was allowed before in this scope */
-    double count;      /* how often the pattern (or exactly this masked text) was seen before */
+    double count;      /* how often it was seen before, as far as that is believed */
     double closeness;  /* how near the text is to the pattern: 1 when nothing but slots differs */
     double complexity; /* 0 to 1 */
 };
@@ -86,7 +86,7 @@ static struct sophia_outcome sophia_decide(const struct sophia_evidence *seen, c
     const double evidence = seen->closeness * (seen->count / (seen->count + 1.0));
     if (seen->repeat || !seen->fault) {
         out.confidence = seen->repeat ? 1.0 : seen->familiar ? evidence : 0.0;
-        out.novelty = seen->repeat ? 0.0 : seen->familiar ? 1.0 - evidence : 1.0 - 0.5 * evidence;
+        out.novelty = seen->repeat ? 0.0 : seen->familiar ? 1.0 - evidence : 1.0;
     }
     if (seen->danger) {
         out.why = SOPHIA_WHY_DANGER;
