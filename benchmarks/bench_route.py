@@ -173,12 +173,18 @@ def _hostile(suite: Suite) -> None:
             length += len(parts[-1]) + 1
         return " ".join(parts)[:size]
 
-    for size in (40, 800, 20_000, 1_000_000):
-        count = max(1, 200_000 // size)
-        texts = [text(size) for _ in range(count)]
-        rules.scan_many(texts[:1])
-        us = statistics.median(_timed(lambda batch=texts: rules.scan_many(batch), count) for _ in range(5))  # type: ignore[misc]
-        bars = [Bar(f"danger engine, us a byte at {size:,} characters", us / size, "<=", 0.5)]
-        if size == 1_000_000:
-            bars.append(Bar("1 MB, ms", us / 1e3, "<=", 500.0))
-        suite.add(Row(f"hostile text of {size:,}", "us", us, {}, bars, ALONE))
+    for hidden in ("", "\u200d"):
+        for size in (40, 800, 19_999, 1_000_000):
+            count = max(1, 200_000 // size)
+            kind = f"hostile text of {size:,}{' with a hidden sign' if hidden else ''}"
+            found = []
+            for _ in range(5):
+                brain = sophia.open(None)
+                brain.route("a first text: rm -rf /")
+                texts = [text(size)[: size - 1] + (hidden or "x") for _ in range(count)]
+                found.append(_timed(lambda brain=brain, texts=texts: brain.route_many(texts), count))  # type: ignore[misc]
+            us = statistics.median(found)
+            bars = [Bar(f"{kind}, whole route, us a byte", us / size, "<=", 0.5)]
+            if size == 1_000_000:
+                bars.append(Bar(f"{kind}, whole route, ms", us / 1e3, "<=", 500.0))
+            suite.add(Row(kind, "us", us, {}, bars, ALONE))

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import data, processes
+from benchmarks.bench_pattern import score
 from benchmarks.harness import Bar, Row, Suite
 
 ALONE = "no peer routes, remembers and finds danger in one pass"
@@ -21,6 +22,7 @@ def run() -> Suite:
         logs = data.loghub()
         if logs:
             _every_file(suite, folder)
+            _grouping(suite, folder)
             _openssh(suite, folder, logs["OpenSSH"])
             _repeated_logs(suite, folder, list(logs.values()))
             _chat(suite, folder)
@@ -71,6 +73,33 @@ def _every_file(suite: Suite, folder: Path) -> None:
             suite.skip(str(path.name), f"{len(decided)} decisions for {_lines(path)} lines")
     bar = Bar(f"of {len(paths)} files, without one decision a line", wrong, "<=", 0)
     suite.add(Row("every file", "files", wrong, {}, [bar], ALONE))
+
+
+def _grouping(suite: Suite, folder: Path) -> None:
+    """Grouping by the `pattern` of each record, aliases resolved by patterns.jsonl: what a user of the files gets."""
+    accuracies, f1s = [], []
+    for system in data.loghub():
+        contents, truth = data.loghub_truth(system)
+        source = folder / "content.jsonl"
+        source.write_text("".join(json.dumps({"text": content}) + "\n" for content in contents), encoding="utf-8")
+        command = processes.sophia("run", source, "--no-store", "--quiet", "--out", folder / "g.jsonl")
+        processes.cpu_seconds(command, folder)
+        records = [json.loads(line) for line in (folder / "g.jsonl").read_bytes().splitlines()]
+        lines = map(json.loads, (folder / "patterns.jsonl").read_bytes().splitlines())
+        into = {pattern["id"]: pattern["merged_into"] for pattern in lines}
+        found = []
+        for record in records:
+            pattern = record["pattern"]
+            while into.get(pattern) is not None:
+                pattern = into[pattern]
+            found.append(pattern)
+        accuracy, f1 = score(found, truth)
+        accuracies.append(accuracy)
+        f1s.append(f1)
+    for name, values, limit in (("GA", accuracies, 0.93), ("FGA", f1s, 0.92)):
+        mean = sum(values) / len(values)
+        bars = [Bar(f"mean {name} of {len(values)} systems, by the records", mean, ">=", limit)]
+        suite.add(Row(f"grouping by the records: {name}", "", mean, {}, bars, "peers stand beside it in `pattern`"))
 
 
 def _openssh(suite: Suite, folder: Path, path: Path) -> None:

@@ -81,9 +81,7 @@ cdef class HotPath:
     cdef void _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,
                      sophia_pattern_seen *sighting) noexcept nogil
     cdef int _familiarity(self, uint64_t code) noexcept nogil
-    cdef void _grow_familiar(self, uint64_t code) noexcept nogil
-    cdef void _weigh(self, sophia_evidence *seen, const sophia_pattern_seen *sighting, uint64_t by_leaf,
-                     uint64_t by_pattern) noexcept nogil
+    cdef void _grow_familiar(self, uint64_t code, int times) noexcept nogil
     cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil
     cdef int _decide_all(self, size_t count, list texts, list hits, double now) except -1
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1

@@ -257,6 +257,7 @@ cdef class HotPath:
         cdef sophia_pattern_seen sighting
         cdef const sophia_reflex_entry *entry = NULL
         cdef uint64_t by_leaf = 0, by_pattern = 0
+        cdef int leaf_times = 0, pattern_times = 0
         cdef size_t start
         memset(&seen, 0, sizeof(seen))
         memset(&sighting, 0, sizeof(sighting))
@@ -277,8 +278,13 @@ cdef class HotPath:
             by_leaf = _in_scope(sighting.leaf_hash, one.scope, one.scope_size)
             by_pattern = _in_scope(sophia_mix64(sighting.id), one.scope, one.scope_size)
             seen.repeat = entry != NULL and entry.has_value
+            # What the table has never seen and never forgot, no scope has allowed.
+            if sighting.leaf_count > 0 or self.patterns.table.evicted > 0:
+                leaf_times = self._familiarity(by_leaf)
+            if sighting.count > 0:
+                pattern_times = self._familiarity(by_pattern)
             if not seen.repeat:
-                self._weigh(&seen, &sighting, by_leaf, by_pattern)
+                _weigh(&seen, &sighting, leaf_times, pattern_times)
         if not seen.repeat and one.fault == 0:
             start = _PREFIX + one.scope_size + one.context_size
             one.complexity = seen.complexity = sophia_complexity(one.key + start, one.key_size - start)
@@ -292,8 +298,8 @@ cdef class HotPath:
             else:
                 memcpy(one.served, entry.value, entry.value_size)
                 one.served_size = entry.value_size
-        self._grow_familiar(by_leaf)
-        self._grow_familiar(by_pattern)
+        self._grow_familiar(by_leaf, leaf_times)
+        self._grow_familiar(by_pattern, pattern_times)
         if self.cache is not None and (one.answer != NULL or entry == NULL):
             self._remember(one, &sighting, now)
         return 0
@@ -321,28 +327,11 @@ cdef class HotPath:
             times += 1
         return times
 
-    cdef void _grow_familiar(self, uint64_t code) noexcept nogil:
+    cdef void _grow_familiar(self, uint64_t code, int times) noexcept nogil:
         """One more allowed sighting. A full filter refuses: then the level of thought can only be higher."""
-        cdef int k, times = self._familiarity(code)
+        cdef int k
         for k in range(min(times + 1, <int>_EARNED)):
             self.familiar.refresh_hash(sophia_mix64(code + k))
-
-    cdef void _weigh(self, sophia_evidence *seen, const sophia_pattern_seen *sighting, uint64_t by_leaf,
-                     uint64_t by_pattern) noexcept nogil:
-        """Evidence for familiarity: exactly this masked text, or else its pattern, allowed before in this scope."""
-        cdef int times = self._familiarity(by_leaf)
-        cdef double count
-        # A single code may be a false positive; the table knows better, unless it had to forget.
-        if times > 1 or (times == 1 and (sighting.leaf_count > 0 or self.patterns.table.evicted > 0)):
-            seen.familiar = True
-            seen.closeness = 1.0
-            seen.count = times if times < _EARNED else max(<double>times, <double>sighting.leaf_count)
-        times = self._familiarity(by_pattern) if sighting.count > 0 and sighting.closeness > 0.0 else 0
-        count = times if times < _EARNED else max(<double>times, <double>sighting.count)
-        if times > 0 and count * sighting.closeness > seen.count * seen.closeness:
-            seen.familiar = True
-            seen.closeness = sighting.closeness
-            seen.count = count
 
     cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil:
         """Puts a decided input into the cache, with the answer that it brought. A refusal costs a repeat."""
@@ -660,6 +649,22 @@ cdef class HotPath:
                 self.familiar.discard_hash(sophia_mix64(_in_scope(sighting.leaf_hash, at, len(scope)) + k))
                 self.familiar.discard_hash(sophia_mix64(_in_scope(sophia_mix64(sighting.id), at, len(scope)) + k))
             self.patterns.forget_sighting(sighting.id, sighting.leaf_hash)
+
+
+cdef inline void _weigh(
+    sophia_evidence *seen, const sophia_pattern_seen *sighting, int leaf_times, int pattern_times
+) noexcept nogil:
+    """Evidence for familiarity: exactly this masked text, or else its pattern, allowed before in this scope."""
+    cdef double count
+    if leaf_times > 0:
+        seen.familiar = True
+        seen.closeness = 1.0
+        seen.count = leaf_times if leaf_times < _EARNED else max(<double>leaf_times, <double>sighting.leaf_count)
+    count = pattern_times if pattern_times < _EARNED else max(<double>pattern_times, <double>sighting.count)
+    if pattern_times > 0 and count * sighting.closeness > seen.count * seen.closeness:
+        seen.familiar = True
+        seen.closeness = sighting.closeness
+        seen.count = count
 
 
 cdef inline uint64_t _answered(const unsigned char *key, size_t size) noexcept nogil:
