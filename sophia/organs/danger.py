@@ -95,7 +95,7 @@ class RuleSet:
                 rule.place.refuse(f"the id {rule.id!r} is taken by {taken[rule.id].place.at('id')}", "id")
             try:
                 found.append(analyse(rule.pattern))
-            except PatternError as error:
+            except (PatternError, RecursionError) as error:
                 rule.place.refuse(f"rule {rule.id!r}: {error}", "pattern")
         self._line_patterns = [analysis.line_pattern for analysis in found]
         try:

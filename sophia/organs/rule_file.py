@@ -98,6 +98,8 @@ def read_rules(path: str) -> list[Rule]:
         table = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         _refuse(path, error.lineno, f"the rule file is not TOML: {error.msg}")
+    except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
+        _refuse(path, 1, f"the rule file cannot be read: {error}")
     for key in table:
         if key != "rule":
             line = next((n for n, line in enumerate(text.split("\n"), 1) if key in line), 1)

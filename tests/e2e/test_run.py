@@ -233,6 +233,8 @@ def test_user_rules(command: Run, tmp_path: Path) -> None:
         ("pattern = '(a)\\1'", "acme"),
         ("pattern = 'drop.{0,200}table'", "acme"),
         ("pattern = '('", "acme"),
+        (f"pattern = '{'(' * 1500}a{')' * 1500}'", "acme"),
+        (f"pattern = 'a'\nseverity = {'[' * 3000}", "acme"),
     ],
 )
 def test_a_rule_that_cannot_be_taken_is_refused_with_file_and_line(
