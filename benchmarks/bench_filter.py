@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 
 import numpy as np
@@ -19,7 +20,7 @@ def _keys(seed: int, size: int) -> np.ndarray:
 
 
 def run() -> Suite:
-    suite = Suite("filter", ("numpy", "rbloom"))
+    suite = Suite("filter", ("numpy", "rbloom", "xxhash", "blake3"))
     items, others = _keys(1, ITEMS), _keys(2, 8 * ITEMS)
     known = CuckooFilter(ITEMS)
     known.add_many(items)
@@ -28,7 +29,29 @@ def run() -> Suite:
     _check(suite, known, items, others, load)
     _lookups(suite, known, items, others[:ITEMS])
     _changes(suite, items)
+    _hashes(suite, known)
     return suite
+
+
+def _hashes(suite: Suite, known: CuckooFilter) -> None:
+    """What a key costs: a text of 40 bytes and a packed hypervector, one call from Python each."""
+    peers = {"xxhash xxh3_64": ("xxhash", "xxh3_64_intdigest(key)"), "blake3": ("blake3", "blake3(key).digest()")}
+    for name, key in {
+        "a text of 40 bytes": b"how do i turn on dark mode on my phone??"[:40],
+        "1,250 bytes": bytes(1250),
+    }.items():
+        flipped = bytes([key[0] ^ 1]) + key[1:]
+        if known.key_hash(key) == known.key_hash(flipped) or known.key_hash(key) != known.key_hash(bytes(key)):
+            raise AssertionError("the key hash must see every bit, and nothing else")
+        contenders = {"sophia": Contender("f.key_hash(key)", {"f": known, "key": key})}
+        for peer, (module, statement) in peers.items():
+            if importlib.util.find_spec(module) is None:
+                suite.skip(peer, "pip install '.[bench]'")
+                continue
+            contenders[peer] = Contender(f"m.{statement}", {"m": importlib.import_module(module), "key": key})
+        suite.compare(
+            f"key hash of {name}", contenders, note="different functions, so only their own agreement is checked"
+        )
 
 
 def _check(suite: Suite, known: CuckooFilter, items: np.ndarray, others: np.ndarray, load: float) -> None:
