@@ -1,4 +1,5 @@
 # cython: auto_pickle=False
+# Over 600 lines: the table, its two row formats and its value classes read each other's fields.
 """Online templates: lines that are one message with different values share a pattern id.
 
 A line is masked (include/mask.h), looked up by the hash of what is left, and, where it is new, compared with

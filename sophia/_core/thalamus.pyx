@@ -1,3 +1,4 @@
+# Over 600 lines: one class, whose steps share the strings, keys and locks that a batch borrows.
 """The hot path: exact cache, danger, pattern, familiarity, salience.
 
 A batch goes through in four steps: the strings are read (GIL), the stateless work is done (no GIL), the danger
