@@ -14,6 +14,8 @@ WHYS = (
 FAULTS = {None: 0, "too-long": SOPHIA_WHY_TOO_LONG, "empty": SOPHIA_WHY_EMPTY, "invalid": SOPHIA_WHY_INVALID}
 
 
+# No part of the garbage collector: a decision holds texts, numbers and a hit, and nothing that it holds can hold it.
+@cython.no_gc
 @cython.final
 @cython.freelist(512)
 cdef class Decision:

@@ -259,6 +259,7 @@ cdef class HotPath:
         cdef const sophia_reflex_entry *entry = NULL
         cdef uint64_t by_leaf = 0, by_pattern = 0
         cdef int leaf_times = 0, pattern_times = 0
+        cdef uint64_t ahead[2]
         cdef size_t start
         memset(&seen, 0, sizeof(seen))
         memset(&sighting, 0, sizeof(sighting))
@@ -278,6 +279,8 @@ cdef class HotPath:
         if one.fault == 0 and not seen.danger:
             by_leaf = _in_scope(sighting.leaf_hash, one.scope, one.scope_size)
             by_pattern = _in_scope(sophia_mix64(sighting.id), one.scope, one.scope_size)
+            ahead[0], ahead[1] = sophia_mix64(by_leaf), sophia_mix64(by_pattern)
+            self.familiar.prefetch_hashes(ahead, 2)  # wanted at the end: the filter is larger than the caches
             seen.repeat = entry != NULL and entry.has_value
             # What the table has never seen and never forgot, no scope has allowed.
             if sighting.leaf_count > 0 or self.patterns.table.evicted > 0:
@@ -688,7 +691,12 @@ cdef inline object _plain(object value, str what):
 
 
 cdef list _column(list values, str what):
-    return None if values is None else [_plain(value, what) for value in values]
+    if values is None:
+        return None
+    for value in values:
+        if type(value) is not str and value is not None:
+            return [_plain(value, what) for value in values]
+    return values[:]
 
 
 cdef void *_grown(void *block, size_t size) except NULL:
