@@ -119,7 +119,11 @@ def test_counts_over_32_are_refused(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", [".{0,32}abc", "a{32}", "(?:a{8}){4}", "a{32}b{32}", "a*b+", "a{1,}", "x{,99}"])
 def test_counts_up_to_32_are_taken(pattern: str) -> None:
-    analyse(pattern)
+    """Without line anchors, the pattern for a joined text is the pattern itself, as far as RE2 can tell."""
+    joined = re2.compile(analyse(pattern).line_pattern)
+    alone = re2.compile(pattern)
+    for text in ("", "a" * 40, "xxabc", "b" * 9, "a" * 32 + "b" * 32, "x" * 120):
+        assert bool(joined.search(text)) == bool(alone.search(text))
 
 
 @pytest.mark.parametrize("pattern", ["(?=a)b", "(?<!a)b", "(?>a)", r"a\1", "(a", "a)", "[a", "*a", r"\k", r"\Z", "a\\"])
