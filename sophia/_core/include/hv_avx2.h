@@ -143,6 +143,7 @@ SOPHIA_AVX2 static inline __m256i sophia_ties_avx2(__m256i parity, size_t first)
 
 #define V __m256i
 #define V_WORDS 4
+#define V_COLUMNS 2
 #define V_ISA SOPHIA_AVX2
 #define V_NAME(name) sophia_vote_##name##_avx2
 #define V_LOAD(p) SOPHIA_LOAD256(p)

@@ -313,6 +313,7 @@ SOPHIA_AVX512 static inline __m512i sophia_ties_avx512(__m512i parity, size_t fi
 
 #define V __m512i
 #define V_WORDS 8
+#define V_COLUMNS 2
 #define V_ISA SOPHIA_AVX512
 #define V_NAME(name) sophia_vote_##name##_avx512
 #define V_LOAD(p) _mm512_loadu_si512(p)

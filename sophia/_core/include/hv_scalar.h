@@ -93,6 +93,7 @@ static uint64_t sophia_read_b1_scalar(const uint64_t *rows, size_t words)
 
 #define V uint64_t
 #define V_WORDS 1
+#define V_COLUMNS 1
 #define V_ISA
 #define V_NAME(name) sophia_vote_##name##_scalar
 #define V_LOAD(p) (*(p))
