@@ -54,6 +54,7 @@ cdef extern from "reflex.h" nogil:
         const unsigned char *raw, size_t raw_size, const unsigned char *value, size_t value_size,
         bint has_value, uint32_t flags, const uint64_t *tag, double expires
     )
+    void sophia_reflex_ahead(const sophia_reflex *cache, sophia_hash128 hash)
     const sophia_reflex_entry *sophia_reflex_peek(
         const sophia_reflex *cache, const unsigned char *key, size_t size, sophia_hash128 hash, double now
     )

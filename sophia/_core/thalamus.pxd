@@ -45,6 +45,11 @@ cdef struct sophia_input:
     size_t served_size
 
 
+cdef struct sophia_sightings:
+    uint64_t code
+    int times  # how many the filter holds, up to the number that is believed
+
+
 cdef class HotPath:
     cdef readonly PatternTable patterns
     cdef readonly GenerationalFilter familiar
@@ -59,6 +64,8 @@ cdef class HotPath:
     cdef object _recall
     cdef bint _asks
     cdef bint _busy
+    cdef sophia_sightings _owed[2]  # of the last decided input, while _owes: by its masked line and its pattern
+    cdef bint _owes
     cdef public bint ask_store  # the store holds answers that the cache never had
     cdef object _clock
     cdef sophia_policy _policies[2]  # of messages, of lines
@@ -74,14 +81,15 @@ cdef class HotPath:
     cdef int _reserve(self, size_t count, size_t key_bytes, size_t longest) except -1
     cdef int _read(self, sophia_input *one, object text, object scope, object context, object answer,
                    object name, object line, object fault, list kept) except -1
-    cdef void _prepare(self, sophia_input *one, double now) noexcept nogil
+    cdef void _make_key(self, sophia_input *one) noexcept nogil
+    cdef void _find_candidate(self, sophia_input *one, double now) noexcept nogil
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil
     cdef void _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,
                      sophia_pattern_seen *sighting) noexcept nogil
     cdef int _familiarity(self, uint64_t code) noexcept nogil
-    cdef void _grow_familiar(self, uint64_t code, int times) noexcept nogil
+    cdef void _settle(self) noexcept nogil
     cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil
     cdef int _decide_all(self, size_t count, list texts, list hits, double now) except -1
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1

@@ -30,7 +30,7 @@ from sophia._core.decision cimport (
 from sophia._core.idf cimport sophia_features
 from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, stream_safe, unmask
 from sophia._core.pattern cimport SOPHIA_PATTERN_OK, sophia_pattern_seen
-from sophia._core.reflex cimport sophia_hash128, sophia_reflex_entry
+from sophia._core.reflex cimport sophia_hash128, sophia_reflex_ahead, sophia_reflex_entry
 from sophia._core.vector cimport SOPHIA_BSC, Hypervector, SharedVector, freeze, new_vector
 
 from sophia._core.decision import FAULTS, VERDICTS
@@ -195,33 +195,40 @@ cdef class HotPath:
                 kept.append(normalise_unicode(text))
         return 0
 
-    cdef void _prepare(self, sophia_input *one, double now) noexcept nogil:
-        """Key, hash and danger candidate of one input: nothing here changes any state that decides."""
+    cdef void _make_key(self, sophia_input *one) noexcept nogil:
+        """Key and hash of one input, with its place in the cache asked for."""
         cdef uint32_t size
-        cdef const sophia_reflex_entry *entry
-        if one.fault == 0:
-            one.key[0] = c"l" if one.line else c"m"
-            size = <uint32_t>one.scope_size
-            memcpy(one.key + 1, &size, sizeof(size))
-            size = <uint32_t>one.context_size
-            memcpy(one.key + 1 + sizeof(size), &size, sizeof(size))
-            if one.scope_size:
-                memcpy(one.key + _PREFIX, one.scope, one.scope_size)
-            if one.context_size:
-                memcpy(one.key + _PREFIX + one.scope_size, one.context, one.context_size)
-            if not one.keyed:
-                one.key_size = _PREFIX + one.scope_size + one.context_size
-                if one.line:
-                    memcpy(one.key + one.key_size, one.text, one.size)
-                    one.key_size += one.size
-                else:
-                    one.key_size += normalise_ascii(one.text, one.size, self._classes, one.key + one.key_size)
-            if (one.line and sophia_only_blanks(one.text, one.size)) or (
-                one.key_size == _PREFIX + one.scope_size + one.context_size
-            ):
-                one.fault = SOPHIA_WHY_EMPTY
-        if one.fault == 0 and self.cache is not None:
+        if one.fault != 0:
+            return
+        one.key[0] = c"l" if one.line else c"m"
+        size = <uint32_t>one.scope_size
+        memcpy(one.key + 1, &size, sizeof(size))
+        size = <uint32_t>one.context_size
+        memcpy(one.key + 1 + sizeof(size), &size, sizeof(size))
+        if one.scope_size:
+            memcpy(one.key + _PREFIX, one.scope, one.scope_size)
+        if one.context_size:
+            memcpy(one.key + _PREFIX + one.scope_size, one.context, one.context_size)
+        if not one.keyed:
+            one.key_size = _PREFIX + one.scope_size + one.context_size
+            if one.line:
+                memcpy(one.key + one.key_size, one.text, one.size)
+                one.key_size += one.size
+            else:
+                one.key_size += normalise_ascii(one.text, one.size, self._classes, one.key + one.key_size)
+        if (one.line and sophia_only_blanks(one.text, one.size)) or (
+            one.key_size == _PREFIX + one.scope_size + one.context_size
+        ):
+            one.fault = SOPHIA_WHY_EMPTY
+            return
+        if self.cache is not None:
             one.hash = self.cache.hash_key(one.key, one.key_size)
+            sophia_reflex_ahead(&self.cache.cache, one.hash)
+
+    cdef void _find_candidate(self, sophia_input *one, double now) noexcept nogil:
+        """Whether the danger engine must see one input."""
+        cdef const sophia_reflex_entry *entry
+        if one.fault == 0 and self.cache is not None:
             # A look without a trace: what is evicted later must not depend on how inputs were batched.
             entry = self.cache.peek(one.key, one.key_size, one.hash, now)
             if entry != NULL and _same(entry, one):
@@ -233,10 +240,13 @@ cdef class HotPath:
                 one.danger = 0  # a candidate; -1 again unless the engine finds a rule
 
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil:
+        """Nothing here changes any state that decides."""
         cdef size_t i
         with self._cache_or_spare.lock:
             for i in range(count):
-                self._prepare(&self._inputs[i], now)
+                self._make_key(&self._inputs[i])
+            for i in range(count):
+                self._find_candidate(&self._inputs[i], now)
 
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil:
         """Decides from input *i on, until all are decided (0) or one says what it misses.
@@ -250,6 +260,7 @@ cdef class HotPath:
                 if missing:
                     break
                 i[0] += 1
+            self._settle()
         return missing
 
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil:
@@ -265,22 +276,23 @@ cdef class HotPath:
         memset(&sighting, 0, sizeof(sighting))
         if one.fault == 0 and self.cache is not None:
             entry = self.cache.find(one.key, one.key_size, one.hash, now)
-            if entry == NULL and self._asks and not one.asked and (
-                self.ask_store or self.cache.forgetful()
-            ) and self.familiar.contains_hash(_answered(one.key, one.key_size)):
-                return _MISSING_ANSWER
+            if entry == NULL and self._asks and not one.asked and (self.ask_store or self.cache.forgetful()):
+                self._settle()
+                if self.familiar.contains_hash(_answered(one.key, one.key_size)):
+                    return _MISSING_ANSWER
             if not one.scanned and (entry == NULL or not _same(entry, one)):
                 return _MISSING_SCAN
         seen.fault = one.fault
         seen.danger = one.danger >= 0
         seen.alarm = one.alarm
         self._sight(one, entry, &seen, &sighting)
+        self._settle()
         one.pattern = sighting.id
         if one.fault == 0 and not seen.danger:
             by_leaf = _in_scope(sighting.leaf_hash, one.scope, one.scope_size)
             by_pattern = _in_scope(sophia_mix64(sighting.id), one.scope, one.scope_size)
             ahead[0], ahead[1] = sophia_mix64(by_leaf), sophia_mix64(by_pattern)
-            self.familiar.prefetch_hashes(ahead, 2)  # wanted at the end: the filter is larger than the caches
+            self.familiar.prefetch_hashes(ahead, 2)  # the filter is larger than the caches
             seen.repeat = entry != NULL and entry.has_value
             # What the table has never seen and never forgot, no scope has allowed.
             if sighting.leaf_count > 0 or self.patterns.table.evicted > 0:
@@ -302,8 +314,9 @@ cdef class HotPath:
             else:
                 memcpy(one.served, entry.value, entry.value_size)
                 one.served_size = entry.value_size
-        self._grow_familiar(by_leaf, leaf_times)
-        self._grow_familiar(by_pattern, pattern_times)
+        self._owed[0].code, self._owed[0].times = by_leaf, leaf_times
+        self._owed[1].code, self._owed[1].times = by_pattern, pattern_times
+        self._owes = True
         if self.cache is not None and (one.answer != NULL or entry == NULL):
             self._remember(one, &sighting, now)
         return 0
@@ -331,11 +344,17 @@ cdef class HotPath:
             times += 1
         return times
 
-    cdef void _grow_familiar(self, uint64_t code, int times) noexcept nogil:
-        """One more allowed sighting. A full filter refuses: then the level of thought can only be higher."""
-        cdef int k
-        for k in range(min(times + 1, <int>_EARNED)):
-            self.familiar.refresh_hash(sophia_mix64(code + k))
+    cdef void _settle(self) noexcept nogil:
+        """Makes the last decided input more familiar: one more allowed sighting of its codes. Done just before the
+        filter is asked again, when the lines that were asked for have long arrived. A full filter refuses: then the
+        level of thought can only be higher."""
+        cdef int i, k
+        if not self._owes:
+            return
+        self._owes = False
+        for i in range(2):
+            for k in range(min(self._owed[i].times + 1, <int>_EARNED)):
+                self.familiar.refresh_hash(sophia_mix64(self._owed[i].code + k))
 
     cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil:
         """Puts a decided input into the cache, with the answer that it brought. A refusal costs a repeat."""

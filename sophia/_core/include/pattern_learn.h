@@ -158,6 +158,8 @@ static inline uint64_t sophia_unknown_words(const sophia_table *t, const sophia_
     if (template_->count > 64)
         return 0;
     for (uint32_t i = 0; i < template_->count; i++)
+        sophia_multimap_ahead(&t->word_map, template_->token[i].hash);
+    for (uint32_t i = 0; i < template_->count; i++)
         if ((template_->token[i].flags & SOPHIA_T_WORD) &&
             sophia_multimap_get(&t->word_map, template_->token[i].hash) == SOPHIA_NONE)
             unknown |= (uint64_t)1 << i;
@@ -274,6 +276,10 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
         const uint64_t unknown = sophia_unknown_words(t, &t->line);
         const uint32_t fit = sophia_find_rare_fit(t, &t->line, unknown);
         sophia_find_ways(&t->line, sophia_isolated(&t->line, unknown));
+        for (uint32_t i = 0; i < t->line.ways; i++) {
+            sophia_multimap_ahead(&t->poly_map, t->line.way[i].hash);
+            sophia_multimap_ahead(&t->way_map, t->line.way[i].hash);
+        }
         node = sophia_new_node(t, &t->line, hash);
         if (node == SOPHIA_NONE)
             return SOPHIA_PATTERN_NO_MEMORY;

@@ -177,6 +177,12 @@ static inline void sophia_reflex_evict(sophia_reflex *cache)
 
 /* NULL: a miss, or what was there had expired and is gone now. */
 /* As find, but leaves no trace: nothing is counted, dropped or marked as recently used. */
+/* Asks for the line of the index where the probe begins: the index is larger than the caches. */
+static inline void sophia_reflex_ahead(const sophia_reflex *cache, sophia_hash128 hash)
+{
+    __builtin_prefetch(&cache->index[(sophia_reflex_cell(hash, 0) >> 32) & cache->mask]);
+}
+
 static inline const sophia_reflex_entry *sophia_reflex_peek(const sophia_reflex *cache, const unsigned char *key,
                                                             size_t size, sophia_hash128 hash, double now)
 {

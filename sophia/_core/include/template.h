@@ -69,7 +69,8 @@ typedef struct {
 
 typedef struct {
     const unsigned char *text; /* borrowed */
-    uint64_t seed, hash, rare; /* rare: a bit for each token of SOPHIA_WAY_RARE */
+    uint64_t seed, hash, slot_hash; /* slot_hash: of SOPHIA_SLOT as a token, 0 before the first line */
+    uint64_t rare; /* a bit for each token of SOPHIA_WAY_RARE */
     uint32_t size, count, words, stems, ways;
     sophia_token token[SOPHIA_MASK_TOKENS];
     uint64_t prefix[SOPHIA_MASK_TOKENS + 1], suffix[SOPHIA_MASK_TOKENS + 1], power[SOPHIA_MASK_TOKENS + 1];
@@ -153,11 +154,21 @@ static inline int sophia_next_name(const unsigned char *p, uint32_t size, uint32
 
 static inline void sophia_read_token(sophia_token *t, const unsigned char *p, uint64_t seed)
 {
-    unsigned any = 0, not_upper = 0, title = 0;
+    unsigned any = 0, all = SOPHIA_C_ALPHA, not_upper = 0, title = 0;
     uint32_t letters = 0, a = 0, b = t->size;
+    t->hash = sophia_token_hash(p, t->size, seed);
+    for (uint32_t i = 0; i < t->size; i++) {
+        any |= SOPHIA_CLASS[p[i]];
+        all &= SOPHIA_CLASS[p[i]];
+    }
+    if (t->size && all && !(any & SOPHIA_C_UPPER)) { /* the plain word of small letters that most tokens are */
+        t->core = 0;
+        t->core_end = t->size;
+        t->flags = SOPHIA_T_WORD | SOPHIA_T_PLAIN;
+        return;
+    }
     for (uint32_t i = 0; i < t->size; i++) {
         const unsigned kind = SOPHIA_CLASS[p[i]];
-        any |= kind;
         if ((kind & SOPHIA_C_LETTER) && letters++ == 0)
             title = kind & SOPHIA_C_UPPER;
         not_upper |= (kind & SOPHIA_C_LETTER) && !(kind & SOPHIA_C_UPPER);
@@ -168,7 +179,6 @@ static inline void sophia_read_token(sophia_token *t, const unsigned char *p, ui
         b--;
     t->core = a;
     t->core_end = b;
-    t->hash = sophia_token_hash(p, t->size, seed);
     t->flags = 0;
     if (sophia_has_slot(p, t->size)) {
         uint32_t at = 0, from, to;
@@ -190,6 +200,8 @@ static inline void sophia_read_template(sophia_template *t, const unsigned char 
 {
     t->text = text;
     t->size = (uint32_t)size;
+    if (!t->slot_hash || t->seed != seed)
+        t->slot_hash = sophia_token_hash((const unsigned char *)SOPHIA_SLOT, 3, seed);
     t->seed = seed;
     t->count = t->words = t->stems = t->ways = 0;
     size_t i = 0;
@@ -225,7 +237,7 @@ static inline uint64_t sophia_replaced_hash(const sophia_template *t, uint32_t p
     if (bare && next < t->count && (t->token[next].flags & SOPHIA_T_BARE))
         next++;
     if (!(bare && p > 0 && (t->token[p - 1].flags & SOPHIA_T_BARE)))
-        left = left * SOPHIA_POLY + sophia_token_hash(token, size, t->seed);
+        left = left * SOPHIA_POLY + (bare ? t->slot_hash : sophia_token_hash(token, size, t->seed));
     return sophia_mix64(left * t->power[t->count - next] + t->suffix[next]);
 }
 
