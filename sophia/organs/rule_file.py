@@ -6,16 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
-import tomli
-
 from sophia.errors import RuleError
+from sophia.toml_file import TomlFile, blank_strings
 
 __all__ = ["SEVERITIES", "Place", "Rule", "read_rules"]
 
 SEVERITIES = {"low": 0.25, "medium": 0.5, "high": 0.75, "critical": 1.0}
 """The words that a rule file may use for a severity; a number from 0 to 1 does as well."""
 
-_MAX_FILE = 4 << 20
 _MAX_PATTERN = 4000
 _REQUIRED = ("id", "description", "pattern", "severity")
 _LISTS = ("examples", "counter_examples")
@@ -24,7 +22,6 @@ _OPTIONAL = ("alarm", *_LISTS)
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 # Only sought when a rule is refused; `re` keeps what it compiled.
 _TABLE = r"\s*\[\[\s*(?:rule|\"rule\"|'rule')\s*\]\]"
-_STRING = r'(?s)"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*'
 
 
 class Place:
@@ -39,8 +36,7 @@ class Place:
 
     def at(self, key: str = "") -> str:
         """``FILE:LINE`` of a key of the rule, or of the rule itself."""
-        # Strings and comments may hold anything, so they are blanked first, line breaks kept.
-        blank = re.sub(_STRING, lambda found: "\n" * found[0].count("\n"), self._text).split("\n")
+        blank = blank_strings(self._text).split("\n")
         tables = [number for number, line in enumerate(blank) if re.match(_TABLE, line)]
         if self._number >= len(tables):
             return f"{self.path}:1"
@@ -83,36 +79,16 @@ def read_rules(path: str) -> list[Rule]:
     Raises RuleError for a file that cannot be read, is over 4 MiB, not UTF-8 or not TOML, and for missing,
     unknown or mistyped keys.
     """
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 (pathlib costs start-up time)
-            data = file.read(_MAX_FILE + 1)
-    except OSError as error:
-        _refuse(path, 1, f"the rule file cannot be read: {error.strerror or error}")
-    if len(data) > _MAX_FILE:
-        _refuse(path, 1, f"the rule file is over {_MAX_FILE >> 20} MiB")
-    try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        _refuse(path, data.count(b"\n", 0, error.start) + 1, f"the rule file is not UTF-8: {error.reason}")
-    try:
-        table = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        _refuse(path, error.lineno, f"the rule file is not TOML: {error.msg}")
-    except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
-        _refuse(path, 1, f"the rule file cannot be read: {error}")
+    file = TomlFile(path, "rule file", RuleError)
+    table, text = file.table, file.text
     for key in table:
         if key != "rule":
             line = next((n for n, line in enumerate(text.split("\n"), 1) if key in line), 1)
-            _refuse(path, line, f"unknown key {key!r}; a rule file holds [[rule]] tables only")
+            file.refuse(line, f"unknown key {key!r}; a rule file holds [[rule]] tables only")
     entries = table.get("rule", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        _refuse(path, 1, "`rule` must be an array of tables: write [[rule]]")
+        file.refuse(1, "`rule` must be an array of tables: write [[rule]]")
     return [_rule(entry, Place(path, text, number)) for number, entry in enumerate(entries)]
-
-
-def _refuse(path: str, line: int, what: str) -> NoReturn:
-    message = f"{path}:{line}: {what}"
-    raise RuleError(message)
 
 
 def _rule(entry: Mapping[str, Any], place: Place) -> Rule:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2] / "sophia"
 LAYERS = {
     "errors": 0,
     "_core": 1,
+    "toml_file": 2,
     "config": 3,
     "store": 3,
     "organs": 4,
