@@ -243,7 +243,9 @@ class Sophia:
 
     def _load(self, store: Store, settings: Settings, rules: RuleSet, clock: Callable[[], float]) -> Thalamus:
         """A Thalamus that knows what the store holds. The filter keeps the capacity and seed it was made with."""
-        patterns = PatternTable.restore(store.pattern_rows(), capacity=settings.pattern_capacity)
+        patterns = PatternTable.restore(
+            store.pattern_rows(), capacity=settings.pattern_capacity, masks=settings.mask != "none"
+        )
         tables: dict[str, Any] = {}
         logs: dict[str, list[bytes]] = {}
         for name, load in _DERIVED.items():

@@ -1,28 +1,197 @@
-"""The settings of a brain: frozen, validated once, read by everyone below."""
+"""Settings: frozen, validated once, read by everyone below; from Python, from flags, or from one TOML file.
+
+A setting is one field with its section of `sophia.toml` and its check; everything else here follows from them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, NamedTuple, Self
 
 from sophia.errors import ConfigError
 
-__all__ = ["Settings"]
+__all__ = ["RunSettings", "Settings", "memory_bounds", "parse_duration", "parse_fail_on", "parse_size", "read_config"]
 
-_BOUNDS = {
-    "seed": (0, 2**64 - 1),
-    "max_chars": (1, 2**24),
-    "cache_bytes": (1 << 16, 2**48),
-    "cache_entries": (16, 2**28),
-    "pattern_capacity": (16, 2**26),
-    "familiar_capacity": (64, 2**32),
-}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604_800}
+_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # Of the cache's tables alone; see ReflexCache.
 _BYTES_FOR_AN_ENTRY = 64
+# What --max-memory is divided into, measured: the program itself, an answered input, a template with all that hangs
+# on it, an item of both generations of the familiarity filter.
+_PROGRAM_BYTES = 96 << 20
+_ANSWER_BYTES = 320
+_PATTERN_BYTES = 2200
+_FAMILIAR_BYTES = 4.2
+
+
+def parse_duration(value: object) -> float:
+    """Seconds of a duration such as ``30d``, ``12h``, ``1.5h``, ``90s`` or ``0``; ValueError for anything else.
+
+    Units are s, m, h, d and w; a number without one is seconds.
+
+        >>> parse_duration("30d"), parse_duration("90"), parse_duration(7)
+        (2592000.0, 90.0, 7.0)
+    """
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,9})?)\s*([smhdw]?)\s*", value, re.ASCII)
+        if found:
+            return float(found[1]) * _SECONDS[found[2] or "s"]
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    message = f"{value!r} is no duration; write a number and s, m, h, d or w, as in '30d'"
+    raise ValueError(message)
+
+
+def parse_size(value: object) -> int:
+    """Bytes of a size such as ``512M``, ``2G`` or ``64KiB`` (powers of 1,024); ValueError for anything else.
+
+    >>> parse_size("512M"), parse_size(4096)
+    (536870912, 4096)
+    """
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?)(?:i?B)?\s*", value, re.ASCII | re.IGNORECASE)
+        if found:
+            return int(float(found[1]) * _BYTES[found[2].upper()])
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    message = f"{value!r} is no size; write a number and K, M or G, as in '512M'"
+    raise ValueError(message)
+
+
+def parse_fail_on(value: object) -> tuple[str, float]:
+    """What a run is gated on: ``danger``, ``novel``, or ``error-rate>SHARE``; ValueError for anything else.
+
+    >>> parse_fail_on("error-rate > 0.01"), parse_fail_on("danger")
+    (('error-rate', 0.01), ('danger', 0.0))
+    """
+    if value in ("danger", "novel"):
+        return str(value), 0.0
+    found = re.fullmatch(r"error-rate\s*>\s*(\d{1,9}(?:\.\d{1,9})?)(%?)", value) if isinstance(value, str) else None
+    if found and (share := float(found[1]) / (100 if found[2] else 1)) <= 1.0:
+        return "error-rate", share
+    message = f"{value!r} cannot be gated on; use danger, novel, or error-rate>0.01"
+    raise ValueError(message)
+
+
+def memory_bounds(size: int) -> dict[str, int]:
+    """Settings under which a process stays near `size` bytes; ConfigError under 128 MiB.
+
+    >>> sorted(memory_bounds(512 << 20))
+    ['cache_bytes', 'cache_entries', 'familiar_capacity', 'pattern_capacity']
+    """
+    if not 128 << 20 <= size <= 1 << 48:
+        message = f"max_memory is {size} bytes; it must be at least 128M, of which the program itself takes most"
+        raise ConfigError(message)
+    room = size - _PROGRAM_BYTES
+    cache = room * 6 // 10
+    return {
+        "cache_bytes": cache,
+        "cache_entries": min(cache // _ANSWER_BYTES, 2**28),
+        "pattern_capacity": min(room * 35 // 100 // _PATTERN_BYTES, 2**26),
+        "familiar_capacity": min(int(room * 0.05 / _FAMILIAR_BYTES), 2**32),
+    }
+
+
+class _Kind(NamedTuple):
+    """What a value must be, in words and as a test; and how it is read from a file."""
+
+    wants: str
+    holds: Callable[[Any], bool]
+    read: Callable[[object], object] = lambda value: value
+
+
+def _words(*words: str) -> _Kind:
+    return _Kind(f"use {', '.join(map(repr, words[:-1]))} or {words[-1]!r}", lambda value: value in words)
+
+
+def _whole(least: int, most: int) -> _Kind:
+    return _Kind(
+        f"it must be a whole number from {least} to {most}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most,
+    )
+
+
+def _number(wants: str, holds: Callable[[float], bool], read: Callable[[object], object] | None = None) -> _Kind:
+    def test(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and holds(value)
+
+    return _Kind(wants, test) if read is None else _Kind(wants, test, read)
+
+
+def _names(wants: str, holds: Callable[[str], object] = bool) -> _Kind:
+    def test(value: object) -> bool:
+        return isinstance(value, tuple) and all(isinstance(item, str) and holds(item) for item in value)
+
+    return _Kind(wants, test, lambda value: (value,) if isinstance(value, str) else _tuple(value))
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _gate(text: str) -> bool:
+    try:
+        parse_fail_on(text)
+    except ValueError:
+        return False
+    return True
+
+
+_FLAG = _Kind("it must be true or false", lambda value: isinstance(value, bool))
+_TEXT = _Kind("it must be a string that is not empty", lambda value: isinstance(value, str) and value != "")
+_SHARE = _number("it is a share between 0 and 1", lambda value: 0.0 <= value <= 1.0)
+_SIZE = _Kind(
+    f"it must be a whole number from {1 << 16} to {2**48}, or a size such as '64M'",
+    _whole(1 << 16, 2**48).holds,
+    parse_size,
+)
+_TTL = _number(
+    "use 0 to keep answers, or a positive number of seconds, or a duration such as '30d'",
+    lambda value: 0.0 <= value < 1e12,
+    parse_duration,
+)
+_KEYS = _names("it must be a name or a list of names")
+_GATES = _names("use 'danger', 'novel' and 'error-rate>0.01'", _gate)
+
+
+def _setting(default: object, section: str, kind: _Kind) -> Any:
+    return field(default=default, metadata={"section": section, "kind": kind})
+
+
+class _Checked:
+    """What all settings have in common: checks, changed copies, files."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        values = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
+        if problems := _problems(type(self), values):
+            message = "\n".join(f"{name} is {values[name]!r}; {wants}" for name, wants in problems)
+            raise ConfigError(message)
+
+    def with_changes(self, **changes: object) -> Self:
+        """A copy with some settings changed and all checked again."""
+        names = {one.name for one in fields(self)}  # type: ignore[arg-type]
+        if unknown := sorted(set(changes) - names):
+            message = f"unknown setting {', '.join(unknown)}{_nearest(unknown[0], names)}; see {type(self).__name__}"
+            raise ConfigError(message)
+        return replace(self, **changes)  # type: ignore[type-var]
+
+    def changed(self) -> dict[str, object]:
+        """The settings that differ from their defaults."""
+        return {
+            one.name: getattr(self, one.name)
+            for one in fields(self)  # type: ignore[arg-type]
+            if getattr(self, one.name) != one.default
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What a user may set. Bad values raise ConfigError; `with_changes` gives an altered copy.
+class Settings(_Checked):
+    """What a user may set of a brain. Bad values raise ConfigError, which names all of them.
 
     on_danger: "veto" (a danger hit is refused), "flag" (it is reported and thought about), or "auto": lines
         are flagged, messages vetoed, but for rules that only report (`alarm`), which flag.
@@ -30,76 +199,214 @@ class Settings:
         stored for it: right for log lines, wrong for questions.
     reflex_confidence, cortical_confidence: least confidence for REFLEX by pattern, and for not being doubtful.
     complex_limit: complexity from which on the level rises by one.
+    mask: what of a text is a value and does not make it new: "auto" (numbers, addresses, times, paths, ...), "none",
+        or a file of RE2 patterns, one a line, that come before the automatic ones. Never part of a cache key.
     max_chars: longer texts are not compared with anything; they go to DEEP_THOUGHT.
     ttl: seconds after which a stored answer is no longer served; 0 keeps it.
     vectors: whether each new decision carries the memory vector of its text (10 to 40 us a text) and the IDF
         table learns from it.
     cache: whether answers are served from memory at all.
-    cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory.
+    cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory; see `memory_bounds`.
     seed: seeds hashes that can reach a decision (the familiarity filter), so that runs repeat exactly.
+
+        >>> Settings(on_danger="flag").with_changes(ttl=60.0).changed()
+        {'on_danger': 'flag', 'ttl': 60.0}
     """
 
-    on_danger: str = "auto"
-    reflex_messages: bool = False
-    reflex_lines: bool = True
-    reflex_confidence: float = 0.75
-    cortical_confidence: float = 0.5
-    complex_limit: float = 0.75
-    max_chars: int = 20_000
-    ttl: float = 0.0
-    vectors: bool = False
-    cache: bool = True
-    cache_bytes: int = 64 << 20
-    cache_entries: int = 200_000
-    pattern_capacity: int = 50_000
-    familiar_capacity: int = 1_000_000
-    seed: int = 0x50F1A
+    on_danger: str = _setting("auto", "thalamus", _words("auto", "veto", "flag"))
+    reflex_messages: bool = _setting(False, "thalamus", _FLAG)
+    reflex_lines: bool = _setting(True, "thalamus", _FLAG)
+    reflex_confidence: float = _setting(0.75, "thalamus", _SHARE)
+    cortical_confidence: float = _setting(0.5, "thalamus", _SHARE)
+    complex_limit: float = _setting(0.75, "thalamus", _SHARE)
+    mask: str = _setting("auto", "thalamus", _Kind("use 'auto', 'none' or a file name", _TEXT.holds))
+    max_chars: int = _setting(20_000, "thalamus", _whole(1, 2**24))
+    ttl: float = _setting(0.0, "memory", _TTL)
+    vectors: bool = _setting(False, "thalamus", _FLAG)
+    cache: bool = _setting(True, "memory", _FLAG)
+    cache_bytes: int = _setting(64 << 20, "memory", _SIZE)
+    cache_entries: int = _setting(200_000, "memory", _whole(16, 2**28))
+    pattern_capacity: int = _setting(50_000, "memory", _whole(16, 2**26))
+    familiar_capacity: int = _setting(1_000_000, "memory", _whole(64, 2**32))
+    seed: int = _setting(0x50F1A, "thalamus", _whole(0, 2**64 - 1))
 
-    def __post_init__(self) -> None:
-        for name in ("reflex_confidence", "cortical_confidence", "complex_limit", "ttl"):
-            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
-                message = f"{name} is {getattr(self, name)!r}; it must be a number"
-                raise ConfigError(message)
-        if self.on_danger not in ("auto", "veto", "flag"):
-            message = f"on_danger is {self.on_danger!r}; use 'auto', 'veto' or 'flag'"
-            raise ConfigError(message)
-        for name in ("reflex_confidence", "cortical_confidence", "complex_limit"):
-            value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                message = f"{name} is {value!r}; it is a share between 0 and 1"
-                raise ConfigError(message)
-        if self.reflex_confidence < self.cortical_confidence:
-            message = (
-                f"reflex_confidence {self.reflex_confidence} is below cortical_confidence "
-                f"{self.cortical_confidence}; a reflex needs at least as much"
-            )
-            raise ConfigError(message)
-        for name, (least, most) in _BOUNDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or not least <= value <= most:
-                message = f"{name} is {value!r}; it must be a whole number from {least} to {most}"
-                raise ConfigError(message)
-        if self.cache_bytes < _BYTES_FOR_AN_ENTRY * self.cache_entries:
-            message = (
-                f"cache_bytes {self.cache_bytes} cannot hold the tables of {self.cache_entries} entries; "
-                f"give at least {_BYTES_FOR_AN_ENTRY * self.cache_entries}, or fewer cache_entries"
-            )
-            raise ConfigError(message)
-        if not self.ttl >= 0.0:
-            message = f"ttl is {self.ttl!r} seconds; use 0 to keep answers, or a positive number"
-            raise ConfigError(message)
-
-    def with_changes(self, **changes: object) -> Settings:
-        """A copy with some settings changed and all checked again."""
-        unknown = set(changes) - {field.name for field in fields(self)}
-        if unknown:
-            message = f"unknown setting {', '.join(sorted(unknown))}; see sophia.config.Settings"
-            raise ConfigError(message)
-        return replace(self, **changes)  # type: ignore[arg-type]
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Settings:
+        """The sections [thalamus] and [memory] of a TOML file; the rest of it is checked as well. Read once."""
+        return read_config(path)[0]
 
     def decision_text(self) -> str:
         """The settings that can change a decision, as one stable line; part of the policy version."""
         return (
             f"{self.on_danger} {self.reflex_messages} {self.reflex_lines} {self.reflex_confidence!r} "
             f"{self.cortical_confidence!r} {self.complex_limit!r} {self.max_chars} {self.seed}"
+            + (" unmasked" if self.mask == "none" else "")
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings(_Checked):
+    """What a user may set of `sophia run`: section [run] of a file, or the flag of the same name.
+
+    Which inputs: format, text_key, scope_key, context_key, answer_key, label_key (empty: the usual names), tz (of
+    event times that name none), limit (0: all), sample (share that is decided), rate (a second; 0: no bound).
+    What becomes of them: store, no_store, rules, on_error, workers (0: one a core), batch.
+    What is told: out, report (a file, or "none"), score, fail_on, cost_per_call, progress, quiet.
+    """
+
+    format: str = _setting("auto", "run", _words("auto", "jsonl", "csv", "lines"))
+    text_key: tuple[str, ...] = _setting((), "run", _KEYS)
+    scope_key: tuple[str, ...] = _setting((), "run", _KEYS)
+    context_key: tuple[str, ...] = _setting((), "run", _KEYS)
+    answer_key: tuple[str, ...] = _setting((), "run", _KEYS)
+    label_key: tuple[str, ...] = _setting((), "run", _KEYS)
+    tz: str = _setting("UTC", "run", _TEXT)
+    limit: int = _setting(0, "run", _whole(0, 2**63 - 1))
+    sample: float = _setting(1.0, "run", _number("it is a share over 0, up to 1", lambda value: 0.0 < value <= 1.0))
+    rate: float = _setting(
+        0.0, "run", _number("it must be inputs a second, or 0 for no bound", lambda value: 0.0 <= value <= 1e9)
+    )
+    store: str = _setting(".sophia", "run", _TEXT)
+    no_store: bool = _setting(False, "run", _FLAG)
+    rules: tuple[str, ...] = _setting((), "run", _names("it must be a file or a list of files"))
+    on_error: str = _setting("skip", "run", _words("skip", "stop"))
+    workers: int = _setting(0, "run", _whole(0, 1024))
+    batch: int = _setting(256, "run", _whole(1, 65_536))
+    out: str | None = _setting(None, "run", _Kind("it must be a file name", lambda value: value is None or value != ""))
+    report: str | None = _setting(
+        None, "run", _Kind("it must be a file name or 'none'", lambda value: value is None or isinstance(value, str))
+    )
+    score: bool = _setting(False, "run", _FLAG)
+    fail_on: tuple[str, ...] = _setting((), "run", _GATES)
+    cost_per_call: float = _setting(
+        0.0, "run", _number("it must be a number that is not negative", lambda value: 0.0 <= value <= 1e12)
+    )
+    progress: str = _setting("auto", "run", _words("auto", "plain", "none"))
+    quiet: bool = _setting(False, "run", _FLAG)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RunSettings:
+        """The section [run] of a TOML file; the rest of it is checked as well. Read once."""
+        return read_config(path)[1]
+
+
+# Keys of a file that hold the name of another; they are relative to the folder of the file.
+_PATHS = ("mask", "store", "rules", "out", "report")
+_MAX_MEMORY = _Kind("it must be a size of at least '128M'", _whole(128 << 20, 2**48).holds, parse_size)
+
+
+def read_config(path: str | os.PathLike[str]) -> tuple[Settings, RunSettings]:
+    """The settings of one TOML file, for the brain and for `sophia run`. Cost: a few ms, most of it the imports.
+
+    Sections are [thalamus], [memory] and [run]. In [memory] `max_memory` sets all bounds that are not set there
+    themselves. File names in it are relative to its folder. Raises ConfigError with everything that is wrong in
+    the file: unknown keys with the nearest valid one, wrong types and ranges, each with its line.
+    """
+    from sophia.toml_file import TomlFile
+
+    file = TomlFile(os.fspath(path), "settings file")
+    owners: dict[str, dict[str, type]] = {}
+    found: dict[type, dict[str, Any]] = {Settings: {}, RunSettings: {}}
+    for holder in found:
+        for one in fields(holder):
+            owners.setdefault(one.metadata["section"], {})[one.name] = holder
+    lines: dict[str, int] = {}
+    faults: list[tuple[int, str]] = []
+    for section, table in file.table.items():
+        if section not in owners or not isinstance(table, dict):
+            faults.append((file.line_of(section), _unknown_section(section, table, owners)))
+            continue
+        for name, raw in table.items():
+            line = lines[name] = file.line_of(section, name)
+            owner = owners[section].get(name)
+            if owner is None and (section, name) != ("memory", "max_memory"):
+                faults.append((line, _unknown_key(section, name, owners)))
+                continue
+            kind: _Kind = _kinds(owner)[name] if owner is not None else _MAX_MEMORY
+            value = _read(kind, raw)
+            if not kind.holds(value):
+                faults.append((line, f"{name} is {raw!r}; {kind.wants}"))
+            elif owner is None:
+                assert isinstance(value, int)
+                found[Settings] = {**memory_bounds(value), **found[Settings]}
+            else:
+                found[owner][name] = _beside(file.path, value) if name in _PATHS else value
+    for holder, values in found.items():
+        whole = {one.name: values.get(one.name, one.default) for one in fields(holder)}
+        faults += [(lines.get(name, 1), f"{name} is {whole[name]!r}; {wants}") for name, wants in _rules(whole)]
+    if faults:
+        message = "\n".join(f"{file.path}:{line}: {complaint}" for line, complaint in sorted(faults))
+        raise ConfigError(message)
+    return Settings(**found[Settings]), RunSettings(**found[RunSettings])
+
+
+def _kinds(owner: type) -> dict[str, _Kind]:
+    return {one.name: one.metadata["kind"] for one in fields(owner)}
+
+
+def _problems(owner: type, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Everything that is wrong with some values: the setting, and what it must be."""
+    found = [(name, kind.wants) for name, kind in _kinds(owner).items() if not kind.holds(values[name])]
+    return found or _rules(values)
+
+
+def _rules(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What settings must fulfil together, once each is right by itself."""
+    found = []
+    if "cortical_confidence" in values and values["reflex_confidence"] < values["cortical_confidence"]:
+        least = values["cortical_confidence"]
+        found.append(("reflex_confidence", f"it is below cortical_confidence {least}; a reflex needs at least as much"))
+    if "cache_bytes" in values:
+        entries = values["cache_entries"]
+        if values["cache_bytes"] < _BYTES_FOR_AN_ENTRY * entries:
+            least = _BYTES_FOR_AN_ENTRY * entries
+            found.append(
+                (
+                    "cache_bytes",
+                    f"it cannot hold the tables of {entries} entries; give at least {least}, or fewer cache_entries",
+                )
+            )
+    return found
+
+
+def _read(kind: _Kind, raw: object) -> object:
+    try:
+        return kind.read(raw)
+    except ValueError:
+        return MISSING  # holds no test
+
+
+def _beside(path: str, value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(_beside(path, item) for item in value)
+    if not isinstance(value, str) or value in ("-", "none", "auto"):
+        return value
+    return os.path.join(os.path.dirname(path), value)  # noqa: PTH118, PTH120 (pathlib costs start-up time)
+
+
+def _unknown_section(name: str, table: object, owners: Mapping[str, Mapping[str, object]]) -> str:
+    home = next((section for section, names in owners.items() if name in names), None)
+    if home is not None:
+        return f"{name!r} belongs into the section [{home}]"
+    if not isinstance(table, dict):
+        return f"unknown key {name!r} outside of all sections; sections are {_listed(owners)}"
+    return f"unknown section [{name}]{_nearest(name, owners)}; sections are {_listed(owners)}"
+
+
+def _unknown_key(section: str, name: str, owners: Mapping[str, Mapping[str, object]]) -> str:
+    home = next((other for other, names in owners.items() if name in names), None)
+    if home is not None:
+        return f"{name!r} belongs into the section [{home}], not [{section}]"
+    names = [*owners[section], *(["max_memory"] if section == "memory" else [])]
+    return f"unknown key {name!r} in [{section}]{_nearest(name, names) or '; it has ' + ', '.join(names)}"
+
+
+def _listed(sections: Mapping[str, object]) -> str:
+    return ", ".join(f"[{section}]" for section in sections)
+
+
+def _nearest(name: str, names: Any) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(names), 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

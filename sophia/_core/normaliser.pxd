@@ -17,4 +17,4 @@ cdef list unmask(str text)
 
 # False for a text with more than 32 combining marks in a row: normalising it takes quadratic time, and nobody
 # writes so (Unicode Standard Annex 15, Stream-Safe Text Format).
-cdef bint stream_safe(str text)
+cpdef bint stream_safe(str text)

@@ -156,7 +156,8 @@ cdef bytes normalise_unicode(str text):
         PyMem_Free(out)
 
 
-cdef bint stream_safe(str text):
+cpdef bint stream_safe(str text):
+    """False for a text with more than 32 combining marks in a row, which normalising would take quadratic time for."""
     cdef Py_UCS4 c
     cdef int run = 0
     for c in text:

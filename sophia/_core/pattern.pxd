@@ -45,6 +45,7 @@ cdef extern from "pattern.h" nogil:
         uint32_t aliases
         uint32_t patterns
         uint8_t shapes_fresh
+        uint8_t unmasked
 
 
 cdef class PatternTable:

@@ -182,6 +182,7 @@ cdef Sighting _sighting(const sophia_pattern_seen *seen):
 
 _MAGIC = b"SOPHIAPT"
 _VERSION = 1
+_UNMASKED = 1 << 16  # beside the version, in a table without masks
 _HEADER = struct.Struct("<8sIIQ16s")  # magic, version, capacity, seed, checksum of what follows
 _ROW = struct.Struct("<qQQQQII")  # see sophia_put_row()
 _TABLE_STATE = struct.Struct("<8Q")  # see sophia_write_rows(), as the other two
@@ -237,7 +238,7 @@ def mask(text) -> str:
 
 
 cdef class PatternTable:
-    """PatternTable(capacity=65536, *, seed=0)
+    """PatternTable(capacity=65536, *, seed=0, masks=True)
 
     Groups lines into patterns, one line at a time; decisions depend only on the lines seen and their order.
 
@@ -245,7 +246,8 @@ cdef class PatternTable:
     recently seen one goes first, and a pattern goes with its last masked line; its id is never used again. A
     masked line takes 0.7 to 1.1 kB for lines of usual length (see `nbytes`), an empty table 100 kB. `seed`
     (0 to 2**64 - 1) keys the hashes: choose a secret one where senders of lines may want to make them collide.
-    Raises ValueError, MemoryError.
+    Raises ValueError, MemoryError. Without `masks` the built-in masks are off: a line is its words as they stand, and
+    only what is seen to vary becomes a slot.
 
     The id handed out for a line never changes. Patterns that later turn out to be one are joined: the smaller
     id survives, `resolve` leads from the other to it.
@@ -259,7 +261,7 @@ cdef class PatternTable:
         (1, 1, 1.0, 'Accepted password for root from <*> port <*>')
     """
 
-    def __cinit__(self, capacity=1 << 16, *, seed=0):
+    def __cinit__(self, capacity=1 << 16, *, seed=0, masks=True):
         if not 16 <= capacity <= _MAX_CAPACITY:
             raise ValueError(f"capacity must be 16 to {_MAX_CAPACITY}, not {capacity}")
         if not 0 <= seed <= UINT64_MAX:
@@ -268,6 +270,7 @@ cdef class PatternTable:
         if self.table == NULL:
             raise MemoryError("no memory for a table of patterns")
         sophia_table_init(self.table, capacity, seed)
+        self.table.unmasked = not masks
 
     def __dealloc__(self):
         if self.table != NULL:
@@ -387,6 +390,11 @@ cdef class PatternTable:
         return self.table.capacity
 
     @property
+    def masks(self):
+        """Whether lines go through the built-in masks."""
+        return not self.table.unmasked
+
+    @property
     def leaves(self):
         """Masked lines that are remembered now."""
         return self.table.leaves
@@ -493,11 +501,11 @@ cdef class PatternTable:
         return _decode(self._rows(False))
 
     @classmethod
-    def restore(cls, rows, capacity=1 << 16, *, seed=0):
+    def restore(cls, rows, capacity=1 << 16, *, seed=0, masks=True):
         """A table from the rows of all its changes: it decides as the one that was kept would.
 
         `rows` in any order, one for each id. Without rows it is a new table. A smaller `capacity` evicts. The
-        seed is that of the rows, where there are any. Raises StoreCorrupt where the rows do not fit together.
+        seed is that of the rows, where there are any; `masks` is not in them. Raises StoreCorrupt where the rows do not fit together.
         """
         cdef list given
         cdef PatternTable table
@@ -506,7 +514,7 @@ cdef class PatternTable:
             states = [_TABLE_STATE.unpack(row[6]) for row in given if row[0] == 0]
             if given and len(states) != 1:
                 raise StoreCorrupt("the rows of a table of patterns lack the row of the table itself")
-            table = cls(capacity, seed=states[0][0] if states else seed)
+            table = cls(capacity, seed=states[0][0] if states else seed, masks=masks)
             table._build(given)
         except (TypeError, ValueError, OverflowError, IndexError, struct.error) as error:
             raise StoreCorrupt(f"the rows of a table of patterns cannot be read: {error}") from error
@@ -572,7 +580,8 @@ cdef class PatternTable:
         cdef bytes rows = self._rows(True)
         cdef sophia_hash128 sum = sophia_hash_bytes(PyBytes_AS_STRING(rows), PyBytes_GET_SIZE(rows), _VERSION)
         checksum = struct.pack("<QQ", sum.low, sum.high)
-        return _HEADER.pack(_MAGIC, _VERSION, self.table.capacity, self.table.seed, checksum) + rows
+        version = _VERSION | (_UNMASKED if self.table.unmasked else 0)
+        return _HEADER.pack(_MAGIC, version, self.table.capacity, self.table.seed, checksum) + rows
 
     @classmethod
     def load(cls, bytes data not None):
@@ -583,6 +592,8 @@ cdef class PatternTable:
         if len(data) < _HEADER.size or data[:8] != _MAGIC:
             raise StoreCorrupt("these bytes are no table of patterns")
         _, version, capacity, seed, checksum = _HEADER.unpack_from(data)
+        masks = not version & _UNMASKED
+        version &= ~_UNMASKED
         if version != _VERSION:
             raise StoreCorrupt(f"a table of patterns of version {version}; this sophia reads version {_VERSION}")
         cdef bytes rows = data[_HEADER.size:]
@@ -590,7 +601,7 @@ cdef class PatternTable:
         if struct.pack("<QQ", sum.low, sum.high) != checksum:
             raise StoreCorrupt("a table of patterns fails its checksum")
         try:
-            return cls.restore(_decode(rows), capacity, seed=seed)
+            return cls.restore(_decode(rows), capacity, seed=seed, masks=masks)
         except (ValueError, struct.error) as error:
             raise StoreCorrupt(f"a table of patterns cannot be read: {error}") from error
 

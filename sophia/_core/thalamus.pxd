@@ -17,6 +17,8 @@ from sophia._core.vector cimport SharedVector
 cdef struct sophia_input:
     const unsigned char *text
     size_t size
+    const unsigned char *shape  # what the pattern stage sees: the text, or what is left of it by the user's masks
+    size_t shape_size
     const unsigned char *scope
     size_t scope_size
     const unsigned char *context
@@ -62,6 +64,8 @@ cdef class HotPath:
     cdef sophia_features *_features
     cdef object _scan
     cdef object _recall
+    cdef object _reshape
+    cdef list _shapes  # those of the batch: their bytes are borrowed until the next one
     cdef bint _asks
     cdef bint _busy
     cdef sophia_sightings _owed[2]  # of the last decided input, while _owes: by its masked line and its pattern

@@ -36,6 +36,7 @@ class HotPath:
         complex_limit: float,
         recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
         encoder: TextEncoder | None = None,
+        reshape: Callable[[str], str] | None = None,
     ) -> Self: ...
     @property
     def busy(self) -> bool: ...

@@ -96,13 +96,14 @@ cdef class HotPath:
 
     `scan` is the danger engine: a list of str in, a list of hits or None out. `recall` is asked for an
     answer when the cache has had to drop entries: key bytes in, (raw, answer, name, expires) or None out.
+    `reshape` is what the user's masks make of a text, for the pattern stage only: a str in, a str out.
     """
 
     def __cinit__(
         self, *, PatternTable patterns not None, GenerationalFilter familiar not None, ReflexCache cache,
         LiteralSet literals not None, scan, clock, policy_version, run, message_danger, message_alarm, line_danger,
         message_reflex, line_reflex, max_chars, ttl, reflex_confidence, cortical_confidence, complex_limit, recall=None,
-        TextEncoder encoder=None
+        TextEncoder encoder=None, reshape=None
     ):
         cdef int kind
         self.patterns = patterns
@@ -113,6 +114,7 @@ cdef class HotPath:
         self._scan = scan
         self._recall = recall
         self._asks = recall is not None
+        self._reshape = reshape
         self._clock = clock
         self._encoder = encoder
         if encoder is not None:
@@ -186,6 +188,12 @@ cdef class HotPath:
                 one.masked = True
                 return 0
         one.size = <size_t>size
+        one.shape, one.shape_size = one.text, one.size
+        if self._reshape is not None:
+            shape = <str?>self._reshape(text)
+            self._shapes.append(shape)
+            one.shape = <const unsigned char *>PyUnicode_AsUTF8AndSize(shape, &size)
+            one.shape_size = <size_t>size
         if one.fault == 0 and <size_t>len(<str>text) > self._max_chars:
             one.fault = SOPHIA_WHY_TOO_LONG
         if one.fault == 0 and not one.ascii and not one.line:
@@ -328,13 +336,13 @@ cdef class HotPath:
         if one.fault != 0 and one.fault != SOPHIA_WHY_TOO_LONG:
             return
         if seen.danger and (policy.alarm_verdict if seen.alarm else policy.danger_verdict) == SOPHIA_VETO:
-            self.patterns.match_line(one.text, one.size, sighting)
+            self.patterns.match_line(one.shape, one.shape_size, sighting)
             return
         # The entry of identical bytes knows where their masked form is held; else the text is masked.
         if entry == NULL or not _same(entry, one) or self.patterns.observe_leaf(
             <uint32_t>entry.tag[2], entry.tag[1], one.n, sighting
         ) != SOPHIA_PATTERN_OK:
-            self.patterns.observe_line(one.text, one.size, one.n, sighting)
+            self.patterns.observe_line(one.shape, one.shape_size, one.n, sighting)
 
     cdef int _familiarity(self, uint64_t code) noexcept nogil:
         """How often this was allowed before in its scope, up to _EARNED. The pattern table's counts are no evidence
@@ -389,6 +397,7 @@ cdef class HotPath:
         if self._busy:
             raise SophiaError("the hot path is in the middle of a batch; one caller at a time, no signal handler")
         self._busy = True
+        self._shapes = []
         return 0
 
     cdef list _route(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list kept):
@@ -667,6 +676,8 @@ cdef class HotPath:
             key = self.key(decision.text, decision.scope, decision.context, decision._line)
             self.cache.drop_entry(key, len(key), self.cache.hash_key(key, len(key)))
         memset(&sighting, 0, sizeof(sighting))
+        if self._reshape is not None:
+            text = self._reshape(decision.text).encode()
         if self.patterns.match_line(text, len(text), &sighting) == 0 and sighting.id:
             for k in range(<uint64_t>_EARNED):
                 self.familiar.discard_hash(sophia_mix64(_in_scope(sighting.leaf_hash, at, len(scope)) + k))

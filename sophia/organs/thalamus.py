@@ -20,6 +20,7 @@ from sophia._core.reflex import ReflexCache
 from sophia._core.thalamus import HotPath
 from sophia.config import Settings
 from sophia.organs.danger import RuleSet
+from sophia.organs.masks import Masks
 from sophia.store.changes import NOTHING, Answer, Changes
 
 __all__ = ["CHANGE_LOG", "LOG_BYTES", "Columns", "Thalamus", "is_line"]
@@ -84,7 +85,10 @@ class Thalamus:
     ) -> None:
         self.settings = settings
         self.rules = rules
-        self.patterns = patterns if patterns is not None else PatternTable(settings.pattern_capacity)
+        self.patterns = (
+            patterns if patterns is not None else PatternTable(settings.pattern_capacity, masks=settings.mask != "none")
+        )
+        masks = None if settings.mask in ("auto", "none") else Masks.load(settings.mask)
         self.familiar = (
             familiar
             if familiar is not None
@@ -94,7 +98,7 @@ class Thalamus:
         )
         self.idf = idf if idf is not None else IdfTable(seed=settings.seed)
         self.cache = ReflexCache(settings.cache_bytes, settings.cache_entries) if settings.cache else None
-        self.policy_version = _policy_version(settings, rules)
+        self.policy_version = _policy_version(settings, rules, masks)
         self._clock = clock
         self._keep_changes = keep_changes
         self._log_sizes = {"familiar": 0, "idf": 0}
@@ -120,6 +124,7 @@ class Thalamus:
             cortical_confidence=settings.cortical_confidence,
             complex_limit=settings.complex_limit,
             encoder=TextEncoder(seed=self.idf.seed, idf=self.idf) if settings.vectors else None,
+            reshape=None if masks is None else masks.apply,
         )
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
@@ -234,9 +239,10 @@ def is_line(kind: str) -> bool:
 _UNREADABLE = ("invalid", "empty", "too-long")
 
 
-def _policy_version(settings: Settings, rules: RuleSet) -> str:
+def _policy_version(settings: Settings, rules: RuleSet, masks: Masks | None) -> str:
     """Names everything that a stored answer depends on: rules, normal form, Unicode tables, settings."""
     from hashlib import blake2b
 
-    parts = (rules.version, str(NORMAL_FORM), unicodedata.unidata_version, settings.decision_text())
+    parts = [rules.version, str(NORMAL_FORM), unicodedata.unidata_version, settings.decision_text()]
+    parts += [] if masks is None else masks.patterns
     return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()

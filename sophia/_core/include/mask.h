@@ -408,6 +408,23 @@ static inline int sophia_is_member_name(const unsigned char *p, const unsigned c
     return p == close;
 }
 
+/* The line without masks: its words, one blank apart, under the same bounds. */
+static inline void sophia_unmasked_line(const unsigned char *text, size_t size, sophia_masked *m)
+{
+    const unsigned char *p = text, *const end = text + (size < SOPHIA_MASK_BYTES ? size : SOPHIA_MASK_BYTES);
+    m->size = m->tokens = 0;
+    while (m->tokens < SOPHIA_MASK_TOKENS) {
+        while (p < end && sophia_is_blank(*p))
+            p++;
+        if (p >= end)
+            return;
+        unsigned char *const from = sophia_next_token(m), *to = from;
+        while (p < end && !sophia_is_blank(*p))
+            *to++ = *p++;
+        sophia_put_token(m, from, to);
+    }
+}
+
 static inline void sophia_mask_line(const unsigned char *text, size_t size, sophia_masked *m)
 {
     const unsigned char *p = text, *const end = text + (size < SOPHIA_MASK_BYTES ? size : SOPHIA_MASK_BYTES);

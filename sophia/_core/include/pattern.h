@@ -24,6 +24,15 @@
 
 #include "pattern_learn.h"
 
+/* Reads a line into t->masked. */
+static inline void sophia_take_line(sophia_table *t, const unsigned char *text, size_t size)
+{
+    if (t->unmasked)
+        sophia_unmasked_line(text, size, &t->masked);
+    else
+        sophia_mask_line(text, size, &t->masked);
+}
+
 /* A masked line that is known comes again. */
 static inline int sophia_see_leaf(sophia_table *t, uint32_t node, uint64_t n, sophia_pattern_seen *seen)
 {
@@ -54,7 +63,7 @@ static inline int sophia_table_observe_leaf(sophia_table *t, uint32_t leaf, uint
 static inline int sophia_table_observe(sophia_table *t, const unsigned char *text, size_t size, uint64_t n,
                                        sophia_pattern_seen *seen)
 {
-    sophia_mask_line(text, size, &t->masked);
+    sophia_take_line(t, text, size);
     const uint64_t hash = sophia_hash_bytes(t->masked.text, t->masked.size, t->seed).low;
     const uint32_t node = sophia_find_text(t, hash, t->masked.text, t->masked.size);
     if (node != SOPHIA_NONE && (sophia_node_at(t, node)->flags & SOPHIA_N_LEAF))
@@ -88,7 +97,7 @@ static inline int sophia_table_match(sophia_table *t, const unsigned char *text,
     sophia_template *const line = &t->line;
     sophia_candidates c = {{0}, 0, 0};
     size_t at = 0;
-    sophia_mask_line(text, size, &t->masked);
+    sophia_take_line(t, text, size);
     seen->leaf_hash = sophia_hash_bytes(t->masked.text, t->masked.size, t->seed).low;
     seen->leaf_count = seen->count = 0;
     seen->fresh = 0;

@@ -82,7 +82,7 @@ typedef struct {
     uint64_t seed, next_id, tick, inserted, next_sweep, next_born, evicted;
     uint32_t capacity, leaves, generals, aliases, patterns;
     uint32_t newest, oldest, first_alias, last_alias;
-    uint8_t shapes_fresh;
+    uint8_t shapes_fresh, unmasked; /* unmasked: lines are taken as they stand, without the built-in masks */
     sophia_records nodes, groups, ids;
     sophia_multimap leaf_map, poly_map, key_map, way_map, id_map;
     sophia_multimap word_map; /* constant words: how often they occur in leaves */
