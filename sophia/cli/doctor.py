@@ -9,6 +9,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from sophia.cli.exits import Exit, exit_of
+
 __all__ = ["command"]
 
 _NEEDED = ("numpy", "google-re2")
@@ -18,7 +20,7 @@ def command(options: argparse.Namespace) -> int:
     """Prints the findings; returns 0 when all is well, 4 or 5 when the store is not."""
     import sophia
     from sophia._core import cpu
-    from sophia.errors import SophiaError, StoreLocked, StoreVersionError
+    from sophia.errors import SophiaError
     from sophia.organs.danger import RuleSet
 
     findings: dict[str, object] = {
@@ -31,12 +33,12 @@ def command(options: argparse.Namespace) -> int:
     }
     rules = RuleSet.load()
     findings["danger_rules"] = {"count": len(rules), "version": rules.version}
-    code = 0
+    code = Exit.DONE
     try:
         findings["store"] = _store(Path(options.store))
     except SophiaError as error:
         findings["store"] = {"path": options.store, "problem": str(error)}
-        code = 4 if isinstance(error, StoreLocked | StoreVersionError) else 5
+        code = exit_of(error)
     if options.json:
         sys.stdout.write(json.dumps(findings, indent=2) + "\n")
     else:

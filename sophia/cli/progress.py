@@ -2,96 +2,195 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from sophia.cli.block import Block, Rows, block_on
+from sophia.stream.summary import SHOWN_BAD
+
 if TYPE_CHECKING:
-    from sophia.stream.readers import Reader
-    from sophia.stream.run import Summary
+    from sophia.cli.run_log import RunLog
+    from sophia.config import RunSettings
+    from sophia.stream.counts import Counts
+    from sophia.stream.score import Score
+    from sophia.stream.summary import Summary
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "memory", "peak_memory"]
 
-_TERMINAL_SECONDS = 0.1
+_BLOCK_SECONDS = 0.1
 _PLAIN_SECONDS = 10.0
 _SHOWN_RULES = 8
 _SHOWN_ERRORS = 20
+_BAR = 40
+_ROUTES = (("reflex", "#", "green"), ("cortical", "=", "cyan"), ("deep_thought", ".", "yellow"))
 
 
 class Progress:
-    """One redrawn line on a terminal (at most 10 a second), else a plain line every 10 s."""
+    """A block on a terminal, redrawn at most 10 times a second; else a plain line every 10 s; bad lines as they come.
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._terminal = sys.stderr.isatty()
+    Words that cannot be told (standard error is closed, its reader has gone) never end a run.
+    """
+
+    def __init__(self, mode: str, counts: Counts, log: RunLog, *, quiet: bool) -> None:
+        self._counts = counts
+        self._log = log
+        self._quiet = quiet or sys.stderr is None
+        self._live = mode != "none"
+        self._block: Block | None = None if self._quiet or mode != "auto" else block_on(sys.stderr)
         self._last = self._started = monotonic()
-        self._drawn = False
+        self._told = 0
 
-    def show(self, summary: Summary, reader: Reader) -> None:
+    def show(self, summary: Summary) -> None:
         """Called after each batch."""
+        self._tell_bad(summary)
         now = monotonic()
-        if self._quiet or now - self._last < (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
+        if self._quiet or not self._live or now - self._last < (_BLOCK_SECONDS if self._block else _PLAIN_SECONDS):
             return
         self._last = now
         rate = summary.decisions / max(now - self._started, 1e-9)
-        line = (
-            f"{summary.decisions:,} inputs, {rate:,.0f}/s, p50 {summary.quantile(0.5):g} us, "
-            f"novel {summary.whys['novel']:,}, danger {summary.whys['danger']:,}, served {summary.served:,}, "
-            f"bad {reader.counts.bad_total:,}"
-        )
-        if self._terminal:
-            width = shutil.get_terminal_size().columns - 1  # a line that wraps is never taken away again
-            sys.stderr.write(f"\r\x1b[K{line[:width]}")
-            self._drawn = True
-        else:
-            sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        try:
+            if self._block is not None:
+                self._block.draw(self._rows(summary, rate))
+            else:
+                sys.stderr.write(self._line(summary, rate))
+                sys.stderr.flush()
+        except (OSError, ValueError):
+            self._quiet = True
 
     def clear(self) -> None:
-        """Takes the redrawn line away."""
-        if self._drawn:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._drawn = False
+        """Takes the block away."""
+        if self._block is not None and not self._quiet:
+            try:
+                self._block.erase()
+            except (OSError, ValueError):
+                self._quiet = True
 
-    def finish(self, summary: Summary, reader: Reader, folder: Path, out: str | None) -> None:
+    def finish(self, summary: Summary, folder: Path, wanted: RunSettings, left_out: int, score: Score | None) -> None:
         """The summary for a person: what was new, what was dangerous, what repeated, what was unreadable."""
+        self._tell_bad(summary)
         if self._quiet:
             return
-        counts = reader.counts
+        counts = self._counts
         total = max(summary.decisions, 1)
-        write = sys.stderr.write
         rate = summary.decisions / max(summary.seconds, 1e-9)
         read_as = ", ".join(sorted(set(counts.formats.values()))) or "nothing"
-        write(
+        said = [
             f"{_number(summary.decisions, 'input')} read as {read_as} in {summary.seconds:.2f} s ({rate:,.0f}/s, "
             f"{summary.cpu_seconds:.2f} s CPU; p50 {summary.quantile(0.5):g} us, p99 {summary.quantile(0.99):g} us "
-            "of batch averages)\n"
-        )
-        for route in ("reflex", "cortical", "deep_thought"):
+            "of batch averages)"
+        ]
+        for route, _, _ in _ROUTES:
             share = summary.routes[route] / total
-            write(f"  {route:<13}{summary.routes[route]:>9,}  {share:6.1%}  {'#' * round(40 * share)}\n")
+            bar = "#" * round(_BAR * share)
+            said.append(f"  {route:<13}{summary.routes[route]:>9,}  {share:6.1%}  {bar}".rstrip())
         whys = ", ".join(f"{why} {count:,}" for why, count in summary.whys.most_common())
-        write(f"  why: {whys or 'nothing to decide'}\n")
-        write(f"  answered from memory: {summary.served:,}; patterns: {summary.patterns:,}\n")
+        said.append(f"  why: {whys or 'nothing to decide'}")
+        saved = f" (saved {summary.served * wanted.cost_per_call:,.2f})" if wanted.cost_per_call else ""
+        said.append(f"  answered from memory: {summary.served:,}{saved}; patterns: {summary.patterns:,}")
         if summary.rules:
             shown = summary.rules.most_common(_SHOWN_RULES)
             rules = ", ".join(f"{rule} {count:,}" for rule, count in shown)
             more = len(summary.rules) - len(shown)
-            write(f"  danger: {rules}{f' and {more} more rules' if more else ''}\n")
-        if counts.bad:
-            bad = ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.bad.items()))
-            write(f"  unreadable: {bad}\n")
-            for source, line, reason in summary.bad_lines:
-                write(f"    {source}:{line}: {reason}\n")
-        for error in counts.errors[:_SHOWN_ERRORS]:
-            write(f"  input error: {error}\n")
+            said.append(f"  danger: {rules}{f' and {more} more rules' if more else ''}")
+        if summary.reasons:
+            bad = ", ".join(f"{reason} {count:,}" for reason, count in sorted(summary.reasons.items()))
+            said.append(f"  bad inputs: {bad}")
+        if left_out:
+            said.append(f"  left out by --sample: {left_out:,}")
+        if score is not None:
+            said += [f"  {line}" for line in score.lines()]
+        said += [f"  input error: {error}" for error in counts.errors[:_SHOWN_ERRORS]]
         if summary.interrupted:
-            write("  interrupted: what was decided before is written\n")
-        write(f"  written to {folder if out is None else out}")
-        write("\n" if out is None else f"; patterns and summary in {folder}\n")
+            said.append("  interrupted: what was decided before is written")
+        out = wanted.out
+        said.append(f"  written to {folder if out is None else f'{out}; patterns and summary in {folder}'}")
+        self._say("\n".join(said) + "\n")
+
+    def _tell_bad(self, summary: Summary) -> None:
+        """Bad lines that were written since the last call, on standard error and in the log; 20 of a kind."""
+        bad = summary.bad_lines
+        if self._told == len(bad):
+            return
+        lines = []
+        while self._told < len(bad):
+            source, line, reason, count = bad[self._told]
+            self._told += 1
+            lines.append(f"{source}:{line}: {reason}")
+            if count == SHOWN_BAD:
+                lines.append(f"{reason}: named {count} times; further ones are only counted")
+        for words in lines:
+            self._log.write("bad", words)
+        self.clear()
+        self._say("\n".join(lines) + "\n")
+
+    def _say(self, words: str) -> None:
+        if self._quiet:
+            return
+        try:
+            sys.stderr.write(words)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            self._quiet = True
+
+    def _line(self, summary: Summary, rate: float) -> str:
+        routes = ", ".join(
+            f"{route} {summary.routes[route] / max(summary.decisions, 1):.0%}" for route, _, _ in _ROUTES
+        )
+        return (
+            f"{summary.decisions:,} inputs, {rate:,.0f}/s, p50 {summary.quantile(0.5):g} us, "
+            f"p99 {summary.quantile(0.99):g} us, {routes}, novel {summary.whys['novel']:,}, "
+            f"danger {summary.endangered:,}, served {summary.served:,}, bad {summary.reasons.total():,}, "
+            f"{memory() >> 20} MiB\n"
+        )
+
+    def _rows(self, summary: Summary, rate: float) -> Rows:
+        total = max(summary.decisions, 1)
+        shares = [(route, sign, colour, summary.routes[route] / total) for route, sign, colour in _ROUTES]
+        bar: list[tuple[str, str]] = [("[", "")]
+        drawn = 0
+        reached = 0.0
+        for _, sign, colour, share in shares:
+            reached += share
+            end = round(_BAR * reached)
+            bar.append((sign * (end - drawn), colour))
+            drawn = end
+        bar.append((" " * (_BAR - drawn) + "] ", ""))
+        return [
+            [
+                (f"{summary.decisions:,} inputs", "bold"),
+                (
+                    f"  {rate:,.0f}/s  p50 {summary.quantile(0.5):g} us  p99 {summary.quantile(0.99):g} us  "
+                    f"{memory() >> 20} MiB",
+                    "",
+                ),
+            ],
+            [*bar, *((f" {sign} {route} {share:.1%} ", colour) for route, sign, colour, share in shares)],
+            [
+                (f"novel {summary.whys['novel']:,}  ", ""),
+                (f"danger {summary.endangered:,}", "red" if summary.endangered else ""),
+                (f"  served from memory {summary.served:,}  bad {summary.reasons.total():,}", ""),
+            ],
+        ]
+
+
+def memory() -> int:
+    """Bytes of memory that the process holds now; where the system does not tell, the most it ever held."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 (asked ten times a second)
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return peak_memory()
+
+
+def peak_memory() -> int:
+    """The most bytes of memory that the process ever held."""
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def _number(count: int, noun: str) -> str:

@@ -3,116 +3,189 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import json
 import os
+import platform
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
-from sophia.cli.progress import Progress
+from sophia.brain import Sophia
+from sophia.cli.exits import Exit
+from sophia.cli.flags import settings_of
+from sophia.cli.outputs import Outputs, refuse_overwriting
+from sophia.cli.progress import Progress, peak_memory
+from sophia.config import RunSettings, parse_fail_on
 from sophia.errors import ConfigError
+from sophia.stream.formats import Keys
+from sophia.stream.intake import Intake
+from sophia.stream.readers import read_batches
+from sophia.stream.run import run
+from sophia.stream.score import Score
+from sophia.stream.summary import Summary
+from sophia.stream.times import zone
 
 __all__ = ["command"]
 
+_SHOWN_ERRORS = 20
+
 
 def command(options: argparse.Namespace) -> int:
-    """Reads the inputs, writes decisions.jsonl, patterns.jsonl and summary.json; the summary on stderr."""
+    """Reads the inputs, writes the files of a run; the summary on stderr, or as JSON on stdout."""
     import sophia
-    from sophia.stream.readers import read_batches
-    from sophia.stream.run import run
 
     if not options.inputs and (sys.stdin is None or sys.stdin.isatty()):
         sys.stderr.write("usage: sophia run [INPUT ...]  (a file, a glob, or - for standard input)\n")
-        return 2
+        return Exit.USAGE
+    settings, wanted = settings_of(options)
+    if options.json and wanted.out == "-":
+        message = "--json and --out - both want standard output; name a file for the decisions"
+        raise ConfigError(message)
+    store = None if wanted.no_store else wanted.store
+    complete = zone(wanted.tz)
+    report = _report_name(wanted)
+    strict = wanted.on_error == "stop"
     reader = read_batches(
-        options.inputs, format=options.format, batch=options.batch, limit=options.limit, keep_going=True
+        options.inputs,
+        format=wanted.format,
+        batch=Intake.batch(wanted.batch, wanted.rate),
+        limit=wanted.limit or None,
+        keys=_keys(wanted),
+        keep_going=not strict,
     )
-    _refuse_overwriting(options.inputs, options.out, options.store if not options.no_store else None)
-    settings = sophia.Settings(cache=not options.no_cache)
-    store = None if options.no_store else options.store
-    with sophia.open(store, settings=settings, rules=options.rules) as brain:
-        for note in brain.notes:
-            sys.stderr.write(f"sophia: {note}\n")
-        folder, out = _open_out(options.out)
-        progress = Progress(quiet=options.quiet)
-        workers = options.workers or os.cpu_count() or 1
-        partial = folder / "patterns.jsonl.part"
+    refuse_overwriting(options.inputs, wanted.out, store)
+    intake = Intake(reader, sample=wanted.sample, rate=wanted.rate, seed=settings.seed)
+    score = Score() if wanted.score else None
+    with sophia.open(store, settings=settings, rules=wanted.rules) as brain, Outputs(wanted.out) as outputs:
+        started = datetime.now(UTC)
+        header = {
+            "sophia": sophia.__version__,
+            "python": platform.python_version(),
+            "policy_version": brain.policy_version,
+            "started": started.isoformat(timespec="milliseconds"),
+            "seed": settings.seed,
+            "settings": settings.changed() | wanted.changed(),
+        }
+        _log_start(outputs, header, options.inputs, brain, quiet=wanted.quiet)
+        progress = Progress(wanted.progress, reader.counts, outputs.log, quiet=wanted.quiet)
         try:
-            with partial.open("wb") as patterns:
-                summary = run(reader, brain, out, patterns, workers=workers, watch=progress.show)
-            partial.replace(folder / "patterns.jsonl")
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+            summary = run(
+                intake,
+                brain,
+                outputs.decisions,
+                outputs.patterns,
+                workers=wanted.workers or os.cpu_count() or 1,
+                strict=strict,
+                zone=complete,
+                score=score,
+                watch=progress.show,
+            )
         finally:
             progress.clear()
-            if out is not sys.stdout.buffer:
-                out.close()
-    totals = {
-        "sophia": sophia.__version__,
-        "policy_version": brain.policy_version,
-        "inputs": reader.counts.as_dict(),
-        **summary.as_dict(),
+        outputs.keep_patterns()
+        fired = _fired(wanted, summary)
+        code = _exit(summary, reader.counts.errors, fired)
+        totals = {
+            **header,
+            "inputs": reader.counts.as_dict() | {"left_out": intake.left_out},
+            **summary.as_dict(),
+            "saved": {
+                "calls": summary.served,
+                "cost_per_call": wanted.cost_per_call,
+                "cost": round(summary.served * wanted.cost_per_call, 6),
+            },
+            "score": None if score is None else score.as_dict(),
+            "failed_on": fired,
+            "peak_memory": peak_memory(),
+            "exit_code": int(code),
+        }
+        text = json.dumps(totals, indent=2) + "\n"
+        outputs.write("summary.json", text)
+        if report is not None:
+            _write_report(report)
+        progress.finish(summary, outputs.folder, wanted, intake.left_out, score)
+        _log_end(outputs, summary, reader.counts.errors, fired, code, quiet=wanted.quiet)
+    if options.json:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    return code
+
+
+def _keys(wanted: RunSettings) -> Keys:
+    """Where fields are found; what is not set keeps its usual names."""
+    named = {
+        "text": wanted.text_key,
+        "scope": wanted.scope_key,
+        "context": wanted.context_key,
+        "answer": wanted.answer_key,
+        "label": wanted.label_key,
     }
-    _write(folder / "summary.json", json.dumps(totals, indent=2) + "\n")
-    progress.finish(summary, reader, folder, options.out)
-    if summary.interrupted:
-        return 130
-    return 3 if reader.counts.errors else 0
+    return Keys(**{name: keys for name, keys in named.items() if keys})
 
 
-def _refuse_overwriting(inputs: list[str], out: str | None, store: str | None) -> None:
-    """An output that is an input would be emptied before it is read; one in the store would destroy it."""
-    if out is None or out == "-":
-        return
-    if Path(out).name in ("patterns.jsonl", "summary.json") or (
-        store is not None and Path(store).resolve() in Path(out).resolve().parents
-    ):
-        message = f"--out {out} is a file that sophia writes itself; give the decisions a name of their own"
-        raise ConfigError(message)
-    if not Path(out).exists():
-        return
-    for name in inputs:
-        for path in [name, *glob.glob(name)]:  # noqa: PTH207 (the readers' own rule)
-            if Path(path).is_file() and Path(path).samefile(out):
-                message = f"--out {out} is an input ({path}); it would be overwritten before it is read"
-                raise ConfigError(message)
-
-
-def _open_out(name: str | None) -> tuple[Path, BinaryIO]:
-    """The folder of the run, and where the decisions go."""
-    if name is not None and name != "-":
-        path = Path(name)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return path.parent, path.open("wb")
-        except OSError as error:
-            message = f"--out {name}: {error.strerror}; name a file in a folder that can be written"
-            raise ConfigError(message) from error
-    folder = _run_folder()
-    return folder, sys.stdout.buffer if name == "-" else (folder / "decisions.jsonl").open("wb")
-
-
-def _run_folder() -> Path:
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    for attempt in range(1, 1000):
-        folder = Path("sophia-out") / (stamp if attempt == 1 else f"{stamp}-{attempt}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            message = f"the folder {folder} cannot be made ({error.strerror}); use --out FILE"
-            raise ConfigError(message) from error
-        return folder
-    message = f"the folder sophia-out has 1000 runs of {stamp}; use --out FILE"
+def _report_name(wanted: RunSettings) -> Path | None:
+    """The file of the report page, or None."""
+    if wanted.report in (None, "none"):
+        return None
+    message = f"--report {wanted.report}: this version writes no report page yet; use none"
     raise ConfigError(message)
 
 
-def _write(path: Path, text: str) -> None:
-    """Replaces the file as a whole, so that a reader never sees half of it."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+def _write_report(path: Path) -> None:
+    """The one place where the report page is made."""
+    raise NotImplementedError(path)
+
+
+def _fired(wanted: RunSettings, summary: Summary) -> list[str]:
+    """What --fail-on names and the run found, in words."""
+    fired = []
+    for gate in wanted.fail_on:
+        name, limit = parse_fail_on(gate)
+        if name == "error-rate":
+            if summary.error_rate > limit:
+                fired.append(f"error-rate {summary.error_rate:.6g} is over {limit:g}")
+        elif (count := summary.endangered if name == "danger" else summary.whys["novel"]) > 0:
+            fired.append(f"{name}: {count:,} {'input' if count == 1 else 'inputs'}")
+    return fired
+
+
+def _exit(summary: Summary, errors: list[str], fired: list[str]) -> Exit:
+    if summary.interrupted:
+        return Exit.INTERRUPTED
+    if summary.stopped or errors:
+        return Exit.INPUT
+    return Exit.GATED if fired else Exit.DONE
+
+
+def _log_start(outputs: Outputs, header: dict[str, object], inputs: list[str], brain: Sophia, *, quiet: bool) -> None:
+    log = outputs.log
+    log.write("start", " ".join(f"{name} {header[name]}" for name in ("sophia", "python", "policy_version", "seed")))
+    log.write("settings", json.dumps(header["settings"]))
+    log.write("inputs", " ".join(map(repr, inputs)) or "standard input")
+    for note in brain.notes:
+        log.write("note", note)
+        if not quiet:
+            sys.stderr.write(f"sophia: {note}\n")
+
+
+def _log_end(
+    outputs: Outputs, summary: Summary, errors: list[str], fired: list[str], code: Exit, *, quiet: bool
+) -> None:
+    """What ended the run badly is said in any case; the rest of the errors not where it is to be quiet."""
+    said = [f"--fail-on {words}" for words in fired]
+    if summary.stopped:
+        said.append(summary.stopped)
+    elif quiet:
+        said += errors[:_SHOWN_ERRORS]
+    for words in said:
+        if sys.stderr is not None:
+            sys.stderr.write(f"sophia: {words}\n")
+    for words in (*errors[:_SHOWN_ERRORS], *([summary.stopped] if summary.stopped else ()), *fired):
+        outputs.log.write("error", words)
+    if summary.interrupted:
+        outputs.log.write("interrupt", "what was decided before is written")
+    outputs.log.write(
+        "end",
+        f"decisions {summary.decisions} bad {summary.reasons.total()} patterns {summary.patterns} "
+        f"seconds {summary.seconds:.3f} exit {int(code)}",
+    )

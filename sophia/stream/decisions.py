@@ -6,8 +6,12 @@ from json.encoder import encode_basestring_ascii as quote
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
+from sophia.stream.event import Event
 
-__all__ = ["decision_line", "pattern_line"]
+__all__ = ["decision_line", "pattern_line", "reason_of", "record_line"]
+
+# Whys that say that there was nothing to decide on.
+_FAULTS = {"too-long": "too-long", "empty": "empty", "invalid": "invalid"}
 
 
 def _text(value: str | None) -> str:
@@ -35,6 +39,19 @@ def decision_line(decision: Decision) -> str:
         + ("null" if match is None else f'{{"id": {quote(match[0])}, "score": {match[1]:.4f}}}')
         + f', "answer": {_text(decision.answer)}, "k": null, '
         f'"policy_version": "{decision.policy_version}", "us": {decision.us:.1f}}}'
+    )
+
+
+def reason_of(event: Event, decision: Decision) -> str | None:
+    """What is wrong with an input, found by its reader or by the engine; None where nothing is."""
+    return event.invalid or _FAULTS.get(decision.why)
+
+
+def record_line(decision: Decision, event: Event, reason: str | None) -> str:
+    """The record of `sophia run`: the decision, and where its input stands. decision.schema.json describes it."""
+    return (
+        f'{decision_line(decision)[:-1]}, "source": {quote(event.source)}, "line": {event.line}, '
+        f'"reason": {_text(reason)}}}'
     )
 
 

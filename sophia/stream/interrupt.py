@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from sophia.stream.event import Event
-from sophia.stream.readers import Reader
 
 __all__ = ["Interrupt"]
 
@@ -25,7 +25,7 @@ class Interrupt:
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._note)
 
-    def read(self, reader: Reader) -> list[Event] | None:
+    def read(self, reader: Iterator[list[Event]]) -> list[Event] | None:
         """The next batch; None at the end or after an interrupt."""
         if self.seen:
             return None

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
+from sophia._core.normaliser import stream_safe
 from sophia.brain import Sophia
+from sophia.errors import InputError
 from sophia.organs.thalamus import Columns
 from sophia.stream.event import PLAIN, Event
+from sophia.stream.intake import Intake
 from sophia.stream.interrupt import Interrupt
 from sophia.stream.readers import Reader
+from sophia.stream.score import Score
 from sophia.stream.summary import Summary
 from sophia.stream.writer import ThreadedWriter, Writer
 
 __all__ = ["Summary", "run"]
 
 # Called after each batch, to show progress.
-Watch = Callable[[Summary, Reader], None]
+Watch = Callable[[Summary], None]
 
 # Bytes of patterns that may have to make room during one batch.
 _DEPARTED_BYTES = 1 << 26
@@ -24,12 +28,15 @@ _FAULTS = {"empty": "empty", "too-long-line": "too-long"}
 
 
 def run(
-    reader: Reader,
+    reader: Reader | Intake,
     brain: Sophia,
     out: BinaryIO,
     patterns: BinaryIO,
     *,
     workers: int = 1,
+    strict: bool = False,
+    zone: Callable[[str], str] | None = None,
+    score: Score | None = None,
     watch: Watch | None = None,
 ) -> Summary:
     """Decides every event of `reader`; returns the totals.
@@ -38,6 +45,9 @@ def run(
     pattern goes to `patterns`, at the end or when it has to make room for another. With two or more workers
     the commits and the writing have a thread of their own; the decisions and their order are the same. An
     interrupt (Ctrl-C) ends the run after what has been decided is written.
+
+    With `strict` the run ends before the first input with which something is wrong, or where an input cannot be
+    read on; `Summary.stopped` says where. `zone` completes event times, see `sophia.stream.times`.
     """
     summary = Summary()
     interrupt = Interrupt()
@@ -45,14 +55,21 @@ def run(
     table.keep_departed(_DEPARTED_BYTES)
     writer = (ThreadedWriter if workers > 1 else Writer)(brain, out, patterns, summary)
     try:
-        while (events := interrupt.read(reader)) is not None:
-            batch = columns(events)
-            if batch.faults is not None:
-                summary.add_bad(events)
-            decisions, changes = brain.decide(batch)
-            writer.write(decisions, changes, table.departed())  # a decision may name them, so the file must
+        while summary.stopped is None and (events := interrupt.read(reader)) is not None:
+            if strict:
+                events, summary.stopped = _up_to_a_fault(events, brain.settings.max_chars)
+                if not events:
+                    break
+            decisions, changes = brain.decide(columns(events, zone))
+            if score is not None:
+                score.add(events, decisions)
+            writer.write(events, decisions, changes, table.departed())  # a decision may name them, so the file must
             if watch is not None:
-                watch(summary, reader)
+                watch(summary)
+    except InputError as error:
+        if not strict:
+            raise
+        summary.stopped = str(error)
     finally:
         interrupt.release()
         writer.close()
@@ -61,7 +78,21 @@ def run(
     return summary
 
 
-def columns(events: list[Event]) -> Columns:
+def _up_to_a_fault(events: list[Event], max_chars: int) -> tuple[list[Event], str | None]:
+    """The events before the first with which something is wrong, and where that stands."""
+    for i, event in enumerate(events):
+        reason = event.invalid
+        if reason is None and event.text is not None:
+            if len(event.text) > max_chars:
+                reason = "too-long"
+            elif not event.flags & PLAIN and not stream_safe(event.text):
+                reason = "invalid"
+        if reason is not None:
+            return events[:i], f"{event.source}:{event.line}: {reason}"
+    return events, None
+
+
+def columns(events: list[Event], zone: Callable[[str], str] | None = None) -> Columns:
     """A batch of events by column; a column that no event uses is None, so plain lines stay cheap."""
     texts, scopes, contexts, stamps, answers, names, flags, faults = zip(
         *[(e.text, e.scope, e.context, e.ts, e.answer, e.id, e.flags, e.invalid) for e in events], strict=True
@@ -71,7 +102,7 @@ def columns(events: list[Event]) -> Columns:
         scopes=list(scopes) if any(scopes) else None,
         contexts=list(contexts) if any(contexts) else None,
         answers=list(answers) if any(answer is not None for answer in answers) else None,
-        stamps=list(stamps) if any(stamps) else None,
+        stamps=[ts and zone(ts) if zone else ts for ts in stamps] if any(stamps) else None,
         names=list(names) if any(names) else None,
         lines=[bool(flag & PLAIN) for flag in flags] if any(flag & PLAIN for flag in flags) else None,
         faults=[fault and _FAULTS.get(fault, "invalid") for fault in faults] if any(faults) else None,

@@ -8,9 +8,10 @@ from time import monotonic, process_time
 from sophia._core.decision import Decision
 from sophia.stream.event import Event
 
-__all__ = ["Summary"]
+__all__ = ["SHOWN_BAD", "Summary"]
 
-_SHOWN_BAD = 20
+SHOWN_BAD = 20
+"""Bad lines of one reason that are named; further ones are counted."""
 
 
 class Summary:
@@ -25,14 +26,18 @@ class Summary:
         self.served = 0
         self.patterns = 0
         self.interrupted = False
-        self.bad_lines: list[tuple[str, int, str]] = []
+        self.stopped: str | None = None
+        """Where and why the run ended before its inputs did, if it was told to stop at errors."""
+        self.reasons: Counter[str] = Counter()
+        """Inputs with which something is wrong, by what it is."""
+        self.bad_lines: list[tuple[str, int, str, int]] = []
+        """Source, line, reason and how many of that reason there were by then; the first 20 of each reason."""
         self._us: Counter[float] = Counter()
-        self._bad: Counter[str] = Counter()
         self._started = monotonic()
         self._cpu = process_time()
 
-    def add(self, decisions: list[Decision]) -> None:
-        """Counts one batch."""
+    def add(self, events: list[Event], decisions: list[Decision], reasons: list[str | None]) -> None:
+        """Counts one batch; `reasons` say what is wrong with an input."""
         self.decisions += len(decisions)
         self.routes.update([d.route for d in decisions])
         self.whys.update([d.why for d in decisions])
@@ -41,13 +46,25 @@ class Summary:
         self.served += sum(d.answer is not None for d in decisions)
         # Two significant digits: at most 90 keys a decade.
         self._us.update([float(f"{d.us:.1e}") for d in decisions[:1]] * len(decisions))
+        if any(reasons):
+            for event, reason in zip(events, reasons, strict=True):
+                if reason is not None:
+                    self._add_bad(event, reason)
 
-    def add_bad(self, events: list[Event]) -> None:
-        """Keeps where the first unreadable lines of each reason stand, at most 20 of a reason."""
-        for event in events:
-            if event.invalid and self._bad[event.invalid] < _SHOWN_BAD:
-                self._bad[event.invalid] += 1
-                self.bad_lines.append((event.source, event.line, event.invalid))
+    def _add_bad(self, event: Event, reason: str) -> None:
+        self.reasons[reason] += 1
+        if self.reasons[reason] <= SHOWN_BAD:
+            self.bad_lines.append((event.source, event.line, reason, self.reasons[reason]))
+
+    @property
+    def endangered(self) -> int:
+        """Inputs that a danger rule hit."""
+        return self.decisions - self.verdicts["allow"]
+
+    @property
+    def error_rate(self) -> float:
+        """The share of the inputs with which something is wrong."""
+        return self.reasons.total() / self.decisions if self.decisions else 0.0
 
     def quantile(self, share: float) -> float:
         """Microseconds that at most `share` of the decisions took longer than or equal to; 0.0 before the first."""
@@ -78,8 +95,11 @@ class Summary:
             "served_from_memory": self.served,
             "patterns": self.patterns,
             "interrupted": self.interrupted,
+            "stopped": self.stopped,
+            "reasons": dict(sorted(self.reasons.items())),
+            "error_rate": round(self.error_rate, 6),
             "bad_lines": [
-                {"source": source, "line": line, "reason": reason} for source, line, reason in self.bad_lines
+                {"source": source, "line": line, "reason": reason} for source, line, reason, _ in self.bad_lines
             ],
             "us_p50": self.quantile(0.5),
             "us_p99": self.quantile(0.99),

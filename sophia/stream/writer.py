@@ -11,13 +11,15 @@ from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
 from sophia.brain import Sophia
 from sophia.store.changes import Changes
-from sophia.stream.decisions import decision_line, pattern_line
+from sophia.stream.decisions import pattern_line, reason_of, record_line
+from sophia.stream.event import Event
 from sophia.stream.summary import Summary
 
 __all__ = ["ThreadedWriter", "Writer"]
 
 # Batches that may wait between the deciding and the writing thread.
 _WAITING = 4
+_Item = tuple[list[Event], list[Decision], Changes, list[Pattern]]
 
 
 class Writer:
@@ -29,13 +31,14 @@ class Writer:
         self._patterns = patterns
         self._summary = summary
 
-    def write(self, decisions: list[Decision], changes: Changes, departed: list[Pattern]) -> None:
+    def write(self, events: list[Event], decisions: list[Decision], changes: Changes, departed: list[Pattern]) -> None:
         self._brain.commit(changes)
         self.write_patterns(departed)
-        text = "\n".join([decision_line(decision) for decision in decisions]) + "\n"
-        self._out.write(text.encode("ascii"))
+        reasons = [reason_of(event, decision) for event, decision in zip(events, decisions, strict=True)]
+        lines = [record_line(d, event, reason) for d, event, reason in zip(decisions, events, reasons, strict=True)]
+        self._out.write(("\n".join(lines) + "\n").encode("ascii"))
         self._out.flush()
-        self._summary.add(decisions)
+        self._summary.add(events, decisions, reasons)
 
     def write_patterns(self, patterns: Iterable[Pattern]) -> None:
         for pattern in patterns:
@@ -55,14 +58,14 @@ class ThreadedWriter(Writer):
 
     def __init__(self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary) -> None:
         super().__init__(brain, out, patterns, summary)
-        self._queue: queue.Queue[tuple[list[Decision], Changes, list[Pattern]] | None] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[_Item | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="sophia-writer", daemon=True)
         self._thread.start()
 
-    def write(self, decisions: list[Decision], changes: Changes, departed: list[Pattern]) -> None:
+    def write(self, events: list[Event], decisions: list[Decision], changes: Changes, departed: list[Pattern]) -> None:
         self._raise()
-        self._queue.put((decisions, changes, departed))
+        self._queue.put((events, decisions, changes, departed))
 
     def close(self) -> None:
         self._queue.put(None)

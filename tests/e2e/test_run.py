@@ -16,9 +16,26 @@ from sophia.stream.demo import demo_path
 from .conftest import Run, records, without
 
 KEYS = [
-    "n", "id", "ts", "scope", "route", "why", "verdict", "novelty", "danger", "pattern", "intent", "confidence",
-    "runner_up", "match", "answer", "k", "policy_version", "us",
-]  # fmt: skip
+    "n",
+    "id",
+    "ts",
+    "scope",
+    "route",
+    "why",
+    "verdict",
+    "novelty",
+    "danger",
+    "pattern",
+    "intent",
+    "confidence",
+    "runner_up",
+    "match",
+    "answer",
+    "k",
+    "policy_version",
+    "us",
+]
+PLACE = ["source", "line", "reason"]  # fmt: skip
 
 
 def decided(command: Run, *arguments: str | Path, **more: Any) -> list[dict[str, Any]]:
@@ -49,7 +66,7 @@ def test_one_decision_a_line_with_all_keys(command: Run, log: Path) -> None:
     decisions = decided(command, log, "--no-store")
     assert len(decisions) == 900
     assert [d["n"] for d in decisions] == list(range(1, 901))
-    assert all(list(d) == KEYS for d in decisions)
+    assert all(list(d) == KEYS + PLACE for d in decisions)
     assert decisions[0]["why"] == "novel"
     assert decisions[-1]["route"] == "reflex"
     assert {d["why"] for d in decisions} <= {"novel", "known-pattern", "low-confidence", "danger"}
@@ -77,7 +94,7 @@ def test_nothing_but_speed_changes_by_workers_batches_and_simd(
 
 def test_a_pipe_and_a_file_give_the_same(command: Run, log: Path) -> None:
     piped = decided(command, "-", "--no-store", stdin=log.read_bytes())
-    assert without(piped, "us") == without(decided(command, log, "--no-store"), "us")
+    assert without(piped, "us", "source") == without(decided(command, log, "--no-store"), "us", "source")
 
 
 def test_a_slow_pipe_is_answered_at_once_and_gives_the_same(tmp_path: Path, log: Path) -> None:
@@ -128,13 +145,14 @@ def test_an_interrupt_keeps_what_was_decided(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert b"Traceback" not in said
     assert len(records((tmp_path / "d.jsonl").read_bytes())) == 2
-    assert {p.name for p in tmp_path.iterdir()} == {"d.jsonl", "patterns.jsonl", "summary.json", "mind"}
+    assert {p.name for p in tmp_path.iterdir()} == {"d.jsonl", "patterns.jsonl", "summary.json", "run.log", "mind"}
 
 
 def test_gzip_is_read_through(command: Run, log: Path, tmp_path: Path) -> None:
     packed = tmp_path / "app.log.gz"
     packed.write_bytes(gzip.compress(log.read_bytes()))
-    assert without(decided(command, packed, "--no-store"), "us") == without(decided(command, log, "--no-store"), "us")
+    unpacked = decided(command, log, "--no-store")
+    assert without(decided(command, packed, "--no-store"), "us", "source") == without(unpacked, "us", "source")
 
 
 def test_the_cache_changes_repeats_only(command: Run) -> None:
@@ -177,7 +195,7 @@ def test_the_files_of_a_run(command: Run, log: Path, tmp_path: Path) -> None:
     assert b"900 inputs read as lines" in done.stderr
     assert done.stdout == b""
     (folder,) = (tmp_path / "sophia-out").iterdir()
-    assert sorted(path.name for path in folder.iterdir()) == ["decisions.jsonl", "patterns.jsonl", "summary.json"]
+    assert {path.name for path in folder.iterdir()} == {"decisions.jsonl", "patterns.jsonl", "summary.json", "run.log"}
     decisions = records((folder / "decisions.jsonl").read_bytes())
     patterns = records((folder / "patterns.jsonl").read_bytes())
     summary = json.loads((folder / "summary.json").read_text())

@@ -1,0 +1,48 @@
+"""The exit codes of every command, and which error has which."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["Exit", "exit_of"]
+
+
+class Exit(IntEnum):
+    """What the shell is told.
+
+    DONE also where inputs had faults that were counted, and where the reader of the output has gone (`| head`).
+    GATED: the work is done, and something that `--fail-on` names was found.
+    USAGE: flags, settings or rules cannot be used; nothing was written.
+    INPUT: an input cannot be read (to its end), or `--strict` met a bad one; what was decided is written.
+    STORE: the store is in use by another process, or of a newer version.
+    INTERNAL: anything else, a damaged store and a full disk among it; the traceback is in run.log.
+    INTERRUPTED, TERMINATED: Ctrl-C and SIGTERM; what was decided is written.
+    """
+
+    DONE = 0
+    GATED = 1
+    USAGE = 2
+    INPUT = 3
+    STORE = 4
+    INTERNAL = 5
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+def exit_of(error: BaseException) -> Exit:
+    """The exit code of an error that ends a command.
+
+    >>> exit_of(ValueError("a fault of ours")).name
+    'INTERNAL'
+    """
+    from sophia.errors import ConfigError, InputError, StoreLocked, StoreVersionError
+
+    if isinstance(error, ConfigError):
+        return Exit.USAGE
+    if isinstance(error, InputError):
+        return Exit.INPUT
+    if isinstance(error, StoreLocked | StoreVersionError):
+        return Exit.STORE
+    if isinstance(error, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    return Exit.DONE if isinstance(error, BrokenPipeError) else Exit.INTERNAL

@@ -1,0 +1,180 @@
+"""The flags of the commands, and the settings that they and a settings file add up to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from sophia.config import RunSettings, Settings
+
+    _Value = TypeVar("_Value")
+
+__all__ = ["add_input_flags", "add_run_flags", "add_store_flags", "positive", "settings_of", "text"]
+
+# Flags that are not given leave no trace in the parsed options, so that a file's settings stand.
+_UNSET = argparse.SUPPRESS
+
+_SCORE = """compare with the inputs' `label`: precision, recall and F1. A label is normal if it is one of - 0 0.0
+normal ham false no none ok benign negative allow (any case), else an alert; `raised` counts deep thought, `danger`
+rule hits"""
+
+
+def add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """What `sophia run` and `sophia demo` have in common."""
+    add = parser.add_argument_group("which inputs").add_argument
+    add("--limit", type=positive, default=_UNSET, metavar="N", help="stop after N inputs were read")
+    add("--sample", type=_share, default=_UNSET, metavar="P", help="decide this share, chosen by seed and position")
+    add("--rate", type=_number, default=_UNSET, metavar="N", help="read at most N inputs a second")
+    add("--max-chars", type=positive, default=_UNSET, metavar="N", help="longer texts are too-long (default 20000)")
+    add("--tz", type=text, default=_UNSET, metavar="ZONE", help="of event times that name none (default UTC)")
+    strict = add("--on-error", choices=("skip", "stop"), default=_UNSET, help="at a bad input (default skip)")
+    add("--strict", action="store_const", const="stop", dest=strict.dest, default=_UNSET, help="--on-error stop")
+
+    add = parser.add_argument_group("how they are decided").add_argument
+    add("--ttl", type=_duration, default=_UNSET, metavar="30d", help="answers are served that long (default: for good)")
+    add("--no-cache", action="store_false", dest="cache", default=_UNSET, help="answer nothing from memory")
+    add("--mask", default=_UNSET, metavar="auto|none|FILE", help="values that do not make a text new (default auto)")
+    add("--max-memory", type=_size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
+    add("--workers", type=positive, default=_UNSET, metavar="N", help="threads (default: one a core)")
+    add("--batch", type=positive, default=_UNSET, metavar="N", help="inputs a batch (default 256)")
+    add("--seed", type=_seed, default=_UNSET, metavar="N", help="of hashes that reach decisions, and of --sample")
+
+    add = parser.add_argument_group("what is told").add_argument
+    add("--out", default=_UNSET, metavar="FILE", help="decisions go here; - is standard output")
+    add("--report", default=_UNSET, metavar="FILE", help="report page, or none")
+    add("--json", action="store_true", help="print the summary as JSON on standard output")
+    add("--score", action="store_true", default=_UNSET, help=_SCORE)
+    add(
+        "--fail-on", action="append", type=_gate, default=_UNSET, metavar="GATE",
+        help="exit 1 on danger, novel, or error-rate>0.01; may be repeated",
+    )  # fmt: skip
+    add("--cost-per-call", type=_cost, default=_UNSET, metavar="C", help="what an answer from memory saves")
+    add("--progress", choices=("auto", "plain", "none"), default=_UNSET, help="plain: a line every 10 s")
+    add("--quiet", action="store_true", default=_UNSET, help="only errors on standard error")
+    add_store_flags(parser)
+
+
+def add_input_flags(parser: argparse.ArgumentParser) -> None:
+    """How the inputs of `sophia run` are read."""
+    add = parser.add_argument_group("how inputs are read").add_argument
+    add("--format", choices=("auto", "jsonl", "csv", "lines"), default=_UNSET, help="default auto, by the first line")
+    for flags, what in (
+        (("--text-key", "--text-col"), "text"),
+        (("--scope-key",), "scope"),
+        (("--context-key",), "context"),
+        (("--answer-key",), "answer"),
+        (("--label-key",), "label"),
+    ):
+        help = f"JSON key or CSV column of the {what}; may be repeated, the first one present is taken"
+        add(*flags, action="append", type=text, default=_UNSET, metavar="NAME", help=help)
+
+
+def add_store_flags(parser: argparse.ArgumentParser) -> None:
+    """Where memory, rules and settings are."""
+    add = parser.add_argument_group("memory, rules, settings").add_argument
+    add("--store", default=_UNSET, metavar="DIR", help="memory (default .sophia)")
+    add("--no-store", action="store_true", default=_UNSET, help="remember nothing after the end")
+    add("--rules", action="append", default=_UNSET, metavar="FILE", help="further danger rules (TOML); may be repeated")
+    add("--config", metavar="FILE", help="settings (TOML); flags override them")
+
+
+def settings_of(options: argparse.Namespace) -> tuple[Settings, RunSettings]:
+    """The settings of a command: defaults, then --config, then its flags. ConfigError for what cannot be used.
+
+    Danger rules add up: those of a settings file stay in force beside those of the flags.
+    """
+    from sophia.config import RunSettings, Settings, memory_bounds, read_config
+
+    brain, run = read_config(options.config) if options.config else (Settings(), RunSettings())
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items()
+    }
+    if "rules" in given:
+        given["rules"] = run.rules + given["rules"]
+    if "store" in given:
+        given.setdefault("no_store", False)
+    if "max_memory" in given:
+        given |= memory_bounds(given["max_memory"])
+    return (
+        brain.with_changes(**{name: given[name] for name in Settings.__dataclass_fields__ if name in given}),
+        run.with_changes(**{name: given[name] for name in RunSettings.__dataclass_fields__ if name in given}),
+    )
+
+
+def text(value: str) -> str:
+    """An argument as text: under a locale that is not UTF-8 Python hands its bytes on as lone surrogates."""
+    return value if value.isascii() else os.fsencode(value).decode(errors="replace")
+
+
+def positive(value: str) -> int:
+    """A whole number of at least 1."""
+    return _whole(value, 1, "is not a whole number of at least 1")
+
+
+def _seed(value: str) -> int:
+    return _whole(value, 0, "is not a whole number of at least 0")
+
+
+def _whole(value: str, least: int, complaint: str) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        message = f"{value!r} {complaint}"
+        raise argparse.ArgumentTypeError(message)
+    return number
+
+
+def _float(value: str, holds: Callable[[float], bool], complaint: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not holds(number):
+        message = f"{value!r} {complaint}"
+        raise argparse.ArgumentTypeError(message)
+    return number
+
+
+def _share(value: str) -> float:
+    return _float(value, lambda number: 0.0 < number <= 1.0, "is not a share over 0, up to 1")
+
+
+def _number(value: str) -> float:
+    return _float(value, lambda number: 0.0 < number <= 1e9, "is not a number over 0, up to 1e9")
+
+
+def _cost(value: str) -> float:
+    return _float(value, lambda number: 0.0 <= number <= 1e12, "is not a cost of at least 0")
+
+
+def _duration(value: str) -> float:
+    from sophia.config import parse_duration
+
+    return _told(parse_duration, value)
+
+
+def _size(value: str) -> int:
+    from sophia.config import parse_size
+
+    return _told(parse_size, value)
+
+
+def _gate(value: str) -> str:
+    from sophia.config import parse_fail_on
+
+    _told(parse_fail_on, value)
+    return value
+
+
+def _told(parse: Callable[[object], _Value], value: str) -> _Value:
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
