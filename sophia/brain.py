@@ -21,6 +21,7 @@ from sophia._core.pattern import Pattern, PatternTable
 from sophia.config import Settings
 from sophia.errors import SophiaError, StoreCorrupt
 from sophia.organs.danger import RuleSet
+from sophia.organs.masks import Masks
 from sophia.organs.thalamus import CHANGE_LOG, LOG_BYTES, Columns, Thalamus, is_line
 from sophia.store.changes import Changes
 from sophia.store.store import Store
@@ -337,9 +338,11 @@ def open(
 
     `rules` are further danger rule files (TOML) beside the shipped set. Raises StoreLocked when another
     process has the store open, StoreVersionError for one of a newer version, StoreCorrupt for a damaged one,
-    RuleError for a rule that cannot be taken.
+    RuleError for a rule that cannot be taken, ConfigError for a mask.
     """
     rule_set = RuleSet.load([Path(rule) for rule in rules]) if rules else _shipped_rules()
+    if settings is not None and settings.mask not in ("auto", "none"):
+        Masks.load(settings.mask)  # what cannot be taken is refused before there is a store
     store = None if path is None else Store(Path(path))
     try:
         return Sophia(store, settings or Settings(), rule_set, clock=clock)

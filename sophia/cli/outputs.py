@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import BinaryIO
 from sophia.cli.run_log import RunLog
 from sophia.errors import ConfigError
 
-__all__ = ["Outputs", "refuse_overwriting"]
+__all__ = ["Outputs", "refuse_outputs"]
 
-OWN_NAMES = ("patterns.jsonl", "summary.json", "run.log", "report.html")
-"""Names that a run gives to its own files."""
+_RUNS = "sophia-out"
+_OWN_NAMES = ("patterns.jsonl", "summary.json", "run.log", "report.html")
 
 
 class Outputs:
@@ -72,11 +73,16 @@ class Outputs:
         partial.replace(path)
 
 
-def refuse_overwriting(inputs: list[str], out: str | None, store: str | None) -> None:
-    """An output that is an input would be emptied before it is read; one in the store would destroy it."""
+def refuse_outputs(inputs: list[str], out: str | None, store: str | None) -> None:
+    """Raises ConfigError for an output that cannot be, before anything is written.
+
+    One that is an input would be emptied before it is read; one in the store would destroy it.
+    """
     if out is None or out == "-":
+        _refuse_unwritable(Path(_RUNS, "new"), f"the folder {_RUNS} cannot be written; use --out FILE")
         return
-    if Path(out).name in OWN_NAMES or (store is not None and Path(store).resolve() in Path(out).resolve().parents):
+    _refuse_unwritable(Path(out), f"--out {out}: name a file in a folder that can be written")
+    if Path(out).name in _OWN_NAMES or (store is not None and Path(store).resolve() in Path(out).resolve().parents):
         message = f"--out {out} is a file that sophia writes itself; give the decisions a name of their own"
         raise ConfigError(message)
     if not Path(out).exists():
@@ -88,10 +94,18 @@ def refuse_overwriting(inputs: list[str], out: str | None, store: str | None) ->
                 raise ConfigError(message)
 
 
+def _refuse_unwritable(path: Path, message: str) -> None:
+    above = path.parent
+    while not os.path.lexists(above):
+        above = above.parent
+    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+        raise ConfigError(message)
+
+
 def _run_folder() -> Path:
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     for attempt in range(1, 1000):
-        folder = Path("sophia-out") / (stamp if attempt == 1 else f"{stamp}-{attempt}")
+        folder = Path(_RUNS) / (stamp if attempt == 1 else f"{stamp}-{attempt}")
         try:
             folder.mkdir(parents=True)
         except FileExistsError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from sophia.brain import Sophia
 from sophia.cli.exits import Exit
 from sophia.cli.flags import settings_of
-from sophia.cli.outputs import Outputs, refuse_overwriting
+from sophia.cli.outputs import Outputs, refuse_outputs
 from sophia.cli.progress import Progress, peak_memory
 from sophia.config import RunSettings, parse_fail_on
 from sophia.errors import ConfigError
@@ -53,7 +53,7 @@ def command(options: argparse.Namespace) -> int:
         keys=_keys(wanted),
         keep_going=not strict,
     )
-    refuse_overwriting(options.inputs, wanted.out, store)
+    refuse_outputs(options.inputs, wanted.out, store)
     intake = Intake(reader, sample=wanted.sample, rate=wanted.rate, seed=settings.seed)
     score = Score() if wanted.score else None
     with sophia.open(store, settings=settings, rules=wanted.rules) as brain, Outputs(wanted.out) as outputs:

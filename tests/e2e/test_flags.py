@@ -551,7 +551,7 @@ class TestExitCodes:
             ["--cost-per-call", "-1"], ["--cost-per-call", "nan"], ["--seed", "-1"], ["--seed", str(2**64)],
             ["--tz", "Middle/Earth"], ["--max-chars", "0"], ["--max-chars", str(2**40)], ["--on-error", "cry"],
             ["--progress", "loud"], ["--config", "missing.toml"], ["--rules", "missing.toml"], ["--limit", "0"],
-            ["--store", ""], ["--rul", "x"],
+            ["--store", ""], ["--rul", "x"], ["--mask", "missing.txt"], ["--out", "/"], ["--out", "/dev/null/x"],
         ],
         ids=" ".join,
     )  # fmt: skip
