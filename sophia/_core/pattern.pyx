@@ -505,7 +505,8 @@ cdef class PatternTable:
         """A table from the rows of all its changes: it decides as the one that was kept would.
 
         `rows` in any order, one for each id. Without rows it is a new table. A smaller `capacity` evicts. The
-        seed is that of the rows, where there are any; `masks` is not in them. Raises StoreCorrupt where the rows do not fit together.
+        seed is that of the rows, where there are any; `masks` is not in them. Raises StoreCorrupt where the rows do
+        not fit together.
         """
         cdef list given
         cdef PatternTable table

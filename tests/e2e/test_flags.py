@@ -481,6 +481,22 @@ class TestTerminal:
         assert shown[1].startswith("61 inputs read as jsonl")
         assert not [line for line in shown if "MiB" in line]
 
+    def test_plain_lines_now_and_then(self, tmp_path: Path) -> None:
+        (tmp_path / "in.log").write_text("".join(f"job {i} is done\n" for i in range(100)))
+        code = (
+            "import sys, sophia.cli.progress as progress\n"
+            "progress._PLAIN_SECONDS = 0.0\n"
+            "from sophia.cli.main import main\n"
+            "sys.exit(main(sys.argv[1:]))\n"
+        )
+        arguments = ["run", "in.log", "--batch", "25", "--workers", "1", "--out", "d.jsonl", "--no-store"]
+        said = _on_a_terminal([sys.executable, "-c", code, *arguments, "--progress", "plain"], tmp_path, {})
+        lines = said.splitlines()
+        assert [line.partition(" inputs, ")[0] for line in lines[:4]] == ["25", "50", "75", "100"]
+        for word in ("/s, p50 ", "us, p99 ", "reflex ", "novel 1, danger 0, served 0, bad 0, ", " MiB"):
+            assert word in lines[3]
+        assert "\x1b" not in said
+
     def test_a_terminal_that_cannot_move_its_cursor(self, tmp_path: Path) -> None:
         (tmp_path / "in.log").write_text("one\ntwo\n")
         arguments = [sys.executable, "-m", "sophia", "run", "in.log", "--out", "d.jsonl", "--no-store"]
