@@ -20,6 +20,7 @@ from sophia._core.idf import IdfTable
 from sophia._core.pattern import Pattern, PatternTable
 from sophia.config import Settings
 from sophia.errors import SophiaError, StoreCorrupt
+from sophia.organs.audit import Audit, AuditReport
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
 from sophia.organs.thalamus import CHANGE_LOG, LOG_BYTES, Columns, Thalamus, is_line
@@ -46,6 +47,7 @@ class Sophia:
         settings: Settings,
         rules: RuleSet,
         *,
+        same: Callable[[str, str], bool] | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self._lock = threading.RLock()  # re-entered by a signal handler only: see _check
@@ -61,8 +63,11 @@ class Sophia:
         self._n = 0
         self._pending = 0
         self._committed_at = monotonic()
+        self._same = same
         self._thalamus = (
-            Thalamus(settings, rules, clock=clock) if store is None else self._load(store, settings, rules, clock)
+            Thalamus(settings, rules, audit=Audit(settings, same=same), clock=clock)
+            if store is None
+            else self._load(store, settings, rules, clock)
         )
         self._route = self._thalamus.hot_path.route
         _OPEN.add(self)
@@ -78,8 +83,16 @@ class Sophia:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know about how the store was opened; mostly nothing."""
-        return list(self._notes)
+        """What the user should know: damage found when the store was opened, answers that are switched off."""
+        with self._lock:
+            off = self._thalamus.audit.off
+        return [*self._notes, *([_OFF] if off else [])]
+
+    @property
+    def audit(self) -> AuditReport:
+        """How often audited answers were wrong, and whether answers are switched off for it."""
+        with self._lock:
+            return self._thalamus.audit.report()
 
     @property
     def thalamus(self) -> Thalamus:
@@ -140,16 +153,19 @@ class Sophia:
                 contexts=None if context is None else [context] * size,
                 lines=[True] * size if is_line(kind) else None,
             )
-            with self._lock:
-                self._check()
-                decisions += self._thalamus.route_batch(columns, self._n + 1)
-                self._n += size
-                self._pending += size
-                if self._store is not None:
-                    self._commit_when_due()
-                if self._close_wanted:
-                    self.close()
+            decisions += self._decide_batch(columns)
         return decisions
+
+    def resume_answers(self) -> None:
+        """Serves answers again after the audit has switched them off, and counts from nothing; durable.
+
+        First find out why they were wrong: `reject` single ones, or raise `Settings.audit_budget`, or give `open` a
+        comparison of your own where answers differ only in words.
+        """
+        with self._lock:
+            self._check()
+            self._thalamus.resume_answers()
+            self._commit_now()
 
     def patterns(self) -> list[Pattern]:
         """Every template that is known, merged ones too, by id. May be called from any thread."""
@@ -186,16 +202,13 @@ class Sophia:
         """Stores the answer of the expensive step for later repeats; durable when this returns.
 
         False where nothing may be stored: a text that is not allowed, unreadable or too long, or a decision
-        made under another policy.
+        made under another policy. For an audited decision the answer is compared, once, with the one that was served,
+        and replaces it.
         """
         if not isinstance(decision, Decision) or not isinstance(answer, str):
             message = f"complete takes a Decision and a str, not {type(decision).__name__}, {type(answer).__name__}"
             raise TypeError(message)
-        with self._lock:
-            self._check()
-            stored = self._thalamus.complete(decision, answer)
-            self._commit_now()
-            return stored
+        return self._keep(decision, answer, self._judge(decision, answer))
 
     def reject(self, decision: Decision) -> None:
         """Undoes a wrong decision: its answer, its familiarity and its sighting are taken back, durably.
@@ -242,6 +255,55 @@ class Sophia:
     ) -> None:
         self.close()
 
+    def _decide_batch(self, columns: Columns) -> list[Decision]:
+        with self._lock:
+            self._check()
+            size = len(columns.texts)
+            decisions = self._thalamus.route_batch(columns, self._n + 1)
+            self._n += size
+            self._pending += size
+            if self._store is not None:
+                self._commit_when_due()
+            if self._close_wanted:
+                self.close()
+            return decisions
+
+    def _judge(self, decision: Decision, answer: str) -> bool | None:
+        """Whether the answer to an audited decision agrees with what was served; None where there is nothing to
+        compare. Without the lock: the user's comparison may take its time."""
+        if not decision.audit or decision.answer is None:
+            return None
+        audit = self._thalamus.audit
+        with self._lock:
+            self._check()
+            if not audit.claim(decision):
+                return None
+        try:
+            return bool(audit.agree(decision.answer, answer))
+        except BaseException:
+            with self._lock:
+                audit.expect(decision)
+            raise
+
+    def _keep(self, decision: Decision, answer: str, agrees: bool | None) -> bool:
+        with self._lock:
+            self._check()
+            if agrees is not None:
+                self._thalamus.count_audit(agrees=agrees)
+            stored = self._thalamus.complete(decision, answer)
+            self._commit_now()
+            return stored
+
+    def _load_audit(self, store: Store, settings: Settings) -> Audit:
+        """The audit as the store has it. Where that cannot be read, answers stay off: they may have been."""
+        try:
+            return Audit(settings, same=self._same, state=store.meta("audit"))
+        except StoreCorrupt as error:
+            self._start_anew("audit", error)
+            audit = Audit(settings, same=self._same)
+            audit.off = True
+            return audit
+
     def _load(self, store: Store, settings: Settings, rules: RuleSet, clock: Callable[[], float]) -> Thalamus:
         """A Thalamus that knows what the store holds. The filter keeps the capacity and seed it was made with."""
         patterns = PatternTable.restore(
@@ -263,6 +325,7 @@ class Sophia:
             patterns=patterns,
             recall=self._recall,
             keep_changes=True,
+            audit=self._load_audit(store, settings),
             clock=clock,
             **tables,
         )
@@ -332,20 +395,23 @@ def open(
     *,
     settings: Settings | None = None,
     rules: Sequence[str | os.PathLike[str]] = (),
+    same: Callable[[str, str], bool] | None = None,
     clock: Callable[[], float] = time,
 ) -> Sophia:
     """Opens the brain whose memory is the folder `path` (made when it is not there); None keeps nothing.
 
-    `rules` are further danger rule files (TOML) beside the shipped set. Raises StoreLocked when another
-    process has the store open, StoreVersionError for one of a newer version, StoreCorrupt for a damaged one,
-    RuleError for a rule that cannot be taken, ConfigError for a mask.
+    `rules` are further danger rule files (TOML) beside the shipped set. `same(served, new)` says whether two answers
+    to an audited input are the same; without it they must be equal but for line ends and outer white space.
+
+    Raises StoreLocked when another process has the store open, StoreVersionError for one of a newer version,
+    StoreCorrupt for a damaged one, RuleError for a rule that cannot be taken, ConfigError for a mask.
     """
     rule_set = RuleSet.load([Path(rule) for rule in rules]) if rules else _shipped_rules()
     if settings is not None and settings.mask not in ("auto", "none"):
         Masks.load(settings.mask)  # what cannot be taken is refused before there is a store
     store = None if path is None else Store(Path(path))
     try:
-        return Sophia(store, settings or Settings(), rule_set, clock=clock)
+        return Sophia(store, settings or Settings(), rule_set, same=same, clock=clock)
     except BaseException:
         if store is not None:
             store.close()
@@ -369,6 +435,11 @@ _DERIVED: dict[str, Callable[[bytes], Any]] = {
     "familiar": lambda dump: GenerationalFilter.load(dump, track_changes=CHANGE_LOG),
     "idf": IdfTable.load,
 }
+
+_OFF = (
+    "answers are switched off: too many audited ones were wrong. Find out why, then brain.resume_answers(), "
+    "or sophia run --resume-answers"
+)
 
 _OPEN: weakref.WeakSet[Sophia] = weakref.WeakSet()
 

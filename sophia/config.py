@@ -143,6 +143,7 @@ def _gate(text: str) -> bool:
 _FLAG = _Kind("it must be true or false", lambda value: isinstance(value, bool))
 _TEXT = _Kind("it must be a string that is not empty", lambda value: isinstance(value, str) and value != "")
 _SHARE = _number("it is a share between 0 and 1", lambda value: 0.0 <= value <= 1.0)
+_CONFIDENCE = _number("use at least 0.5 and less than 1, as 0.95", lambda value: 0.5 <= value < 1.0)
 _SIZE = _Kind(
     f"it must be a whole number from {1 << 16} to {2**48}, or a size such as '64M'",
     _whole(1 << 16, 2**48).holds,
@@ -206,6 +207,10 @@ class Settings(_Checked):
     vectors: whether each new decision carries the memory vector of its text (10 to 40 us a text) and the IDF
         table learns from it.
     cache: whether answers are served from memory at all.
+    audit: share of the served answers that is checked: the decision says `audit`, and the caller does the expensive
+        step as well. Which ones follows from the seed.
+    audit_budget: largest rate of wrong answers that is borne. When the interval of the observed rate, at
+        `audit_confidence`, lies wholly above it, answers are withheld until `Sophia.resume_answers`. 1 never does.
     cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory; see `memory_bounds`.
     seed: seeds hashes that can reach a decision (the familiarity filter), so that runs repeat exactly.
 
@@ -224,6 +229,9 @@ class Settings(_Checked):
     ttl: float = _setting(0.0, "memory", _TTL)
     vectors: bool = _setting(False, "thalamus", _FLAG)
     cache: bool = _setting(True, "memory", _FLAG)
+    audit: float = _setting(0.0, "memory", _SHARE)
+    audit_budget: float = _setting(0.01, "memory", _SHARE)
+    audit_confidence: float = _setting(0.95, "memory", _CONFIDENCE)
     cache_bytes: int = _setting(64 << 20, "memory", _SIZE)
     cache_entries: int = _setting(200_000, "memory", _whole(16, 2**28))
     pattern_capacity: int = _setting(50_000, "memory", _whole(16, 2**26))

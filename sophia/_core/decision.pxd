@@ -30,6 +30,7 @@ cdef extern from "salience.h" nogil:
         int danger
         int alarm
         int repeat
+        int withheld
         int familiar
         double count
         double closeness
@@ -67,6 +68,9 @@ cdef class Decision:
     cdef uint64_t _run
     cdef uint64_t _pattern
     cdef bint _line
+    cdef readonly bint audit
+    cdef readonly bint withheld
+    cdef int _agrees
     cdef int _route
     cdef int _why
     cdef int _verdict

@@ -15,6 +15,7 @@ def decide(
     danger: bool = False,
     alarm: bool = False,
     repeat: bool = False,
+    withheld: bool = False,
     familiar: bool = False,
     count: float = 0.0,
     closeness: float = 0.0,
@@ -60,6 +61,12 @@ class Decision:
     def answer(self) -> str | None: ...
     @property
     def match(self) -> tuple[str, float] | None: ...
+    @property
+    def audit(self) -> bool: ...
+    @property
+    def agrees(self) -> bool | None: ...
+    @property
+    def withheld(self) -> bool: ...
     @property
     def vector(self) -> SharedVector | None: ...
     @property

@@ -24,12 +24,17 @@ cdef class Decision:
     ``route`` is "reflex", "cortical" or "deep_thought"; ``why`` one of `WHYS`; ``verdict`` "allow", "flag" or
     "veto"; ``allowed`` is False under a veto, whatever the route. ``us`` is the time the input took, averaged
     over the batch that it came in; ``vector`` the input's memory vector where the brain makes them.
+
+    ``audit`` is True for a served answer that was drawn to be checked: serve it, do the expensive step as well and
+    call ``complete``. ``agrees`` says how that ended where the input brought an answer itself, else it is None.
+    ``withheld`` is True where an answer is stored but answers are switched off (see `Settings.audit_budget`).
     """
 
     def __cinit__(self):
         # What nobody has decided yet is the expensive step, not an answer.
         self._route = SOPHIA_DEEP_THOUGHT
         self._why = SOPHIA_WHY_INVALID
+        self._agrees = -1
 
     def __init__(self):
         raise TypeError("decisions are made by routing a text, not by hand")
@@ -72,6 +77,11 @@ cdef class Decision:
         return None if self._source is None else (self._source, 1.0)
 
     @property
+    def agrees(self):
+        """Whether the answer that this audited input brought is the one it was served; None where it brought none."""
+        return None if self._agrees < 0 else self._agrees == 1
+
+    @property
     def intent(self):
         return None
 
@@ -95,6 +105,7 @@ cdef class Decision:
             "pattern": self.pattern, "intent": None, "confidence": round(self.confidence, 4), "runner_up": None,
             "match": None if self._source is None else {"id": self._source, "score": 1.0}, "answer": self.answer,
             "k": None, "policy_version": self.policy_version, "us": round(self.us, 1),
+            "audit": self.audit, "agrees": self.agrees, "withheld": self.withheld,
         }
 
     def __eq__(self, other):
@@ -116,23 +127,25 @@ cdef class Decision:
             self.n, self._id, self._run, self.text, self.scope, self.context, self.ts, self.danger, self.answer,
             self._source, self.novelty, self.confidence, self.complexity, self.us, self.policy_version,
             self._pattern, self._line, self._route, self._why, self._verdict, self.vector,
+            self.audit, self._agrees, self.withheld,
         )
 
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
-             policy_version, pattern, line, route, why, verdict, vector):
+             policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
     d.novelty, d.confidence, d.complexity, d.us = novelty, confidence, complexity, us
     d.policy_version, d._pattern, d.vector = policy_version, pattern, vector
     d._line, d._route, d._why, d._verdict = line, route, why, verdict
+    d.audit, d._agrees, d.withheld = audit, agrees, withheld
     return d
 
 
 def decide(
-    *, policy, fault=None, danger=False, alarm=False, repeat=False, familiar=False, count=0.0, closeness=0.0,
-    complexity=0.0
+    *, policy, fault=None, danger=False, alarm=False, repeat=False, withheld=False, familiar=False, count=0.0,
+    closeness=0.0, complexity=0.0
 ):
     """The routing rule alone: (route, why, verdict, confidence, novelty) for the evidence given.
 
@@ -155,6 +168,7 @@ def decide(
     rule.alarm_verdict = VERDICTS.index(policy["alarm_verdict"])
     seen.fault = FAULTS[fault]
     seen.danger, seen.alarm, seen.repeat, seen.familiar = danger, alarm, repeat, familiar
+    seen.withheld = withheld
     seen.count, seen.closeness, seen.complexity = count, closeness, complexity
     outcome = sophia_decide(&seen, &rule)
     return ROUTES[outcome.route], WHYS[outcome.why], VERDICTS[outcome.verdict], outcome.confidence, outcome.novelty

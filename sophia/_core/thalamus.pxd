@@ -38,6 +38,10 @@ cdef struct sophia_input:
     bint masked  # hidden letters are possible: the unmasked text is scanned as well
     bint alarm
     bint asked
+    bint withheld
+    bint audit  # served, and drawn to be checked
+    bint compared
+    int agrees  # -1 where the input brought no answer to compare with
     int fault
     Py_ssize_t danger
     sophia_outcome outcome
@@ -71,6 +75,12 @@ cdef class HotPath:
     cdef sophia_sightings _owed[2]  # of the last decided input, while _owes: by its masked line and its pattern
     cdef bint _owes
     cdef public bint ask_store  # the store holds answers that the cache never had
+    cdef readonly object audit
+    cdef public bint answers_off  # stored answers are not served
+    cdef public uint64_t served  # answers served since auditing began: numbers the draws
+    cdef bint _auditing
+    cdef uint64_t _audit_seed
+    cdef uint64_t _audit_limit  # a draw up to this is an audit
     cdef object _clock
     cdef sophia_policy _policies[2]  # of messages, of lines
     cdef size_t _max_chars
@@ -99,6 +109,7 @@ cdef class HotPath:
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1
     cdef int _scan_late(self, size_t i, list texts, list hits) except -1
     cdef int _ask_store(self, size_t i) except -1
+    cdef int _compare(self, size_t i) except -1
     cdef object _from_batch(self, size_t i)
     cdef int _enter(self) except -1
     cdef SharedVector _remembered(self, const sophia_input *one)

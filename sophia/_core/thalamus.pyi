@@ -13,6 +13,10 @@ from sophia._core.reflex import ReflexCache
 @final
 class HotPath:
     ask_store: bool
+    answers_off: bool
+    served: int
+    @property
+    def audit(self) -> Any: ...
     def __new__(
         cls,
         *,
@@ -37,6 +41,7 @@ class HotPath:
         recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
         encoder: TextEncoder | None = None,
         reshape: Callable[[str], str] | None = None,
+        audit: Any = None,
     ) -> Self: ...
     @property
     def busy(self) -> bool: ...

@@ -75,6 +75,7 @@ cdef enum:
     _LONG = 8  # inputs from which on giving the GIL away costs less than keeping it
     _MISSING_SCAN = 1
     _MISSING_ANSWER = 2
+    _MISSING_COMPARISON = 3
 
 # Before the text, a key has the kind of input, then scope and context, each behind its length: no two inputs
 # that differ in one of them share a key.
@@ -97,13 +98,15 @@ cdef class HotPath:
     `scan` is the danger engine: a list of str in, a list of hits or None out. `recall` is asked for an
     answer when the cache has had to drop entries: key bytes in, (raw, answer, name, expires) or None out.
     `reshape` is what the user's masks make of a text, for the pattern stage only: a str in, a str out.
+    `audit` says which share of the served answers is checked, is told of each draw that waits for an answer, and
+    compares where the input brought one; see sophia.organs.audit.
     """
 
     def __cinit__(
         self, *, PatternTable patterns not None, GenerationalFilter familiar not None, ReflexCache cache,
         LiteralSet literals not None, scan, clock, policy_version, run, message_danger, message_alarm, line_danger,
         message_reflex, line_reflex, max_chars, ttl, reflex_confidence, cortical_confidence, complex_limit, recall=None,
-        TextEncoder encoder=None, reshape=None
+        TextEncoder encoder=None, reshape=None, audit=None
     ):
         cdef int kind
         self.patterns = patterns
@@ -116,6 +119,13 @@ cdef class HotPath:
         self._asks = recall is not None
         self._reshape = reshape
         self._clock = clock
+        self.audit = audit
+        if audit is not None:
+            self.answers_off = audit.off
+            self.served = audit.served
+            self._audit_seed = sophia_mix64(<uint64_t>audit.seed + SOPHIA_MIX_B)
+            self._auditing = audit.limit > 0
+            self._audit_limit = <uint64_t>(audit.limit - 1) if self._auditing else 0
         self._encoder = encoder
         if encoder is not None:
             self._features = <sophia_features *>_grown(NULL, sizeof(sophia_features))
@@ -159,6 +169,7 @@ cdef class HotPath:
         cdef Py_ssize_t size = 0
         memset(one, 0, sizeof(sophia_input))
         one.danger = -1
+        one.agrees = -1
         if scope:
             one.scope = <const unsigned char *>PyUnicode_AsUTF8AndSize(scope, &size)
             one.scope_size = <size_t>size
@@ -280,6 +291,7 @@ cdef class HotPath:
         cdef int leaf_times = 0, pattern_times = 0
         cdef uint64_t ahead[2]
         cdef size_t start
+        cdef bint stored
         memset(&seen, 0, sizeof(seen))
         memset(&sighting, 0, sizeof(sighting))
         if one.fault == 0 and self.cache is not None:
@@ -290,6 +302,13 @@ cdef class HotPath:
                     return _MISSING_ANSWER
             if not one.scanned and (entry == NULL or not _same(entry, one)):
                 return _MISSING_SCAN
+        stored = entry != NULL and entry.has_value and one.danger < 0
+        # What is compared has been served: it may itself be what switches the answers off.
+        seen.withheld = stored and self.answers_off and not one.compared
+        if stored and not seen.withheld and self._auditing and not one.compared:
+            one.audit = sophia_mix64(self._audit_seed ^ sophia_mix64(self.served + SOPHIA_MIX_A)) <= self._audit_limit
+            if one.audit and one.answer != NULL:
+                return _MISSING_COMPARISON
         seen.fault = one.fault
         seen.danger = one.danger >= 0
         seen.alarm = one.alarm
@@ -301,7 +320,7 @@ cdef class HotPath:
             by_pattern = _in_scope(sophia_mix64(sighting.id), one.scope, one.scope_size)
             ahead[0], ahead[1] = sophia_mix64(by_leaf), sophia_mix64(by_pattern)
             self.familiar.prefetch_hashes(ahead, 2)  # the filter is larger than the caches
-            seen.repeat = entry != NULL and entry.has_value
+            seen.repeat = stored and not seen.withheld
             # What the table has never seen and never forgot, no scope has allowed.
             if sighting.leaf_count > 0 or self.patterns.table.evicted > 0:
                 leaf_times = self._familiarity(by_leaf)
@@ -312,13 +331,16 @@ cdef class HotPath:
         if not seen.repeat and one.fault == 0:
             start = _PREFIX + one.scope_size + one.context_size
             one.complexity = seen.complexity = sophia_complexity(one.key + start, one.key_size - start)
+        one.withheld = seen.withheld
         one.outcome = sophia_decide(&seen, &self._policies[one.line])
         if one.fault != 0 or seen.danger:
             return 0
         if seen.repeat:
+            self.served += self._auditing
             one.served = <unsigned char *>malloc(entry.value_size + 1)
             if one.served == NULL:  # no answer without memory: think instead
                 one.outcome.route = SOPHIA_DEEP_THOUGHT
+                one.audit = False
             else:
                 memcpy(one.served, entry.value, entry.value_size)
                 one.served_size = entry.value_size
@@ -471,6 +493,8 @@ cdef class HotPath:
                 self._scan_late(i, texts, hits)
             elif missing == _MISSING_ANSWER:
                 self._ask_store(i)
+            elif missing == _MISSING_COMPARISON:
+                self._compare(i)
         return 0
 
     cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1:
@@ -505,6 +529,30 @@ cdef class HotPath:
             found = self._recall(key)
         if found is not None:
             self.store_answer(key, *found)
+        return 0
+
+    cdef int _compare(self, size_t i) except -1:
+        """Tells the audit what an input is about to be served and what it brought; the audit may end the serving.
+
+        Between two inputs of a batch, so that every later one sees it, however the stream was cut.
+        """
+        cdef sophia_input *one = &self._inputs[i]
+        cdef const sophia_reflex_entry *entry
+        cdef uint32_t size
+        cdef bytes value = None
+        with self.cache.lock:
+            entry = self.cache.peek(one.key, one.key_size, one.hash, 0.0)
+            if entry != NULL and entry.has_value:
+                value = (<char *>entry.value)[:entry.value_size]
+        one.compared = True
+        if value is None:  # emptied by another thread meanwhile
+            one.audit = False
+            return 0
+        memcpy(&size, <const char *>value, sizeof(size))
+        one.agrees = self.audit.compare(
+            value[sizeof(size) + size:].decode(), (<char *>one.answer)[:one.answer_size].decode()
+        )
+        self.answers_off = self.audit.off
         return 0
 
     cdef object _from_batch(self, size_t i):
@@ -572,6 +620,9 @@ cdef class HotPath:
             d._route = one.outcome.route
             d._why = one.outcome.why
             d._verdict = one.outcome.verdict
+            d.withheld = one.withheld
+            d.audit = one.audit
+            d._agrees = one.agrees
             if self._encoder is not None:
                 d.vector = self._remembered(one)
             if one.served != NULL:
@@ -582,6 +633,8 @@ cdef class HotPath:
                 )
                 free(one.served)
                 one.served = NULL
+            if one.audit and one.agrees < 0:
+                self.audit.expect(d)
             out.append(d)
         return out
 

@@ -38,6 +38,10 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("how they are decided").add_argument
     add("--ttl", type=_duration, default=_UNSET, metavar="30d", help="answers are served that long (default: for good)")
     add("--no-cache", action="store_false", dest="cache", default=_UNSET, help="answer nothing from memory")
+    add("--audit", type=_rate, default=_UNSET, metavar="SHARE", help="check this share of served answers (default 0)")
+    help = "wrong answers borne, as a share; above it they are switched off (default 0.01)"
+    add("--audit-budget", type=_rate, default=_UNSET, metavar="RATE", help=help)
+    add("--resume-answers", action="store_true", help="serve answers again after an audit has switched them off")
     add("--mask", default=_UNSET, metavar="auto|none|FILE", help="values that do not make a text new (default auto)")
     add("--max-memory", type=_size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
     add("--workers", type=positive, default=_UNSET, metavar="N", help="threads (default: one a core)")
@@ -144,6 +148,10 @@ def _float(value: str, holds: Callable[[float], bool], complaint: str) -> float:
 
 def _share(value: str) -> float:
     return _float(value, lambda number: 0.0 < number <= 1.0, "is not a share over 0, up to 1")
+
+
+def _rate(value: str) -> float:
+    return _float(value, lambda number: 0.0 <= number <= 1.0, "is not a share between 0 and 1")
 
 
 def _number(value: str) -> float:

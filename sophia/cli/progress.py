@@ -90,6 +90,7 @@ class Progress:
         said.append(f"  why: {whys or 'nothing to decide'}")
         saved = f" (saved {summary.served * wanted.cost_per_call:,.2f})" if wanted.cost_per_call else ""
         said.append(f"  answered from memory: {summary.served:,}{saved}; patterns: {summary.patterns:,}")
+        said += _audit_lines(summary)
         if summary.rules:
             shown = summary.rules.most_common(_SHOWN_RULES)
             rules = ", ".join(f"{rule} {count:,}" for rule, count in shown)
@@ -174,6 +175,24 @@ class Progress:
                 (f"  served from memory {summary.served:,}  bad {summary.reasons.total():,}", ""),
             ],
         ]
+
+
+def _audit_lines(summary: Summary) -> list[str]:
+    """How often memory was wrong, and what came of it."""
+    said = []
+    if summary.audited:
+        compared = summary.agreed + summary.differed
+        line = f"  audited: {summary.audited:,}, of them {compared:,} compared, {summary.differed:,} wrong"
+        if summary.interval is not None:
+            low, high = summary.interval
+            line += f": {summary.differed / compared:.2%} ({low:.2%} to {high:.2%})"
+        said.append(f"{line}; {summary.audited - compared:,} open")
+    if summary.answers_off:
+        said.append(
+            f"  answers are switched off, {summary.withheld:,} withheld: too many audited ones were wrong "
+            "(--resume-answers switches them on)"
+        )
+    return said
 
 
 def memory() -> int:

@@ -57,6 +57,8 @@ def command(options: argparse.Namespace) -> int:
     intake = Intake(reader, sample=wanted.sample, rate=wanted.rate, seed=settings.seed)
     score = Score() if wanted.score else None
     with sophia.open(store, settings=settings, rules=wanted.rules) as brain, Outputs(wanted.out) as outputs:
+        if options.resume_answers:
+            brain.resume_answers()
         started = datetime.now(UTC)
         header = {
             "sophia": sophia.__version__,

@@ -19,6 +19,7 @@ from sophia._core.pattern import PatternTable
 from sophia._core.reflex import ReflexCache
 from sophia._core.thalamus import HotPath
 from sophia.config import Settings
+from sophia.organs.audit import Audit
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
 from sophia.store.changes import NOTHING, Answer, Changes
@@ -67,7 +68,7 @@ class Thalamus:
     """Routing state and the hot path over it. Not thread-safe; :class:`sophia.Sophia` holds the lock.
 
     `recall` is asked for an answer by key when the cache could not hold all of them. With `keep_changes` what was
-    learned is kept for `take_changes`, to be called often.
+    learned is kept for `take_changes`, to be called often. `audit` checks served answers; without one, none is drawn.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Thalamus:
         idf: IdfTable | None = None,
         recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
         keep_changes: bool = False,
+        audit: Audit | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self.settings = settings
@@ -99,6 +101,7 @@ class Thalamus:
         self.idf = idf if idf is not None else IdfTable(seed=settings.seed)
         self.cache = ReflexCache(settings.cache_bytes, settings.cache_entries) if settings.cache else None
         self.policy_version = _policy_version(settings, rules, masks)
+        self.audit = audit if audit is not None else Audit(settings.with_changes(audit=0.0))
         self._clock = clock
         self._keep_changes = keep_changes
         self._log_sizes = {"familiar": 0, "idf": 0}
@@ -125,6 +128,7 @@ class Thalamus:
             complex_limit=settings.complex_limit,
             encoder=TextEncoder(seed=self.idf.seed, idf=self.idf) if settings.vectors else None,
             reshape=None if masks is None else masks.apply,
+            audit=self.audit,
         )
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
@@ -157,8 +161,29 @@ class Thalamus:
             self._answers.append(kept)
         return True
 
+    def answer_key(self, decision: Decision) -> bytes | None:
+        """What inputs that may share an answer have in common; None for one that shares with none."""
+        if decision.text is None or decision.verdict != "allow" or decision.why in _UNREADABLE:
+            return None
+        return self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
+
+    def count_audit(self, *, agrees: bool) -> None:
+        """Counts a comparison made outside of the hot path; it may end the serving of answers."""
+        self.audit.count(agrees)
+        self.hot_path.answers_off = self.audit.off
+
+    def resume_answers(self) -> None:
+        """Answers are served again, and the audit counts from nothing."""
+        self.audit.resume()
+        self.hot_path.answers_off = False
+
     def reject(self, decision: Decision) -> None:
-        """Undoes a wrong decision: un-caches its answer, makes its pattern unfamiliar, takes back the sighting."""
+        """Undoes a wrong decision: un-caches its answer, makes its pattern unfamiliar, takes back the sighting.
+
+        Where the decision is an audit that waits for its answer, this is a difference.
+        """
+        if self.audit.claim(decision):
+            self.count_audit(agrees=False)
         self.hot_path.reject(decision)
         if self._keep_changes and decision.text is not None and decision.why not in _UNREADABLE:
             key = self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
@@ -182,7 +207,8 @@ class Thalamus:
             dumps["familiar"] = self.dump("familiar")
         if self._logged("idf", len(idf)):
             dumps["idf"] = self.dump("idf")
-        changes = Changes(self._answers, self.patterns.changes(), familiar or b"", idf, dumps)
+        audit = self.audit.changes(self.hot_path.served)
+        changes = Changes(self._answers, self.patterns.changes(), familiar or b"", idf, dumps, audit)
         self._answers = []
         return changes
 
@@ -221,10 +247,10 @@ class Thalamus:
 
     def _answer(self, decision: Decision, answer: str) -> Answer | None:
         """The answer as it is stored, or None where nothing may be."""
-        if decision.text is None or decision.verdict != "allow" or decision.why in _UNREADABLE:
+        key = self.answer_key(decision)
+        if key is None or decision.text is None:
             return None
         expires = self._clock() + self.settings.ttl if self.settings.ttl else 0.0
-        key = self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
         return Answer(key, decision.text.encode(), answer, decision.id, self.policy_version, expires)
 
 

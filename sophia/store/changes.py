@@ -29,7 +29,8 @@ class Changes:
     """All that was learned since the last time: answers in order, pattern rows, logs of the derived tables.
 
     Changes are committed in the order in which they were taken, each once: a log that lacks a piece cannot be
-    replayed. `dumps` replace a derived table's dump and its whole log, this change's piece included.
+    replayed. `dumps` replace a derived table's dump and its whole log, this change's piece included. `audit` is the
+    state of the audit of answers, or None where it is the one that the store has.
     """
 
     answers: list[Answer]
@@ -37,9 +38,10 @@ class Changes:
     familiar: bytes
     idf: bytes = b""
     dumps: dict[str, bytes] = field(default_factory=dict)
+    audit: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.answers or self.patterns or self.familiar or self.idf or self.dumps)
+        return bool(self.answers or self.patterns or self.familiar or self.idf or self.dumps or self.audit)
 
 
 NOTHING = Changes([], [], b"")

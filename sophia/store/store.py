@@ -134,6 +134,8 @@ class Store:
             for name, dump in changes.dumps.items():
                 run("INSERT OR REPLACE INTO dumps VALUES (?, ?)", (name, dump))
                 run("DELETE FROM log WHERE name = ?", (name,))
+            if changes.audit is not None:
+                self.set_meta("audit", changes.audit)
 
     def log_bytes(self, name: str) -> int:
         """How much a derived table's log has grown since its last dump."""

@@ -12,6 +12,8 @@ __all__ = ["decision_line", "pattern_line", "reason_of", "record_line"]
 
 # Whys that say that there was nothing to decide on.
 _FAULTS = {"too-long": "too-long", "empty": "empty", "invalid": "invalid"}
+_BOOL = ("false", "true")
+_NOT_AUDITED = '"audit": false, "agrees": null, "withheld": false}'
 
 
 def _text(value: str | None) -> str:
@@ -38,8 +40,14 @@ def decision_line(decision: Decision) -> str:
         '"runner_up": null, "match": '
         + ("null" if match is None else f'{{"id": {quote(match[0])}, "score": {match[1]:.4f}}}')
         + f', "answer": {_text(decision.answer)}, "k": null, '
-        f'"policy_version": "{decision.policy_version}", "us": {decision.us:.1f}}}'
+        f'"policy_version": "{decision.policy_version}", "us": {decision.us:.1f}, '
+        + (_audited(decision) if decision.audit or decision.withheld else _NOT_AUDITED)
     )
+
+
+def _audited(decision: Decision) -> str:
+    agrees = "null" if decision.agrees is None else _BOOL[decision.agrees]
+    return f'"audit": {_BOOL[decision.audit]}, "agrees": {agrees}, "withheld": {_BOOL[decision.withheld]}}}'
 
 
 def reason_of(event: Event, decision: Decision) -> str | None:

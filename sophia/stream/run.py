@@ -49,7 +49,7 @@ def run(
     With `strict` the run ends before the first input with which something is wrong, or where an input cannot be
     read on; `Summary.stopped` says where. `zone` completes event times, see `sophia.stream.times`.
     """
-    summary = Summary()
+    summary = Summary(brain.settings)
     interrupt = Interrupt()
     table = brain.thalamus.patterns
     table.keep_departed(_DEPARTED_BYTES)
@@ -74,6 +74,7 @@ def run(
         interrupt.release()
         writer.close()
     summary.interrupted = interrupt.seen
+    summary.add_audit(brain.audit)
     writer.write_patterns(table.patterns())
     return summary
 

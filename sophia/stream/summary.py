@@ -6,6 +6,8 @@ from collections import Counter
 from time import monotonic, process_time
 
 from sophia._core.decision import Decision
+from sophia.config import Settings
+from sophia.organs.audit import AuditReport, false_serve_interval
 from sophia.stream.event import Event
 
 __all__ = ["SHOWN_BAD", "Summary"]
@@ -17,13 +19,19 @@ SHOWN_BAD = 20
 class Summary:
     """What was decided, why, and how long it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
         self.decisions = 0
         self.routes: Counter[str] = Counter()
         self.whys: Counter[str] = Counter()
         self.verdicts: Counter[str] = Counter()
         self.rules: Counter[str] = Counter()
         self.served = 0
+        self.audited = 0
+        self.agreed = 0
+        self.differed = 0
+        self.withheld = 0
+        self.answers_off = False
         self.patterns = 0
         self.interrupted = False
         self.stopped: str | None = None
@@ -44,6 +52,11 @@ class Summary:
         self.verdicts.update([d.verdict for d in decisions])
         self.rules.update([d.danger.rule for d in decisions if d.danger is not None])
         self.served += sum(d.answer is not None for d in decisions)
+        audited = [d.agrees for d in decisions if d.audit]
+        self.audited += len(audited)
+        self.agreed += audited.count(True)
+        self.differed += audited.count(False)
+        self.withheld += sum(d.withheld for d in decisions)
         # Two significant digits: at most 90 keys a decade.
         self._us.update([float(f"{d.us:.1e}") for d in decisions[:1]] * len(decisions))
         if any(reasons):
@@ -76,6 +89,37 @@ class Summary:
                 return us
         return 0.0
 
+    def add_audit(self, report: AuditReport) -> None:
+        """Takes over what the run has led to: whether answers are switched off now."""
+        self.answers_off = report.answers_off
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Bounds of the run's false-serve rate; None before the first comparison."""
+        compared = self.agreed + self.differed
+        return false_serve_interval(self.differed, compared, self._settings.audit_confidence) if compared else None
+
+    @property
+    def audit(self) -> dict[str, object]:
+        """How often audited answers of this run were wrong, with the exact (Clopper-Pearson) interval of the rate.
+
+        `open` counts drawn inputs that brought no answer of their own: somebody must send them on and compare.
+        """
+        compared, interval = self.agreed + self.differed, self.interval
+        return {
+            "share": self._settings.audit,
+            "budget": self._settings.audit_budget,
+            "drawn": self.audited,
+            "agreed": self.agreed,
+            "differed": self.differed,
+            "open": self.audited - compared,
+            "false_serve_rate": round(self.differed / compared, 6) if compared else None,
+            "interval": None if interval is None else [round(end, 6) for end in interval],
+            "confidence": self._settings.audit_confidence,
+            "answers_off": self.answers_off,
+            "withheld": self.withheld,
+        }
+
     @property
     def seconds(self) -> float:
         return monotonic() - self._started
@@ -93,6 +137,7 @@ class Summary:
             "verdicts": dict(sorted(self.verdicts.items())),
             "rules": dict(self.rules.most_common()),
             "served_from_memory": self.served,
+            "audit": self.audit,
             "patterns": self.patterns,
             "interrupted": self.interrupted,
             "stopped": self.stopped,

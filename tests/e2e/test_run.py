@@ -34,6 +34,9 @@ KEYS = [
     "k",
     "policy_version",
     "us",
+    "audit",
+    "agrees",
+    "withheld",
 ]
 PLACE = ["source", "line", "reason"]  # fmt: skip
 

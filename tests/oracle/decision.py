@@ -14,6 +14,7 @@ def decide(
     danger: bool,
     alarm: bool,
     repeat: bool,
+    withheld: bool,
     familiar: bool,
     count: float,
     closeness: float,
@@ -31,7 +32,7 @@ def decide(
     confidence = closeness * (count / (count + 1.0))
     if confidence < policy["cortical_confidence"]:
         return "deep_thought", "low-confidence", "allow"
-    level = 0 if policy["reflex_safe"] and confidence >= policy["reflex_confidence"] else 1
+    level = 0 if policy["reflex_safe"] and not withheld and confidence >= policy["reflex_confidence"] else 1
     if complexity >= policy["complex_limit"]:
         return LEVELS[level + 1], "complex", "allow"
     return LEVELS[level], "known-pattern", "allow"

@@ -28,6 +28,7 @@ EVIDENCE = st.fixed_dictionaries(
         "danger": st.booleans(),
         "alarm": st.booleans(),
         "repeat": st.booleans(),
+        "withheld": st.booleans(),
         "familiar": st.booleans(),
         "count": st.integers(0, 1000).map(float),
         "closeness": SHARE,
@@ -52,6 +53,7 @@ def test_danger_novelty_doubt_and_complexity_only_raise_the_level(
     before = level(policy, evidence)
     for worse in (
         {"danger": True},
+        {"withheld": True, "repeat": False},
         {"familiar": False, "repeat": False},
         {"closeness": min(less, evidence["closeness"])},
         {"count": min(float(fewer), evidence["count"])},
@@ -67,7 +69,7 @@ def test_reflex_needs_positive_evidence(policy: dict[str, Any], evidence: dict[s
     if route == "reflex":
         assert verdict == "allow"
         assert evidence["fault"] is None
-        assert why == "repeat" or (evidence["familiar"] and policy["reflex_safe"])
+        assert why == "repeat" or (evidence["familiar"] and policy["reflex_safe"] and not evidence["withheld"])
     assert 0.0 <= confidence <= 1.0
     assert 0.0 <= novelty <= 1.0
 

@@ -38,6 +38,7 @@ struct sophia_evidence {
     int danger;        /* a rule hit */
     int alarm;         /* and the rule is one that reports only */
     int repeat;        /* identical text, scope and context with a stored answer */
+    int withheld;      /* the same, while answers are switched off: no repeat, and no reflex either */
     int familiar;      /* this pattern was allowed before in this scope */
     double count;      /* how often it was seen before, as far as that is believed */
     double closeness;  /* how near the text is to the pattern: 1 when nothing but slots differs */
@@ -111,7 +112,8 @@ static struct sophia_outcome sophia_decide(const struct sophia_evidence *seen, c
         return out;
     }
     out.why = SOPHIA_WHY_KNOWN_PATTERN;
-    out.route = policy->reflex_safe && out.confidence >= policy->reflex_confidence ? SOPHIA_REFLEX : SOPHIA_CORTICAL;
+    out.route = policy->reflex_safe && !seen->withheld && out.confidence >= policy->reflex_confidence ? SOPHIA_REFLEX
+                                                                                                      : SOPHIA_CORTICAL;
     if (seen->complexity >= policy->complex_limit) {
         out.why = SOPHIA_WHY_COMPLEX;
         out.route++;
