@@ -6,13 +6,13 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sophia._core.cuckoo import GenerationalFilter
 from sophia._core.decision import Decision
@@ -20,12 +20,16 @@ from sophia._core.idf import IdfTable
 from sophia._core.pattern import Pattern, PatternTable
 from sophia.config import Settings
 from sophia.errors import SophiaError, StoreCorrupt
+from sophia.organs.aside import SideThreads
 from sophia.organs.audit import Audit, AuditReport
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
 from sophia.organs.thalamus import CHANGE_LOG, LOG_BYTES, Columns, Thalamus, is_line
 from sophia.store.changes import Changes
 from sophia.store.store import Store
+
+if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
+    from sophia.organs.flight import Flights, Reply
 
 __all__ = ["Sophia", "open"]
 
@@ -69,6 +73,8 @@ class Sophia:
             if store is None
             else self._load(store, settings, rules, clock)
         )
+        self._aside = SideThreads()
+        self._flights: Flights | None = None
         self._route = self._thalamus.hot_path.route
         _OPEN.add(self)
 
@@ -155,6 +161,90 @@ class Sophia:
             )
             decisions += self._decide_batch(columns)
         return decisions
+
+    async def aroute(
+        self, text: str, *, scope: str | None = None, context: str | None = None, kind: str = "message"
+    ) -> Decision:
+        """`route` in a thread, about 100 us: the event loop never waits for the disk or for another thread.
+
+        `route` itself may be called in a coroutine: it takes microseconds, but now and then a commit.
+        """
+        return await self._aside.run(self.route, text, scope=scope, context=context, kind=kind)
+
+    async def astream(
+        self,
+        texts: Iterable[str | Mapping[str, Any]] | AsyncIterable[str | Mapping[str, Any]],
+        *,
+        scope: str | None = None,
+        context: str | None = None,
+        kind: str = "message",
+    ) -> AsyncIterator[Decision]:
+        """Decisions for a stream, in its order; at most 256 inputs are taken before their decisions are.
+
+        An input is a text or an object with `text` and, where it has them, `scope`, `context`, `id`, `ts` and
+        `answer`, as in `sophia run`. An asynchronous source is decided in batches of what has arrived, a plain one in
+        batches of 256.
+
+            >>> import asyncio
+            >>> async def whys(texts):
+            ...     with open(None) as brain:
+            ...         return [decision.why async for decision in brain.astream(texts)]
+            >>> asyncio.run(whys([{"text": "When?", "answer": "Now."}, "when"]))
+            ['novel', 'repeat']
+        """
+        from sophia.organs.arrivals import arrivals
+
+        async for batch in arrivals(texts, 256):
+            columns = _columns(batch, scope, context, line=is_line(kind))
+            for decision in await self._aside.run(self._decide_batch, columns):
+                yield decision
+
+    def answer(
+        self,
+        text: str,
+        think: Callable[[Decision], str],
+        *,
+        scope: str | None = None,
+        context: str | None = None,
+        kind: str = "message",
+        timeout: float | None = 60.0,
+    ) -> Reply:
+        """The answer to `text`: from memory, or else from `think`, which is called once for all identical inputs
+        that arrive while it works. What it gives is stored as by `complete`.
+
+        Identical means what memory means by it: the same normal form, scope, context and policy. A text that is not
+        allowed is refused, and a flagged, unreadable or too long one shares with no other. An audited answer is
+        thought about as well, and the new answer given; where thinking fails, the stored one.
+
+        When `think` raises, the error is its caller's; the next of the waiting takes over, the others go on waiting.
+        Raises AnswerTimeout after `timeout` seconds of waiting for another caller (None waits for ever; `think` itself
+        is not timed), DeadlockError when `think` asks for its own answer, SophiaError when the brain is closed.
+
+            >>> with open(None) as brain:
+            ...     one = brain.answer("When do you open?", lambda decision: "At nine.")
+            ...     two = brain.answer("when do you open", lambda decision: "never called")
+            >>> one.answer, one.origin, two.answer, two.origin
+            ('At nine.', 'thought', 'At nine.', 'memory')
+        """
+        return self._single_flight().answer(text, think, timeout, {"scope": scope, "context": context, "kind": kind})
+
+    async def aanswer(
+        self,
+        text: str,
+        think: Callable[[Decision], Awaitable[str]],
+        *,
+        scope: str | None = None,
+        context: str | None = None,
+        kind: str = "message",
+        timeout: float | None = 60.0,
+    ) -> Reply:
+        """`answer` for coroutines; threads and other event loops share its flights.
+
+        A caller that is cancelled while it thinks hands over to the next of the waiting.
+        """
+        return await self._single_flight().aanswer(
+            text, think, timeout, {"scope": scope, "context": context, "kind": kind}
+        )
 
     def resume_answers(self) -> None:
         """Serves answers again after the audit has switched them off, and counts from nothing; durable.
@@ -243,6 +333,9 @@ class Sophia:
             try:
                 self._commit_now()
             finally:
+                if self._flights is not None:
+                    self._flights.close()
+                self._aside.close()
                 if self._store is not None:
                     self._store.close()
 
@@ -293,6 +386,23 @@ class Sophia:
             stored = self._thalamus.complete(decision, answer)
             self._commit_now()
             return stored
+
+    def _single_flight(self) -> Flights:
+        if self._flights is not None:
+            return self._flights
+        from sophia.organs.flight import Flights
+
+        with self._lock:
+            if self._flights is None:
+                self._flights = Flights(
+                    lock=self._lock,
+                    route=self.route,
+                    key=self._thalamus.answer_key,
+                    judge=self._judge,
+                    keep=self._keep,
+                    aside=self._aside,
+                )
+            return self._flights
 
     def _load_audit(self, store: Store, settings: Settings) -> Audit:
         """The audit as the store has it. Where that cannot be read, answers stay off: they may have been."""
@@ -424,6 +534,27 @@ def _shipped_rules() -> RuleSet:
     return RuleSet.load()
 
 
+def _columns(
+    batch: Sequence[str | Mapping[str, Any]], scope: str | None, context: str | None, *, line: bool
+) -> Columns:
+    """Texts and objects by column; `scope` and `context` are those of an object that names none."""
+    objects = [{"text": item} if isinstance(item, str) else item for item in batch]
+    for item in objects:
+        if not isinstance(item, Mapping) or "text" not in item:
+            message = f"an input is a str or an object with a text, not {item!r:.80}"
+            raise TypeError(message)
+    column = {key: [item.get(key) for item in objects] for key in ("text", "answer", "ts", "id")}
+    return Columns(
+        column["text"],
+        scopes=[item.get("scope", scope) for item in objects],
+        contexts=[item.get("context", context) for item in objects],
+        answers=column["answer"],
+        stamps=column["ts"],
+        names=column["id"],
+        lines=[line] * len(batch),
+    )
+
+
 def _batches(texts: Iterable[str], size: int) -> Iterator[list[str | None]]:
     iterator = iter(texts)
     while batch := list[str | None](islice(iterator, size)):
@@ -448,6 +579,8 @@ def _mark_forked() -> None:
     for brain in _OPEN:
         brain._forked = True
         brain._lock = threading.RLock()  # the parent's may have been held by a thread that is not here
+        brain._aside = SideThreads()  # nor are its threads
+        brain._flights = None
 
 
 os.register_at_fork(after_in_child=_mark_forked)

@@ -7,8 +7,10 @@ working where a value was wrong.
 from __future__ import annotations
 
 __all__ = [
+    "AnswerTimeout",
     "ArenaFull",
     "ConfigError",
+    "DeadlockError",
     "FilterFull",
     "InputError",
     "RuleError",
@@ -45,6 +47,14 @@ class FilterFull(SophiaError, RuntimeError):
     """
 
     accepted: int = 0
+
+
+class AnswerTimeout(SophiaError, TimeoutError):
+    """An identical input was being thought about, and that took longer than this caller would wait."""
+
+
+class DeadlockError(SophiaError, RuntimeError):
+    """A call would wait for itself."""
 
 
 class InputError(SophiaError, OSError):

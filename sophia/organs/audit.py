@@ -13,8 +13,8 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from sophia._core.decision import Decision
 from sophia.config import Settings
@@ -29,8 +29,7 @@ WINDOW = 1000
 _EXPECTED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class AuditReport:
+class AuditReport(NamedTuple):
     """How often audited answers were wrong, over the last 1,000 comparisons since answers were last resumed.
 
     `interval` holds the true rate with `confidence`; both it and `rate` are None before the first comparison.

@@ -15,8 +15,10 @@ from sophia.organs.thalamus import Columns
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.run import run
 
-TEXTS = st.sampled_from(["When?", "when", "Why", "rm -rf / now", "job 1 done", "job 2 done", "café", ""])
-INPUTS = st.lists(st.tuples(TEXTS, st.sampled_from([None, "one", "two", "one\r\n"]), st.booleans()), max_size=40)
+TEXTS = st.sampled_from(["When?", "when", "When?", "rm -rf / now", "job 1 done", "café", ""])
+INPUTS = st.lists(
+    st.tuples(TEXTS, st.sampled_from([None, "one", "two", "one\r\n"]), st.booleans()), min_size=8, max_size=40
+)
 SHARES = st.sampled_from([0.3, 0.8, 1.0])
 BUDGETS = st.sampled_from([0.0, 0.1, 0.4])
 
