@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from sophia._core.normaliser import stream_safe
 from sophia.brain import Sophia
@@ -16,6 +16,9 @@ from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.summary import Summary
 from sophia.stream.writer import ThreadedWriter, Writer
+
+if TYPE_CHECKING:
+    from sophia.stream.collect import Collector
 
 __all__ = ["Summary", "run"]
 
@@ -38,6 +41,7 @@ def run(
     zone: Callable[[str], str] | None = None,
     score: Score | None = None,
     watch: Watch | None = None,
+    collector: Collector | None = None,
 ) -> Summary:
     """Decides every event of `reader`; returns the totals.
 
@@ -47,7 +51,8 @@ def run(
     interrupt (Ctrl-C) ends the run after what has been decided is written.
 
     With `strict` the run ends before the first input with which something is wrong, or where an input cannot be
-    read on; `Summary.stopped` says where. `zone` completes event times, see `sophia.stream.times`.
+    read on; `Summary.stopped` says where. `zone` completes event times, see `sophia.stream.times`. `collector`
+    sees all that was decided.
     """
     summary = Summary(brain.settings)
     interrupt = Interrupt()
@@ -64,6 +69,8 @@ def run(
             if score is not None:
                 score.add(events, decisions)
             writer.write(events, decisions, changes, table.departed())  # a decision may name them, so the file must
+            if collector is not None:
+                collector.add(events, decisions)
             if watch is not None:
                 watch(summary)
     except InputError as error:
@@ -76,6 +83,8 @@ def run(
     summary.interrupted = interrupt.seen
     summary.add_audit(brain.audit)
     writer.write_patterns(table.patterns())
+    if collector is not None:
+        collector.finish()
     return summary
 
 

@@ -11,7 +11,7 @@ import pytest
 import sophia
 
 HOME = str(Path(sophia.__file__).resolve().parents[1])
-HEAVY = ("numpy", "asyncio", "pyarrow", "lancedb", "duckdb", "re2", "dataclasses", "sqlite3")
+HEAVY = ("numpy", "asyncio", "pyarrow", "lancedb", "duckdb", "re2", "dataclasses", "sqlite3", "jinja2", "matplotlib")
 
 
 def loaded_after(code: str) -> set[str]:
@@ -30,7 +30,7 @@ def test_import_sophia_is_light() -> None:
 
 def test_routing_needs_no_numpy() -> None:
     code = "import sophia; s = sophia.open(None); s.route('hello'); s.close()"
-    assert not loaded_after(code) & {"numpy", "asyncio", "pyarrow", "lancedb", "duckdb"}
+    assert not loaded_after(code) & {"numpy", "asyncio", "pyarrow", "lancedb", "duckdb", "jinja2", "matplotlib"}
 
 
 def test_every_public_name_is_there() -> None:

@@ -24,6 +24,7 @@ def installed() -> set[str]:
 def test_the_data_and_the_contracts_are_there() -> None:
     files = installed()
     assert {"py.typed", "organs/rules/danger.toml", "stream/demo.jsonl", "stream/decision.schema.json"} <= files
+    assert {"stream/templates/report.html.j2", "stream/templates/report.css"} <= files
     for source in (CHECKOUT / "sophia" / "_core").glob("*.pyx"):
         assert f"_core/{source.stem}.pyi" in files
         assert f"_core/{source.stem}.pxd" in files

@@ -1,0 +1,146 @@
+"""Why an input was routed as it was, in plain words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sophia.config import Settings
+from sophia.stream.collect import Example
+
+__all__ = ["FAULTS", "REASONS", "ROUTE_WORDS", "Reason", "explain"]
+
+
+class Reason(NamedTuple):
+    """One value of `why`: its name on the page, and what it means."""
+
+    title: str
+    meaning: str
+
+
+ROUTE_WORDS = {
+    "reflex": Reason("Reflex", "handled at once: answered from memory, or a log line of a well-known pattern"),
+    "cortical": Reason("Cortical", "a known kind of input: normal, cheap handling"),
+    "deep_thought": Reason("Deep thought", "worth the expensive step: a paid model, or a person"),
+}
+
+REASONS = {
+    "repeat": Reason(
+        "Exact repeat",
+        "The same text was answered before, for the same owner (scope) and in the same conversation (context). The "
+        "stored answer is given again. Similar is never enough: one other word, and it is no repeat.",
+    ),
+    "known-pattern": Reason(
+        "Known pattern",
+        "Inputs of the same pattern (the same words, with numbers, addresses and other changing parts left out) were "
+        "seen before and nothing was wrong with them.",
+    ),
+    "novel": Reason(
+        "New",
+        "Nothing of this pattern was accepted before from the same owner, so there is no experience to rely on.",
+    ),
+    "danger": Reason(
+        "Danger rule",
+        "A danger rule found something in the text. Such an input is never answered from memory and never makes its "
+        "kind more trusted.",
+    ),
+    "low-confidence": Reason(
+        "Not sure enough",
+        "The pattern was seen before, but too seldom, or this text differs too much from it.",
+    ),
+    "complex": Reason(
+        "Known but complex",
+        "The pattern is known, but the text is long or has many lines, so it gets one level more thought.",
+    ),
+    "too-long": Reason(
+        "Too long",
+        "The text is longer than the bound, so it was not compared with anything.",
+    ),
+    "empty": Reason("Empty", "There is no text to decide on."),
+    "invalid": Reason("Unreadable", "The line could not be read as an input. It is counted and never guessed at."),
+}
+"""Every `why` that a decision can have."""
+
+FAULTS = {
+    "too-long-line": Reason("line too long", "longer than 16 MB: the rest was dropped; split it before"),
+    "not-json": Reason("not JSON", "one JSON object a line is expected; --format lines reads it as plain text"),
+    "not-csv": Reason("not CSV", "the row does not fit its header, or a quote is not closed"),
+    "not-an-object": Reason("not an object", "JSON, but no object with a text in it"),
+    "no-text": Reason("no text", "an object without one of the keys that hold the text"),
+    "not-a-string": Reason("not a string", "the text, or another field that is read, is not a string"),
+    "not-utf8": Reason("not UTF-8", "broken bytes, shown as \ufffd; convert the input to UTF-8"),
+    "nul": Reason("NUL", "a character U+0000 in a field: binary data, or a damaged file"),
+    "empty": Reason("empty", "there is no text but blanks"),
+    "invalid": Reason("unusable", "signs stacked on one letter without end, or text that is no text"),
+    "too-long": Reason("too long", "more characters than --max-chars allows: not compared with anything"),
+}
+"""Every reason for which a line is unreadable, and what to do about it."""
+
+
+def explain(example: Example, settings: Settings, descriptions: dict[str, str]) -> str:
+    """One or two sentences with the evidence of this decision. `descriptions` has those of the danger rules."""
+    owner = f"scope \u201c{example.scope[:40]}\u201d" if example.scope else "the default scope"
+    sure, reflex, cortical = example.confidence, settings.reflex_confidence, settings.cortical_confidence
+    if example.why == "repeat":
+        return (
+            f"The same text was answered before in {owner} (decision {example.match}); that answer was given again. "
+            "So it is handled at once: reflex."
+        )
+    if example.why == "danger":
+        what = descriptions.get(example.rule or "", "")
+        hit = f"The marked part is what rule {example.rule} looks for{f' ({_lower(what)})' if what else ''}. "
+        if example.verdict == "veto":
+            return hit + "Its verdict is veto: the program that called must refuse it. Its route is deep thought."
+        kind = "a log line tells of it" if example.plain else "the rule is one that reports and does not refuse"
+        return hit + f"Its verdict is flag: {kind}, so somebody should look at it. So: deep thought."
+    if example.why == "novel":
+        return (
+            f"No earlier input of {owner} had this pattern. With nothing to go by, it goes to deep thought; "
+            "the next one of its kind is known."
+        )
+    if example.why == "low-confidence":
+        return (
+            f"Its pattern was seen before in {owner}, but confidence is {_share(sure)} and {_share(cortical)} is "
+            "needed to call it known. In doubt: deep thought."
+        )
+    if example.why == "known-pattern":
+        known = f"Its pattern was seen {_times(sure)} before in {owner}: confidence {_share(sure)}"
+        if example.route == "reflex":
+            return f"{known}; a log line needs {_share(reflex)} to be handled at once. So: reflex."
+        if example.plain and sure < reflex:
+            return (
+                f"{known}. That makes it known (from {_share(cortical)}), but not yet to be handled at once "
+                f"(from {_share(reflex)}). So: cortical."
+            )
+        return f"{known}. But this very text has no stored answer to give, so it gets normal handling: cortical."
+    if example.why == "complex":
+        return (
+            f"Its pattern was seen {_times(sure)} before in {owner} (confidence {_share(sure)}), but its complexity is "
+            f"{_share(example.complexity)}, over the bound of {_share(settings.complex_limit)}: one level more, "
+            f"{ROUTE_WORDS[example.route].title.lower()}."
+        )
+    if example.why == "too-long":
+        return f"It has more than {settings.max_chars:,} characters. Not compared with anything: deep thought."
+    if example.why == "empty":
+        return "There is nothing to decide on; only deep thought may say what an empty input means."
+    if example.why == "invalid":
+        fault = FAULTS.get(example.invalid or "")
+        reason = fault.title if fault else example.invalid
+        return f"It could not be read ({reason}), and what cannot be read is never trusted: deep thought."
+    return f"{example.why}: {ROUTE_WORDS[example.route].meaning}."
+
+
+def _times(confidence: float) -> str:
+    """How many earlier inputs a confidence needs at least: n of them make n / (n + 1) at most."""
+    count = int(confidence / max(1.0 - confidence, 1e-9) + 1e-6)
+    if count <= 1:
+        return "once" if confidence == 0.5 else "at least once" if confidence < 0.5 else "at least twice"
+    return "at least twice" if count == 2 else f"at least {count:,} times"
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _lower(sentence: str) -> str:
+    """A description inside a sentence; an abbreviation keeps its capitals."""
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]

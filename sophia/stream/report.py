@@ -1,0 +1,447 @@
+"""The report of a run: one HTML file that needs nothing else, for a person who was not there."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from importlib.util import find_spec
+from math import floor, log10
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sophia._core import cpu
+from sophia.brain import Sophia
+from sophia.organs.danger import SEVERITIES
+from sophia.stream.collect import ROUTES, Collector, Example, Kept
+from sophia.stream.counts import Counts
+from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain
+from sophia.stream.mask import Part, excerpt, window
+from sophia.stream.plots import Plots, plots
+from sophia.stream.summary import Summary
+from sophia.stream.timeline import Timeline
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["missing", "write_report"]
+
+_NEEDS = ("jinja2", "matplotlib")
+_RULES = 100
+_PATTERNS = 30
+_REPEATS = 20
+_SOURCES = 12
+_QUANTILES = (0.5, 0.9, 0.99, 0.999)
+
+
+def missing() -> list[str]:
+    """The packages of the extra `brain` that a report needs and that are not installed."""
+    return [name for name in _NEEDS if find_spec(name) is None]
+
+
+def write_report(
+    path: Path,
+    collector: Collector,
+    summary: Summary,
+    counts: Counts,
+    brain: Sophia,
+    *,
+    cost_per_call: float | None = None,
+) -> None:
+    """Writes the report of a finished run to `path`, as a whole or not at all. About 0.6 s CPU, most of it imports.
+
+    `brain` may be closed. Everything that came with the input is masked (see `mask.excerpt`), cut and escaped;
+    the page has no script and loads nothing. matplotlib, if it is not loaded yet, keeps its files in a folder
+    beside `path` that is removed again.
+    """
+    partial = path.with_name(path.name + ".part")
+    content = _Page(collector, summary, counts, brain, cost_per_call)
+    try:
+        with plots(path.parent) as draw:
+            page = _environment().get_template("report.html.j2").render(content.content(draw))
+        partial.write_text(page, encoding="utf-8", errors="replace")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(str(resources.files("sophia.stream") / "templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+class _Shown(NamedTuple):
+    """An input as the page shows it."""
+
+    place: str
+    text: list[Part]
+    route: str
+    why: str
+    verdict: str
+    because: str
+    template: list[Part] | None
+
+
+class _Page:
+    """Turns what was collected into what the template prints: numbers, words and masked texts, no markup."""
+
+    def __init__(
+        self, collector: Collector, summary: Summary, counts: Counts, brain: Sophia, cost_per_call: float | None
+    ) -> None:
+        self._collected = collector
+        self._summary = summary
+        self._counts = counts
+        self._settings = brain.settings
+        self._policy = brain.policy_version
+        self._table = brain.thalamus.patterns
+        self._rules = {rule.id: rule.description for rule in brain.thalamus.rules.rules}
+        self._cost = cost_per_call or None  # 0, as if not given
+        self._sources = list(counts.formats)
+        self._total = summary.decisions
+        self._seconds = summary.seconds  # before the report's own work
+        self._cpu = summary.cpu_seconds
+
+    def content(self, draw: Plots) -> dict[str, Any]:
+        reasons = self._collected.reasons
+        routes = {route: self._summary.routes[route] for route in ROUTES}
+        patterns = self._patterns()
+        danger = self._danger()
+        merged = sum(p.merged_into is not None and p.id > self._collected.known for p in self._table.patterns())
+        new_first = [self._shown(e) for e in self._collected.first_new if self._survives(e)]
+        new_last = [self._shown(e) for e in self._collected.last_new if self._survives(e)]
+        return {
+            "total": self._total,
+            "title": self._title(),
+            "interrupted": self._summary.interrupted,
+            "stopped": None if self._summary.stopped is None else _clean(self._summary.stopped, 300),
+            "errors": [_clean(error, 300) for error in self._counts.errors[:_SOURCES]],
+            "facts": self._facts(),
+            "wall": f"{self._seconds:.2f} s",
+            "cpu": f"{self._cpu:.2f} s",
+            "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "words": ROUTE_WORDS,
+            "routes": routes,
+            "share": self._share,
+            "novel": self._summary.whys["novel"],
+            "new": self._collected.new - merged,
+            "merged": merged,
+            "latest": [*new_first, *new_last][:-4:-1],
+            "new_first": new_first,
+            "new_last": new_last,
+            "danger": danger,
+            "danger_total": sum(rule["count"] for rule in danger),
+            "danger_shown": danger[:_RULES],
+            "verdicts": self._summary.verdicts,
+            "served": self._summary.served,
+            "patterns": [self._pattern(*item) for item in patterns[:_PATTERNS]],
+            "patterns_total": len(patterns),
+            "forgotten": self._collected.forgotten,
+            "repeats": self._repeats(),
+            "repeated": sum(n for (_, why), n in reasons.items() if why in ("repeat", "known-pattern", "complex")),
+            "cost": self._cost,
+            "why": self._whys(),
+            "sample": [self._shown(example) for example in self._collected.sample],
+            "bad": self._bad(),
+            "bad_total": sum(lines.count for lines in self._collected.bad.values()),
+            "blank": self._counts.blank,
+            "stretches": _stretches(self._collected.routes),
+            "speed": self._speed(),
+            "latency": self._latency(),
+            "plots": self._plots(draw) if self._total else {},
+            "settings": self._settings,
+        }
+
+    def _title(self) -> str:
+        names = [_clean(_file(name), 60) for name in self._sources[:2]]
+        more = len(self._sources) - len(names)
+        return (" and ".join(names) if not more else f"{', '.join(names)} and {more} more") or "no input"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """The run in pairs of name and value."""
+        counts, collected = self._counts, self._collected
+        read = [
+            f"{_clean(name, 80)} ({counts.formats[name]}, {_size(counts.bytes.get(name, 0))})"
+            for name in self._sources[:_SOURCES]
+        ]
+        more = len(self._sources) - len(read)
+        facts = [
+            ("Input", ", ".join(read) + (f" and {more} more" if more else "") if read else "none"),
+            ("Lines", f"{counts.lines:,}, of them {counts.events:,} inputs, {counts.blank:,} blank"),
+            *([("Decided", f"{self._total:,} of the inputs")] if self._total < counts.events else []),
+            ("Wall time", f"{self._seconds:.2f} s"),
+            ("CPU time", f"{self._cpu:.2f} s"),
+        ]
+        if collected.first_ts is not None and collected.last_ts is not None:
+            facts.append(("Event time", f"{_clean(collected.first_ts, 40)} to {_clean(collected.last_ts, 40)}"))
+        return [
+            *facts,
+            ("Patterns known before", f"{collected.known:,}"),
+            ("sophia", _version()),
+            ("Python, SIMD", f"{platform.python_version()}, {cpu.simd_level()}"),
+            ("Seed", f"{self._settings.seed:,}"),
+            ("Policy", self._policy),
+        ]
+
+    def _share(self, count: float) -> str:
+        """A count as a share of all inputs; never 0 % or 100 % of what is not."""
+        part = 100 * count / max(self._total, 1)
+        if 0 < part < 0.1:
+            return "under 0.1 %"
+        return f"{min(part, 99.9) if count < self._total else part:.1f} %"
+
+    def _place(self, source: str, line: int) -> str:
+        return f"line {line:,}" if len(self._sources) <= 1 else f"{_clean(_file(source), 40)}:{line}"
+
+    def _shown(self, example: Example) -> _Shown:
+        because = explain(example, self._settings, self._rules)
+        return _Shown(
+            self._place(example.source, example.line),
+            excerpt(example.text, example.span),
+            example.route,
+            example.why,
+            example.verdict,
+            _clean(because, 600),
+            self._template(example.pattern),
+        )
+
+    def _survives(self, example: Example) -> bool:
+        """Whether its pattern was not found to be the same as another one later."""
+        try:
+            return example.pattern is None or self._table.resolve(example.pattern) == example.pattern
+        except KeyError:
+            return True
+
+    def _template(self, pattern: int | None) -> list[Part] | None:
+        """The template as it is now; None for a pattern that had to make room."""
+        if pattern is None:
+            return None
+        try:
+            return excerpt(window(self._table.template(pattern))[0])
+        except KeyError:
+            return None
+
+    def _patterns(self) -> list[tuple[int, Kept]]:
+        """Patterns by how often they came; those that were found to be one are one."""
+        joined: dict[int, Kept] = {}
+        for id, kept in self._collected.patterns.items():
+            try:
+                survivor = self._table.resolve(id)
+            except KeyError:
+                survivor = id
+            entry = joined.setdefault(survivor, Kept(kept.example))
+            entry.count += kept.count
+            if kept.example.n < entry.example.n:
+                entry.example = kept.example
+        return sorted(joined.items(), key=lambda item: (-item[1].count, item[1].example.n))
+
+    def _pattern(self, id: int, kept: Kept) -> dict[str, Any]:
+        return {
+            "id": id,
+            "count": kept.count,
+            "first": self._place(kept.example.source, kept.example.line),
+            "template": self._template(id),
+            "example": excerpt(kept.example.text),
+        }
+
+    def _repeats(self) -> list[dict[str, Any]]:
+        order = sorted(self._collected.repeats.values(), key=lambda kept: (-kept.count, kept.example.n))
+        return [
+            {
+                "count": kept.count,
+                "saved": None if self._cost is None else f"{kept.count * self._cost:,.2f}",
+                "scope": _clean(kept.example.scope, 60),
+                "first": self._place(kept.example.source, kept.example.line),
+                "text": excerpt(kept.example.text),
+            }
+            for kept in order[:_REPEATS]
+        ]
+
+    def _danger(self) -> list[dict[str, Any]]:
+        """Rules that hit, the worst first."""
+        order = sorted(self._collected.rules.items(), key=lambda item: (-item[1].severity, -item[1].count, item[0]))
+        return [
+            {
+                "rule": _clean(id, 80),
+                "severity": _severity(hits.severity),
+                "description": _clean(self._rules.get(id, ""), 200),
+                "count": hits.count,
+                "verdicts": sorted(hits.verdicts.items()),
+                "places": [self._place(*place) for place in hits.places],
+                "last": self._place(*hits.last) if hits.count > len(hits.places) else None,
+                "examples": [(self._place(e.source, e.line), excerpt(e.text, e.span)) for e in hits.examples],
+            }
+            for id, hits in order
+        ]
+
+    def _whys(self) -> list[dict[str, Any]]:
+        """Each reason that came, with its examples route by route."""
+        found = self._collected.reasons
+        names = [*REASONS, *sorted({why for _, why in found} - set(REASONS))]
+        return [
+            {
+                "why": why,
+                "title": REASONS[why].title if why in REASONS else why,
+                "meaning": REASONS[why].meaning if why in REASONS else "",
+                "routes": [(route, found[route, why]) for route in ROUTES if found[route, why]],
+                "examples": [
+                    self._shown(e) for route in ROUTES for e in self._collected.examples.get((route, why), ())
+                ],
+            }
+            for why in names
+            if any(found[route, why] for route in ROUTES)
+        ]
+
+    def _bad(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "reason": FAULTS[reason].title if reason in FAULTS else reason,
+                "meaning": FAULTS[reason].meaning if reason in FAULTS else "",
+                "count": lines.count,
+                "places": [self._place(*place) for place in lines.places],
+                "more": lines.count - len(lines.places),
+            }
+            for reason, lines in sorted(self._collected.bad.items(), key=lambda item: (-item[1].count, item[0]))
+        ]
+
+    def _rates(self) -> list[float]:
+        """Inputs a second in each stretch."""
+        timing = self._collected.timing
+        edges = timing.edges()
+        return [
+            (stop - start) / max(seconds, 1e-9)
+            for start, stop, seconds in zip(edges, edges[1:], timing.column("seconds"), strict=False)
+        ]
+
+    def _speed(self) -> list[dict[str, str]]:
+        edges = self._collected.timing.edges()
+        return [
+            {"inputs": _range(start, stop), "rate": f"{rate:,.0f}"}
+            for start, stop, rate in zip(edges, edges[1:], self._rates(), strict=False)
+        ]
+
+    def _latency(self) -> list[dict[str, Any]]:
+        """Quantiles of the microseconds of each route, and of all."""
+        by_route: dict[str, Counter[float]] = {route: Counter() for route in (*ROUTES, "all")}
+        for (route, us), count in self._collected.latency.items():
+            by_route[route][us] += count
+            by_route["all"][us] += count
+        return [
+            {
+                "route": route,
+                "count": sum(times.values()),
+                "quantiles": [f"{_quantile(times, share):g}" for share in _QUANTILES],
+                "slowest": f"{max(times):g}",
+            }
+            for route, times in by_route.items()
+            if times
+        ]
+
+    def _plots(self, draw: Plots) -> dict[str, Any]:
+        from markupsafe import Markup
+
+        stream = self._collected.routes
+        edges = stream.edges()
+        columns = {name: stream.column(name) for name in stream.columns}
+        cumulated = [sum(columns["new"][: i + 1]) for i in range(len(columns["new"]))]
+        what = f"over {self._total:,} inputs in stretches of {stream.width:,}"
+        bins, histogram = _histogram(self._collected.latency)
+        drawn = {
+            "routes": draw.shares(
+                "routes",
+                f"Share of each route {what}",
+                edges,
+                {route: columns[route] for route in ROUTES},
+            ),
+            "new": draw.steps(
+                "new", f"Number of new patterns so far, {what}", edges, cumulated, "novel", "new patterns"
+            ),
+            "danger": draw.bars(
+                "danger", f"Inputs that a danger rule hit, {what}", edges, columns["danger"], "danger", "inputs"
+            ),
+            "speed": draw.steps("speed", f"Inputs a second {what}", edges, self._rates(), "ink", "inputs a second"),
+            "latency": draw.spread("latency", "Inputs by microseconds of decision, by route", bins, histogram),
+        }
+        if not sum(columns["danger"]):
+            del drawn["danger"]
+        return {name: Markup(svg) for name, svg in drawn.items()}
+
+
+def _stretches(line: Timeline) -> list[dict[str, Any]]:
+    """The rows of a timeline for its table."""
+    edges = line.edges()
+    total = 0.0
+    rows = []
+    for start, stop, row in zip(edges, edges[1:], line.rows, strict=False):
+        values = dict(zip(line.columns, row, strict=True))
+        total += values["new"]
+        rows.append(
+            {"inputs": _range(start, stop), "new_so_far": f"{total:,.0f}"}
+            | {name: f"{value:,.0f}" for name, value in values.items()}
+            | {f"{route}_share": f"{100 * values[route] / max(stop - start, 1):.1f} %" for route in ROUTES}
+        )
+    return rows
+
+
+def _histogram(latency: Counter[tuple[str, float]]) -> tuple[list[float], dict[str, Sequence[float]]]:
+    """Ten bins a decade, from the quickest to the slowest."""
+    places = {us: floor(10 * log10(max(us, 0.1)) + 1e-9) for _, us in latency}
+    low, high = min(places.values()), max(places.values())
+    parts: dict[str, list[float]] = {route: [0.0] * (high - low + 1) for route in ROUTES}
+    for (route, us), count in sorted(latency.items()):
+        parts[route][places[us] - low] += count
+    return [10 ** (place / 10) for place in range(low, high + 2)], {
+        route: values for route, values in parts.items() if any(values)
+    }
+
+
+def _quantile(times: Counter[float], share: float) -> float:
+    wanted, seen = share * sum(times.values()), 0
+    for us in sorted(times):
+        seen += times[us]
+        if seen >= wanted:
+            return us
+    return 0.0
+
+
+def _severity(value: float) -> str:
+    """The name of the highest level that `value` reaches."""
+    return max((level, name) for name, level in SEVERITIES.items() if level <= max(value, 0.25))[1]
+
+
+def _range(start: int, stop: int) -> str:
+    return f"{start + 1:,}\u2013{stop:,}"
+
+
+def _clean(text: str, length: int) -> str:
+    """A short text from outside: secrets masked, all visible, cut."""
+    return "".join(part.text for part in excerpt(text[: 4 * length], width=length))
+
+
+def _file(name: str) -> str:
+    """The last part of a path; standard input by its name."""
+    return "standard input" if name == "-" else os.path.basename(name) or name  # noqa: PTH119 (a name, no path)
+
+
+def _size(count: int) -> str:
+    amount = float(count)
+    for unit in ("bytes", "KB", "MB"):
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} GB"
+
+
+def _version() -> str:
+    import sophia
+
+    return sophia.__version__
