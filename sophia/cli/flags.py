@@ -50,7 +50,9 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument_group("what is told").add_argument
     add("--out", default=_UNSET, metavar="FILE", help="decisions go here; - is standard output")
-    add("--report", default=_UNSET, metavar="FILE", help="report page, or none")
+    add(
+        "--report", default=_UNSET, metavar="FILE.html", help="report page (default report.html in the folder), or none"
+    )
     add("--json", action="store_true", help="print the summary as JSON on standard output")
     add("--score", action="store_true", default=_UNSET, help=_SCORE)
     add(

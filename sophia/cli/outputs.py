@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import BinaryIO
 from sophia.cli.run_log import RunLog
 from sophia.errors import ConfigError
 
-__all__ = ["Outputs", "refuse_outputs"]
+__all__ = ["Outputs", "input_behind", "refuse_outputs"]
 
 _RUNS = "sophia-out"
 _OWN_NAMES = ("patterns.jsonl", "summary.json", "run.log", "report.html")
@@ -85,13 +86,17 @@ def refuse_outputs(inputs: list[str], out: str | None, store: str | None) -> Non
     if Path(out).name in _OWN_NAMES or (store is not None and Path(store).resolve() in Path(out).resolve().parents):
         message = f"--out {out} is a file that sophia writes itself; give the decisions a name of their own"
         raise ConfigError(message)
-    if not Path(out).exists():
-        return
-    for name in inputs:
-        for path in [name, *glob.glob(name)]:  # noqa: PTH207 (the readers' own rule)
-            if Path(path).is_file() and Path(path).samefile(out):
-                message = f"--out {out} is an input ({path}); it would be overwritten before it is read"
-                raise ConfigError(message)
+    if path := input_behind(out, inputs):
+        message = f"--out {out} is an input ({path}); it would be overwritten before it is read"
+        raise ConfigError(message)
+
+
+def input_behind(file: str | Path, inputs: Sequence[str]) -> str | None:
+    """The name of the input that is this very file, or None."""
+    if not Path(file).exists():
+        return None
+    paths = (path for name in inputs for path in [name, *glob.glob(name)])  # noqa: PTH207 (the readers' own rule)
+    return next((path for path in paths if Path(path).is_file() and Path(path).samefile(file)), None)
 
 
 def _refuse_unwritable(path: Path, message: str) -> None:

@@ -8,13 +8,13 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sophia.brain import Sophia
 from sophia.cli.exits import Exit
 from sophia.cli.flags import settings_of
 from sophia.cli.outputs import Outputs, refuse_outputs
 from sophia.cli.progress import Progress, peak_memory
+from sophia.cli.report import Report
 from sophia.config import RunSettings, parse_fail_on
 from sophia.errors import ConfigError
 from sophia.stream.formats import Keys
@@ -43,7 +43,7 @@ def command(options: argparse.Namespace) -> int:
         raise ConfigError(message)
     store = None if wanted.no_store else wanted.store
     complete = zone(wanted.tz)
-    report = _report_name(wanted)
+    report = Report(wanted.report, inputs=options.inputs, store=store, quiet=wanted.quiet)
     strict = wanted.on_error == "stop"
     reader = read_batches(
         options.inputs,
@@ -81,6 +81,7 @@ def command(options: argparse.Namespace) -> int:
                 zone=complete,
                 score=score,
                 watch=progress.show,
+                collector=report.collect(brain),
             )
         finally:
             progress.clear()
@@ -103,9 +104,8 @@ def command(options: argparse.Namespace) -> int:
         }
         text = json.dumps(totals, indent=2) + "\n"
         outputs.write("summary.json", text)
-        if report is not None:
-            _write_report(report)
         progress.finish(summary, outputs.folder, wanted, intake.left_out, score)
+        report.write(outputs.folder, summary, reader.counts, brain, cost_per_call=wanted.cost_per_call)
         _log_end(outputs, summary, reader.counts.errors, fired, code, quiet=wanted.quiet)
     if options.json:
         sys.stdout.write(text)
@@ -123,19 +123,6 @@ def _keys(wanted: RunSettings) -> Keys:
         "label": wanted.label_key,
     }
     return Keys(**{name: keys for name, keys in named.items() if keys})
-
-
-def _report_name(wanted: RunSettings) -> Path | None:
-    """The file of the report page, or None."""
-    if wanted.report in (None, "none"):
-        return None
-    message = f"--report {wanted.report}: this version writes no report page yet; use none"
-    raise ConfigError(message)
-
-
-def _write_report(path: Path) -> None:
-    """The one place where the report page is made."""
-    raise NotImplementedError(path)
 
 
 def _fired(wanted: RunSettings, summary: Summary) -> list[str]:

@@ -22,7 +22,7 @@ HOME = str(Path(sophia.__file__).resolve().parents[1])
 
 
 def decided(command: Run, *arguments: str | Path, **more: Any) -> list[dict[str, Any]]:
-    done = command("run", *arguments, "--out", "-", "--quiet", "--no-store", **more)
+    done = command("run", *arguments, "--out", "-", "--quiet", "--no-store", "--report", "none", **more)
     assert done.returncode == 0, done.stderr.decode()
     return records(done.stdout)
 

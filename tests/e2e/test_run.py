@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page import Page
 
 from sophia._core import cpu
 from sophia.stream.demo import demo_path
@@ -42,7 +43,7 @@ PLACE = ["source", "line", "reason"]  # fmt: skip
 
 
 def decided(command: Run, *arguments: str | Path, **more: Any) -> list[dict[str, Any]]:
-    done = command("run", *arguments, "--out", "-", "--quiet", **more)
+    done = command("run", *arguments, "--out", "-", "--quiet", "--report", "none", **more)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stderr == b""
     return records(done.stdout)
@@ -148,7 +149,12 @@ def test_an_interrupt_keeps_what_was_decided(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert b"Traceback" not in said
     assert len(records((tmp_path / "d.jsonl").read_bytes())) == 2
-    assert {p.name for p in tmp_path.iterdir()} == {"d.jsonl", "patterns.jsonl", "summary.json", "run.log", "mind"}
+    left = {p.name for p in tmp_path.iterdir()}
+    assert left == {"d.jsonl", "patterns.jsonl", "summary.json", "report.html", "run.log", "mind"}
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    page.check()
+    assert "The run was interrupted." in page.text
+    assert "2 inputs" in page.text
 
 
 def test_gzip_is_read_through(command: Run, log: Path, tmp_path: Path) -> None:
@@ -198,7 +204,8 @@ def test_the_files_of_a_run(command: Run, log: Path, tmp_path: Path) -> None:
     assert b"900 inputs read as lines" in done.stderr
     assert done.stdout == b""
     (folder,) = (tmp_path / "sophia-out").iterdir()
-    assert {path.name for path in folder.iterdir()} == {"decisions.jsonl", "patterns.jsonl", "summary.json", "run.log"}
+    names = ["decisions.jsonl", "patterns.jsonl", "report.html", "run.log", "summary.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
     decisions = records((folder / "decisions.jsonl").read_bytes())
     patterns = records((folder / "patterns.jsonl").read_bytes())
     summary = json.loads((folder / "summary.json").read_text())
