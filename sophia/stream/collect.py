@@ -116,9 +116,9 @@ class BadLines:
 class Collector:
     """Takes batches of events with their decisions; what is kept depends on the input alone, never on a clock.
 
-    The clock is read for one thing, the speed over the run (`timing`, `latency`). About 1 us an input. `known`
-    is the highest pattern id that existed before the run: ids grow, so a higher one is a new pattern. One
-    thread at a time.
+    The clock is read for one thing, the speed over the run (`timing`, `latency`). About 1 us an input, 3 where nearly
+    all differ. `known` is the highest pattern id that existed before the run: ids grow, so a higher one is a new
+    pattern. One thread at a time.
     """
 
     def __init__(self, known: int = 0) -> None:

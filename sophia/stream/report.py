@@ -51,7 +51,7 @@ def write_report(
     *,
     cost_per_call: float | None = None,
 ) -> None:
-    """Writes the report of a finished run to `path`, as a whole or not at all. About 0.6 s CPU, most of it imports.
+    """Writes the report of a finished run to `path`, as a whole or not at all. About 0.8 s CPU, most of it imports.
 
     `brain` may be closed. Everything that came with the input is masked (see `mask.excerpt`), cut and escaped;
     the page has no script and loads nothing. matplotlib, if it is not loaded yet, keeps its files in a folder
