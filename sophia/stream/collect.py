@@ -52,6 +52,7 @@ class Example:
         "text",
         "verdict",
         "why",
+        "withheld",
     )
 
     def __init__(self, event: Event, decision: Decision) -> None:
@@ -72,6 +73,7 @@ class Example:
         self.rule = None if danger is None else danger.rule
         self.match = None if match is None else match[0]
         self.invalid = event.invalid
+        self.withheld = decision.withheld
 
     def astuple(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)

@@ -104,6 +104,11 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
         )
     if example.why == "known-pattern":
         known = f"Its pattern was seen {_times(sure)} before in {owner}: confidence {_share(sure)}"
+        if example.withheld:
+            return (
+                f"{known}. There is a stored answer for this very text, but answers are switched off, since too many "
+                f"audited ones were wrong. So: {ROUTE_WORDS[example.route].title.lower()}."
+            )
         if example.route == "reflex":
             return f"{known}; a log line needs {_share(reflex)} to be handled at once. So: reflex."
         if example.plain and sure < reflex:

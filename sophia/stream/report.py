@@ -143,6 +143,9 @@ class _Page:
             "danger_shown": danger[:_RULES],
             "verdicts": self._summary.verdicts,
             "served": self._summary.served,
+            "audit": self._audit(),
+            "withheld": self._summary.withheld,
+            "answers_off": self._summary.answers_off,
             "patterns": [self._pattern(*item) for item in patterns[:_PATTERNS]],
             "patterns_total": len(patterns),
             "forgotten": self._collected.forgotten,
@@ -265,6 +268,22 @@ class _Page:
             }
             for kept in order[:_REPEATS]
         ]
+
+    def _audit(self) -> dict[str, Any] | None:
+        """How often served answers were wrong; None where none was checked."""
+        summary = self._summary
+        if not summary.audited:
+            return None
+        compared = summary.agreed + summary.differed
+        return {
+            "drawn": summary.audited,
+            "compared": compared,
+            "wrong": summary.differed,
+            "open": summary.audited - compared,
+            "rate": f"{summary.differed / compared:.2%}" if compared else None,
+            "interval": None if summary.interval is None else [f"{end:.2%}" for end in summary.interval],
+            "confidence": f"{self._settings.audit_confidence:.0%}",
+        }
 
     def _danger(self) -> list[dict[str, Any]]:
         """Rules that hit, the worst first."""

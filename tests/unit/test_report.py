@@ -199,6 +199,21 @@ def test_bad_lines_stand_with_their_places(tmp_path: Path) -> None:
     assert "not a string 1 a.jsonl:4" in section
 
 
+def test_the_audit_stands_in_the_page(tmp_path: Path) -> None:
+    """Answers that change from one time to the next: the rate with its interval, and that answers are off."""
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps({"text": "Who is on call?", "answer": f"person {i}"}) + "\n" for i in range(9))
+    )
+    page = report(
+        tmp_path / "report.html", tmp_path / "in.jsonl", settings=sophia.Settings(audit=1.0, audit_budget=0.1)
+    )
+    found = re.search(r"(\d) served answers? w\w+ drawn for an audit.* false-serve rate of 100\.00%", page.text)
+    assert found
+    assert "Answers from memory are switched off" in page.text
+    assert re.search(r"There is a stored answer .* but answers are switched off", page.text)
+    assert "drawn for an audit" not in report(tmp_path / "plain.html", tmp_path / "in.jsonl").text
+
+
 def test_the_same_input_gives_the_same_page(tmp_path: Path) -> None:
     """But for what was measured: times and speeds."""
     pages = []
@@ -214,7 +229,7 @@ def example(**values: object) -> Example:
     usual = {
         "n": 1, "source": "app.log", "line": 1, "text": "a b", "span": None, "plain": True, "scope": "", "why": "novel",
         "route": "deep_thought", "verdict": "allow", "confidence": 0.0, "complexity": 0.0, "pattern": 1, "rule": None,
-        "match": None, "invalid": None,
+        "match": None, "invalid": None, "withheld": False,
     }  # fmt: skip
     for name, value in (usual | values).items():
         setattr(one, name, value)
@@ -250,6 +265,10 @@ def test_every_reason_has_words() -> None:
         (
             {"why": "known-pattern", "route": "cortical", "confidence": 0.9, "plain": False},
             ["at least 9 times", "no stored answer", "cortical"],
+        ),
+        (
+            {"why": "known-pattern", "route": "cortical", "confidence": 0.9, "withheld": True},
+            ["stored answer", "switched off", "cortical"],
         ),
         ({"why": "low-confidence", "confidence": 0.4}, ["0.40", "0.50 is needed"]),
         ({"why": "danger", "rule": "a.b", "verdict": "veto"}, ["rule a.b", "(asks for tea)", "veto", "refuse"]),
