@@ -256,13 +256,14 @@ class Settings(_Checked):
 class RunSettings(_Checked):
     """What a user may set of `sophia run`: section [run] of a file, or the flag of the same name.
 
-    Which inputs: format, text_key, scope_key, context_key, answer_key, label_key (empty: the usual names), tz (of
-    event times that name none), limit (0: all), sample (share that is decided), rate (a second; 0: no bound).
+    Which inputs: format, follow, text_key, scope_key, context_key, answer_key, label_key (empty: the usual names), tz
+    (of event times that name none), limit (0: all), sample (share that is decided), rate (a second; 0: no bound).
     What becomes of them: store, no_store, rules, on_error, workers (0: one a core), batch.
     What is told: out, report (a file, or "none"), score, fail_on, cost_per_call, progress, quiet.
     """
 
     format: str = _setting("auto", "run", _words("auto", "jsonl", "csv", "lines"))
+    follow: bool = _setting(False, "run", _FLAG)
     text_key: tuple[str, ...] = _setting((), "run", _KEYS)
     scope_key: tuple[str, ...] = _setting((), "run", _KEYS)
     context_key: tuple[str, ...] = _setting((), "run", _KEYS)

@@ -16,7 +16,7 @@ class Exit(IntEnum):
     INPUT: an input cannot be read (to its end), or `--strict` met a bad one; what was decided is written.
     STORE: the store is in use by another process, or of a newer version.
     INTERNAL: anything else, a damaged store and a full disk among it; the traceback is in run.log.
-    INTERRUPTED, TERMINATED: Ctrl-C and SIGTERM; what was decided is written.
+    HUNG_UP, INTERRUPTED, TERMINATED: SIGHUP, Ctrl-C and SIGTERM; what was read is decided and written.
     """
 
     DONE = 0
@@ -25,6 +25,7 @@ class Exit(IntEnum):
     INPUT = 3
     STORE = 4
     INTERNAL = 5
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

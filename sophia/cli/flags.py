@@ -69,6 +69,10 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
     """How the inputs of `sophia run` are read."""
     add = parser.add_argument_group("how inputs are read").add_argument
     add("--format", choices=("auto", "jsonl", "csv", "lines"), default=_UNSET, help="default auto, by the first line")
+    add(
+        "--follow", action="store_true", default=_UNSET,
+        help="wait for more, as tail -F does: appended, replaced, cut and later made files",
+    )  # fmt: skip
     for flags, what in (
         (("--text-key", "--text-col"), "text"),
         (("--scope-key",), "scope"),

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from sophia.cli import standard
 from sophia.cli.exits import Exit, exit_of
 from sophia.cli.flags import add_input_flags, add_run_flags, add_store_flags, text
 
@@ -14,6 +15,15 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
+    standard.secure()
+    try:
+        code = _main(arguments)
+    except SystemExit as end:  # of argparse: --help, --version, a usage error
+        code = end.code if isinstance(end.code, int) else Exit.USAGE
+    return standard.settle(code)
+
+
+def _main(arguments: list[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -30,8 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code: int = import_module(f"sophia.cli.{options.command}").command(options)
     except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does; keep the interpreter's last flush quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        standard.abandon()  # the reader of our output has gone, as `| head` does
         return Exit.DONE
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -70,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     run = commands.add_parser("run", help="decide every line of files or of standard input", allow_abbrev=False)
-    run.add_argument("inputs", nargs="*", metavar="INPUT", help="file, glob, .gz or - for standard input")
+    run.add_argument("inputs", nargs="*", metavar="INPUT", help="file, glob, .gz, FIFO, socket or - for standard input")
     run.add_argument("--version", action="version", version=version)
     add_input_flags(run)
     add_run_flags(run)

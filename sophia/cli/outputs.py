@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import BinaryIO
 
 from sophia.cli.run_log import RunLog
 from sophia.errors import ConfigError
+from sophia.stream.output import Output
 
 __all__ = ["Outputs", "input_behind", "refuse_outputs"]
 
@@ -40,7 +40,7 @@ class Outputs:
             self.folder = path.parent
         else:
             self.folder = _run_folder()
-            self.decisions = sys.stdout.buffer if out == "-" else (self.folder / "decisions.jsonl").open("wb")
+            self.decisions = Output(1) if out == "-" else (self.folder / "decisions.jsonl").open("wb")
         self.log = RunLog(self.folder / "run.log")
         self._partial = self.folder / "patterns.jsonl.part"
         self.patterns: BinaryIO = self._partial.open("wb")
@@ -56,8 +56,7 @@ class Outputs:
         self.patterns.close()
         self._partial.unlink(missing_ok=True)
         try:
-            if self.out != "-":
-                self.decisions.close()
+            self.decisions.close()
         finally:
             self.log.close()
 

@@ -60,6 +60,12 @@ class Progress:
         except (OSError, ValueError):
             self._quiet = True
 
+    def tell(self, sentence: str) -> None:
+        """Something about an input that is followed, when it happens; also to the log."""
+        self._log.write("input", sentence)
+        self.clear()
+        self._say(f"sophia: {sentence}\n")
+
     def clear(self) -> None:
         """Takes the block away."""
         if self._block is not None and not self._quiet:

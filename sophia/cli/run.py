@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sophia.brain import Sophia
@@ -19,7 +20,8 @@ from sophia.config import RunSettings, parse_fail_on
 from sophia.errors import ConfigError
 from sophia.stream.formats import Keys
 from sophia.stream.intake import Intake
-from sophia.stream.readers import read_batches
+from sophia.stream.interrupt import Interrupt
+from sophia.stream.readers import Reader, follow_batches, read_batches
 from sophia.stream.run import run
 from sophia.stream.score import Score
 from sophia.stream.summary import Summary
@@ -45,18 +47,18 @@ def command(options: argparse.Namespace) -> int:
     complete = zone(wanted.tz)
     report = Report(wanted.report, inputs=options.inputs, store=store, quiet=wanted.quiet)
     strict = wanted.on_error == "stop"
-    reader = read_batches(
-        options.inputs,
-        format=wanted.format,
-        batch=Intake.batch(wanted.batch, wanted.rate),
-        limit=wanted.limit or None,
-        keys=_keys(wanted),
-        keep_going=not strict,
-    )
+    reader = _reader(options.inputs, wanted, lambda words: progress.tell(words))
     refuse_outputs(options.inputs, wanted.out, store)
     intake = Intake(reader, sample=wanted.sample, rate=wanted.rate, seed=settings.seed)
     score = Score() if wanted.score else None
-    with sophia.open(store, settings=settings, rules=wanted.rules) as brain, Outputs(wanted.out) as outputs:
+    # a signal ends the reading; all that follows the reading is done as at any end
+    with (
+        Interrupt(intake.stop) as interrupt,
+        sophia.open(store, settings=settings, rules=wanted.rules) as brain,
+        Outputs(wanted.out) as outputs,
+    ):
+        if wanted.out == "-":
+            reader.watch_output(outputs.decisions.fileno())
         if options.resume_answers:
             brain.resume_answers()
         started = datetime.now(UTC)
@@ -87,7 +89,7 @@ def command(options: argparse.Namespace) -> int:
             progress.clear()
         outputs.keep_patterns()
         fired = _fired(wanted, summary)
-        code = _exit(summary, reader.counts.errors, fired)
+        code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)
         totals = {
             **header,
             "inputs": reader.counts.as_dict() | {"left_out": intake.left_out},
@@ -104,13 +106,24 @@ def command(options: argparse.Namespace) -> int:
         }
         text = json.dumps(totals, indent=2) + "\n"
         outputs.write("summary.json", text)
-        progress.finish(summary, outputs.folder, wanted, intake.left_out, score)
         report.write(outputs.folder, summary, reader.counts, brain, cost_per_call=wanted.cost_per_call)
+        if not summary.output_gone:  # whoever closes the pipe early has no questions
+            progress.finish(summary, outputs.folder, wanted, intake.left_out, score)
         _log_end(outputs, summary, reader.counts.errors, fired, code, quiet=wanted.quiet)
     if options.json:
         sys.stdout.write(text)
         sys.stdout.flush()
-    return code
+    return Exit(interrupt.exit_code or code)
+
+
+def _reader(inputs: list[str], wanted: RunSettings, tell: Callable[[str], None]) -> Reader:
+    batch, limit = Intake.batch(wanted.batch, wanted.rate), wanted.limit or None
+    keys, keep_going = _keys(wanted), wanted.on_error == "skip"
+    if wanted.follow:
+        return follow_batches(
+            inputs, format=wanted.format, batch=batch, limit=limit, keys=keys, keep_going=keep_going, tell=tell
+        )
+    return read_batches(inputs, format=wanted.format, batch=batch, limit=limit, keys=keys, keep_going=keep_going)
 
 
 def _keys(wanted: RunSettings) -> Keys:
@@ -138,9 +151,11 @@ def _fired(wanted: RunSettings, summary: Summary) -> list[str]:
     return fired
 
 
-def _exit(summary: Summary, errors: list[str], fired: list[str]) -> Exit:
-    if summary.interrupted:
-        return Exit.INTERRUPTED
+def _exit(summary: Summary, errors: list[str], fired: list[str], signalled: int) -> Exit:
+    if signalled:
+        return Exit(signalled)
+    if summary.output_gone:
+        return Exit.DONE
     if summary.stopped or errors:
         return Exit.INPUT
     return Exit.GATED if fired else Exit.DONE
@@ -162,7 +177,10 @@ def _log_end(
 ) -> None:
     """What ended the run badly is said in any case; the rest of the errors not where it is to be quiet."""
     said = [f"--fail-on {words}" for words in fired]
-    if summary.stopped:
+    if summary.output_gone:
+        outputs.log.write("output", "its reader has gone; what it has not taken is not counted")
+        said.clear()
+    elif summary.stopped:
         said.append(summary.stopped)
     elif quiet:
         said += errors[:_SHOWN_ERRORS]
@@ -172,7 +190,7 @@ def _log_end(
     for words in (*errors[:_SHOWN_ERRORS], *([summary.stopped] if summary.stopped else ()), *fired):
         outputs.log.write("error", words)
     if summary.interrupted:
-        outputs.log.write("interrupt", "what was decided before is written")
+        outputs.log.write("interrupt", "what was read before is decided and written")
     outputs.log.write(
         "end",
         f"decisions {summary.decisions} bad {summary.reasons.total()} patterns {summary.patterns} "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["Counts"]
 
+MAX_ERRORS = 100
+
 
 class Counts:
     """Totals over all inputs; plain integers, updated before the events they count are handed out.
@@ -32,6 +34,11 @@ class Counts:
         """Format in which each source was read: jsonl, csv or lines."""
         self.errors: list[str] = []
         """One sentence for each source that could not be read to its end."""
+
+    def add_error(self, sentence: str) -> None:
+        """Notes it once; a followed input can go on failing in new ways, so the first 100 are kept."""
+        if len(self.errors) < MAX_ERRORS and sentence not in self.errors:
+            self.errors.append(sentence)
 
     @property
     def bad_total(self) -> int:

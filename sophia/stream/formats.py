@@ -255,6 +255,18 @@ class CsvDecoder(Decoder):
                 events.append(self._event(row))
         return events
 
+    @property
+    def has_header(self) -> bool:
+        """The header has been read, or adopted."""
+        return self._parser is not None
+
+    def adopt_header(self, other: CsvDecoder) -> None:
+        """Reads rows under the header of `other`, as a log that was cut to nothing goes on without one."""
+        if other._parser is not None:
+            self._parser = RecordParser(other._parser.delimiter)
+        self._columns = other._columns
+        self._width = other._width
+
     def finish(self) -> list[Event]:
         if not self._start or self._parser is None:
             return []
@@ -306,7 +318,7 @@ def detect(line: str, keys: Keys) -> str:
     >>> detect('{"text": "hi"}', Keys()), detect("id,Content", Keys()), detect("Hi, content", Keys())
     ('jsonl', 'csv', 'lines')
     """
-    if line.lstrip(" \t\ufeff").startswith("{"):
+    if line.lstrip(" \t\ufeff\0").startswith("{"):
         return "jsonl"
     return "csv" if sniff(line, keys.text, certain=True) else "lines"
 

@@ -49,7 +49,7 @@ class Intake:
         while True:
             if self._rate:
                 self._wait()
-            if self._stopped:
+            if self._stopped and self._rate:
                 raise StopIteration
             events = next(self._reader)
             if self._least is None:
@@ -60,8 +60,20 @@ class Intake:
                 return taken
 
     def stop(self) -> None:
-        """Ends the stream before its next batch; may be called from a signal handler."""
+        """Ends the reading (see Reader.stop); may be called from a signal handler. At a bounded rate the stream ends
+        before its next batch."""
         self._stopped = True
+        self._reader.stop()
+
+    @property
+    def stopped(self) -> bool:
+        """See Reader."""
+        return self._reader.stopped
+
+    @property
+    def output_gone(self) -> bool:
+        """See Reader."""
+        return self._reader.output_gone
 
     def close(self) -> None:
         """Closes the input that is open."""

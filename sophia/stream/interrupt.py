@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any
-
-from sophia.stream.event import Event
 
 __all__ = ["Interrupt"]
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Interrupt:
-    """Ctrl-C stops the reading, never a batch that is being decided and written.
+    """While it is entered, the first SIGINT, SIGTERM or SIGHUP calls `stop`; the second ends the process at once.
 
-    Python's own way, an exception anywhere, could lose a batch between its commit and its record.
+    Python's own way, an exception anywhere, could lose a batch between its commit and its record. What the program
+    was told to ignore (`nohup`, a background job) stays ignored. In a thread that is not the main one, which
+    cannot have handlers, nothing is changed.
     """
 
-    def __init__(self) -> None:
-        self.seen = False
-        self._reading = False
-        self._before: Any = None
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._before: dict[int, Any] = {}
+        self._number = 0
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the number of the signal that came, 0 if none did."""
+        return 128 + self._number if self._number else 0
+
+    def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
+            for number in _SIGNALS:
+                # None: a handler that is not Python's, which could not be given back
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._note)
+        return self
 
-    def read(self, reader: Iterator[list[Event]]) -> list[Event] | None:
-        """The next batch; None at the end or after an interrupt."""
-        if self.seen:
-            return None
-        try:
-            self._reading = True
-            return next(reader, None)
-        except KeyboardInterrupt:
-            self.seen = True
-            return None
-        finally:
-            self._reading = False
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
 
-    def release(self) -> None:
-        """Gives the signal back."""
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _note(self, *_: object) -> None:
-        self.seen = True
-        if self._reading:
-            raise KeyboardInterrupt
+    def _note(self, number: int, _: object) -> None:
+        if self._number:
+            # the end itself may be what hangs (a full disk, a reader that does not read): nothing may run here
+            os._exit(128 + number)
+        self._number = number
+        self._stop()

@@ -5,64 +5,39 @@ from __future__ import annotations
 import os
 
 from sophia.errors import ConfigError, InputError
-from sophia.stream.blocks import MAX_LINE, Block, LineSplitter
+from sophia.stream.blocks import MAX_LINE
 from sophia.stream.counts import Counts
 from sophia.stream.event import Event
-from sophia.stream.formats import (
-    FORMATS,
-    CsvDecoder,
-    Decoder,
-    JsonlDecoder,
-    Keys,
-    LinesDecoder,
-    detect,
-    is_blank,
-)
-from sophia.stream.sources import Source, resolve
+from sophia.stream.formats import FORMATS, Keys
+from sophia.stream.lane import Lane, Plan
+from sophia.stream.sources import Source, resolve, resolve_followed
+from sophia.stream.tail import INTERVAL, Tail
+from sophia.stream.waiter import Stopped, Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-__all__ = ["Reader", "read_batches"]
+__all__ = ["Reader", "follow_batches", "read_batches"]
 
 
 class Reader:
-    """An iterator of batches; `counts` says at any time what was read. Made by `read_batches`.
+    """An iterator of batches; `counts` says at any time what was read. Made by `read_batches` or `follow_batches`.
 
-    One thread, one pass.
+    One thread, one pass; `stop` may be called from anywhere.
     """
 
-    __slots__ = (
-        "_batch",
-        "_batches",
-        "_format",
-        "_keep_going",
-        "_keys",
-        "_limit",
-        "_max",
-        "_sources",
-        "counts",
-    )
+    __slots__ = ("_batch", "_batches", "_keep_going", "_plan", "_sources", "_waiter", "counts")
 
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        format: str,
-        batch: int,
-        limit: int | None,
-        keys: Keys,
-        max_line: int,
-        keep_going: bool,
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], plan: Plan, batch: int, keep_going: bool) -> None:
         self._sources = sources
-        self._format = format
+        self._plan = plan
         self._batch = batch
-        self._limit = limit
-        self._keys = keys
-        self._max = max_line
         self._keep_going = keep_going
-        self.counts = Counts()
+        self._waiter = Waiter()
+        for source in sources:
+            source.waiter = self._waiter
+        self.counts = plan.counts
         self._batches = self._run()
 
     def __iter__(self) -> Iterator[list[Event]]:
@@ -75,95 +50,132 @@ class Reader:
         """Closes the input that is open. Also done when the last batch was taken."""
         self._batches.close()
 
+    def stop(self) -> None:
+        """Ends the reading: nothing more is taken, what was taken is still handed out. For signal handlers and
+        other threads, too. A line of which only the beginning was taken is lost, unless the input has no more."""
+        self._waiter.stop()
+
+    @property
+    def stopped(self) -> bool:
+        """`stop` was called, or the watched output has lost its reader."""
+        return self._waiter.stopped
+
+    @property
+    def output_gone(self) -> bool:
+        """The watched output has lost its reader."""
+        return self._waiter.output_gone
+
+    def watch_output(self, fd: int) -> None:
+        """Stops also when the pipe or socket `fd` loses its reader while an input is waited for."""
+        self._waiter.watch_output(fd)
+
     def _run(self) -> Generator[list[Event], None, None]:
         size = self._batch
         waiting: list[Event] = []  # of regular files: full batches, also across files
         failure = None
-        for source in self._sources:
-            if self._full():
-                break
-            try:
-                for events in self._source(source):
-                    waiting = waiting + events if waiting else events
-                    done = 0
-                    while len(waiting) - done >= size:
-                        yield waiting[done : done + size]
-                        done += size
-                    if done < len(waiting) and source.live:
-                        yield waiting[done:]
-                        done = len(waiting)
-                    waiting = waiting[done:]
-            except InputError as error:
-                self.counts.errors.append(str(error))
-                if not self._keep_going:
-                    failure = error
+        try:
+            for source in self._sources:
+                if self._plan.full or self.stopped:
                     break
-        if waiting:
-            yield waiting
+                try:
+                    for events in self._source(source):
+                        waiting = waiting + events if waiting else events
+                        done = 0
+                        while len(waiting) - done >= size:
+                            yield waiting[done : done + size]
+                            done += size
+                        if done < len(waiting) and source.live:
+                            yield waiting[done:]
+                            done = len(waiting)
+                        waiting = waiting[done:]
+                except InputError as error:
+                    self.counts.add_error(str(error))
+                    if not self._keep_going:
+                        failure = error
+                        break
+            if waiting:
+                yield waiting
+        finally:
+            self._waiter.close()
         if failure is not None:
             raise failure
 
     def _source(self, source: Source) -> Iterator[list[Event]]:
         """The events of one source, a list for each chunk that completes some."""
-        counts = self.counts
-        splitter = LineSplitter(self._max)
-        decoder: Decoder | None = None
-        ahead: list[Block] = []  # blank lines before the format is known
+        lane = Lane(source.name, self._plan)
         failure = None
         chunks = source.chunks()
+        counts = self.counts
         before = counts.bytes.get(source.name, 0)  # the same file may be named twice
         try:
-            while not self._full():
+            while not self._plan.full and not self.stopped:
                 try:
                     chunk = next(chunks, None)
                 except InputError as error:
                     failure = error
                     chunk = None
-                counts.bytes[source.name] = before + source.bytes_read
-                block = splitter.feed(chunk) if chunk is not None else splitter.finish()
-                ahead.append(block)
-                if decoder is None:
-                    first = next((line for line in block.lines if not is_blank(line)), None)
-                    if first is not None or chunk is None:
-                        decoder = self._decoder(source.name, first or "")
-                if decoder is not None:
-                    for known in ahead:
-                        yield from self._decoded(decoder, known)
-                    ahead.clear()
-                if chunk is None:
-                    if decoder is not None and not self._full():
-                        yield decoder.finish()
+                except Stopped:
                     break
+                counts.bytes[source.name] = before + source.bytes_read
+                if chunk is None:
+                    yield from lane.finish()
+                    break
+                yield from lane.feed(chunk)
         finally:
             chunks.close()  # type: ignore[attr-defined]
         if failure is not None:
             raise failure
 
-    def _decoded(self, decoder: Decoder, block: Block) -> Iterator[list[Event]]:
-        """No line is taken after the one that reaches the limit, so that the counts are exact."""
-        while block.lines and not self._full():
-            room = len(block.lines) if self._limit is None else self._limit - self.counts.events
-            rest = None
-            if room < len(block.lines):
-                block, rest = block.cut(room)
-            events = decoder.feed(block)
-            if events:
-                yield events
-            if rest is None:
-                return
-            block = rest
 
-    def _full(self) -> bool:
-        return self._limit is not None and self.counts.events >= self._limit
+class FollowingReader(Reader):
+    """Takes the inputs in turns, a chunk of each that has one, and hands out at once what that completes."""
 
-    def _decoder(self, name: str, first: str) -> Decoder:
-        format = detect(first, self._keys) if self._format == "auto" else self._format
-        self.counts.formats[name] = format
-        if format == "jsonl":
-            return JsonlDecoder(name, self.counts, self._keys)
-        if format == "csv":
-            return CsvDecoder(name, self.counts, self._keys, self._max)
-        return LinesDecoder(name, self.counts)
+    __slots__ = ("_tell",)
+
+    def __init__(
+        self, sources: Sequence[Source], plan: Plan, batch: int, keep_going: bool, tell: Callable[[str], None]
+    ) -> None:
+        self._tell = tell
+        super().__init__(sources, plan, batch, keep_going)
+
+    def _run(self) -> Generator[list[Event], None, None]:
+        plan = self._plan
+        tails = [Tail(source, Lane(source.name, plan), self.counts, self._tell) for source in self._sources]
+        took = True
+        try:
+            while tails and not plan.full:
+                watched = [fd for tail in tails for fd in tail.descriptors()]
+                seconds = 0 if took else INTERVAL if any(tail.polled for tail in tails) else None
+                try:
+                    ready = self._waiter.ready(watched, seconds)
+                except Stopped:
+                    break
+                took = False
+                for tail in tails:
+                    if not plan.full:
+                        yield from self._cut(tail.turn(ready))
+                    took = took or tail.took
+                for tail in [tail for tail in tails if tail.ended]:
+                    tails.remove(tail)
+                    tail.close()
+            for tail in tails:
+                yield from self._cut(tail.finish())
+        finally:
+            for tail in tails:
+                tail.close()
+            self._waiter.close()
+
+    def _cut(self, pieces: Iterator[list[Event]]) -> Iterator[list[Event]]:
+        size = self._batch
+        try:
+            for events in pieces:
+                for start in range(0, len(events), size):
+                    yield events[start : start + size]
+        except InputError as error:
+            self.counts.add_error(str(error))
+            if not self._keep_going:
+                raise
+            self._tell(str(error))
 
 
 def read_batches(
@@ -195,6 +207,44 @@ def read_batches(
     >>> [len(events) for events in reader], reader.counts.formats.popitem()[1]
     ([256, 44], 'jsonl')
     """
+    _check(format, batch, limit)
+    given = list(sources)
+    ready = [source for source in given if isinstance(source, Source)]
+    if len(ready) < len(given) or not given:
+        if ready:
+            msg = "sources are either all Source objects or all names"
+            raise ConfigError(msg)
+        ready = resolve(name for name in given if not isinstance(name, Source))
+    return Reader(ready, Plan(format, keys or Keys(), max_line, limit, Counts()), batch, keep_going)
+
+
+def follow_batches(
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    *,
+    format: str = "auto",
+    batch: int = 256,
+    limit: int | None = None,
+    keys: Keys | None = None,
+    max_line: int = MAX_LINE,
+    keep_going: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Reader:
+    """Reads inputs as `tail -F` does, all at once, each from its beginning, until `stop` or `limit`.
+
+    What has come is handed out at once, at most about 0.1 s after it was written (see `tail.INTERVAL`); events of
+    several inputs are in the order of arrival. A file may be appended to, replaced, cut, deleted, and may appear
+    later; a FIFO may change its writer. A last line waits for its line break; at the end it is handed out without
+    one. The reading ends by itself only if every input has an end, as a pipe on standard input has.
+
+    `tell` is called with a sentence about each change of an input. The other arguments are those of `read_batches`.
+    Raises ConfigError for gzip, and InputError for what is there and cannot be read.
+    """
+    _check(format, batch, limit)
+    plan = Plan(format, keys or Keys(), max_line, limit, Counts())
+    return FollowingReader(resolve_followed(inputs), plan, batch, keep_going, tell)
+
+
+def _check(format: str, batch: int, limit: int | None) -> None:
     if format not in FORMATS:
         msg = f"format {format!r} is not one of {', '.join(FORMATS)}"
         raise ConfigError(msg)
@@ -204,11 +254,3 @@ def read_batches(
     if limit is not None and limit < 0:
         msg = f"limit must not be negative, as {limit} is"
         raise ConfigError(msg)
-    given = list(sources)
-    ready = [source for source in given if isinstance(source, Source)]
-    if len(ready) < len(given) or not given:
-        if ready:
-            msg = "sources are either all Source objects or all names"
-            raise ConfigError(msg)
-        ready = resolve(name for name in given if not isinstance(name, Source))
-    return Reader(ready, format, batch, limit, keys or Keys(), max_line, keep_going)

@@ -11,7 +11,6 @@ from sophia.errors import InputError
 from sophia.organs.thalamus import Columns
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
-from sophia.stream.interrupt import Interrupt
 from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.summary import Summary
@@ -47,20 +46,20 @@ def run(
 
     One record a line goes to `out`, written and flushed after what it depends on is durable; one line for each
     pattern goes to `patterns`, at the end or when it has to make room for another. With two or more workers
-    the commits and the writing have a thread of their own; the decisions and their order are the same. An
-    interrupt (Ctrl-C) ends the run after what has been decided is written.
+    the commits and the writing have a thread of their own; the decisions and their order are the same.
+    `reader.stop()` (see `Interrupt`) ends the run after what has been read is decided and written; so does a reader
+    of `out` that goes away, as `| head` does, without what it has not taken.
 
     With `strict` the run ends before the first input with which something is wrong, or where an input cannot be
     read on; `Summary.stopped` says where. `zone` completes event times, see `sophia.stream.times`. `collector`
     sees all that was decided.
     """
     summary = Summary(brain.settings)
-    interrupt = Interrupt()
     table = brain.thalamus.patterns
     table.keep_departed(_DEPARTED_BYTES)
     writer = (ThreadedWriter if workers > 1 else Writer)(brain, out, patterns, summary)
     try:
-        while summary.stopped is None and (events := interrupt.read(reader)) is not None:
+        for events in reader:
             if strict:
                 events, summary.stopped = _up_to_a_fault(events, brain.settings.max_chars)
                 if not events:
@@ -71,6 +70,8 @@ def run(
             writer.write(events, decisions, changes, table.departed())  # a decision may name them, so the file must
             if collector is not None:
                 collector.add(events, decisions)
+            if writer.output_gone or summary.stopped is not None:
+                break
             if watch is not None:
                 watch(summary)
     except InputError as error:
@@ -78,9 +79,10 @@ def run(
             raise
         summary.stopped = str(error)
     finally:
-        interrupt.release()
+        reader.close()
         writer.close()
-    summary.interrupted = interrupt.seen
+    summary.output_gone = writer.output_gone or reader.output_gone
+    summary.interrupted = reader.stopped and not summary.output_gone
     summary.add_audit(brain.audit)
     writer.write_patterns(table.patterns())
     if collector is not None:

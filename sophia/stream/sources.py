@@ -1,17 +1,30 @@
-"""Where a stream comes from: files, globs, standard input, gzip read through."""
+"""Where a stream comes from: files, globs, FIFOs, sockets, standard input, gzip read through."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from sophia.errors import ConfigError, InputError
+from sophia.stream.waiter import Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Source", "resolve"]
+__all__ = [
+    "CHUNK",
+    "GZIP",
+    "Gate",
+    "Source",
+    "is_descriptor",
+    "open_path",
+    "resolve",
+    "resolve_followed",
+    "shown",
+    "unreadable",
+]
 
 CHUNK = 256 * 1024
 """Bytes asked for at once. A pipe gives what has arrived."""
@@ -35,14 +48,48 @@ MAGICS = (
 )
 
 
+class Gate:
+    """Lets text pass and refuses what is not: asked for each chunk of one input, in order.
+
+    Raises InputError for a NUL in the first 4 KiB and for the first bytes of well-known formats.
+    """
+
+    __slots__ = ("_name", "_place")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._place = 0
+
+    def check(self, chunk: bytes) -> None:
+        """Takes the next chunk. Raises InputError."""
+        place = self._place
+        if place >= BINARY_WINDOW:
+            return
+        self._place += len(chunk)
+        hint = None
+        if place == 0:
+            hint = next((hint for magic, hint in MAGICS if chunk.startswith(magic)), None)
+        if hint is not None:
+            msg = f"{self._name}: not text but {hint.format(name=self._name)}"
+            raise InputError(msg)
+        at = chunk.find(0, 0, BINARY_WINDOW - place)
+        if at >= 0:
+            msg = (
+                f"{self._name}: a binary file (byte {place + at + 1} is NUL); sophia reads UTF-8 text: "
+                "plain lines, JSON lines or CSV, also gzipped"
+            )
+            raise InputError(msg)
+
+
 class Source:
     """One input: a path, or a file descriptor that somebody else owns.
 
-    Reading is `os.read` on the descriptor, so that a pipe gives what has arrived and not a full buffer.
-    A class that takes its bytes from elsewhere overrides `raw` and `live`.
+    A path may be a file, a FIFO, a Unix stream socket (which is connected to) or a device. Reading is `os.read`
+    on the descriptor, so that a pipe gives what has arrived and not a full buffer; it waits by `waiter`, so that
+    it can be stopped. A class that takes its bytes from elsewhere overrides `raw` and `live`.
     """
 
-    __slots__ = ("_fd", "_path", "bytes_read", "live", "name")
+    __slots__ = ("bytes_read", "fd", "live", "name", "path", "waiter")
 
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, fd: int | None = None, name: str | None = None
@@ -50,43 +97,69 @@ class Source:
         if path is not None and fd is not None:
             msg = "a source is a path or a descriptor, not both"
             raise ValueError(msg)
-        self._path = None if path is None else os.fspath(path)
-        self._fd = fd
-        shown = name if name is not None else self._path if self._path is not None else f"fd:{fd}"
-        # a file name need not be UTF-8, an event's source must be
-        self.name = os.fsencode(shown).decode(errors="replace")
+        self.path = None if path is None else os.fspath(path)
+        self.fd = fd
+        self.name = shown(name if name is not None else self.path if self.path is not None else f"fd:{fd}")
+        """For people and records: UTF-8 on one line, whatever the path."""
         self.live = False
         """The input may pause (it is not a regular file): hand out what has arrived. Known once opened."""
         self.bytes_read = 0
+        self.waiter: Waiter | None = None
+        """How to wait; without one the source makes its own, which nobody can stop."""
 
     def raw(self) -> Iterator[bytes]:
-        """Chunks of bytes as they come. Closes what it opened, whatever ends it."""
+        """Chunks of bytes as they come. Closes what it opened, whatever ends it. Raises Stopped."""
+        if self.path is None and self.fd is None:
+            return
+        waiter = self.waiter or Waiter()
         try:
-            fd = self._fd if self._path is None else os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            if fd is None:
-                return
+            fd = self.fd if self.path is None else self._connected(self.path, waiter)
+            assert fd is not None
             try:
                 mode = os.fstat(fd).st_mode
                 if stat.S_ISDIR(mode):
                     raise InputError(_directory(self.name))
                 self.live = not stat.S_ISREG(mode)
-                while chunk := _read(fd):
+                if stat.S_ISFIFO(mode) or (self.live and self.path is None):
+                    # a FIFO without a writer looks like one at its end; a descriptor of others may block
+                    waiter.ready((fd,))
+                while chunk := self._read(fd, waiter):
                     self.bytes_read += len(chunk)
                     yield chunk
+                    if self.live and self.path is None:
+                        waiter.ready((fd,))
             finally:
-                if self._path is not None:
+                if self.path is not None:
                     os.close(fd)
         except InputError:
             raise
         except OSError as error:
-            msg = f"{self.name}: cannot be read: {error.strerror or error}"
-            raise InputError(msg) from error
+            raise unreadable(self.name, error) from error
+        finally:
+            if self.waiter is None:
+                waiter.close()
+
+    @staticmethod
+    def _read(fd: int, waiter: Waiter) -> bytes:
+        while True:
+            try:
+                return os.read(fd, CHUNK)
+            except BlockingIOError:
+                waiter.ready((fd,))
+
+    @staticmethod
+    def _connected(path: str, waiter: Waiter) -> int:
+        while True:
+            try:
+                return open_path(path)
+            except BlockingIOError:  # a socket whose server has a full queue
+                waiter.pause(0.1)
 
     def chunks(self) -> Iterator[bytes]:
         """Chunks of text bytes: unpacked where the input is gzip (known by its first two bytes).
 
         Raises InputError for an input that cannot be read, is not text, or is broken gzip; what came before
-        the break has been handed out.
+        the break has been handed out. Raises Stopped.
         """
         raw = self.raw()
         try:
@@ -95,12 +168,9 @@ class Source:
                 head += chunk
                 if len(head) >= len(GZIP) or not GZIP.startswith(head):
                     break
-            packed = head.startswith(GZIP)
-            place = 0
-            for chunk in self._unpacked(head, raw) if packed else _chain(head, raw):
-                if place < BINARY_WINDOW:
-                    self._refuse_binary(chunk, place)
-                place += len(chunk)
+            gate = Gate(self.name)
+            for chunk in self._unpacked(head, raw) if head.startswith(GZIP) else _chain(head, raw):
+                gate.check(chunk)
                 yield chunk
         finally:
             raw.close()  # type: ignore[attr-defined]
@@ -110,13 +180,12 @@ class Source:
 
         Pipes and devices are left alone: a byte taken from them would be lost.
         """
-        if self._path is None:
+        if self.path is None:
             return
         try:
-            mode = os.stat(self._path).st_mode  # noqa: PTH116 (pathlib costs 3 ms at start)
+            mode = os.stat(self.path).st_mode  # noqa: PTH116 (pathlib costs 3 ms at start)
         except OSError as error:
-            msg = f"{self.name}: cannot be read: {error.strerror or error}"
-            raise InputError(msg) from error
+            raise unreadable(self.name, error) from error
         if stat.S_ISDIR(mode):
             raise InputError(_directory(self.name))
         if stat.S_ISREG(mode):
@@ -127,20 +196,16 @@ class Source:
                 chunks.close()  # type: ignore[attr-defined]
             self.bytes_read = 0
 
-    def _refuse_binary(self, chunk: bytes, place: int) -> None:
-        hint = None
-        if place == 0:
-            hint = next((hint for magic, hint in MAGICS if chunk.startswith(magic)), None)
-        if hint is not None:
-            msg = f"{self.name}: not text but {hint.format(name=self.name)}"
-            raise InputError(msg)
-        at = chunk.find(0, 0, BINARY_WINDOW - place)
-        if at >= 0:
-            msg = (
-                f"{self.name}: a binary file (byte {place + at + 1} is NUL); sophia reads UTF-8 text: "
-                "plain lines, JSON lines or CSV, also gzipped"
-            )
-            raise InputError(msg)
+    def starts_with(self, magic: bytes) -> bool:
+        """Whether this is a regular file with these first bytes; False for one that cannot be read."""
+        assert self.path is not None
+        try:
+            if not stat.S_ISREG(os.stat(self.path).st_mode):  # noqa: PTH116
+                return False
+            with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123
+                return file.read(len(magic)) == magic
+        except OSError:
+            return False
 
     def _unpacked(self, head: bytes, raw: Iterator[bytes]) -> Iterator[bytes]:
         """gzip members one after another; zero padding between and after them is allowed."""
@@ -184,6 +249,37 @@ def resolve(inputs: Iterable[str | os.PathLike[str]] = ()) -> list[Source]:
     file is opened and looked at, so that a run over ten files does not stop at the ninth: InputError for one
     that is missing, unreadable, a directory, or not text.
     """
+    sources = []
+    for name in _names(inputs):
+        paths = _expand(name)
+        if not paths:
+            raise _missing(name)
+        for path in paths:
+            source = _source(path)
+            source.check()
+            sources.append(source)
+    return sources
+
+
+def resolve_followed(inputs: Iterable[str | os.PathLike[str]] = ()) -> list[Source]:
+    """The same for inputs that are to be followed: one that is not there yet is waited for, gzip is refused."""
+    sources = []
+    for name in _names(inputs):
+        paths = _expand(name)
+        if not paths and (not name or _is_glob(name)):
+            raise _missing(name)
+        for path in paths or [name]:
+            source = _source(path)
+            if source.path is not None and os.path.exists(source.path):  # noqa: PTH110
+                if source.starts_with(GZIP):
+                    msg = f"{source.name}: gzip data cannot be followed; read it without --follow"
+                    raise ConfigError(msg)
+                source.check()
+            sources.append(source)
+    return sources
+
+
+def _names(inputs: Iterable[str | os.PathLike[str]]) -> list[str]:
     names = [os.fspath(name) for name in inputs]
     if not names:
         if os.isatty(0):
@@ -193,42 +289,89 @@ def resolve(inputs: Iterable[str | os.PathLike[str]] = ()) -> list[Source]:
     if names.count("-") > 1:
         msg = "standard input (`-`) can be read only once"
         raise ConfigError(msg)
-    sources = []
-    for name in names:
-        for path in [name] if name == "-" or os.path.lexists(name) else _expand(name):
-            source = Source(fd=0, name="-") if path == "-" else Source(path)
-            source.check()
-            sources.append(source)
-    return sources
+    return names
+
+
+def _source(name: str) -> Source:
+    return Source(fd=0, name="-") if name == "-" else Source(name)
+
+
+def _is_glob(name: str) -> bool:
+    return any(c in name for c in "*?[")
 
 
 def _expand(name: str) -> list[str]:
-    if not any(c in name for c in "*?["):
-        msg = f"{name}: no such file" if name else "an input has an empty name"
-        raise InputError(msg)
+    """What the name means; nothing if there is nothing of that name."""
+    if name == "-" or os.path.lexists(name):
+        return [name]
+    if not _is_glob(name):
+        return []
     import glob
 
     found = glob.glob(name, recursive=True)  # noqa: PTH207 (a pattern may be absolute)
-    paths = sorted(path for path in found if not os.path.isdir(path))  # noqa: PTH112
-    if not paths:
-        msg = f"{name}: no file matches"
-        raise InputError(msg)
-    return paths
+    return sorted(path for path in found if not os.path.isdir(path))  # noqa: PTH112
+
+
+def _missing(name: str) -> InputError:
+    if not name:
+        return InputError("an input has an empty name")
+    return InputError(f"{shown(name)}: no file matches" if _is_glob(name) else f"{shown(name)}: no such file")
+
+
+def open_path(path: str) -> int:
+    """A descriptor for what stands under the path; nothing it can be makes this wait.
+
+    A FIFO is opened whether or not it has a writer: until the first one has come a read gives b"", as at its end.
+    A socket is connected to; BlockingIOError if its server has too many waiting. Raises OSError.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno not in (errno.ENXIO, errno.EOPNOTSUPP):
+            raise
+        if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
+            raise
+    if is_descriptor(path):
+        return os.dup(0 if path == "/dev/stdin" else int(path.rpartition("/")[2]))  # connected already
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.setblocking(False)
+        client.connect(path)
+        return client.detach()
+
+
+def is_descriptor(path: str) -> bool:
+    """Whether the path names a descriptor of this process, as `/dev/stdin` and `<(command)` do."""
+    folder, _, number = path.rpartition("/")
+    return path == "/dev/stdin" or (folder in ("/dev/fd", "/proc/self/fd") and number.isdecimal())
+
+
+def shown(name: str) -> str:
+    r"""A name for people: bytes that are not UTF-8 become U+FFFD, control characters `\x0a`.
+
+    >>> shown("two\nlines")
+    'two\\x0alines'
+    """
+    # the locale's own way to bytes could fail: the C locale knows ASCII only
+    text = name.encode(errors="surrogateescape").decode(errors="replace")
+    return text if text.isprintable() else "".join([c if c.isprintable() else f"\\x{ord(c):02x}" for c in text])
 
 
 def _directory(name: str) -> str:
     return f"{name}: is a directory; name its files, for example '{name.rstrip('/')}/*.log'"
 
 
-def _read(fd: int) -> bytes:
-    while True:
-        try:
-            return os.read(fd, CHUNK)
-        except BlockingIOError:
-            # another owner of this descriptor has made it non-blocking
-            import select
-
-            select.select([fd], [], [])
+def unreadable(name: str, error: OSError) -> InputError:
+    """What the operating system said, with the name of the input."""
+    reason = error.strerror or str(error)
+    if error.errno == errno.ECONNREFUSED:
+        reason = "a socket on which nobody listens (connection refused); start its server first"
+    elif error.errno == errno.EPROTOTYPE:
+        reason = "a socket of another kind; sophia reads stream sockets"
+    elif name == "-" and error.errno == errno.EBADF:
+        reason = "standard input is closed"
+    return InputError(f"{name}: cannot be read: {reason}")
 
 
 def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -34,6 +34,8 @@ class Summary:
         self.answers_off = False
         self.patterns = 0
         self.interrupted = False
+        self.output_gone = False
+        """The reader of the decisions went away (`| head`): those after the last ones it could take are not here."""
         self.stopped: str | None = None
         """Where and why the run ended before its inputs did, if it was told to stop at errors."""
         self.reasons: Counter[str] = Counter()
@@ -140,6 +142,7 @@ class Summary:
             "audit": self.audit,
             "patterns": self.patterns,
             "interrupted": self.interrupted,
+            "output_closed": self.output_gone,
             "stopped": self.stopped,
             "reasons": dict(sorted(self.reasons.items())),
             "error_rate": round(self.error_rate, 6),

@@ -24,10 +24,10 @@ class RecordParser:
     (None, ['1', 'a "b",\\nc', ''], ['2', 'x', 'y'])
     """
 
-    __slots__ = ("_cells", "_delimiter", "_parts", "_quoted")
+    __slots__ = ("_cells", "_parts", "_quoted", "delimiter")
 
     def __init__(self, delimiter: str) -> None:
-        self._delimiter = delimiter
+        self.delimiter = delimiter
         self._cells: list[str] = []
         self._parts: list[str] = []  # of the quoted cell that is open
         self._quoted = False
@@ -41,8 +41,8 @@ class RecordParser:
     def feed(self, line: str) -> list[str] | None:
         """The cells of the record that this line ends, or None if a quote is still open."""
         if not self._quoted and '"' not in line:
-            return line.split(self._delimiter)
-        delimiter = self._delimiter
+            return line.split(self.delimiter)
+        delimiter = self.delimiter
         cells = self._cells
         at = 0
         while True:

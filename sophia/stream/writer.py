@@ -30,14 +30,22 @@ class Writer:
         self._out = out
         self._patterns = patterns
         self._summary = summary
+        self.output_gone = False
+        """The reader of the decisions has gone: nothing more is committed or written."""
 
     def write(self, events: list[Event], decisions: list[Decision], changes: Changes, departed: list[Pattern]) -> None:
+        if self.output_gone:
+            return
         self._brain.commit(changes)
         self.write_patterns(departed)
         reasons = [reason_of(event, decision) for event, decision in zip(events, decisions, strict=True)]
         lines = [record_line(d, event, reason) for d, event, reason in zip(decisions, events, reasons, strict=True)]
-        self._out.write(("\n".join(lines) + "\n").encode("ascii"))
-        self._out.flush()
+        try:
+            self._out.write(("\n".join(lines) + "\n").encode("ascii"))
+            self._out.flush()
+        except BrokenPipeError:
+            self.output_gone = True
+            return
         self._summary.add(events, decisions, reasons)
 
     def write_patterns(self, patterns: Iterable[Pattern]) -> None:
