@@ -76,6 +76,11 @@ class Live:
         decision: dict[str, Any] = json.loads(line)
         return decision
 
+    def skip(self) -> dict[str, Any]:
+        """Takes a decision without a look at it."""
+        assert self._lines.get(timeout=DEADLINE), f"no more output: {self.said()}"
+        return {}
+
     def records(self, count: int) -> list[dict[str, Any]]:
         """The next decisions."""
         return [self.record() for _ in range(count)]
