@@ -14,6 +14,7 @@ def command(options: argparse.Namespace) -> int:
 
     options.inputs = [str(demo_path())]
     options.format = "jsonl"
+    options.follow = False  # a settings file may say otherwise, and nobody will add to the sample
     if not hasattr(options, "store"):
         options.no_store = True
     return run(options)

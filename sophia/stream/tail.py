@@ -68,13 +68,14 @@ class _Opened:
 class _File(_Opened):
     """A regular file: its end is only where it ends now."""
 
-    __slots__ = ("_head", "_position", "_seen", "_sized", "_tail")
+    __slots__ = ("_head", "_position", "_seen", "_sized", "_start", "_tail")
 
     def __init__(self, fd: int, identity: tuple[int, int], gate: Gate, lane: Lane, *, owned: bool) -> None:
         super().__init__(fd, identity, gate, lane, owned=owned)
         self._sized = False  # files of /proc have no size
         self._seen = (-1, -1)
-        self._position = 0
+        # a descriptor of others may have been read from before
+        self._start = self._position = os.lseek(fd, 0, os.SEEK_CUR)
         self._head = self._tail = b""
 
     def take(self, _: set[int], /) -> bytes | None:
@@ -95,17 +96,15 @@ class _File(_Opened):
             return False
         self._seen = seen
         self._sized = self._sized or state.st_size > 0
-        if not self._sized or not self._position:
-            return False
         # One that was cut and has grown past the old place since the last look shows other bytes there.
-        if (
+        if not self._sized or (
             state.st_size >= self._position
-            and os.pread(self.fd, len(self._head), 0) == self._head
+            and os.pread(self.fd, len(self._head), self._start) == self._head
             and os.pread(self.fd, len(self._tail), self._position - len(self._tail)) == self._tail
         ):
             return False
         os.lseek(self.fd, 0, os.SEEK_SET)
-        self._position = 0
+        self._start = self._position = 0
         self._head = self._tail = b""
         return True
 

@@ -519,11 +519,22 @@ class TestDescriptors:
     def test_a_file_as_standard_input_is_followed(self, start: Start, tmp_path: Path) -> None:
         log = tmp_path / "app.log"
         append(log, said(1))
-        with log.open("rb") as file:
+        with log.open("rb", buffering=0) as file:
             live = start("run", "-", *FOLLOW, stdin=file)
         assert live.record()["id"] == "1"
         append(log, said(2))
         assert live.record()["id"] == "2"
+        live.end(signal.SIGTERM)
+        with log.open("rb", buffering=0) as file:  # somebody has read the first line before
+            file.seek(len(said(1)))
+            live = start("run", "-", *FOLLOW, stdin=file)
+        assert live.record()["id"] == "2"
+        append(log, said(3))
+        assert live.record()["id"] == "3"
+        os.truncate(log, 0)
+        append(log, said(4))
+        assert live.record()["id"] == "4"
+        assert live.said().count("was cut") == 1
         live.end(signal.SIGTERM)
 
     def test_devices(self, command: Run) -> None:
@@ -554,6 +565,43 @@ def test_a_slow_writer_into_a_pipe_gets_each_decision_at_once(start: Start) -> N
         assert live.record()["id"] == str(i)
     pipe.close()
     assert live.end() == 0
+
+
+def test_from_a_settings_file(start: Start, command: Run, tmp_path: Path) -> None:
+    (tmp_path / "sophia.toml").write_text("[run]\nfollow = true\nno_store = true\n")
+    append(tmp_path / "app.log", said(1))
+    live = start("run", "app.log", "--config", "sophia.toml", "--out", "-")
+    live.record()
+    append(tmp_path / "app.log", said(2))
+    assert live.record()["id"] == "2"
+    live.end(signal.SIGTERM)
+    assert command("demo", "--config", "sophia.toml").returncode == 0  # the sample does not grow
+
+
+def test_a_bounded_rate_and_a_sample(start: Start, tmp_path: Path) -> None:
+    append(tmp_path / "app.log", "".join(said(i) for i in range(40)))
+    live = start("run", "app.log", *FOLLOW, "--rate", "0.01")
+    live.record()
+    assert live.end(signal.SIGTERM) == 143
+    assert live.rest() == []
+    live = start("run", "app.log", *FOLLOW, "--sample", "0.5")
+    taken = ids([live.record()])
+    append(tmp_path / "app.log", "".join(said(i) for i in range(40, 80)))
+    while int(taken[-1]) < 60:
+        taken += ids([live.record()])
+    assert live.end(signal.SIGTERM) == 143
+    taken += ids(live.rest())
+    assert 20 < len(taken) < 60
+
+
+def test_strict(start: Start, tmp_path: Path) -> None:
+    append(tmp_path / "app.log", said(1))
+    live = start("run", "app.log", *FOLLOW, "--strict")
+    live.record()
+    append(tmp_path / "app.log", "{\n" + said(3))
+    assert live.end() == 3
+    assert live.rest() == []
+    assert "app.log:2: not-json" in live.said()
 
 
 def test_killed_and_locked(start: Start, command: Run, tmp_path: Path) -> None:
