@@ -17,8 +17,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupt:
     """While it is entered, the first SIGINT, SIGTERM or SIGHUP calls `stop`; the second ends the process at once.
 
-    Python's own way, an exception anywhere, could lose a batch between its commit and its record. What the program
-    was told to ignore (`nohup`, a background job) stays ignored. In a thread that is not the main one, which
+    Python's own way, an exception anywhere, could lose a batch between its commit and its record. A SIGHUP that is
+    ignored (`nohup`) stays ignored. SIGINT and SIGTERM are taken in any case: a script starts its background jobs with
+    SIGINT ignored, and nobody could then ask such a run for its end. In a thread that is not the main one, which
     cannot have handlers, nothing is changed.
     """
 
@@ -35,8 +36,9 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
+                before = signal.getsignal(number)
                 # None: a handler that is not Python's, which could not be given back
-                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                if before is not None and not (number == signal.SIGHUP and before == signal.SIG_IGN):
                     self._before[number] = signal.signal(number, self._note)
         return self
 
