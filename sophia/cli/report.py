@@ -79,7 +79,8 @@ class Report:
                 raise SophiaError(message) from error
             self._say(f"sophia: {message}")
         else:
-            self._say(f"  report: {path}")
+            if not summary.output_gone:  # whoever closes the pipe early has no questions
+                self._say(f"  report: {path}")
 
     def _say(self, words: str) -> None:
         if self._quiet or sys.stderr is None:
