@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -24,18 +25,55 @@ from sophia.organs.aside import SideThreads
 from sophia.organs.audit import Audit, AuditReport
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
-from sophia.organs.thalamus import CHANGE_LOG, LOG_BYTES, Columns, Thalamus, is_line
+from sophia.organs.thalamus import CHANGE_LOG, Columns, Thalamus, is_line
+from sophia.store.ack import Ack, Delivery
 from sophia.store.changes import Changes
+from sophia.store.pending import FileMark, Pending
 from sophia.store.store import Store
 
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.flight import Flights, Reply
 
-__all__ = ["Sophia", "open"]
+__all__ = ["Batch", "Sophia", "open"]
 
 # Sightings and familiarity are committed in groups; answers at once, see Sophia.complete.
 _COMMIT_DECISIONS = 256
 _COMMIT_SECONDS = 1.0
+
+# Batches that are in the store by their inputs alone; what they taught is committed for all of them together. More
+# would make a recovery longer (10 us an input) and the store larger for a while.
+_PENDING_BATCHES = 32
+_PENDING_INPUTS = 8192
+_PENDING_CHARS = 1 << 22
+# A single batch over this is committed whole, before its decisions are told.
+_PENDING_BATCH_CHARS = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What :meth:`Sophia.decide` gives: decisions, what they were made from, and what must be committed with it."""
+
+    decisions: list[Decision]
+    columns: Columns
+    n: int
+    at: float
+    chars: int
+    changes: Changes | None
+
+    def takes(self, other: Batch) -> bool:
+        """Whether `other` may be told together with this one: it comes right after it, and nothing must be committed
+        between the two."""
+        return other.changes is None and other.n == self.n + len(self.decisions)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Batch]) -> Batch:
+        """Batches of which each takes the next, as one: their inputs are committed together."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        decisions = [decision for part in parts for decision in part.decisions]
+        columns = Columns.joined([part.columns for part in parts])
+        return cls(decisions, columns, first.n, first.at, sum(part.chars for part in parts), first.changes)
 
 
 class Sophia:
@@ -56,23 +94,28 @@ class Sophia:
     ) -> None:
         self._lock = threading.RLock()  # re-entered by a signal handler only: see _check
         self._store = store
-        # What was learned and is not durable yet, oldest first; the store takes it in this order, each once.
-        self._unsaved: deque[Changes] = deque()
+        # What was learned and is not durable yet, oldest first, each with the last input that it knows of; the store
+        # takes it in this order, each once.
+        self._unsaved: deque[tuple[Changes, int]] = deque()
         self._saving = threading.RLock()
+        self._saved_n = 0  # what the inputs up to here taught is in the store's tables
+        self._waiting_batches = self._waiting_inputs = self._waiting_chars = 0
         self._notes: list[str] = []
         self._clock = clock
+        self._replayed_at: float | None = None
         self._closed = False
+        self._discarded = False
         self._forked = False
         self._close_wanted = False
         self._n = 0
         self._pending = 0
         self._committed_at = monotonic()
         self._same = same
-        self._thalamus = (
-            Thalamus(settings, rules, audit=Audit(settings, same=same), clock=clock)
-            if store is None
-            else self._load(store, settings, rules, clock)
-        )
+        if store is None:
+            self._thalamus = Thalamus(settings, rules, audit=Audit(settings, same=same), clock=clock)
+        else:
+            self._recover(store, settings, rules)
+            self._thalamus = self._load(store, settings, rules, store.begin_run())
         self._aside = SideThreads()
         self._flights: Flights | None = None
         self._route = self._thalamus.hot_path.route
@@ -92,7 +135,7 @@ class Sophia:
         """What the user should know: damage found when the store was opened, answers that are switched off."""
         with self._lock:
             off = self._thalamus.audit.off
-        return [*self._notes, *([_OFF] if off else [])]
+        return [*self._notes, *(self._store.notes if self._store is not None else []), *([_OFF] if off else [])]
 
     @property
     def audit(self) -> AuditReport:
@@ -124,7 +167,7 @@ class Sophia:
         """
         line = kind != "message" and is_line(kind)
         with self._lock:
-            if self._closed or self._forked:
+            if self._closed or self._forked or self._discarded:
                 self._check()
             self._n = n = self._n + 1
             decision = self._route(text, n, scope, context, line)
@@ -263,30 +306,78 @@ class Sophia:
             self._check()
             return list(self._thalamus.patterns.patterns())
 
-    def decide(self, columns: Columns) -> tuple[list[Decision], Changes]:
-        """One batch with all its columns, and what must be committed before its decisions are told.
+    def decide(self, columns: Columns) -> Batch:
+        """One batch with all its columns; its decisions may be told after :meth:`begin`.
 
-        The caller commits the changes itself (:meth:`commit`): `sophia run` does so in another thread while the
-        next batch is routed.
+        `sophia run` does both in different threads, and writes while the next batch is routed.
         """
         with self._lock:
             self._check()
-            decisions = self._thalamus.route_batch(columns, self._n + 1)
+            changes = None
+            if (
+                self._waiting_batches >= _PENDING_BATCHES
+                or self._waiting_inputs >= _PENDING_INPUTS
+                or self._waiting_chars >= _PENDING_CHARS
+            ):
+                # Of the batches before: they will all have been told when this one begins.
+                changes = self._take()
+                self._waiting_batches = self._waiting_inputs = self._waiting_chars = 0
+            n, at = self._n + 1, self._clock()
+            try:
+                decisions = self._thalamus.route_batch(columns, n)
+            except BaseException:
+                self._discarded = True  # half of a batch may have been learned
+                raise
             self._n += len(columns.texts)
-            return decisions, self._take()
+            chars = 0
+            if self._store is not None:
+                chars = _chars(columns)
+                self._waiting_batches += 1
+                self._waiting_inputs += len(columns.texts)
+                self._waiting_chars += chars
+            return Batch(decisions, columns, n, at, chars, changes)
 
-    def commit(self, changes: Changes) -> None:
-        """Makes `changes`, and all that came before them, durable. Without a store there is nothing to do.
+    def begin(self, batch: Batch, ends: list[int] | None = None, mark: FileMark | None = None) -> Ack | None:
+        """Makes what `batch` depends on durable: all that came before it, and its inputs. To be called in order.
 
-        When it fails nothing is lost: the changes wait for the next commit, or for close. May be called from any
-        thread.
+        `ends` are the ends, in bytes, of its records, which the caller then sends by the :class:`Ack` that is
+        returned; `mark` is where the file stands that gets them. When the process dies, the next `open` learns the
+        inputs whose records arrived once more, as they were, and drops the others. Without `ends` all inputs count as
+        arrived, and None is returned; so it is without a store. When this fails nothing is lost and nothing may be
+        told; `discard` and open again. May be called from any thread.
         """
-        if self._store is None:
-            return
+        store = self._store
+        if store is None:
+            return None
+        if batch.chars > _PENDING_BATCH_CHARS:
+            self._commit_now()
         with self._saving:
-            while any(waiting is changes for waiting in self._unsaved):
-                self._store.commit(self._unsaved[0])
-                self._unsaved.popleft()
+            record = None
+            if batch.n > self._saved_n:
+                record = Pending(
+                    self._thalamus.hot_path.run,
+                    batch.n,
+                    batch.at,
+                    {name: getattr(batch.columns, name) for name in Columns.__slots__},
+                    ends,
+                    mark,
+                )
+            if batch.changes is not None:
+                self._commit(store, batch.changes, record)
+            elif record is not None:
+                store.append(record)
+            if record is None or ends is None:
+                return None
+            store.ack.begin(record.run, record.n)
+            return store.ack
+
+    def discard(self) -> None:
+        """Gives up what was learned since the last commit, and the brain with it: only `close` may follow.
+
+        For a run whose output has failed: what it told is in the store as inputs, and the next `open` learns exactly
+        that.
+        """
+        self._discarded = True
 
     def complete(self, decision: Decision, *, answer: str) -> bool:
         """Stores the answer of the expensive step for later repeats; durable when this returns.
@@ -331,7 +422,8 @@ class Sophia:
                 return
             self._closed = True
             try:
-                self._commit_now()
+                if not self._discarded:
+                    self._commit_now()
             finally:
                 if self._flights is not None:
                     self._flights.close()
@@ -414,61 +506,97 @@ class Sophia:
             audit.off = True
             return audit
 
-    def _load(self, store: Store, settings: Settings, rules: RuleSet, clock: Callable[[], float]) -> Thalamus:
+    def _recover(self, store: Store, settings: Settings, rules: RuleSet) -> None:
+        """Learns what the last process had told and not committed when it died: the same inputs, run and numbers.
+
+        Done under today's policy, should that be another one. Killed meanwhile it is done again: one commit ends it.
+        """
+        waiting = store.pending()
+        if not waiting:
+            return
+        delivery = store.ack.before
+        last = waiting[-1]
+        if last.ends is not None and last.mark is None and delivery == Delivery():
+            self._notes.append(
+                f"how much of its last batch the last run had written cannot be read; its {len(last)} inputs count as "
+                "not acknowledged and are forgotten"
+            )
+        self._replayed_at = waiting[0].at
+        try:
+            self._thalamus = self._load(store, settings, rules, last.run)
+            for record in waiting:
+                # One writer, in order: where a batch has begun, all before it had been written.
+                count = len(record) if record is not last else record.acknowledged(delivery)
+                self._replayed_at = record.at
+                self._thalamus.route_batch(Columns(**record.head(count)), record.n)
+            store.commit(self._thalamus.take_changes())
+        finally:
+            self._replayed_at = None
+
+    def _now(self) -> float:
+        """The time; of what is learned once more, that of its first time."""
+        return self._clock() if self._replayed_at is None else self._replayed_at
+
+    def _load(self, store: Store, settings: Settings, rules: RuleSet, run: int) -> Thalamus:
         """A Thalamus that knows what the store holds. The filter keeps the capacity and seed it was made with."""
-        patterns = PatternTable.restore(
-            store.pattern_rows(), capacity=settings.pattern_capacity, masks=settings.mask != "none"
-        )
+        try:
+            patterns = PatternTable.restore(
+                store.pattern_rows(), capacity=settings.pattern_capacity, masks=settings.mask != "none"
+            )
+        except StoreCorrupt as error:
+            raise store.corrupt(error) from error
         tables: dict[str, Any] = {}
-        logs: dict[str, list[bytes]] = {}
+        kept, faults = store.derived(_DERIVED)
         for name, load in _DERIVED.items():
-            dump, logs[name] = store.derived(name)
+            dump = kept[name][0]
             try:
-                tables[name] = None if dump is None else load(dump)
+                tables[name] = None if dump is None or name in faults else load(dump)
             except StoreCorrupt as error:
-                self._start_anew(name, error)
-                tables[name], logs[name] = None, []
+                faults[name] = str(error)
+                tables[name] = None
         thalamus = Thalamus(
             settings,
             rules,
-            run=store.begin_run(),
+            run=run,
             patterns=patterns,
             recall=self._recall,
             keep_changes=True,
             audit=self._load_audit(store, settings),
-            clock=clock,
+            clock=self._now,
             **tables,
         )
-        for name, log in logs.items():
-            size = store.log_bytes(name)
+        for name, (_, log) in kept.items():
+            if name in faults:
+                continue
             try:
                 for changes in log:
                     thalamus.replay(name, changes)
             except StoreCorrupt as error:
-                self._start_anew(name, error)
-                size = LOG_BYTES + 1  # the next commit replaces the log by a dump
-            thalamus.count_log(name, size)
-        loaded = thalamus.take_changes()  # what was loaded is not news, but a dump in the place of a bad log is
-        if loaded.dumps:
-            store.commit(Changes([], [], b"", b"", loaded.dumps))
-        store.purge(clock())
+                faults[name] = str(error)
+            thalamus.count_log(name, sum(map(len, log)))
+        if faults:
+            # What a derived table forgets is only thought about once more.
+            self._notes += [
+                f"the {name} table of the store is damaged and starts anew ({fault})" for name, fault in faults.items()
+            ]
+            store.replace_derived({name: thalamus.dump(name) for name in _DERIVED})
+            for name in _DERIVED:
+                thalamus.count_log(name, 0)
+        thalamus.take_changes()  # what was loaded is not news
+        store.purge(self._now())
         if thalamus.cache is not None:
-            answers, more = store.answers(thalamus.policy_version, clock(), settings.cache_entries // 2)
+            answers, more = store.answers(thalamus.policy_version, self._now(), settings.cache_entries // 2)
             thalamus.load_answers(answers, complete=not more)
         return thalamus
-
-    def _start_anew(self, name: str, error: StoreCorrupt) -> None:
-        """A derived table that cannot be read is made again: what it forgets is only thought about once more."""
-        self._notes.append(f"the {name} table of the store is damaged and starts anew ({error})")
 
     def _recall(self, key: bytes) -> tuple[bytes, str, str, float] | None:
         """An answer that the cache had no room for: not durable yet, or in the store."""
         with self._saving:
             found = self._thalamus.pending_answer(key)
-            for changes in reversed(self._unsaved):
-                found = found or next((a for a in reversed(changes.answers) if a.key == key), None)
+            for changes, _ in reversed(self._unsaved):
+                found = found or changes.answers.latest(key)
             if found is None and self._store is not None:
-                found = self._store.answer(key, self._thalamus.policy_version, self._clock())
+                found = self._store.answer(key, self._thalamus.policy_version, self._now())
         return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
 
     def _commit_when_due(self) -> None:
@@ -478,19 +606,42 @@ class Sophia:
     def _commit_now(self) -> None:
         self._pending = 0
         self._committed_at = monotonic()
-        self.commit(self._take())
+        changes = self._take()
+        if self._store is not None:
+            self._commit(self._store, changes, None)
 
     def _take(self) -> Changes:
         """What was learned, put in line for the store."""
         changes = self._thalamus.take_changes()
-        if self._store is not None and changes:
+        if self._store is not None:
             with self._saving:
-                self._unsaved.append(changes)
+                self._unsaved.append((changes, self._n))
         return changes
+
+    def _commit(self, store: Store, changes: Changes, record: Pending | None) -> None:
+        """Makes `changes`, and all that came before them, durable, and `record` with the last of them.
+
+        When it fails nothing is lost: the changes wait for the next commit, or for close.
+        """
+        with self._saving:
+            while any(waiting is changes for waiting, _ in self._unsaved):
+                first, upto = self._unsaved[0]
+                ends = first is changes
+                if first or self._saved_n < upto or (ends and record is not None):
+                    store.commit(first, record if ends else None)
+                if ends:
+                    record = None
+                self._unsaved.popleft()
+                self._saved_n = upto
+            if record is not None:  # another call has taken the changes along
+                store.append(record)
 
     def _check(self) -> None:
         if self._closed:
             message = "this Sophia is closed; open it again with sophia.open(path)"
+            raise SophiaError(message)
+        if self._discarded:
+            message = "this Sophia has given up what a failed output did not get; close it and open it again"
             raise SophiaError(message)
         if self._forked:
             message = "this Sophia was opened before a fork; open the store in the child, after the parent closed it"
@@ -553,6 +704,12 @@ def _columns(
         names=column["id"],
         lines=[line] * len(batch),
     )
+
+
+def _chars(columns: Columns) -> int:
+    """About what a batch costs to keep, in characters."""
+    texts = sum([len(text) for text in columns.texts if text is not None])
+    return texts + sum([len(answer) for answer in columns.answers or () if answer is not None])
 
 
 def _batches(texts: Iterable[str], size: int) -> Iterator[list[str | None]]:

@@ -13,6 +13,7 @@ __all__ = [
     "DeadlockError",
     "FilterFull",
     "InputError",
+    "OutputFailed",
     "RuleError",
     "ShapeError",
     "SophiaError",
@@ -59,6 +60,10 @@ class DeadlockError(SophiaError, RuntimeError):
 
 class InputError(SophiaError, OSError):
     """An input cannot be opened, is not text, or broke off; the message names it and the cure."""
+
+
+class OutputFailed(SophiaError, OSError):
+    """Decisions or patterns could not be written (a full disk); what had arrived is known and remembered."""
 
 
 class ConfigError(SophiaError, ValueError):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 
 from sophia.cli import standard
 from sophia.cli.exits import Exit, exit_of
 from sophia.cli.flags import add_input_flags, add_run_flags, add_store_flags, text
+from sophia.errors import SophiaError
 
 __all__ = ["main"]
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,8 +34,6 @@ def _main(arguments: list[str] | None) -> int:
         parser.print_usage(sys.stderr)
         return Exit.USAGE
     from importlib import import_module
-
-    from sophia.errors import SophiaError
 
     try:
         from sophia._core import cpu as cpu  # SOPHIA_SIMD is read here
@@ -59,6 +61,8 @@ def _words(error: BaseException) -> str:
     lines = str(error).split("\n")
     if exit_of(error) is Exit.USAGE and len(lines) > 1:
         return "\n  ".join([f"{len(lines)} settings cannot be used:", *lines])
+    if isinstance(error, OSError) and not isinstance(error, SophiaError) and error.errno in _NO_ROOM:
+        lines.append("(make room on the disk, or look at it, and run again)")
     return " ".join([*lines, *(f"({note})" for note in getattr(error, "__notes__", ()))])
 
 

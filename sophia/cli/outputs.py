@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from sophia.cli.run_log import RunLog
-from sophia.errors import ConfigError
+from sophia.errors import ConfigError, OutputFailed
 from sophia.stream.output import Output
 
 __all__ = ["Outputs", "input_behind", "refuse_outputs"]
@@ -69,8 +69,13 @@ class Outputs:
         """Replaces a file of the run as a whole, so that a reader never sees half of it."""
         path = self.folder / name
         partial = path.with_name(path.name + ".part")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            message = f"{path} cannot be written ({error.strerror}); all decisions are; make room for the next run"
+            raise OutputFailed(message) from error
 
 
 def refuse_outputs(inputs: list[str], out: str | None, store: str | None) -> None:

@@ -7,8 +7,9 @@ rules) and knows nothing of stores: what must be kept is handed out as `Changes`
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import time
+from typing import Any
 
 from sophia._core.cuckoo import GenerationalFilter
 from sophia._core.decision import Decision
@@ -22,7 +23,7 @@ from sophia.config import Settings
 from sophia.organs.audit import Audit
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
-from sophia.store.changes import NOTHING, Answer, Changes
+from sophia.store.changes import NOTHING, Answer, Answers, Changes
 
 __all__ = ["CHANGE_LOG", "LOG_BYTES", "Columns", "Thalamus", "is_line"]
 
@@ -62,6 +63,20 @@ class Columns:
         self.names = names
         self.lines = lines
         self.faults = faults
+
+    @classmethod
+    def joined(cls, parts: Sequence[Columns]) -> Columns:
+        """The inputs of several batches as one."""
+        made: dict[str, Any] = {}
+        for name in cls.__slots__:
+            values = [getattr(part, name) for part in parts]
+            if any(one is not None for one in values):
+                made[name] = [
+                    value
+                    for part, one in zip(parts, values, strict=True)
+                    for value in (one if one is not None else [False if name == "lines" else None] * len(part.texts))
+                ]
+        return cls(**made)
 
 
 class Thalamus:
@@ -105,7 +120,7 @@ class Thalamus:
         self._clock = clock
         self._keep_changes = keep_changes
         self._log_sizes = {"familiar": 0, "idf": 0}
-        self._answers: list[Answer] = []
+        self._answers = Answers()
         self.hot_path = HotPath(
             patterns=self.patterns,
             familiar=self.familiar,
@@ -209,12 +224,12 @@ class Thalamus:
             dumps["idf"] = self.dump("idf")
         audit = self.audit.changes(self.hot_path.served)
         changes = Changes(self._answers, self.patterns.changes(), familiar or b"", idf, dumps, audit)
-        self._answers = []
+        self._answers = Answers()
         return changes
 
     def pending_answer(self, key: bytes) -> Answer | None:
         """The last answer under `key` that no `take_changes` has handed out yet."""
-        return next((answer for answer in reversed(self._answers) if answer.key == key), None)
+        return self._answers.latest(key)
 
     def count_log(self, name: str, size: int) -> None:
         """Tells how long a derived table's log already is."""

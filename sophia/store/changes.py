@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["NOTHING", "Answer", "Changes"]
+__all__ = ["NOTHING", "Answer", "Answers", "Changes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,23 @@ class Answer:
     expires: float
 
 
+class Answers(list[Answer]):
+    """Answers in the order in which they were given; the last one under a key is found without a search."""
+
+    __slots__ = ("_latest",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._latest: dict[bytes, Answer] = {}
+
+    def append(self, answer: Answer) -> None:
+        super().append(answer)
+        self._latest[answer.key] = answer
+
+    def latest(self, key: bytes) -> Answer | None:
+        return self._latest.get(key)
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """All that was learned since the last time: answers in order, pattern rows, logs of the derived tables.
@@ -33,7 +50,7 @@ class Changes:
     state of the audit of answers, or None where it is the one that the store has.
     """
 
-    answers: list[Answer]
+    answers: Answers
     patterns: Any
     familiar: bytes
     idf: bytes = b""
@@ -44,4 +61,4 @@ class Changes:
         return bool(self.answers or self.patterns or self.familiar or self.idf or self.dumps or self.audit)
 
 
-NOTHING = Changes([], [], b"")
+NOTHING = Changes(Answers(), [], b"")

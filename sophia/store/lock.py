@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from sophia.errors import StoreLocked
@@ -19,6 +20,9 @@ class StoreLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if not isinstance(error, BlockingIOError):  # no lock at all: a file system without, or no memory for it
+                os.close(self._descriptor)
+                raise
             holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(self._descriptor)
             message = (
@@ -26,8 +30,9 @@ class StoreLock:
                 "close it there, or give this one its own --store"
             )
             raise StoreLocked(message) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # who holds it is said in an error only; a full disk must not keep a store shut
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Gives the lock back; may be called twice. In a forked child it leaves the parent's lock alone."""

@@ -1,44 +1,53 @@
-"""Tables of the store, their version, and the pragmas that make a commit durable."""
+"""Tables of the store, their version, how an older version becomes this one, and what makes a commit durable."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
 
 from sophia.errors import StoreCorrupt, StoreVersionError
+from sophia.store import checksum
 
-__all__ = ["FORMAT", "prepare"]
+__all__ = ["FORMAT", "TABLES", "prepare"]
 
-FORMAT = 1
+FORMAT = 2
 
 # Full synchronisation: a commit is on the disk when it returns. Small checkpoints and a journal limit keep the
-# write-ahead log from growing; deleted answers are overwritten, not just unlinked.
+# write-ahead log from growing; deleted answers are overwritten, not just unlinked; a damaged page is looked at
+# before it is believed.
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA wal_autocheckpoint = 256",
     "PRAGMA journal_size_limit = 4194304",
     "PRAGMA secure_delete = ON",
+    "PRAGMA cell_size_check = ON",
     "PRAGMA busy_timeout = 5000",
 )
 
-_TABLES = (
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+# By name, as SQLite keeps them: a definition that reads otherwise is damage. Checksums: see sophia.store.checksum.
+TABLES = {
+    "meta": "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID",
     # A replaced answer gets a new rowid, so the order of rowids is the order of storing.
-    """CREATE TABLE answers (
+    "answers": """CREATE TABLE answers (
         digest BLOB NOT NULL UNIQUE, key BLOB NOT NULL, raw BLOB NOT NULL, answer TEXT NOT NULL,
         name TEXT NOT NULL, policy TEXT NOT NULL, expires REAL NOT NULL, checksum BLOB NOT NULL)""",
-    "CREATE INDEX answers_by_expiry ON answers (expires) WHERE expires > 0",
-    """CREATE TABLE patterns (
+    "answers_by_expiry": "CREATE INDEX answers_by_expiry ON answers (expires) WHERE expires > 0",
+    "patterns": """CREATE TABLE patterns (
         id INTEGER PRIMARY KEY, template TEXT NOT NULL, count INTEGER NOT NULL, first_n INTEGER NOT NULL,
-        last_n INTEGER NOT NULL, merged_into INTEGER, state BLOB NOT NULL)""",
+        last_n INTEGER NOT NULL, merged_into INTEGER, state BLOB NOT NULL, checksum INTEGER NOT NULL)""",
     # The familiarity filter and the IDF table: a dump each, and what has changed since.
-    "CREATE TABLE dumps (name TEXT PRIMARY KEY, data BLOB NOT NULL)",
-    "CREATE TABLE log (seq INTEGER PRIMARY KEY, name TEXT NOT NULL, changes BLOB NOT NULL)",
-)
+    "dumps": "CREATE TABLE dumps (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL)",
+    "log": """CREATE TABLE log (
+        seq INTEGER PRIMARY KEY, name TEXT NOT NULL, changes BLOB NOT NULL, checksum INTEGER NOT NULL)""",
+    # Inputs of batches whose decisions were or are being told, and whose effects are in no other table yet.
+    "pending": "CREATE TABLE pending (seq INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL)",
+}
 
 
 def prepare(connection: sqlite3.Connection, where: str) -> None:
-    """Makes the tables of a new store, or checks that an old one is of a format that we know."""
+    """Makes the tables of a new store, or brings those of an old one to the present format, in one transaction."""
     fresh = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if fresh:
         # Both must be set before the first table; a page holds about six packed vectors.
@@ -47,18 +56,9 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     for pragma in _PRAGMAS:
         connection.execute(pragma)
     if fresh:
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            for table in _TABLES:
-                connection.execute(table)
-            connection.execute("INSERT INTO meta VALUES ('format', ?), ('runs', '0')", (str(FORMAT),))
+        _in_one_transaction(connection, _create)
         return
-    try:
-        row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
-        found = int(row[0])
-    except (sqlite3.OperationalError, TypeError, ValueError) as error:
-        message = f"{where} is an SQLite file but not a store of sophia; name another folder with --store"
-        raise StoreCorrupt(message) from error
+    found = _format(connection, where)
     if found < 1:
         message = f"the store {where} says it has format {found}, which never was; move the folder away and run again"
         raise StoreCorrupt(message)
@@ -68,3 +68,78 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
             "upgrade sophia-hlb, or name another folder with --store"
         )
         raise StoreVersionError(message)
+    if found == 1:
+        _quick_check(connection)  # checksums that are made from damaged rows would hide the damage for good
+        _in_one_transaction(connection, _from_1)
+    kept = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+    for name, sql in TABLES.items():
+        if kept.get(name) != sql:
+            message = f"the definition of {name} is not what it was"
+            raise sqlite3.DatabaseError(message)
+    for name in TABLES:
+        if name not in ("answers", "answers_by_expiry"):  # those are checked row by row where they are read
+            _quick_check(connection, name)
+
+
+def _format(connection: sqlite3.Connection, where: str) -> int:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if not {"meta", "answers", "patterns"} <= tables:
+        message = f"{where} is an SQLite file but not a store of sophia; name another folder with --store"
+        raise StoreCorrupt(message)
+    row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+    with suppress(TypeError, ValueError):
+        return int(row[0])
+    message = "the number of its format cannot be read"
+    raise sqlite3.DatabaseError(message)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for table in TABLES.values():
+        connection.execute(table)
+    _put_meta(connection, {"format": str(FORMAT), "runs": "0", "commits": "0"})
+
+
+def _put_meta(connection: sqlite3.Connection, values: dict[str, str]) -> None:
+    rows = [(name, value, checksum.of_meta(name, value)) for name, value in values.items()]
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", rows)
+
+
+def _from_1(connection: sqlite3.Connection) -> None:
+    """Format 1 had checksums on answers only, and no pending inputs."""
+    meta = dict(connection.execute("SELECT name, value FROM meta"))
+    patterns = connection.execute("SELECT * FROM patterns").fetchall()
+    dumps = connection.execute("SELECT name, data FROM dumps").fetchall()
+    log = connection.execute("SELECT seq, name, changes FROM log").fetchall()
+    for name in ("meta", "patterns", "dumps", "log"):
+        connection.execute(f"DROP TABLE {name}")
+    for name in ("meta", "patterns", "dumps", "log", "pending"):
+        connection.execute(TABLES[name])
+    _put_meta(connection, meta | {"format": str(FORMAT), "commits": "0"})
+    for table, rows in (
+        ("patterns", [(*row, checksum.of_pattern(row)) for row in patterns]),
+        ("dumps", [(name, data, checksum.of_blob(0, name, data)) for name, data in dumps]),
+        ("log", [(seq, name, data, checksum.of_blob(seq, name, data)) for seq, name, data in log]),
+    ):
+        if rows:
+            places = ", ".join("?" * len(rows[0]))
+            connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
+
+
+def _in_one_transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Connection], None]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        change(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _quick_check(connection: sqlite3.Connection, table: str | None = None) -> None:
+    """Raises DatabaseError where the pages of a table (or of the whole file) do not fit together."""
+    what = "" if table is None else f"('{table}')"
+    found = connection.execute(f"PRAGMA quick_check{what}").fetchone()[0]
+    if found != "ok":
+        message = f"{'it' if table is None else table}: {found}"
+        raise sqlite3.DatabaseError(message)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
-from sophia.store import schema
+from sophia.errors import ConfigError, SophiaError, StoreCorrupt, StoreFailed, StoreLocked
+from sophia.store import checksum, schema
+from sophia.store.ack import Ack
 from sophia.store.changes import Answer, Changes
 from sophia.store.lock import StoreLock
+from sophia.store.pending import Pending
 
 __all__ = ["Store"]
+
+_ANSWER = "key, raw, CAST(answer AS BLOB), CAST(name AS BLOB), CAST(policy AS BLOB), expires, checksum"
+
+# A write-ahead log over this is not kept as a copy when it turns out to be damaged.
+_KEPT_LOG = 1 << 26
 
 
 class Store:
     """The folder `path`, open for writing, made when it is not there. StoreLocked when it is open elsewhere.
+
+    Every row has a checksum. Where one fails: an answer is not served, a derived table starts anew, a pattern or a
+    named value makes the store StoreCorrupt, with the cure. `notes` says what was found and how many.
 
     Not thread-safe by itself: one call at a time, from any thread.
     """
@@ -26,54 +38,116 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = path / "sophia.db"
+        self.notes: list[str] = []
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = StoreLock(path / "lock")
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                message = f"the store {path} cannot be made ({error.strerror}); make room on the disk and run again"
+                raise StoreFailed(message) from error
             message = f"the store {path} cannot be made ({error.strerror}); name a folder that can be written"
             raise ConfigError(message) from error
         try:
-            # Autocommit mode: transactions are begun by us, and only by us.
-            self._connection = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False)
+            with self._guarded():
+                self.ack = Ack(path / "ack")
             try:
-                with self._guarded():
-                    schema.prepare(self._connection, str(self.file))
+                self._open()
             except BaseException:
-                self._connection.close()
+                self.ack.close()
                 raise
         except BaseException:
             self._lock.release()
             raise
+
+    def _open(self) -> None:
+        log = self._write_ahead_log()
+        with self._guarded():
+            # Autocommit mode: transactions are begun by us, and only by us.
+            self._connection = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False)
+        try:
+            with self._guarded():
+                schema.prepare(self._connection, str(self.file))
+                last = self._connection.execute("SELECT coalesce(max(seq), 0) FROM pending").fetchone()[0]
+                self._commits = max(int(self.meta("commits") or 0), int(last))
+            self._compare(log)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _write_ahead_log(self) -> bytes | None:
+        """What a process that did not close the store has left; SQLite drops all that follows a damaged page of it."""
+        with suppress(OSError):
+            log = self.file.with_name(self.file.name + "-wal")
+            if 0 < log.stat().st_size <= _KEPT_LOG:
+                return log.read_bytes()
+        return None
+
+    def _compare(self, log: bytes | None) -> None:
+        """The last commit must be the last one that was noted: no page of the log may have gone."""
+        before = self.ack.before
+        if before.fault is not None:
+            self.notes.append(f"the file {self.path / 'ack'} {before.fault} and is made anew")
+        lost = before.commits - self._commits
+        if lost > 0:
+            # Not to be passed over: an answer that was replaced or taken back in them would be served again.
+            kept = "" if log is None else f", which is kept as {self._set_aside('sophia.db-wal', log)}"
+            fault = (
+                f"its last {lost} commits are gone with a damaged write-ahead log{kept}; if it is an older copy that "
+                f"you put there, remove {self.path / 'ack'}"
+            )
+            raise self.corrupt(fault)
+
+    def _set_aside(self, name: str, data: bytes) -> str:
+        """Keeps what is damaged under a dated name; returns the name, or why there is none."""
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+        target = self.path / f"{name}.{stamp}.damaged"
+        try:
+            target.write_bytes(data)
+        except OSError as error:
+            target.unlink(missing_ok=True)
+            return f"nothing ({error.strerror})"
+        return target.name
 
     @property
     def runs(self) -> int:
         """How many runs have used this store."""
         return int(self.meta("runs") or 0)
 
+    @property
+    def commits(self) -> int:
+        """How many commits were made, of all runs."""
+        return self._commits
+
     def begin_run(self) -> int:
         """Counts one more run, durably, and returns its number; ids of decisions start with it."""
-        with self._guarded():
-            number = self.runs + 1
-            self.set_meta("runs", str(number))
+        number = self.runs + 1
+        self.set_meta("runs", str(number))
         return number
 
     def meta(self, name: str) -> str | None:
-        """A named value of the store, or None."""
-        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+        """A named value of the store, or None. StoreCorrupt where it is not what was set."""
+        with self._guarded():
+            row = self._connection.execute("SELECT value, checksum FROM meta WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                return None
+            if checksum.of_meta(name, str(row[0])) != row[1]:
+                message = f"the value of {name} fails its checksum"
+                raise sqlite3.DatabaseError(message)
+            return str(row[0])
 
     def set_meta(self, name: str, value: str) -> None:
         """Sets a named value, durably."""
-        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+        with self._guarded():
+            self._put_meta(name, value)
 
     def answer(self, key: bytes, policy_version: str, now: float) -> Answer | None:
         """The stored answer under exactly this key and policy, unless it has expired."""
         with self._guarded():
             row = self._connection.execute(
-                "SELECT key, raw, answer, name, policy, expires, checksum FROM answers WHERE digest = ?",
-                (_digest(key, policy_version),),
+                f"SELECT {_ANSWER} FROM answers WHERE digest = ?", (_digest(key, policy_version),)
             ).fetchone()
-        found = None if row is None else _sound(row)
+        found = None if row is None else checksum.sound_answer(row)
         if found is None or found.key != key or found.policy_version != policy_version or 0 < found.expires <= now:
             return None
         return found
@@ -82,30 +156,84 @@ class Store:
         """The most recent `limit` answers of a policy, oldest first, and whether there are more."""
         with self._guarded():
             rows = self._connection.execute(
-                "SELECT key, raw, answer, name, policy, expires, checksum FROM answers "
+                f"SELECT {_ANSWER} FROM answers "
                 "WHERE policy = ? AND (expires = 0 OR expires > ?) ORDER BY rowid DESC LIMIT ?",
                 (policy_version, now, limit + 1),
             ).fetchall()
-        sound = [_sound(row) for row in reversed(rows[:limit])]
+        sound = [checksum.sound_answer(row) for row in reversed(rows[:limit])]
+        if None in sound:
+            self.notes.append(f"{sound.count(None)} answers of the store fail their checksum and are not served")
         return [answer for answer in sound if answer is not None], len(rows) > limit
 
     def pattern_rows(self) -> list[tuple[Any, ...]]:
-        """Every row of the pattern table, by id; see PatternTable.changes for what they hold."""
-        with self._guarded():
-            return self._connection.execute("SELECT * FROM patterns ORDER BY id").fetchall()
+        """Every row of the pattern table, by id; see PatternTable.changes for what they hold.
 
-    def derived(self, name: str) -> tuple[bytes | None, list[bytes]]:
-        """The last dump of a derived table ("familiar" or "idf"), if any, and the changes since."""
+        StoreCorrupt where one is not what was stored: the ids that decisions name must not come to mean another.
+        """
         with self._guarded():
-            row = self._connection.execute("SELECT data FROM dumps WHERE name = ?", (name,)).fetchone()
-            log = self._connection.execute("SELECT changes FROM log WHERE name = ? ORDER BY seq", (name,)).fetchall()
-        return (None if row is None else row[0]), [changes for (changes,) in log]
+            rows = self._connection.execute("SELECT * FROM patterns ORDER BY id").fetchall()
+            damaged = sum(not _sound_pattern(row) for row in rows)
+            if damaged:
+                message = f"{damaged} of {len(rows)} rows of its patterns fail their checksum"
+                raise sqlite3.DatabaseError(message)
+        return [row[:7] for row in rows]
 
-    def commit(self, changes: Changes) -> None:
-        """Makes `changes` durable in one transaction."""
+    def derived(self, names: Iterable[str]) -> tuple[dict[str, tuple[bytes | None, list[bytes]]], dict[str, str]]:
+        """The derived tables: by name the last dump, if any, and the changes since; and by name what is wrong with one.
+
+        A row that fails its checksum and could be of any table spoils all of them.
+        """
+        tables: dict[str, tuple[bytes | None, list[bytes]]] = {name: (None, []) for name in names}
+        faults: dict[str, str] = {}
+        with self._guarded():
+            dumps = self._connection.execute("SELECT 0, CAST(name AS BLOB), data, checksum FROM dumps").fetchall()
+            log = self._connection.execute(
+                "SELECT seq, CAST(name AS BLOB), changes, checksum FROM log ORDER BY seq"
+            ).fetchall()
+        for rows, what in ((dumps, "dump"), (log, "piece of its log")):
+            for seq, raw, data, kept in rows:
+                name = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
+                if not isinstance(data, bytes) or name not in tables or checksum.of_blob(seq, name, data) != kept:
+                    for spoiled in [name] if name in tables else tables:
+                        faults[spoiled] = f"a {what} fails its checksum"
+                elif rows is dumps:
+                    tables[name] = (data, [])
+                else:
+                    tables[name][1].append(data)
+        return tables, faults
+
+    def pending(self) -> list[Pending]:
+        """The batches whose effects are in no other table yet, in order: the process that told their decisions died.
+
+        One that fails its checksum is set aside, with a note; the others are what is left.
+        """
+        with self._guarded():
+            rows = self._connection.execute("SELECT * FROM pending ORDER BY seq").fetchall()
+        records = []
+        for seq, data, kept in rows:
+            try:
+                if not isinstance(data, bytes) or checksum.of_blob(seq, "pending", data) != kept:
+                    raise StoreCorrupt("it fails its checksum")  # noqa: EM101
+                records.append(Pending.unpack(data))
+            except StoreCorrupt as error:
+                aside = self._set_aside(f"pending-{seq}", data if isinstance(data, bytes) else repr(data).encode())
+                self.notes.append(
+                    f"one batch of inputs of the last run is lost for the memory ({error}); set aside as {aside}"
+                )
+        return records
+
+    def append(self, record: Pending) -> None:
+        """Makes the inputs of a batch durable, before its decisions are told."""
+        with self._guarded(), self._transaction():
+            self._put_pending(record)  # its number is that of the commit, which so needs no row of its own
+
+    def commit(self, changes: Changes, record: Pending | None = None) -> None:
+        """Makes `changes` durable in one transaction, in the place of all pending inputs; they have taught them.
+
+        `record` are the inputs of the batch that comes next.
+        """
         with self._guarded(), self._transaction() as run:
             for answer in changes.answers:
-                digest = _digest(answer.key, answer.policy_version)
                 if answer.text is None:
                     # Under every policy: what was wrong is wrong under yesterday's rules too. Rare, so a scan.
                     run("DELETE FROM answers WHERE key = ?", (answer.key,))
@@ -113,56 +241,77 @@ class Store:
                     run(
                         "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                         (
-                            digest,
+                            _digest(answer.key, answer.policy_version),
                             answer.key,
                             answer.raw,
                             answer.text,
                             answer.name,
                             answer.policy_version,
                             answer.expires,
-                            _checksum(answer),
+                            checksum.of_answer(answer),
                         ),
                     )
             if changes.patterns:
-                kept = [row for row in changes.patterns if row[6]]
+                kept = [(*row, checksum.of_pattern(row)) for row in changes.patterns if row[6]]
                 gone = [(row[0],) for row in changes.patterns if not row[6]]
-                self._connection.executemany("INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?)", kept)
+                self._connection.executemany("INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
                 self._connection.executemany("DELETE FROM patterns WHERE id = ?", gone)
             for name, log in (("familiar", changes.familiar), ("idf", changes.idf)):
                 if log and name not in changes.dumps:
-                    run("INSERT INTO log (name, changes) VALUES (?, ?)", (name, log))
+                    seq = run("SELECT coalesce(max(seq), 0) + 1 FROM log").fetchone()[0]
+                    run("INSERT INTO log VALUES (?, ?, ?, ?)", (seq, name, log, checksum.of_blob(seq, name, log)))
             for name, dump in changes.dumps.items():
-                run("INSERT OR REPLACE INTO dumps VALUES (?, ?)", (name, dump))
+                run("INSERT OR REPLACE INTO dumps VALUES (?, ?, ?)", (name, dump, checksum.of_blob(0, name, dump)))
                 run("DELETE FROM log WHERE name = ?", (name,))
             if changes.audit is not None:
-                self.set_meta("audit", changes.audit)
+                self._put_meta("audit", changes.audit)
+            run("DELETE FROM pending")
+            self._count()
+            if record is not None:
+                self._put_pending(record)
 
-    def log_bytes(self, name: str) -> int:
-        """How much a derived table's log has grown since its last dump."""
-        with self._guarded():
-            row = self._connection.execute("SELECT total(length(changes)) FROM log WHERE name = ?", (name,)).fetchone()
-        return int(row[0])
+    def replace_derived(self, dumps: dict[str, bytes]) -> None:
+        """Puts dumps in the place of all derived tables and their logs, damaged rows included."""
+        with self._guarded(), self._transaction() as run:
+            run("DELETE FROM dumps")
+            run("DELETE FROM log")
+            for name, dump in dumps.items():
+                run("INSERT INTO dumps VALUES (?, ?, ?)", (name, dump, checksum.of_blob(0, name, dump)))
+            self._count()
 
     def check(self) -> dict[str, object]:
-        """Reads the whole file and counts what it holds; StoreCorrupt where SQLite finds damage."""
+        """Reads the whole file and counts what it holds; StoreCorrupt where there is damage that needs a repair."""
         with self._guarded():
-            verdict = self._connection.execute("PRAGMA quick_check").fetchone()[0]
+            verdict = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
+            rows = self._connection.execute(f"SELECT {_ANSWER} FROM answers")
+            damaged = sum(checksum.sound_answer(row) is None for row in rows)
             counts = {
                 name: self._connection.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
                 for name, rows in (
                     ("answers", "answers"),
                     ("patterns", "patterns WHERE id > 0 AND merged_into IS NULL"),
+                    ("pending", "pending"),
                 )
             }
+        self.pattern_rows()
+        state = "sound" if not damaged else f"{damaged} answers fail their checksum and are not served"
         size = sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
-        return {"state": "sound", "format": schema.FORMAT, "runs": self.runs, **counts, "bytes": size}
+        return {"state": state, "format": schema.FORMAT, "runs": self.runs, **counts, "bytes": size}
 
     def purge(self, now: float) -> int:
         """Deletes answers that have expired; returns how many."""
         with self._guarded(), self._transaction() as run:
+            self._count()
             return int(run("DELETE FROM answers WHERE expires > 0 AND expires <= ?", (now,)).rowcount)
+
+    def corrupt(self, error: object) -> StoreCorrupt:
+        """What is damaged, as an error with its cure."""
+        return StoreCorrupt(
+            f"the store {self.file} is damaged ({error}); run `sophia store repair`, restore a copy of it, or "
+            f"move the folder {self.path} away and run again"
+        )
 
     def close(self) -> None:
         """Checkpoints the log into the file, closes it and gives the lock back; may be called twice."""
@@ -173,58 +322,91 @@ class Store:
             pass  # closed before, or no room: the log is read at the next open
         finally:
             self._connection.close()
+            self.ack.close()
             self._lock.release()
+
+    def _put_meta(self, name: str, value: str) -> None:
+        row = (name, value, checksum.of_meta(name, value))
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", row)
+
+    def _count(self) -> None:
+        """Numbers the commit that is being made."""
+        self._put_meta("commits", str(self._commits + 1))
+
+    def _put_pending(self, record: Pending) -> None:
+        data = record.pack()
+        seq = self._commits + 1
+        self._connection.execute(
+            "INSERT INTO pending VALUES (?, ?, ?)", (seq, data, checksum.of_blob(seq, "pending", data))
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
+        """One transaction, counted: in the file with it, and in the ack file after it."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection.execute
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with suppress(sqlite3.Error):  # the first error is the one to tell
+                    self._connection.execute("ROLLBACK")
             raise
+        self._commits += 1
+        self.ack.committed(self._commits)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Turns SQLite's words into ours, with the cure."""
+        """Turns SQLite's and the system's words into ours, with the cure."""
         try:
             yield
+        except (SophiaError, sqlite3.ProgrammingError):
+            raise  # said already; a closed store
+        except OSError as error:
+            message = f"the store {self.path} cannot be used ({error.strerror}); make room or look at its permissions"
+            raise StoreFailed(message) from error
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            said = str(error)
-            if isinstance(error, sqlite3.OperationalError) and not said.startswith(_DAMAGE):
-                if "locked" in said:
-                    message = f"the store {self.file} is used by another program ({said}); close it there"
-                    raise StoreLocked(message) from error
-                message = f"the store {self.file} cannot be used ({said}); look at the disk and its permissions"
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in _BUSY:
+                message = f"the store {self.file} is used by another program ({error}); close it there"
+                raise StoreLocked(message) from error
+            if code == sqlite3.SQLITE_FULL:
+                message = (
+                    f"the store {self.file} cannot grow ({error}); make room on the disk and run again: nothing that "
+                    "was acknowledged is lost"
+                )
                 raise StoreFailed(message) from error
-            message = (
-                f"the store {self.file} is damaged ({said}); move the folder {self.path} away and run again, "
-                "or restore a copy of it"
-            )
-            raise StoreCorrupt(message) from error
+            if code in _FAILED:
+                message = (
+                    f"the store {self.file} cannot be used ({error}); look at the disk and its permissions, then run "
+                    "again: nothing that was acknowledged is lost"
+                )
+                raise StoreFailed(message) from error
+            raise self.corrupt(error) from error
 
 
-# OperationalErrors that speak of the file's contents and not of the moment.
-_DAMAGE = ("no such table", "no such column", "Could not decode", "malformed")
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# What speaks of the moment and not of the file's contents; all else is damage.
+_FAILED = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_PROTOCOL,
+)
 
 
 def _digest(key: bytes, policy_version: str) -> bytes:
     return blake2b(key, digest_size=16, key=policy_version.encode()).digest()
 
 
-def _checksum(answer: Answer) -> bytes:
-    """Over everything that a row says: a bit that turned must not become an answer, or another question's."""
-    parts = (answer.key, answer.raw, (answer.text or "").encode(), answer.name.encode(), answer.policy_version.encode())
-    total = blake2b(repr(answer.expires).encode(), digest_size=16)
-    for part in parts:
-        total.update(len(part).to_bytes(8, "little"))
-        total.update(part)
-    return total.digest()
-
-
-def _sound(row: tuple[Any, ...]) -> Answer | None:
-    """The answer of a row, or None where its checksum says that it is not what was stored."""
-    answer = Answer(*row[:6])
-    return answer if _checksum(answer) == row[6] else None
+def _sound_pattern(row: tuple[Any, ...]) -> bool:
+    try:
+        return bool(checksum.of_pattern(row[:7]) == row[7])
+    except (AttributeError, TypeError):  # a damaged row may hold any type
+        return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sophia._core.normaliser import stream_safe
 from sophia.brain import Sophia
-from sophia.errors import InputError
+from sophia.errors import InputError, SophiaError
 from sophia.organs.thalamus import Columns
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
@@ -64,12 +64,18 @@ def run(
                 events, summary.stopped = _up_to_a_fault(events, brain.settings.max_chars)
                 if not events:
                     break
-            decisions, changes = brain.decide(columns(events, zone))
-            if score is not None:
-                score.add(events, decisions)
-            writer.write(events, decisions, changes, table.departed())  # a decision may name them, so the file must
+            try:
+                batch = brain.decide(columns(events, zone))
+                if score is not None:
+                    score.add(events, batch.decisions)
+                writer.write(events, batch, table.departed())  # a decision may name them, so the file must
+            except BaseException as error:
+                brain.discard()
+                if writer.output_gone and isinstance(error, SophiaError):
+                    break  # the writer's thread found it first, and the brain gave up what nobody took
+                raise
             if collector is not None:
-                collector.add(events, decisions)
+                collector.add(events, batch.decisions)
             if writer.output_gone or summary.stopped is not None:
                 break
             if watch is not None:

@@ -1,29 +1,38 @@
-"""Writers of decisions: a batch is committed first, then written and flushed; in this order, or not at all."""
+"""Writers of decisions: what a batch depends on is durable first, then it is written; in this order, or not at all."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import BinaryIO, TypeVar
 
-from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
-from sophia.brain import Sophia
-from sophia.store.changes import Changes
+from sophia.brain import Batch, Sophia
+from sophia.errors import OutputFailed
+from sophia.store.pending import FileMark
 from sophia.stream.decisions import pattern_line, reason_of, record_line
 from sophia.stream.event import Event
 from sophia.stream.summary import Summary
 
 __all__ = ["ThreadedWriter", "Writer"]
 
+_T = TypeVar("_T")
+
 # Batches that may wait between the deciding and the writing thread.
 _WAITING = 4
-_Item = tuple[list[Event], list[Decision], Changes, list[Pattern]]
 
 
 class Writer:
-    """Commits what a batch has taught, then writes and flushes its decisions: in this order, or not at all."""
+    """Makes durable what a batch depends on, then writes its decisions: in this order, or not at all.
+
+    A decision is acknowledged when its whole line has arrived at `out`. With a store, what arrived is counted by the
+    kernel (see sophia.store.ack) where `out` has a descriptor; then its own buffer is passed by. When anything fails
+    the brain gives up what was not acknowledged, and learns it anew from the store when it is opened again.
+    """
 
     def __init__(self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary) -> None:
         self._brain = brain
@@ -32,36 +41,66 @@ class Writer:
         self._summary = summary
         self.output_gone = False
         """The reader of the decisions has gone: nothing more is committed or written."""
+        out.flush()
+        self._descriptor = _descriptor(out)
+        self._path = _path(self._descriptor)
 
-    def write(self, events: list[Event], decisions: list[Decision], changes: Changes, departed: list[Pattern]) -> None:
+    def write(self, events: list[Event], batch: Batch, departed: list[Pattern]) -> None:
         if self.output_gone:
             return
-        self._brain.commit(changes)
-        self.write_patterns(departed)
-        reasons = [reason_of(event, decision) for event, decision in zip(events, decisions, strict=True)]
-        lines = [record_line(d, event, reason) for d, event, reason in zip(decisions, events, reasons, strict=True)]
+        decisions = batch.decisions
         try:
-            self._out.write(("\n".join(lines) + "\n").encode("ascii"))
-            self._out.flush()
+            self.write_patterns(departed)
+            reasons = [reason_of(event, decision) for event, decision in zip(events, decisions, strict=True)]
+            lines = [record_line(d, event, reason) for d, event, reason in zip(decisions, events, reasons, strict=True)]
+            data = ("\n".join(lines) + "\n").encode("ascii")
+            self._tell(batch, lines, data)
         except BrokenPipeError:
+            self._brain.discard()
             self.output_gone = True
             return
+        except BaseException:
+            self._brain.discard()
+            raise
         self._summary.add(events, decisions, reasons)
 
+    def _tell(self, batch: Batch, lines: list[str], data: bytes) -> None:
+        if self._descriptor is None:
+            self._brain.begin(batch)
+            self._put(data)
+            return
+        mark = FileMark.of(self._descriptor, self._path)
+        ends = list(accumulate([len(line) + 1 for line in lines]))  # ASCII: a character is a byte
+        ack = self._brain.begin(batch, ends, mark)
+        with _naming(self._out, "the decisions"):
+            if ack is None:
+                self._put(data)
+            elif mark is not None:
+                ack.write(self._descriptor, data)
+            else:
+                ack.send(self._descriptor, data)
+
+    def _put(self, data: bytes) -> None:
+        with _naming(self._out, "the decisions"):
+            self._out.write(data)
+            self._out.flush()
+
     def write_patterns(self, patterns: Iterable[Pattern]) -> None:
-        for pattern in patterns:
-            self._patterns.write(pattern_line(pattern).encode("ascii") + b"\n")
-            self._summary.patterns += pattern.merged_into is None
+        with _naming(self._patterns, "the patterns"):
+            for pattern in patterns:
+                self._patterns.write(pattern_line(pattern).encode("ascii") + b"\n")
+                self._summary.patterns += pattern.merged_into is None
+            self._patterns.flush()
 
     def close(self) -> None:
         """Nothing waits here."""
 
 
 class ThreadedWriter(Writer):
-    """The same in a thread of its own: a commit's wait for the disk overlaps with the next batch.
+    """The same in a thread of its own: a commit's wait for the disk overlaps with the next batches.
 
-    Order is kept (one queue, one thread). The first error stops the thread and is raised by the next `write`
-    or by `close`.
+    What arrives during a commit is committed together. Order is kept (one queue, one thread). The first error stops
+    the thread and is raised by the next `write` or by `close`.
     """
 
     def __init__(self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary) -> None:
@@ -71,9 +110,9 @@ class ThreadedWriter(Writer):
         self._thread = threading.Thread(target=self._work, name="sophia-writer", daemon=True)
         self._thread.start()
 
-    def write(self, events: list[Event], decisions: list[Decision], changes: Changes, departed: list[Pattern]) -> None:
+    def write(self, events: list[Event], batch: Batch, departed: list[Pattern]) -> None:
         self._raise()
-        self._queue.put((events, decisions, changes, departed))
+        self._queue.put((events, batch, departed))
 
     def close(self) -> None:
         self._queue.put(None)
@@ -87,11 +126,72 @@ class ThreadedWriter(Writer):
 
     def _work(self) -> None:
         failed = False
-        while (item := self._queue.get()) is not None:
+        held: _Item | None = None
+        while (first := held or self._queue.get()) is not None:
+            group, held = self._group(first)
             if failed:
                 continue  # keep taking, so that the other side never blocks on a full queue
             try:
-                super().write(*item)
+                events, batches, departed = zip(*group, strict=True)
+                super().write(_chained(events), Batch.joined(batches), _chained(departed))
             except BaseException as error:
                 self._error = error
                 failed = True
+
+    def _group(self, first: _Item) -> tuple[list[_Item], _Item | None]:
+        """`first` and what has arrived since and may be told with it, and one that has arrived and may not."""
+        group = [first]
+        while len(group) < _WAITING:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                self._queue.put(None)  # the last that is ever put: there is room for it
+                break
+            if not group[-1][1].takes(item[1]):
+                return group, item
+            group.append(item)
+        return group, None
+
+
+_Item = tuple[list[Event], Batch, list[Pattern]]
+
+
+def _chained(lists: Iterable[list[_T]]) -> list[_T]:
+    return list(chain.from_iterable(lists))
+
+
+def _descriptor(out: BinaryIO) -> int | None:
+    """The system's number of `out`; None for a file that lives in memory."""
+    try:
+        return out.fileno()
+    except OSError:
+        return None
+
+
+def _path(descriptor: int | None) -> str:
+    """What the file is called; "" where the system does not say."""
+    if descriptor is None:
+        return ""
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:
+        return ""
+
+
+@contextmanager
+def _naming(out: BinaryIO, what: str) -> Iterator[None]:
+    """Says which file failed; a reader of ours that has gone stays a BrokenPipeError."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        name = getattr(out, "name", None)
+        where = name if isinstance(name, str) and name else "standard output"
+        message = (
+            f"{what} cannot be written to {where} ({error.strerror or error}); make room or name another --out, and "
+            "run again with the lines whose decisions are missing"
+        )
+        raise OutputFailed(message) from error

@@ -99,7 +99,9 @@ def decisions(inputs: list[Any], cuts: set[int], **settings: Any) -> list[tuple[
             if not rows:
                 continue
             texts, scopes, contexts, answers, lines = (list(column) for column in zip(*rows, strict=True))
-            made, _ = brain.decide(Columns(texts, scopes=scopes, contexts=contexts, answers=answers, lines=lines))
+            made = brain.decide(
+                Columns(texts, scopes=scopes, contexts=contexts, answers=answers, lines=lines)
+            ).decisions
             out += [
                 (d.n, d.id, d.route, d.why, d.verdict, d.novelty, d.confidence, d.pattern, d.answer, d.match, d.danger)
                 for d in made

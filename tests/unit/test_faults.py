@@ -103,8 +103,8 @@ def test_evictions_depend_on_the_inputs_and_not_on_the_batches(tmp_path: Path, s
             out = []
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
-                decisions, _ = brain.decide(Columns([t for t, _ in part], answers=[a for _, a in part]))
-                out += [(d.route, d.why, d.answer) for d in decisions]
+                batch = brain.decide(Columns([t for t, _ in part], answers=[a for _, a in part]))
+                out += [(d.route, d.why, d.answer) for d in batch.decisions]
             seen.append(out)
     assert seen[0] == seen[1] == seen[2]
     if store:

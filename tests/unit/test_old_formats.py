@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from fixtures.make import ANSWERS, LINES, SETTINGS
+from fixtures.make import ANSWERS, LINES, SETTINGS, UNFINISHED
 
 import sophia
 from sophia.store import schema
@@ -30,4 +30,6 @@ def test_an_old_store_opens_and_holds_what_it_held(tmp_path: Path, number: int) 
             assert {text: brain.route(text, scope="ana").answer for text in ANSWERS} == ANSWERS
             assert brain.route("Is it raining?").answer is None
             assert {d.why for d in brain.route_many(LINES, kind="line")} == {"known-pattern"}
+            if number > 1:
+                assert {d.why for d in brain.route_many(UNFINISHED, kind="line")} == {"known-pattern"}
             assert brain.thalamus.idf.documents > len(LINES)

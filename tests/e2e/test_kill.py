@@ -1,0 +1,67 @@
+"""kill -9 at any moment: nothing acknowledged is lost, nothing else is known, and the store opens by itself.
+
+A decision is acknowledged when its whole line is in the output. After a kill the lines that come after the last
+acknowledged one are fed again, until all have their decision; then all acknowledged decisions together must be those
+of one unbroken run, but for the names and places that depend on where a run began.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .crash import Trial, stream, unbroken
+
+COUNT = 700
+MESSAGES, LINES = stream(COUNT)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    decisions = unbroken(tmp_path_factory.mktemp("unbroken") / "one", MESSAGES, LINES)
+    assert {"repeat", "novel", "known-pattern", "danger", "invalid"} <= {one["why"] for one in decisions}
+    return decisions
+
+
+def kill_over_and_over(folder: Path, seed: int, expected: list[dict[str, Any]]) -> int:
+    """One store, killed one to three times; returns how often it really was."""
+    rng = random.Random(seed)
+    folder.mkdir()
+    trial = Trial(folder, MESSAGES, LINES)
+    pipe = bool(seed % 2)
+    options = ["--workers", str(1 + seed // 2 % 2)]
+    for _ in range(rng.randint(1, 3)):
+        batch = rng.choice(["1", "5", "16", "256"])
+        how: dict[str, Any] = {}
+        if pipe and rng.random() < 0.5:
+            how["kill_at_line"] = rng.randint(1, max(1, trial.left - 1))
+        else:
+            # A start takes about a third of it: kills fall into opening and recovery as well.
+            how["kill_after"] = rng.uniform(0.05, 1.2 if batch in "1 5" else 0.6)
+        trial.run(*options, "--batch", batch, pipe=pipe, **how)
+        if not trial.left:
+            break
+    while trial.left:
+        before = trial.left
+        assert trial.run(*options, pipe=pipe) == 0, (seed, trial.errors)
+        assert trial.left < before
+    assert trial.errors == b"", seed
+    assert trial.told.comparable() == expected, seed
+    return trial.kills
+
+
+def test_kills(tmp_path: Path, expected: list[dict[str, Any]]) -> None:
+    kills = sum(kill_over_and_over(tmp_path / str(seed), seed, expected) for seed in range(4))
+    assert kills >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(20))
+def test_many_kills(tmp_path: Path, expected: list[dict[str, Any]], part: int) -> None:
+    kills, seed = 0, 1000 * (part + 1)
+    while kills < 10:
+        kills += kill_over_and_over(tmp_path / str(seed), seed, expected)
+        seed += 1
