@@ -15,9 +15,7 @@ from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sophia._core.cuckoo import GenerationalFilter
 from sophia._core.decision import Decision
-from sophia._core.idf import IdfTable
 from sophia._core.pattern import Pattern, PatternTable
 from sophia.config import Settings
 from sophia.errors import SophiaError, StoreCorrupt
@@ -26,6 +24,7 @@ from sophia.organs.audit import Audit, AuditReport
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
 from sophia.organs.thalamus import CHANGE_LOG, Columns, Thalamus, is_line
+from sophia.store import derived
 from sophia.store.ack import Ack, Delivery
 from sophia.store.changes import Changes
 from sophia.store.pending import FileMark, Pending
@@ -546,11 +545,12 @@ class Sophia:
         except StoreCorrupt as error:
             raise store.corrupt(error) from error
         tables: dict[str, Any] = {}
-        kept, faults = store.derived(_DERIVED)
-        for name, load in _DERIVED.items():
+        kept, faults = store.derived(derived.NAMES)
+        for name in derived.NAMES:
             dump = kept[name][0]
             try:
-                tables[name] = None if dump is None or name in faults else load(dump)
+                usable = dump if name not in faults else None
+                tables[name] = None if usable is None else derived.load(name, usable, track_changes=CHANGE_LOG)
             except StoreCorrupt as error:
                 faults[name] = str(error)
                 tables[name] = None
@@ -579,8 +579,8 @@ class Sophia:
             self._notes += [
                 f"the {name} table of the store is damaged and starts anew ({fault})" for name, fault in faults.items()
             ]
-            store.replace_derived({name: thalamus.dump(name) for name in _DERIVED})
-            for name in _DERIVED:
+            store.replace_derived({name: thalamus.dump(name) for name in derived.NAMES})
+            for name in derived.NAMES:
                 thalamus.count_log(name, 0)
         thalamus.take_changes()  # what was loaded is not news
         store.purge(self._now())
@@ -717,12 +717,6 @@ def _batches(texts: Iterable[str], size: int) -> Iterator[list[str | None]]:
     while batch := list[str | None](islice(iterator, size)):
         yield batch
 
-
-# How the derived tables are read; their names are those of the store and of Thalamus.
-_DERIVED: dict[str, Callable[[bytes], Any]] = {
-    "familiar": lambda dump: GenerationalFilter.load(dump, track_changes=CHANGE_LOG),
-    "idf": IdfTable.load,
-}
 
 _OFF = (
     "answers are switched off: too many audited ones were wrong. Find out why, then brain.resume_answers(), "

@@ -17,7 +17,7 @@ _NEEDED = ("numpy", "google-re2")
 
 
 def command(options: argparse.Namespace) -> int:
-    """Prints the findings; returns 0 when all is well, 4 or 5 when the store is not."""
+    """Prints the findings; returns 0 when all is well, 1 for a damaged store, 4 or 5 for one that cannot be read."""
     import sophia
     from sophia._core import cpu
     from sophia.errors import SophiaError
@@ -35,13 +35,16 @@ def command(options: argparse.Namespace) -> int:
     findings["danger_rules"] = {"count": len(rules), "version": rules.version}
     code = Exit.DONE
     try:
-        findings["store"] = _store(Path(options.store))
+        findings["store"] = store = _store(Path(options.store))
+        if store["state"] == "damaged":
+            code = Exit.GATED
     except SophiaError as error:
-        findings["store"] = {"path": options.store, "problem": str(error)}
+        findings["store"] = store = {"path": options.store, "problem": str(error)}
         code = exit_of(error)
     if options.json:
         sys.stdout.write(json.dumps(findings, indent=2) + "\n")
     else:
+        store.pop("tables", None)  # `sophia store check` has them
         _print(findings)
     return code
 
@@ -57,13 +60,9 @@ def _store(path: Path) -> dict[str, object]:
     """Facts about a store that is there; a missing one is not a problem and is not made."""
     if not (path / "sophia.db").exists():
         return {"path": str(path), "state": "not there yet; `sophia run` makes it"}
-    from sophia.store.store import Store
+    from sophia.store.check import check
 
-    store = Store(path)
-    try:
-        return {"path": str(path), **store.check()}
-    finally:
-        store.close()
+    return check(path).as_dict()
 
 
 def _print(findings: dict[str, object], indent: str = "") -> None:
@@ -73,4 +72,5 @@ def _print(findings: dict[str, object], indent: str = "") -> None:
             _print(value, indent + "  ")
         else:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            sys.stdout.write(f"{indent}{name:<14} {shown}\n")
+            if shown != "":
+                sys.stdout.write(f"{indent}{name:<14} {shown}\n")

@@ -11,7 +11,7 @@ class Exit(IntEnum):
     """What the shell is told.
 
     DONE also where inputs had faults that were counted, and where the reader of the output has gone (`| head`).
-    GATED: the work is done, and something that `--fail-on` names was found.
+    GATED: the work is done, and something that `--fail-on` names was found; or `store` or `doctor` found damage.
     USAGE: flags, settings or rules cannot be used; nothing was written.
     INPUT: an input cannot be read (to its end), or `--strict` met a bad one; what was decided is written.
     STORE: the store is in use by another process, or of a newer version.

@@ -24,6 +24,7 @@ from sophia.organs.audit import Audit
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
 from sophia.store.changes import NOTHING, Answer, Answers, Changes
+from sophia.store.derived import replay
 
 __all__ = ["CHANGE_LOG", "LOG_BYTES", "Columns", "Thalamus", "is_line"]
 
@@ -249,10 +250,7 @@ class Thalamus:
 
     def replay(self, name: str, changes: bytes) -> None:
         """Applies one logged change of a derived table."""
-        if name == "familiar":
-            self.familiar.apply_changes(changes)
-        else:
-            self.idf.apply(int.from_bytes(changes[:8], "little", signed=True), changes[8:])
+        replay(name, self.familiar if name == "familiar" else self.idf, changes)
 
     def _idf_changes(self) -> bytes:
         if not self.settings.vectors:

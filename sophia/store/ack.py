@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Ack", "Delivery"]
+__all__ = ["Ack", "Delivery", "read"]
 
 _LAYOUT = struct.Struct("@8sQQQQQqQ")
 _MAGIC = b"sophiaK1"
@@ -55,6 +55,14 @@ class Delivery:
         commits, run, n, sent = self.commits, self.run, self.n, self.sent
         done = sent ^ _MASK if self.done else _SENDING
         return _LAYOUT.pack(_MAGIC, commits, commits ^ _MASK, run, n, run ^ n ^ _MASK, sent, done)
+
+
+def read(path: Path) -> Delivery:
+    """What stands in the file at `path`, which is not changed; an absent one is like a new one."""
+    try:
+        return _read(path.read_bytes())
+    except FileNotFoundError:
+        return Delivery()
 
 
 class Ack:

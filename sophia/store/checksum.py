@@ -12,7 +12,12 @@ from zlib import crc32
 
 from sophia.store.changes import Answer
 
-__all__ = ["of_answer", "of_blob", "of_meta", "of_pattern", "sound_answer"]
+__all__ = ["digest_of", "of_answer", "of_blob", "of_meta", "of_pattern", "sound_answer"]
+
+
+def digest_of(key: bytes, policy_version: str) -> bytes:
+    """What the answer under `key` and a policy is found by."""
+    return blake2b(key, digest_size=16, key=policy_version.encode()).digest()
 
 
 def of_answer(answer: Answer) -> bytes:

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import sleep
 
-from sophia.errors import StoreLocked
+from sophia.errors import StoreFailed, StoreLocked
 
-__all__ = ["StoreLock"]
+__all__ = ["StoreLock", "holder", "locked"]
+
+# Somebody who only asks who the holder is has the lock shared for microseconds: that is no reason to refuse.
+_TRIES = 20
+_PAUSE = 0.01
+
+
+def holder(path: Path) -> str | None:
+    """The process that holds the lock file `path`, "unknown" where it did not say, None where nobody holds it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError):
+        return None  # no run was here, or none whose file this user may look at
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _holder(descriptor: int) -> str:
+    return os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
 
 
 class StoreLock:
@@ -17,19 +42,23 @@ class StoreLock:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if not isinstance(error, BlockingIOError):  # no lock at all: a file system without, or no memory for it
+        for left in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if left and isinstance(error, BlockingIOError):
+                    sleep(_PAUSE)
+                    continue
+                found = _holder(self._descriptor)
                 os.close(self._descriptor)
-                raise
-            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._descriptor)
-            message = (
-                f"the store {path.parent} is open for writing elsewhere (process {holder}); "
-                "close it there, or give this one its own --store"
-            )
-            raise StoreLocked(message) from error
+                if not isinstance(error, BlockingIOError):  # no lock at all: a file system without, or no memory for it
+                    raise
+                message = (
+                    f"the store {path.parent} is open for writing elsewhere (process {found}); "
+                    "close it there, or give this one its own --store"
+                )
+                raise StoreLocked(message) from error
         with suppress(OSError):  # who holds it is said in an error only; a full disk must not keep a store shut
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -39,3 +68,17 @@ class StoreLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock file `path` for a while. StoreFailed where it cannot be made or written."""
+    try:
+        lock = StoreLock(path)
+    except OSError as error:
+        message = f"the store {path.parent} cannot be written ({error.strerror}); look at its permissions"
+        raise StoreFailed(message) from error
+    try:
+        yield
+    finally:
+        lock.release()

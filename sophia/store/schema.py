@@ -9,7 +9,7 @@ from contextlib import suppress
 from sophia.errors import StoreCorrupt, StoreVersionError
 from sophia.store import checksum
 
-__all__ = ["FORMAT", "TABLES", "prepare"]
+__all__ = ["FORMAT", "TABLES", "changed_definitions", "known_format", "prepare", "put_meta"]
 
 FORMAT = 2
 
@@ -58,48 +58,58 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     if fresh:
         _in_one_transaction(connection, _create)
         return
-    found = _format(connection, where)
-    if found < 1:
-        message = f"the store {where} says it has format {found}, which never was; move the folder away and run again"
+    if known_format(connection, where) == 1:
+        _quick_check(connection)  # checksums that are made from damaged rows would hide the damage for good
+        _in_one_transaction(connection, _from_1)
+    for name in changed_definitions(connection, FORMAT):
+        message = f"the definition of {name} is not what it was"
+        raise sqlite3.DatabaseError(message)
+    for name in TABLES:
+        if name not in ("answers", "answers_by_expiry"):  # those are checked row by row where they are read
+            _quick_check(connection, name)
+
+
+def known_format(connection: sqlite3.Connection, where: str) -> int:
+    """The format of the store that is open. StoreVersionError for a newer one, DatabaseError where it is damaged."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if not {"meta", "answers", "patterns"} <= tables:
+        message = f"{where} is an SQLite file but not a store of sophia; name another folder with --store"
         raise StoreCorrupt(message)
+    found = 0
+    # `meta` stays as it is in every later format, so that a number that was hit is told from a newer one.
+    columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(meta)")}
+    checked = "checksum" if "checksum" in columns else "NULL"
+    row = connection.execute(f"SELECT value, {checked} FROM meta WHERE name = 'format'").fetchone()
+    with suppress(TypeError, ValueError):
+        if row[1] is None or checksum.of_meta("format", str(row[0])) == row[1]:
+            found = int(row[0])
+    if found < 1:
+        message = "the number of its format cannot be read"
+        raise sqlite3.DatabaseError(message)
     if found > FORMAT:
         message = (
             f"the store {where} has format {found}, this version of sophia knows up to {FORMAT}; "
             "upgrade sophia-hlb, or name another folder with --store"
         )
         raise StoreVersionError(message)
-    if found == 1:
-        _quick_check(connection)  # checksums that are made from damaged rows would hide the damage for good
-        _in_one_transaction(connection, _from_1)
+    return found
+
+
+def changed_definitions(connection: sqlite3.Connection, number: int) -> list[str]:
+    """Tables and indexes of a store of format `number` that are not defined as they were."""
     kept = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-    for name, sql in TABLES.items():
-        if kept.get(name) != sql:
-            message = f"the definition of {name} is not what it was"
-            raise sqlite3.DatabaseError(message)
-    for name in TABLES:
-        if name not in ("answers", "answers_by_expiry"):  # those are checked row by row where they are read
-            _quick_check(connection, name)
-
-
-def _format(connection: sqlite3.Connection, where: str) -> int:
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    if not {"meta", "answers", "patterns"} <= tables:
-        message = f"{where} is an SQLite file but not a store of sophia; name another folder with --store"
-        raise StoreCorrupt(message)
-    row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
-    with suppress(TypeError, ValueError):
-        return int(row[0])
-    message = "the number of its format cannot be read"
-    raise sqlite3.DatabaseError(message)
+    names = TABLES if number == FORMAT else ("answers", "answers_by_expiry")
+    return [name for name in names if kept.get(name) != TABLES[name]]
 
 
 def _create(connection: sqlite3.Connection) -> None:
     for table in TABLES.values():
         connection.execute(table)
-    _put_meta(connection, {"format": str(FORMAT), "runs": "0", "commits": "0"})
+    put_meta(connection, {"format": str(FORMAT), "runs": "0", "commits": "0"})
 
 
-def _put_meta(connection: sqlite3.Connection, values: dict[str, str]) -> None:
+def put_meta(connection: sqlite3.Connection, values: dict[str, str]) -> None:
+    """Sets named values, in the transaction that is open."""
     rows = [(name, value, checksum.of_meta(name, value)) for name, value in values.items()]
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", rows)
 
@@ -114,7 +124,7 @@ def _from_1(connection: sqlite3.Connection) -> None:
         connection.execute(f"DROP TABLE {name}")
     for name in ("meta", "patterns", "dumps", "log", "pending"):
         connection.execute(TABLES[name])
-    _put_meta(connection, meta | {"format": str(FORMAT), "commits": "0"})
+    put_meta(connection, meta | {"format": str(FORMAT), "commits": "0"})
     for table, rows in (
         ("patterns", [(*row, checksum.of_pattern(row)) for row in patterns]),
         ("dumps", [(name, data, checksum.of_blob(0, name, data)) for name, data in dumps]),

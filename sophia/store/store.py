@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from sophia.errors import ConfigError, SophiaError, StoreCorrupt, StoreFailed, StoreLocked
+from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
 from sophia.store import checksum, schema
 from sophia.store.ack import Ack
 from sophia.store.changes import Answer, Changes
+from sophia.store.faults import corrupt, guarded
 from sophia.store.lock import StoreLock
 from sophia.store.pending import Pending
 
@@ -145,7 +145,7 @@ class Store:
         """The stored answer under exactly this key and policy, unless it has expired."""
         with self._guarded():
             row = self._connection.execute(
-                f"SELECT {_ANSWER} FROM answers WHERE digest = ?", (_digest(key, policy_version),)
+                f"SELECT {_ANSWER} FROM answers WHERE digest = ?", (checksum.digest_of(key, policy_version),)
             ).fetchone()
         found = None if row is None else checksum.sound_answer(row)
         if found is None or found.key != key or found.policy_version != policy_version or 0 < found.expires <= now:
@@ -241,7 +241,7 @@ class Store:
                     run(
                         "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                         (
-                            _digest(answer.key, answer.policy_version),
+                            checksum.digest_of(answer.key, answer.policy_version),
                             answer.key,
                             answer.raw,
                             answer.text,
@@ -279,27 +279,6 @@ class Store:
                 run("INSERT INTO dumps VALUES (?, ?, ?)", (name, dump, checksum.of_blob(0, name, dump)))
             self._count()
 
-    def check(self) -> dict[str, object]:
-        """Reads the whole file and counts what it holds; StoreCorrupt where there is damage that needs a repair."""
-        with self._guarded():
-            verdict = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
-            rows = self._connection.execute(f"SELECT {_ANSWER} FROM answers")
-            damaged = sum(checksum.sound_answer(row) is None for row in rows)
-            counts = {
-                name: self._connection.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
-                for name, rows in (
-                    ("answers", "answers"),
-                    ("patterns", "patterns WHERE id > 0 AND merged_into IS NULL"),
-                    ("pending", "pending"),
-                )
-            }
-        self.pattern_rows()
-        state = "sound" if not damaged else f"{damaged} answers fail their checksum and are not served"
-        size = sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
-        return {"state": state, "format": schema.FORMAT, "runs": self.runs, **counts, "bytes": size}
-
     def purge(self, now: float) -> int:
         """Deletes answers that have expired; returns how many."""
         with self._guarded(), self._transaction() as run:
@@ -308,10 +287,7 @@ class Store:
 
     def corrupt(self, error: object) -> StoreCorrupt:
         """What is damaged, as an error with its cure."""
-        return StoreCorrupt(
-            f"the store {self.file} is damaged ({error}); run `sophia store repair`, restore a copy of it, or "
-            f"move the folder {self.path} away and run again"
-        )
+        return corrupt(self.file, error)
 
     def close(self) -> None:
         """Checkpoints the log into the file, closes it and gives the lock back; may be called twice."""
@@ -355,54 +331,8 @@ class Store:
         self._commits += 1
         self.ack.committed(self._commits)
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Turns SQLite's and the system's words into ours, with the cure."""
-        try:
-            yield
-        except (SophiaError, sqlite3.ProgrammingError):
-            raise  # said already; a closed store
-        except OSError as error:
-            message = f"the store {self.path} cannot be used ({error.strerror}); make room or look at its permissions"
-            raise StoreFailed(message) from error
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code in _BUSY:
-                message = f"the store {self.file} is used by another program ({error}); close it there"
-                raise StoreLocked(message) from error
-            if code == sqlite3.SQLITE_FULL:
-                message = (
-                    f"the store {self.file} cannot grow ({error}); make room on the disk and run again: nothing that "
-                    "was acknowledged is lost"
-                )
-                raise StoreFailed(message) from error
-            if code in _FAILED:
-                message = (
-                    f"the store {self.file} cannot be used ({error}); look at the disk and its permissions, then run "
-                    "again: nothing that was acknowledged is lost"
-                )
-                raise StoreFailed(message) from error
-            raise self.corrupt(error) from error
-
-
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-# What speaks of the moment and not of the file's contents; all else is damage.
-_FAILED = (
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_AUTH,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_NOLFS,
-    sqlite3.SQLITE_TOOBIG,
-    sqlite3.SQLITE_PROTOCOL,
-)
-
-
-def _digest(key: bytes, policy_version: str) -> bytes:
-    return blake2b(key, digest_size=16, key=policy_version.encode()).digest()
+    def _guarded(self) -> AbstractContextManager[None]:
+        return guarded(self.file)
 
 
 def _sound_pattern(row: tuple[Any, ...]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 import sophia
 from sophia.errors import ConfigError, SophiaError, StoreCorrupt, StoreLocked, StoreVersionError
+from sophia.store.checksum import of_meta
 
 
 def test_an_answer_is_durable_when_complete_returns(tmp_path: Path) -> None:
@@ -59,10 +60,20 @@ def test_one_writer(tmp_path: Path) -> None:
 def test_a_newer_format_is_refused_and_untouched(tmp_path: Path) -> None:
     sophia.open(tmp_path / "mind").close()
     rows = sqlite3.connect(tmp_path / "mind" / "sophia.db")
-    rows.execute("UPDATE meta SET value = '99' WHERE name = 'format'")
+    rows.execute("UPDATE meta SET value = '99', checksum = ? WHERE name = 'format'", (of_meta("format", "99"),))
     rows.commit()
     rows.close()
     with pytest.raises(StoreVersionError, match="format 99"):
+        sophia.open(tmp_path / "mind")
+
+
+def test_a_damaged_number_of_the_format_is_not_a_newer_one(tmp_path: Path) -> None:
+    sophia.open(tmp_path / "mind").close()
+    rows = sqlite3.connect(tmp_path / "mind" / "sophia.db")
+    rows.execute("UPDATE meta SET value = '3' WHERE name = 'format'")
+    rows.commit()
+    rows.close()
+    with pytest.raises(StoreCorrupt, match="store repair"):
         sophia.open(tmp_path / "mind")
 
 
