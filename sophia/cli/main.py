@@ -8,6 +8,7 @@ import os
 import sys
 
 from sophia.cli import standard
+from sophia.cli.actions import add_store
 from sophia.cli.exits import Exit, exit_of
 from sophia.cli.flags import add_input_flags, add_run_flags, add_store_flags, text
 from sophia.errors import SophiaError
@@ -101,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="versions, SIMD level, health of the store", allow_abbrev=False)
     doctor.add_argument("--store", default=".sophia", metavar="DIR")
     doctor.add_argument("--json", action="store_true", help="print JSON")
+
+    add_store(commands)
     return parser
 
 

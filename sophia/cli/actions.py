@@ -1,0 +1,87 @@
+"""The actions of `sophia store`, as arguments; what they do is in sophia.cli.store."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sophia.cli.flags import text
+
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["add_store"]
+
+_EXITS = (
+    "Exit codes: 0 sound and done, 1 something is damaged, 2 usage (a target that may not be overwritten), 3 there is "
+    "no such store or backup, 4 the store is open for writing elsewhere or of a newer version, 5 the disk is full or "
+    "refuses."
+)
+
+
+def add_store(commands: Any) -> None:
+    """Adds `store` and its actions to the parser of `sophia`."""
+    same: dict[str, Any] = {"epilog": _EXITS, "allow_abbrev": False}
+    store = commands.add_parser("store", help="look at a store, repair, compact, back up, restore or export it", **same)
+    store.set_defaults(store_parser=store)
+    actions = store.add_subparsers(dest="action", metavar="ACTION")
+
+    def action(name: str, help: str, description: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = actions.add_parser(name, help=help, description=description, **same)
+        parser.add_argument("--store", default=".sophia", metavar="DIR", help="the store (default .sophia)")
+        return parser
+
+    def for_programs(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+    for_programs(action("info", "what it holds", "Shows what the store holds. Works while a run is writing to it."))
+    for_programs(
+        action(
+            "check",
+            "read all of it and say what is damaged",
+            "Reads every row and compares every checksum; changes nothing. Works while a run is writing to it.",
+        )
+    )
+    repair = action(
+        "repair",
+        "save what is sound of a damaged one",
+        "Writes every sound row of a damaged store into a new file and sets the damaged one aside inside the store, in "
+        "damaged-DATE. Nothing is guessed: what fails its checksum is dropped and counted.",
+    )
+    repair.add_argument("--dry-run", action="store_true", help="only say what would be saved and lost (exit code 1)")
+    for_programs(repair)
+    for_programs(
+        action(
+            "compact",
+            "make it as small as it can be",
+            "Drops expired answers and rewrites the store without free pages; needs as much free room as it is large.",
+        )
+    )
+    backup = action(
+        "backup",
+        "copy it to a folder, even while it is in use",
+        "Copies the store as of now into the folder DEST, with a manifest that proves the copy.",
+    )
+    backup.add_argument("dest", metavar="DEST")
+    backup.add_argument("--force", action="store_true", help="replace the backup that DEST holds")
+    for_programs(backup)
+    restore = action(
+        "restore",
+        "put a backup back",
+        "Proves the backup SRC and puts it into the folder of --store, in one step.",
+    )
+    restore.add_argument("source", metavar="SRC")
+    restore.add_argument("--force", action="store_true", help="set the store that is there aside, in replaced-DATE")
+    for_programs(restore)
+    export = action(
+        "export",
+        "print answers and patterns as JSON lines",
+        "Prints one JSON object a line: answers (text, scope, context, answer, id, kind, policy_version, expires) in "
+        "the order in which they were stored, patterns (id, template, count, first_n, last_n, merged_into) by id. "
+        "`sophia run` takes exported answers in again; one that was given to a log line comes back as a message's.",
+    )
+    export.add_argument("--what", choices=("answers", "patterns", "all"), default="all", help="default all")
+    export.add_argument(
+        "--scope", type=text, metavar="NAME", help="only the answers of this scope; '' is the default scope"
+    )
+    export.add_argument("--out", metavar="FILE", help="write to FILE instead of standard output")
