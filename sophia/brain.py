@@ -500,7 +500,7 @@ class Sophia:
         try:
             return Audit(settings, same=self._same, state=store.meta("audit"))
         except StoreCorrupt as error:
-            self._start_anew("audit", error)
+            self._notes.append(f"the audit of the store is damaged and starts anew, with answers off ({error})")
             audit = Audit(settings, same=self._same)
             audit.off = True
             return audit
