@@ -360,6 +360,7 @@ class Sophia:
                     {name: getattr(batch.columns, name) for name in Columns.__slots__},
                     ends,
                     mark,
+                    {name: getattr(self.settings, name) for name in _AUDIT},
                 )
             if batch.changes is not None:
                 self._commit(store, batch.changes, record)
@@ -508,7 +509,8 @@ class Sophia:
     def _recover(self, store: Store, settings: Settings, rules: RuleSet) -> None:
         """Learns what the last process had told and not committed when it died: the same inputs, run and numbers.
 
-        Done under today's policy, should that be another one. Killed meanwhile it is done again: one commit ends it.
+        Done under today's policy, should that be another one, but with the audit of that run. Killed meanwhile it is
+        done again: one commit ends it.
         """
         waiting = store.pending()
         if not waiting:
@@ -522,7 +524,7 @@ class Sophia:
             )
         self._replayed_at = waiting[0].at
         try:
-            self._thalamus = self._load(store, settings, rules, last.run)
+            self._thalamus = self._load(store, settings.with_changes(**last.settings), rules, last.run)
             for record in waiting:
                 # One writer, in order: where a batch has begun, all before it had been written.
                 count = len(record) if record is not last else record.acknowledged(delivery)
@@ -717,6 +719,9 @@ def _batches(texts: Iterable[str], size: int) -> Iterator[list[str | None]]:
     while batch := list[str | None](islice(iterator, size)):
         yield batch
 
+
+# The settings that say what is learned from an answer that comes with an input.
+_AUDIT = ("audit", "audit_budget", "audit_confidence")
 
 _OFF = (
     "answers are switched off: too many audited ones were wrong. Find out why, then brain.resume_answers(), "

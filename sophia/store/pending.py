@@ -7,7 +7,7 @@ import os
 import stat
 import struct
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,8 @@ class Pending:
     """One batch of run `run`, numbered from `n` and decided at `at` (seconds since the epoch), by column.
 
     `ends` are the ends, in bytes, of its records in what is sent to the output; None where nobody counts what
-    arrives there: then all of them count as acknowledged.
+    arrives there: then all of them count as acknowledged. `settings` are those of the run that say what is learned from
+    inputs and that the next run need not share, by name.
     """
 
     run: int
@@ -69,6 +70,7 @@ class Pending:
     columns: dict[str, Any]
     ends: list[int] | None = None
     mark: FileMark | None = None
+    settings: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.columns["texts"])
@@ -87,6 +89,7 @@ class Pending:
                 "at": self.at,
                 "count": len(texts),
                 "ends": self.ends is not None,
+                "settings": self.settings,
                 "out": None if out is None else [out.path, out.device, out.inode, out.size],
                 "columns": {
                     name: values[:1] if values.count(values[0]) == len(values) else values  # mostly all are the same
@@ -127,7 +130,7 @@ class Pending:
             if start != len(text) or any(len(values) != count for values in columns.values()):
                 raise ValueError("its parts do not fit together")  # noqa: EM101
             mark = None if out is None else FileMark(*out)
-            return cls(head["run"], head["n"], head["at"], columns, ends, mark)
+            return cls(head["run"], head["n"], head["at"], columns, ends, mark, dict(head.get("settings", {})))
         except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
             message = f"a record of pending inputs cannot be read ({error})"
             raise StoreCorrupt(message) from error

@@ -133,7 +133,8 @@ def _connect(file: Path) -> sqlite3.Connection:
         message = f"{file} cannot be read by this user; look at its permissions"
         raise StoreFailed(message)
     with guarded(file):
-        connection = sqlite3.connect(f"file://{quote(os.fsencode(file.absolute()))}?{mode}", uri=True, isolation_level=None)
+        name = quote(os.fsencode(file.absolute()))
+        connection = sqlite3.connect(f"file://{name}?{mode}", uri=True, isolation_level=None)
         connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         connection.execute("PRAGMA busy_timeout = 5000")
         return connection

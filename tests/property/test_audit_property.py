@@ -29,6 +29,14 @@ class Events:
     def __init__(self, batches: list[list[Event]]) -> None:
         self._batches = iter(batches)
 
+        self.stopped = self.output_gone = False
+
+    def __iter__(self) -> Events:
+        return self
+
+    def close(self) -> None:
+        """Nothing is open."""
+
     def __next__(self) -> list[Event]:
         return next(self._batches)
 
@@ -41,7 +49,7 @@ def decisions(inputs: list[Any], cuts: set[int], **changes: Any) -> list[dict[st
         for end in sorted({cut for cut in cuts if 0 < cut < len(inputs)} | {len(inputs)}):
             if rows := inputs[start:end]:
                 texts, answers, lines = (list(column) for column in zip(*rows, strict=True))
-                made += brain.decide(Columns(texts, answers=answers, lines=lines))[0]
+                made += brain.decide(Columns(texts, answers=answers, lines=lines)).decisions
             start = end
     return [decision.to_dict() | {"us": 0.0} for decision in made]
 

@@ -117,7 +117,7 @@ def test_an_audit_changes_nothing_else() -> None:
 
     def decide(settings: sophia.Settings) -> list[tuple[object, ...]]:
         with sophia.open(None, settings=settings) as brain:
-            made, _ = brain.decide(Columns([*texts], answers=[f"answer {i % 7}" for i in range(len(texts))]))
+            made = brain.decide(Columns([*texts], answers=[f"answer {i % 7}" for i in range(len(texts))])).decisions
             return [(d.id, d.route, d.why, d.confidence, d.novelty, d.answer, d.match, d.policy_version) for d in made]
 
     assert decide(sophia.Settings()) == decide(sophia.Settings(audit=0.5, audit_budget=1.0))
@@ -173,7 +173,7 @@ def test_the_users_own_comparison() -> None:
     with sophia.open(None, settings=ALL, same=same) as brain:
         brain.complete(brain.route("When?"), answer="Nine")
         brain.complete(brain.route("When?"), answer="NINE")
-        made, _ = brain.decide(Columns(["When?", "When?"], answers=["nine", "ten"]))
+        made = brain.decide(Columns(["When?", "When?"], answers=["nine", "ten"])).decisions
         assert [d.agrees for d in made] == [True, False]
     assert asked == [("Nine", "NINE"), ("NINE", "nine"), ("nine", "ten")]
 
@@ -224,7 +224,7 @@ def test_too_many_wrong_answers_switch_answers_off(kind: str) -> None:
 def test_a_dangerous_repeat_is_neither_drawn_nor_withheld() -> None:
     with sophia.open(None, settings=ALL) as brain:
         for _ in range(2):
-            made, _ = brain.decide(Columns(["rm -rf / now"], answers=["fine"]))
+            made = brain.decide(Columns(["rm -rf / now"], answers=["fine"])).decisions
             assert (made[0].verdict, made[0].audit, made[0].withheld) == ("veto", False, False)
 
 
@@ -260,9 +260,9 @@ def test_draws_go_on_after_a_kill_as_in_one_run(tmp_path: Path) -> None:
     def decide(brain: sophia.Sophia, count: int) -> list[tuple[bool, bool | None]]:
         made = []
         for i in range(count):
-            decisions, changes = brain.decide(Columns(["When do you open?"], answers=[f"At {i % 3}."]))
-            brain.commit(changes)
-            made += [(d.audit, d.agrees) for d in decisions]
+            batch = brain.decide(Columns(["When do you open?"], answers=[f"At {i % 3}."]))
+            brain.begin(batch)
+            made += [(d.audit, d.agrees) for d in batch.decisions]
         return made
 
     with taught(None, settings) as brain:

@@ -310,7 +310,7 @@ def test_the_waiting_get_the_answer_although_the_store_fails(
         gate = Gate("At nine.")
         calls = together(brain, pool, gate, ["When?"] * 3)
 
-        def full(changes: object) -> None:
+        def full(changes: object, record: object = None) -> None:
             raise sophia.errors.StoreFailed("disk full")
 
         with monkeypatch.context() as patch:
