@@ -110,13 +110,13 @@ class Sophia:
         self._pending = 0
         self._committed_at = monotonic()
         self._same = same
+        self._aside = SideThreads()
+        self._flights: Flights | None = None
         if store is None:
             self._thalamus = Thalamus(settings, rules, audit=Audit(settings, same=same), clock=clock)
         else:
             self._recover(store, settings, rules)
             self._thalamus = self._load(store, settings, rules, store.begin_run())
-        self._aside = SideThreads()
-        self._flights: Flights | None = None
         self._route = self._thalamus.hot_path.route
         _OPEN.add(self)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sophia._core.normaliser import stream_safe
 from sophia.brain import Sophia
-from sophia.errors import InputError, SophiaError
+from sophia.errors import InputError
 from sophia.organs.thalamus import Columns
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
@@ -69,10 +69,8 @@ def run(
                 if score is not None:
                     score.add(events, batch.decisions)
                 writer.write(events, batch, table.departed())  # a decision may name them, so the file must
-            except BaseException as error:
+            except BaseException:
                 brain.discard()
-                if writer.output_gone and isinstance(error, SophiaError):
-                    break  # the writer's thread found it first, and the brain gave up what nobody took
                 raise
             if collector is not None:
                 collector.add(events, batch.decisions)
@@ -87,6 +85,8 @@ def run(
     finally:
         reader.close()
         writer.close()
+        if writer.output_gone:
+            brain.discard()  # the next open learns what arrived, and that only
     summary.output_gone = writer.output_gone or reader.output_gone
     summary.interrupted = reader.stopped and not summary.output_gone
     summary.add_audit(brain.audit)

@@ -39,11 +39,11 @@ class Writer:
         self._out = out
         self._patterns = patterns
         self._summary = summary
-        self.output_gone = False
-        """The reader of the decisions has gone: nothing more is committed or written."""
         out.flush()
         self._descriptor = _descriptor(out)
         self._path = _path(self._descriptor)
+        self.output_gone = False
+        """The reader of the decisions has gone: nothing more is committed or written."""
 
     def write(self, events: list[Event], batch: Batch, departed: list[Pattern]) -> None:
         if self.output_gone:
@@ -56,7 +56,6 @@ class Writer:
             data = ("\n".join(lines) + "\n").encode("ascii")
             self._tell(batch, lines, data)
         except BrokenPipeError:
-            self._brain.discard()
             self.output_gone = True
             return
         except BaseException:

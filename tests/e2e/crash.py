@@ -120,7 +120,7 @@ class Trial:
                 path.write_text("\n".join(all_lines[start:]) + "\n")
                 inputs.append(path.name)
         out = self.folder / f"{self._runs}-out.jsonl"
-        return [*SOPHIA, "run", *inputs, "--store", "mind", "--quiet", *more], out
+        return [*SOPHIA, "run", *inputs, "--store", "mind", "--quiet", "--report", "none", *more], out
 
     def run(self, *more: str, pipe: bool = False, kill_after: float | None = None, kill_at_line: int = 0) -> int:
         """One run, killed after so many seconds or as soon as so many lines are out. Returns its exit code."""

@@ -134,7 +134,7 @@ def test_an_output_that_is_full_while_the_store_is_not(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
     (tmp_path / "in.log").write_text("\n".join(LINES) + "\n")
-    command = [*SOPHIA, "run", "in.log", "--store", "mind", "--quiet", "--out"]
+    command = [*SOPHIA, "run", "in.log", "--store", "mind", "--quiet", "--report", "none", "--out"]
     environment = os.environ | {"PYTHONPATH": str(HOME)}
     full = subprocess.run([*command, "/dev/full"], cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert full.returncode == 5
