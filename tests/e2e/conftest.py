@@ -118,10 +118,15 @@ class Live:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Live]]:
-    """Starts ``sophia ARGUMENTS`` in the test's folder; what still runs at the end is killed."""
+    """Starts ``sophia ARGUMENTS`` in the test's folder; what still runs at the end is killed.
+
+    A run makes no report, which would take longer than most tests, unless one is asked for.
+    """
     started: list[Live] = []
 
     def call(*arguments: str | Path, **options: Any) -> Live:
+        if arguments[0] == "run" and "--report" not in arguments:
+            arguments += ("--report", "none")
         live = Live(tmp_path, arguments, **options)
         started.append(live)
         return live

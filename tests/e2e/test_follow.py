@@ -79,7 +79,7 @@ class TestFiles:
             at = end
         decisions = live.records(3000)
         live.end(signal.SIGTERM)
-        whole = records(command("run", "whole.log", "--out", "-", "--no-store", "--quiet").stdout)
+        whole = records(command("run", "whole.log", "--report", "none", "--out", "-", "--no-store", "--quiet").stdout)
         assert without(decisions, "us", "source") == without(whole, "us", "source")
 
     def test_an_unfinished_line_waits_and_is_given_out_at_the_end(self, start: Start, tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ class TestFormats:
 class TestRefused:
     def test_gzip(self, command: Run, tmp_path: Path) -> None:
         (tmp_path / "app.log.gz").write_bytes(gzip.compress(b"text\n"))
-        done = command("run", "app.log.gz", "--follow", "--out", "d.jsonl")
+        done = command("run", "--report", "none", "app.log.gz", "--follow", "--out", "d.jsonl")
         assert done.returncode == 2
         assert b"app.log.gz: gzip data cannot be followed; read it without --follow" in done.stderr
         assert not (tmp_path / "d.jsonl").exists()
@@ -454,7 +454,7 @@ class TestSocket:
         path = short / "s"
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(str(path))
-            done = command("run", path, "--no-store", "--out", "-")
+            done = command("run", "--report", "none", path, "--no-store", "--out", "-")
             assert done.returncode == 3
             assert b"nobody listens" in done.stderr
             live = start("run", path, *FOLLOW)
@@ -468,7 +468,7 @@ class TestSocket:
             live.end(signal.SIGTERM)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
             server.bind(str(short / "d"))
-            done = command("run", short / "d", "--no-store", "--out", "-")
+            done = command("run", "--report", "none", short / "d", "--no-store", "--out", "-")
             assert done.returncode == 3
             assert b"stream sockets" in done.stderr
 
@@ -485,7 +485,18 @@ class TestDescriptors:
     def test_standard_input_by_its_names(self, command: Run) -> None:
         for name in ("-", "/dev/stdin", "/dev/fd/0"):
             for follow in ((), ("--follow",)):
-                done = command("run", name, "--out", "-", "--no-store", "--quiet", *follow, stdin=said(1).encode() * 3)
+                done = command(
+                    "run",
+                    "--report",
+                    "none",
+                    name,
+                    "--out",
+                    "-",
+                    "--no-store",
+                    "--quiet",
+                    *follow,
+                    stdin=said(1).encode() * 3,
+                )
                 assert done.returncode == 0, done.stderr
                 assert done.stdout.count(b"\n") == 3
 
@@ -501,7 +512,7 @@ class TestDescriptors:
                     assert live.end() == 0
 
     def test_process_substitution(self, tmp_path: Path) -> None:
-        run = f"{shlex.quote(sys.executable)} -m sophia run --out - --no-store --quiet"
+        run = f"{shlex.quote(sys.executable)} -m sophia run --report none --out - --no-store --quiet"
         home = str(Path(sophia.__file__).resolve().parents[1])
         for follow in ("", "--follow"):
             script = f"{run} {follow} <(echo one; echo two) <(sleep 0.2; printf three)"
@@ -538,9 +549,14 @@ class TestDescriptors:
         live.end(signal.SIGTERM)
 
     def test_devices(self, command: Run) -> None:
-        done = command("run", "/dev/null", "--out", "-", "--no-store", "--quiet")
+        done = command("run", "--report", "none", "/dev/null", "--out", "-", "--no-store", "--quiet")
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-        assert command("run", "/dev/null", "--follow", "--out", "-", "--no-store", "--quiet").returncode == 0
+        assert (
+            command(
+                "run", "/dev/null", "--report", "none", "--follow", "--out", "-", "--no-store", "--quiet"
+            ).returncode
+            == 0
+        )
         assert command("run", "/dev/zero", "--out", "-", "--no-store").returncode == 3
 
     def test_a_terminal(self, start: Start) -> None:
@@ -575,7 +591,7 @@ def test_from_a_settings_file(start: Start, command: Run, tmp_path: Path) -> Non
     append(tmp_path / "app.log", said(2))
     assert live.record()["id"] == "2"
     live.end(signal.SIGTERM)
-    assert command("demo", "--config", "sophia.toml").returncode == 0  # the sample does not grow
+    assert command("demo", "--report", "none", "--config", "sophia.toml").returncode == 0  # the sample does not grow
 
 
 def test_a_bounded_rate_and_a_sample(start: Start, tmp_path: Path) -> None:

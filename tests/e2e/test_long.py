@@ -32,7 +32,19 @@ sys.exit(code)
 
 def measured(folder: Path, name: str, *arguments: str) -> tuple[int, float, dict[str, Any]]:
     """Exit code, peak of resident megabytes, and the summary of a run; its decisions go to d.jsonl."""
-    command = [sys.executable, "-m", "sophia", "run", name, "--out", "d.jsonl", "--no-store", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "sophia",
+        "run",
+        name,
+        "--out",
+        "d.jsonl",
+        "--no-store",
+        "--report",
+        "none",
+        *arguments,
+    ]
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE, *command],
         capture_output=True,

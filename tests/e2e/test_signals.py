@@ -41,13 +41,16 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
 def test_a_signal_ends_the_run_with_everything_written(
     start: Start, tmp_path: Path, number: signal.Signals, workers: str
 ) -> None:
-    live = start("run", "-", "--workers", workers, "--store", "mind", stdin=subprocess.PIPE)
+    report = "report.html" if number == signal.SIGTERM or workers == "1" else "none"
+    live = start("run", "-", "--workers", workers, "--store", "mind", "--report", report, stdin=subprocess.PIPE)
     live.process.stdin.write(b"one line\nanother line\nno end")
     live.process.stdin.flush()
     live.until(lambda: any(path.stat().st_size for path in tmp_path.glob("sophia-out/*/decisions.jsonl")))
     assert live.end(number) == CODES[number]
     (folder,) = tmp_path.glob("sophia-out/*")
     assert {path.name for path in folder.iterdir()} >= FILES
+    if report != "none":
+        assert "another line" in (tmp_path / report).read_text()
     assert not list(folder.glob("*.part"))
     decisions = records((folder / "decisions.jsonl").read_bytes())
     summary = json.loads((folder / "summary.json").read_text())
@@ -125,9 +128,10 @@ def test_a_second_signal_ends_at_once(start: Start, tmp_path: Path, second: sign
 
 def test_a_background_job_of_a_script(tmp_path: Path) -> None:
     """A shell without job control has it ignore SIGINT, which is taken all the same; `nohup` SIGHUP, which is not."""
+    run = f"{shlex.quote(sys.executable)} -m sophia run in --out d.jsonl --no-store --quiet --report none"
     script = f"""
         trap '' HUP
-        mkfifo in; {shlex.quote(sys.executable)} -m sophia run in --out d.jsonl --no-store --quiet & exec 3>in
+        mkfifo in; {run} & exec 3>in
         while ! [ -e patterns.jsonl.part ]; do sleep 0.01; done
         kill -HUP $!
         echo one line >&3
@@ -144,7 +148,16 @@ def test_in_a_thread_that_is_not_the_main_one(tmp_path: Path) -> None:
     from sophia.cli.main import main
 
     codes: list[int] = []
-    arguments = ["run", str(demo_path()), "--out", str(tmp_path / "d.jsonl"), "--no-store", "--quiet"]
+    arguments = [
+        "run",
+        str(demo_path()),
+        "--out",
+        str(tmp_path / "d.jsonl"),
+        "--no-store",
+        "--quiet",
+        "--report",
+        "none",
+    ]
     thread = threading.Thread(target=lambda: codes.append(main(arguments)))
     thread.start()
     thread.join()
@@ -161,7 +174,8 @@ class TestClosedStreams:
     @pytest.mark.parametrize("workers", ["1", "2"])
     @pytest.mark.parametrize("store", ["--no-store", "--store=mind"])
     def test_head(self, tmp_path: Path, unbuffered: str, workers: str, store: str) -> None:
-        script = f"cat big.log | sophia run - --out - {store} --workers {workers} | head -1; echo ${{PIPESTATUS[1]}}"
+        run = f"sophia run --report none - --out - {store} --workers {workers}"
+        script = f"cat big.log | {run} | head -1; echo ${{PIPESTATUS[1]}}"
         done = shell(script, tmp_path, PYTHONUNBUFFERED=unbuffered)
         line, code = done.stdout.splitlines()
         assert json.loads(line)["n"] == 1
@@ -175,7 +189,7 @@ class TestClosedStreams:
     def test_the_reader_goes_while_the_input_is_quiet(self, tmp_path: Path) -> None:
         """Nothing has to be written for it to be seen."""
         for follow in ("", "--follow"):
-            run = f"sophia run in --out - {follow} --no-store > >(head -1)"
+            run = f"sophia run --report none in --out - {follow} --no-store > >(head -1)"
             script = f"mkfifo in; {run} & exec 3>in; echo hello >&3; wait $!"
             done = shell(script, tmp_path)
             assert (done.returncode, done.stderr) == (0, b"")
@@ -184,8 +198,8 @@ class TestClosedStreams:
 
     @pytest.mark.parametrize("unbuffered", ["", "1"])
     def test_standard_output_closed_from_the_start(self, tmp_path: Path, unbuffered: str) -> None:
-        commands = ("run big.log --out - --store mind", "route hello --store mind", "doctor --store mind")
-        for arguments in (*commands, "--version", "--help", "demo --out -"):
+        commands = ("run big.log --report none --out - --store mind", "route hello --store mind", "doctor --store mind")
+        for arguments in (*commands, "--version", "--help", "demo --report none --out -"):
             done = shell(f"sophia {arguments} >&-", tmp_path, PYTHONUNBUFFERED=unbuffered)
             assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), arguments
         with sophia.open(tmp_path / "mind"):
@@ -198,29 +212,29 @@ class TestClosedStreams:
 
     @pytest.mark.parametrize("redirection", ["2>&-", "2> >(true)", "2>/dev/full"])
     def test_standard_error_that_cannot_be_written(self, tmp_path: Path, redirection: str) -> None:
-        done = shell(f"sophia run big.log --out d.jsonl --store mind {redirection}", tmp_path)
+        done = shell(f"sophia run --report none big.log --out d.jsonl --store mind {redirection}", tmp_path)
         assert done.returncode == 0
         assert (tmp_path / "d.jsonl").read_bytes().count(b"\n") == 30_000
         assert (tmp_path / "summary.json").exists()
-        assert shell(f"sophia run nowhere.log {redirection}", tmp_path).returncode == 3
-        assert shell(f"sophia run --nonsense {redirection}", tmp_path).returncode == 2
+        assert shell(f"sophia run --report none nowhere.log {redirection}", tmp_path).returncode == 3
+        assert shell(f"sophia run --report none --nonsense {redirection}", tmp_path).returncode == 2
 
     def test_standard_input_closed(self, tmp_path: Path) -> None:
-        done = shell("sophia run big.log --out d.jsonl --store mind <&-", tmp_path)
+        done = shell("sophia run --report none big.log --out d.jsonl --store mind <&-", tmp_path)
         assert done.returncode == 0
         assert (tmp_path / "d.jsonl").read_bytes().count(b"\n") == 30_000
-        done = shell("sophia run - --out d.jsonl --no-store --quiet <&-", tmp_path)
+        done = shell("sophia run --report none - --out d.jsonl --no-store --quiet <&-", tmp_path)
         assert done.returncode == 3
-        done = shell("sophia run - --out d.jsonl --no-store <&-", tmp_path)
+        done = shell("sophia run --report none - --out d.jsonl --no-store <&-", tmp_path)
         assert b"standard input is closed" in done.stderr
 
     def test_all_closed(self, tmp_path: Path) -> None:
-        done = shell("sophia run big.log --out d.jsonl --store mind <&- >&- 2>&-", tmp_path)
+        done = shell("sophia run --report none big.log --out d.jsonl --store mind <&- >&- 2>&-", tmp_path)
         assert done.returncode == 0
         assert (tmp_path / "d.jsonl").read_bytes().count(b"\n") == 30_000
 
     def test_a_full_disk_behind_standard_output_is_an_error(self, tmp_path: Path) -> None:
-        done = shell("sophia run big.log --out - --no-store --quiet >/dev/full", tmp_path)
+        done = shell("sophia run --report none big.log --out - --no-store --quiet >/dev/full", tmp_path)
         assert done.returncode == 5
         assert b"No space left" in done.stderr
         assert b"Traceback" not in done.stderr
@@ -254,7 +268,7 @@ class TestLocale:
             Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text(text, encoding="utf-8")
         script = """
             sophia run $'caf\\xc3\\xa9.log' $'caf\\xe9.log' $'two\\nlines.log' $'tab\\t\\e[31mred.log' ./-.log \\
-                --store $'m\\xe4nd' --out $'\\xf6ut\\n/d.jsonl' && sophia doctor --store $'m\\xe4nd'
+                --report none --store $'m\\xe4nd' --out $'\\xf6ut\\n/d.jsonl' && sophia doctor --store $'m\\xe4nd'
         """
         done = shell(script, tmp_path, **environment)
         assert done.returncode == 0, done.stderr
@@ -268,13 +282,17 @@ class TestLocale:
         ]  # fmt: skip
         with open(folder + b"patterns.jsonl", "rb") as file:  # noqa: PTH123
             assert {p["template"] for p in records(file.read())} >= set(text.splitlines())
-        done = shell("sophia run $'nowh\\xe4re\\n.log'; sophia run 'küche.log'", tmp_path, **environment)
+        done = shell(
+            "sophia run --report none $'nowh\\xe4re\\n.log'; sophia run --report none 'küche.log'",
+            tmp_path,
+            **environment,
+        )
         assert b"Traceback" not in done.stderr
         assert done.stderr.count(b"\n") == 2
 
     def test_the_same_decisions_as_anywhere(self, tmp_path: Path, environment: dict[str, str]) -> None:
         (tmp_path / "in.log").write_text("grüße aus köln\nжелезо\n日本語 12\n日本語 13\n", encoding="utf-8")
-        script = "sophia run in.log --out - --no-store --quiet"
+        script = "sophia run --report none in.log --out - --no-store --quiet"
         here = records(shell(script, tmp_path, **environment).stdout)
         assert without(here, "us") == without(records(shell(script, tmp_path, LC_ALL="C.UTF-8").stdout), "us")
         script = "sophia route 'Grüße aus Köln?' --scope 'zoë' --no-store"
