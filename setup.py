@@ -2,7 +2,7 @@
 
 Switches, all read from the environment:
   SOPHIA_DEBUG=1               bounds checks, assertions, debug symbols
-  SOPHIA_SANITIZE=address,...  build with -fsanitize=... (address,undefined or thread)
+  SOPHIA_SANITIZE=address,...  build with -fsanitize=... (address,undefined or thread; clang also fuzzer-no-link)
   SOPHIA_ANNOTATE=1            write Cython's annotated HTML beside the generated C
   SOPHIA_CYTHON_COVERAGE=1     line tracing, so that coverage sees .pyx files
 """
@@ -37,9 +37,11 @@ coverage = switch("SOPHIA_CYTHON_COVERAGE")
 compile_args = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-strict-aliasing", "-Wall"]
 compile_args += ["-Wno-unused-function", "-Wno-unreachable-code"]
 compile_args += ["-g", "-DSOPHIA_DEBUG=1", "-O1"] if debug else []
-compile_args += [f"-fsanitize={sanitize}", "-g", "-fno-omit-frame-pointer"] if sanitize else []
+if sanitize:
+    compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-g", "-O1", "-fno-omit-frame-pointer"]
 compile_args += [] if debug or sanitize else ["-g0"]
-link_args = [f"-fsanitize={sanitize}"] if sanitize else []
+# A fuzzer brings the runtime of the sanitizers with it.
+link_args = [f"-fsanitize={sanitize}"] if sanitize and "fuzzer" not in sanitize else []
 macros = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if coverage else []
 
 sources = sorted((ROOT / CORE).glob("*.pyx"))

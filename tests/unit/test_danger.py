@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -397,7 +398,7 @@ def test_the_version_is_the_same_in_every_process_and_changes_with_every_rule(sh
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
         )
         assert run.stdout.strip() == shipped.version
     one = RuleSet([rule("abc")]).version

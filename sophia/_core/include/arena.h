@@ -3,7 +3,8 @@
  * Ownership: every block is borrowed until the arena is rewound below it, reset, or closed; there is no free.
  * A block is known by (generation, position); sophia_arena_holds() says whether it is still lent. Positions
  * count bytes from the start of the first chunk, so an older block always has the lower one.
- * Not for two threads at once: one arena a worker.
+ * Not for two threads at once: one arena a worker. Under AddressSanitizer the bytes that are not lent may not be
+ * touched.
  */
 #ifndef SOPHIA_ARENA_H
 #define SOPHIA_ARENA_H
@@ -11,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#include "sanitize.h"
 
 #define SOPHIA_ALIGNMENT 64u
 
@@ -89,6 +92,16 @@ static inline void sophia_arena_enter(sophia_arena *arena, sophia_chunk *chunk)
     arena->end = arena->cursor + chunk->size;
 }
 
+/* Nothing from the cursor on is lent any more. */
+static inline void sophia_arena_hide(sophia_arena *arena)
+{
+    if (!SOPHIA_ASAN || !arena->current) return;
+    SOPHIA_HIDE(arena->cursor, (size_t)(arena->end - arena->cursor));
+    for (sophia_chunk *chunk = arena->current->next; chunk; chunk = chunk->next) {
+        SOPHIA_HIDE(sophia_chunk_bytes(chunk), chunk->size);
+    }
+}
+
 /* Moves to the next chunk that has room for `bytes`; asks the system for one only when none has. */
 static int sophia_arena_grow(sophia_arena *arena, size_t bytes)
 {
@@ -116,6 +129,7 @@ static int sophia_arena_grow(sophia_arena *arena, size_t bytes)
     arena->capacity += size;
     arena->chunk_allocations++;
     sophia_arena_enter(arena, chunk);
+    sophia_arena_hide(arena);
     return SOPHIA_ARENA_OK;
 }
 
@@ -123,11 +137,13 @@ static int sophia_arena_grow(sophia_arena *arena, size_t bytes)
 static inline int sophia_arena_take(sophia_arena *arena, size_t bytes, void **block, size_t *position)
 {
     if (bytes > SIZE_MAX - SOPHIA_ALIGNMENT) return SOPHIA_ARENA_FULL;
+    const size_t asked = bytes;
     bytes = sophia_round_up(bytes ? bytes : 1);
     if ((size_t)(arena->end - arena->cursor) < bytes) {
         const int code = sophia_arena_grow(arena, bytes);
         if (code) return code;
     }
+    SOPHIA_SHOW(arena->cursor, asked);
     *block = arena->cursor;
     *position = sophia_arena_used(arena);
     arena->cursor += bytes;
@@ -162,6 +178,7 @@ static int sophia_arena_reset(sophia_arena *arena)
     arena->reset_generation = ++arena->generation;
     arena->floor_count = 0;
     if (arena->first) sophia_arena_enter(arena, arena->first);
+    sophia_arena_hide(arena);
     return SOPHIA_ARENA_OK;
 }
 
@@ -190,6 +207,7 @@ static int sophia_arena_rewind(sophia_arena *arena, sophia_chunk *chunk, size_t 
         sophia_arena_enter(arena, chunk);
         arena->cursor += position - chunk->base;
     }
+    sophia_arena_hide(arena);
     return SOPHIA_ARENA_OK;
 }
 

@@ -16,9 +16,10 @@
 #include <stdlib.h>
 
 #include "arena.h"
+#include "sanitize.h"
 
 #define SOPHIA_POOL_CLASSES 8u
-#if defined(__SANITIZE_ADDRESS__)
+#if SOPHIA_ASAN
 #define SOPHIA_POOL_BLOCKS 0u /* a kept block would hide a use after free from the sanitizer */
 #else
 #define SOPHIA_POOL_BLOCKS 64u
@@ -99,7 +100,8 @@ static inline void *sophia_pool_take(size_t size)
 /* The bound from now on; lists that are longer shrink as they are used. */
 static inline size_t sophia_pool_set_keep(size_t blocks)
 {
-    return atomic_exchange(&sophia_pool_keep, blocks < SOPHIA_POOL_BLOCKS ? blocks : SOPHIA_POOL_BLOCKS);
+    const size_t most = SOPHIA_POOL_BLOCKS;
+    return atomic_exchange(&sophia_pool_keep, blocks < most ? blocks : most);
 }
 
 static inline void sophia_pool_give(void *block, size_t size)
