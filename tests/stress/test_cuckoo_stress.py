@@ -50,6 +50,7 @@ def test_a_million_random_steps_without_a_false_negative():
     assert len(known) == 0
 
 
+@pytest.mark.memory
 def test_memory_stays_flat():
     process = psutil.Process()
     keys = np.arange(50_000, dtype=np.uint64)

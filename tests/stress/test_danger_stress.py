@@ -19,6 +19,7 @@ def _resident() -> int:
     return psutil.Process().memory_info().rss
 
 
+@pytest.mark.memory
 def test_automata_are_freed_with_their_set() -> None:
     branches = [[[[b"%04d-literal" % (n + k) for k in range(8)]]] for n in range(0, 4000, 8)]
 
@@ -35,6 +36,7 @@ def test_automata_are_freed_with_their_set() -> None:
     assert _resident() - before < 8 << 20  # one automaton here is over 2 MB
 
 
+@pytest.mark.memory
 def test_hostile_texts_do_not_grow_the_engine_without_bound() -> None:
     rules = RuleSet([Rule(f"r{n}", "gap", rf"\bword{n}\s+(?:\S+\s+){{0,8}}end\b", 0.5) for n in range(20)])
     words = [f"word{n}" for n in range(20)] + ["x", "the", "of"]

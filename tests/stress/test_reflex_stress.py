@@ -10,6 +10,7 @@ from sophia._core.reflex import ReflexCache
 pytestmark = pytest.mark.stress
 
 
+@pytest.mark.memory
 def test_churn_does_not_grow_the_process():
     rng = random.Random(1)
     cache = ReflexCache(max_bytes=8 << 20, max_entries=20_000)
