@@ -45,6 +45,7 @@ cdef extern from "idf.h" nogil:
         SOPHIA_IDF_NO_MEMORY
         SOPHIA_IDF_NO_DOCUMENT
         SOPHIA_IDF_BAD_RECORD
+        SOPHIA_IDF_BAD_DOCUMENTS
 
     cdef struct sophia_idf_record:
         uint64_t key

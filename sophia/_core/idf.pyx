@@ -76,6 +76,8 @@ cdef int raise_code(int code, str what) except -1:
         raise ValueError(f"{what}: no document is left to forget")
     if code == SOPHIA_IDF_BAD_RECORD:
         raise StoreCorrupt(f"{what}: a record names the feature 0, which no text has")
+    if code == SOPHIA_IDF_BAD_DOCUMENTS:
+        raise StoreCorrupt(f"{what}: a number of documents that cannot be")
     raise MemoryError(f"{what}: no memory")
 
 
@@ -281,7 +283,7 @@ cdef class IdfTable:
         """
         cdef size_t size = <size_t>PyBytes_GET_SIZE(records)
         cdef int64_t delta = documents
-        if size % sizeof(sophia_idf_record) or <int64_t>self.table.documents + delta < 0:
+        if size % sizeof(sophia_idf_record):
             raise StoreCorrupt(f"not the changes of an IDF table: {documents} documents, {size} bytes")
         cdef const sophia_idf_record *first = <const sophia_idf_record *>PyBytes_AS_STRING(records)
         self._add(delta, first, size // sizeof(sophia_idf_record), True)

@@ -717,14 +717,20 @@ cdef class HotPath:
         ) == 0
 
     def reject(self, Decision decision not None):
-        """Undoes what was learned from `decision`: its cached answer, its familiarity, its sighting."""
+        """Undoes what was learned from `decision`: its cached answer, its familiarity, its sighting.
+
+        False for a text that cannot be read, of which nothing was learned.
+        """
         cdef bytes scope = decision.scope.encode(), text, key
         cdef sophia_pattern_seen sighting
         cdef const unsigned char *at = scope
         cdef uint64_t k
         if decision.text is None or decision._why >= SOPHIA_WHY_TOO_LONG:
-            return
-        text = decision.text.encode()
+            return False
+        try:
+            text = decision.text.encode()
+        except UnicodeEncodeError:  # half a surrogate pair, in a text whose reason is danger
+            return False
         if self.cache is not None:
             key = self.key(decision.text, decision.scope, decision.context, decision._line)
             self.cache.drop_entry(key, len(key), self.cache.hash_key(key, len(key)))
@@ -736,6 +742,7 @@ cdef class HotPath:
                 self.familiar.discard_hash(sophia_mix64(_in_scope(sighting.leaf_hash, at, len(scope)) + k))
                 self.familiar.discard_hash(sophia_mix64(_in_scope(sophia_mix64(sighting.id), at, len(scope)) + k))
             self.patterns.forget_sighting(sighting.id, sighting.leaf_hash)
+        return True
 
 
 cdef inline void _weigh(

@@ -200,8 +200,7 @@ class Thalamus:
         """
         if self.audit.claim(decision):
             self.count_audit(agrees=False)
-        self.hot_path.reject(decision)
-        if self._keep_changes and decision.text is not None and decision.why not in _UNREADABLE:
+        if self.hot_path.reject(decision) and self._keep_changes and decision.text is not None:
             key = self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
             self._answers.append(Answer(key, b"", None, decision.id, self.policy_version, 0.0))
 

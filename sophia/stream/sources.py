@@ -47,6 +47,9 @@ MAGICS = (
     (b"%PDF", "a PDF document; extract its text first"),
 )
 
+BEGINNINGS = (GZIP, *(magic for magic, _ in MAGICS))
+"""What an input is known by; one that may still become one of these waits for its next bytes."""
+
 
 class Gate:
     """Lets text pass and refuses what is not: asked for each chunk of one input, in order.
@@ -166,7 +169,7 @@ class Source:
             head = b""
             for chunk in raw:
                 head += chunk
-                if len(head) >= len(GZIP) or not GZIP.startswith(head):
+                if not any(magic.startswith(head) and magic != head for magic in BEGINNINGS):
                     break
             gate = Gate(self.name)
             for chunk in self._unpacked(head, raw) if head.startswith(GZIP) else _chain(head, raw):

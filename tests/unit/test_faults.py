@@ -183,6 +183,18 @@ def test_a_reject_must_be_made_good_by_new_sightings() -> None:
     assert [d.route for d in after] == ["deep_thought", "cortical", "cortical", "reflex"]
 
 
+@pytest.mark.parametrize("kind", ["message", "line"])
+@pytest.mark.parametrize(
+    "text", ["sudo rm -rf / \udc80", "\ud83d plain", "\udc00", "", "x" * 30_000, "rm -rf / " * 4000]
+)
+def test_whatever_cannot_be_read_can_be_rejected(tmp_path: Path, text: str, kind: str) -> None:
+    for where in (None, tmp_path / "mind"):
+        with sophia.open(where) as brain:
+            decision = brain.route(text, kind=kind)
+            brain.reject(decision)
+            assert brain.route(text, kind=kind).why == decision.why
+
+
 def test_a_reject_holds_under_every_policy(tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text("[[rule]]\nid = 'a.b'\ndescription = 'x'\npattern = 'zebra'\nseverity = 'low'\n")

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from oracle import encode as oracle
+from oracle.hash import hash_bytes
 
 from sophia._core import idf
 from sophia._core.encode import TextEncoder
@@ -224,6 +225,29 @@ def test_apply_refuses_what_is_not_changes():
         table.apply(0, b"\0" * 16)
     with pytest.raises(StoreCorrupt):
         table.apply(-1, b"")
+
+
+@pytest.mark.parametrize("documents", [2**62 + 1, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_number_of_documents_that_cannot_be_is_refused(documents: int):
+    """Twice as many would not fit in 64 bits, and their logarithm would be that of nothing."""
+    table = IdfTable()
+    table.observe("cat")
+    dump = table.dump()
+    body = dump[:32] + documents.to_bytes(8, "little") + dump[40:-16]
+    with pytest.raises(StoreCorrupt, match="documents"):
+        IdfTable.load(body + b"".join(part.to_bytes(8, "little") for part in hash_bytes(body, 0x5350494446)))
+    if documents < 2**63:
+        with pytest.raises(StoreCorrupt, match="documents"):
+            table.apply(documents, b"")
+    assert table.dump() == dump
+
+
+def test_the_largest_number_of_documents_weighs():
+    table = IdfTable()
+    table.apply(2**62, b"")
+    assert table.weight("cat") == 63.0
+    with pytest.raises(StoreCorrupt, match="documents"):
+        table.apply(1, b"")
 
 
 def test_apply_keeps_changes_that_were_not_told():

@@ -17,6 +17,7 @@ import pytest
 from sophia.errors import ConfigError, InputError
 from sophia.stream import REASONS, Counts, Event, Keys, Source, read_batches, resolve
 from sophia.stream.event import BAD_UTF8, CUT, NUL, PLAIN, SURROGATE
+from sophia.stream.sources import MAGICS
 
 
 class Pieces(Source):
@@ -529,6 +530,18 @@ class TestFiles:
         with pytest.raises(InputError, match="byte 4096 is NUL"):
             read(*[b"x"] * 4095, b"\0")
         assert read(*[b"x"] * 4096, b"\0")[1].bad == {"nul": 1}
+
+    @pytest.mark.parametrize("magic", [magic for magic, _ in MAGICS])
+    def test_what_is_no_text_is_known_from_a_pipe_whatever_the_pieces(self, magic: bytes) -> None:
+        with pytest.raises(InputError, match="not text but") as whole:
+            read(magic + b"abc\n")
+        for size in (1, 2, 3):
+            data = magic + b"abc\n"
+            with pytest.raises(InputError) as pieces:
+                read(*[data[at : at + size] for at in range(0, len(data), size)])
+            assert str(pieces.value) == str(whole.value)
+        text = magic[:1].decode("latin-1").encode()  # what only begins like it is text
+        assert [event.text for event in read(text, b"\n")[0]] == [text.decode()]
 
     def test_a_file_name_that_is_not_utf8(self, tmp_path: Path) -> None:
         path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.log")

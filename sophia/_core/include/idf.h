@@ -26,7 +26,14 @@
 #define SOPHIA_IDF_BOUND_MAX (1u << 28)
 #define SOPHIA_IDF_LISTED 0x80000000u
 
-enum sophia_idf_error { SOPHIA_IDF_NO_MEMORY = -3, SOPHIA_IDF_NO_DOCUMENT = -4, SOPHIA_IDF_BAD_RECORD = -5 };
+#define SOPHIA_IDF_DOCUMENTS_MAX (1ll << 62) /* twice as many still fit in 64 bits */
+
+enum sophia_idf_error {
+    SOPHIA_IDF_NO_MEMORY = -3,
+    SOPHIA_IDF_NO_DOCUMENT = -4,
+    SOPHIA_IDF_BAD_RECORD = -5,
+    SOPHIA_IDF_BAD_DOCUMENTS = -8
+};
 
 struct sophia_idf_slot {
     uint64_t key;   /* feature hash; 0: free */
@@ -333,10 +340,14 @@ static size_t sophia_idf_changes(struct sophia_idf *idf, struct sophia_idf_recor
 }
 
 /* Adds records in the order given, 4,096 at a time so that a sweep always makes enough room. A key of 0 is
- * no feature: SOPHIA_IDF_BAD_RECORD, before anything is changed. */
+ * no feature: SOPHIA_IDF_BAD_RECORD, and a number of documents below 0 or above SOPHIA_IDF_DOCUMENTS_MAX is
+ * SOPHIA_IDF_BAD_DOCUMENTS, before anything is changed. */
 static int sophia_idf_apply(struct sophia_idf *idf, const struct sophia_idf_record *records, size_t count,
                             int64_t documents, int told)
 {
+    const int64_t before = (int64_t)idf->documents;
+    if (documents < 0 ? documents < -before : documents > SOPHIA_IDF_DOCUMENTS_MAX - before)
+        return SOPHIA_IDF_BAD_DOCUMENTS;
     for (size_t i = 0; i < count; i++) {
         if (records[i].key == 0) return SOPHIA_IDF_BAD_RECORD;
     }
