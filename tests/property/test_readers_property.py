@@ -5,54 +5,19 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import itertools
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fuzz.streams import read, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import readers as oracle
 
 from sophia.errors import InputError
-from sophia.stream import REASONS, Counts, Event, Source, read_batches
 from sophia.stream.table import RecordParser
 
 check = settings(max_examples=200, deadline=None)
-
-
-class Pieces(Source):
-    __slots__ = ("_pieces",)
-
-    def __init__(self, pieces: list[bytes], live: bool = False) -> None:
-        super().__init__(name="pieces")
-        self._pieces = pieces
-        self.live = live
-
-    def raw(self) -> Iterator[bytes]:
-        for piece in self._pieces:
-            self.bytes_read += len(piece)
-            yield piece
-
-
-def read(pieces: list[bytes], *, live: bool = False, **options: Any) -> tuple[list[Event], Counts]:
-    reader = read_batches([Pieces(pieces, live)], **options)
-    events = [event for batch in reader for event in batch]
-    counts = reader.counts
-    assert counts.lines == counts.events + counts.blank + counts.header + counts.continued
-    assert [event.n for event in events] == list(range(1, len(events) + 1))
-    assert all(event.invalid is None or event.invalid in REASONS for event in events)
-    for event in events:
-        for value in event.astuple():
-            if isinstance(value, str):
-                value.encode()
-    return events, counts
-
-
-def split(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
-    return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
 # bytes in which line ends, quotes, braces, broken UTF-8 and NUL meet often
