@@ -58,15 +58,20 @@ def compiler() -> str:
 
 
 def environment(reports: Path) -> dict[str, str]:
-    """Every report goes into a file of its own: a test may swallow the output of a process that it starts."""
+    """What fails cannot be overlooked, also where a test swallows the output of a process that it starts.
+
+    AddressSanitizer writes each report into a file of its own. GCC's UndefinedBehaviorSanitizer cannot: it writes to
+    standard error and aborts, which no test takes for success.
+    """
     return os.environ | {
         "LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}",
         # pymalloc would hide overflows of Python's own objects inside its pools
         "PYTHONMALLOC": "malloc",
-        "ASAN_OPTIONS": f"detect_leaks=1:detect_stack_use_after_return=1:log_path={reports}/address",
-        # leaks are judged here, and must not change the exit status of a process that a test has started
+        "ASAN_OPTIONS": f"abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1:log_path={reports}/address",
+        # Leaks are judged here, and must not change the exit status of a process that a test has started. (This
+        # exit status is one for all sanitizers, so the others abort.)
         "LSAN_OPTIONS": "exitcode=0:print_suppressions=0",
-        "UBSAN_OPTIONS": f"halt_on_error=1:print_stacktrace=1:log_path={reports}/undefined",
+        "UBSAN_OPTIONS": "abort_on_error=1:halt_on_error=1:print_stacktrace=1",
     }
 
 
@@ -100,15 +105,21 @@ def check_faults(folder: Path, reports: Path) -> None:
     subprocess.run([*command, str(TESTS / "native" / "seeded_faults.c"), "-o", str(library)], check=True)
     for fault, words in FAULTS.items():
         code = f"import ctypes; ctypes.CDLL({str(library)!r}).sophia_fault_{fault}(7)"
-        status = subprocess.run([sys.executable, "-c", code], env=environment(reports), check=False).returncode
-        report = taken_reports(reports)
-        if words not in report or (status == 0 and fault != "leak"):
-            sys.exit(f"the fault {fault!r}, made on purpose, was not reported as {words!r}; status {status}\n{report}")
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment(reports), stderr=subprocess.PIPE, text=True, check=False
+        )
+        report = taken_reports(reports) + done.stderr
+        if words not in report or (done.returncode == 0 and fault != "leak"):
+            sys.exit(
+                f"the fault {fault!r}, made on purpose, was not reported as {words!r} "
+                f"(status {done.returncode})\n{report}"
+            )
     sys.stdout.write(f"{len(FAULTS)} faults made on purpose were reported\n")
 
 
 def pytest(*arguments: str, env: dict[str, str]) -> int:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    # not the capture of file descriptors: a report must come through
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--capture=sys"]
     command += ["-c", str(TESTS.parent / "pyproject.toml"), "--rootdir", str(TESTS.parent), *arguments]
     sys.stdout.flush()
     return subprocess.run(command, env=env, check=False).returncode
