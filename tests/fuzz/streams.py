@@ -62,7 +62,7 @@ def same_in_pieces(data: bytes, cuts: Sequence[int], batch: int, live: bool, **o
     """The outcome, which must not depend on how the bytes arrive or how many events are asked for."""
     whole = outcome([data], **options)
     _compare(outcome(split(data, cuts), batch=batch, live=live, **options), whole)
-    if len(data) <= 600:
+    if len(data) <= 120:
         _compare(outcome([data[i : i + 1] for i in range(len(data))], **options), whole)
     return whole
 
