@@ -120,6 +120,7 @@ def check_faults(folder: Path, reports: Path) -> None:
 def pytest(*arguments: str, env: dict[str, str]) -> int:
     # not the capture of file descriptors: a report must come through
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--capture=sys"]
+    command += ["--timeout", "1200"]  # a sanitized test takes several times as long
     command += ["-c", str(TESTS.parent / "pyproject.toml"), "--rootdir", str(TESTS.parent), *arguments]
     sys.stdout.flush()
     return subprocess.run(command, env=env, check=False).returncode

@@ -130,8 +130,11 @@ class Pending:
             if start != len(text) or any(len(values) != count for values in columns.values()):
                 raise ValueError("its parts do not fit together")  # noqa: EM101
             mark = None if out is None else FileMark(*out)
-            return cls(head["run"], head["n"], head["at"], columns, ends, mark, dict(head.get("settings", {})))
-        except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+            record = cls(head["run"], head["n"], head["at"], columns, ends, mark, dict(head.get("settings", {})))
+            if not _is_typed(record):
+                raise ValueError("a value is of another type")  # noqa: EM101
+            return record
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
             message = f"a record of pending inputs cannot be read ({error})"
             raise StoreCorrupt(message) from error
 
@@ -148,3 +151,15 @@ class Pending:
     def head(self, count: int) -> dict[str, Any]:
         """The columns of its first `count` inputs."""
         return {name: values[:count] for name, values in self.columns.items()}
+
+
+def _is_typed(record: Pending) -> bool:
+    """JSON can hold anything anywhere; what only code of ours can have written holds these."""
+    numbers = [record.run, record.n]
+    numbers += [] if record.mark is None else [record.mark.device, record.mark.inode, record.mark.size]
+    return (
+        all(type(number) is int and number >= 0 for number in numbers)
+        and all(type(number) in (int, float) for number in (record.at, *record.settings.values()))
+        and (record.mark is None or type(record.mark.path) is str)
+        and all(type(values) is list for values in record.columns.values())
+    )

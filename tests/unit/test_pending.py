@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -61,6 +62,30 @@ def test_a_damaged_record_is_refused_or_a_record() -> None:
             broken[place] ^= 1 << bit
             with suppress(StoreCorrupt):
                 assert len(Pending.unpack(bytes(broken))) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"run": "1"}, {"run": -1}, {"run": True}, {"n": None}, {"n": 1.5}, {"at": [0.0]}, {"at": "now"},
+        {"out": ["a", 1, 2]}, {"out": ["a", 1, 2, None]}, {"out": [7, 1, 2, 3]}, {"settings": {"audit": "much"}},
+        {"settings": [1]}, {"columns": {"scopes": "a"}}, {"columns": []}, {"count": -1}, {"count": 10**12},
+        {"count": 1.0}, {"count": "1"},
+    ],
+)  # fmt: skip
+def test_values_of_another_type_are_refused(change: dict[str, object]) -> None:
+    data = Pending(1, 1, 0.0, {"texts": ["a"]}).pack()
+    size = int.from_bytes(data[:4], "little")
+    head = json.dumps(json.loads(data[4 : 4 + size]) | change).encode()
+    with pytest.raises(StoreCorrupt, match="pending"):
+        Pending.unpack(len(head).to_bytes(4, "little") + head + data[4 + size :])
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"run":'])
+def test_values_inside_each_other_without_end_are_refused(opening: bytes) -> None:
+    head = opening * 100_000
+    with pytest.raises(StoreCorrupt, match="pending"):
+        Pending.unpack(len(head).to_bytes(4, "little") + head)
 
 
 def outputs(kind: str, tmp_path: Path) -> tuple[int, int | None]:
