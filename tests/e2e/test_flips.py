@@ -24,7 +24,7 @@ import pytest
 import sophia
 from sophia.errors import SophiaError
 from sophia.organs import thalamus
-from sophia.store.store import Store
+from sophia.store.check import check as check_store
 from sophia.stream.readers import read_batches
 from sophia.stream.run import columns
 
@@ -78,11 +78,7 @@ def probe(store: Path) -> tuple[list[tuple[Any, ...]], list[str]]:
 def check(store: Path) -> str:
     """What `sophia doctor` would say of the store."""
     try:
-        opened = Store(store)
-        try:
-            return "; ".join([str(opened.check()["state"]), *opened.notes])
-        finally:
-            opened.close()
+        return "; ".join(check_store(store).problems) or "sound"
     except SophiaError as error:
         return str(error)
 
@@ -165,7 +161,7 @@ def test_flips_through_the_command_line(command: Run, tmp_path: Path, stores: di
         flip(mind, random.Random(300 + seed))
         for arguments in (("doctor",), ("run", "in.jsonl", "--out", f"{seed}.jsonl", "--quiet", "--report", "none")):
             done = command(*arguments, "--store", str(seed))
-            assert done.returncode in (0, 5), done.stderr
+            assert done.returncode in ((0, 1) if arguments == ("doctor",) else (0, 5)), done.stderr
             assert b"Traceback" not in done.stderr
             assert b"internal error" not in done.stderr
             assert all(line.startswith(b"sophia: ") for line in done.stderr.splitlines())
