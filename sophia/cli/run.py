@@ -106,9 +106,9 @@ def command(options: argparse.Namespace) -> int:
         }
         text = json.dumps(totals, indent=2) + "\n"
         outputs.write("summary.json", text)
-        report.write(outputs.folder, summary, reader.counts, brain, cost_per_call=wanted.cost_per_call)
         if not summary.output_gone:  # whoever closes the pipe early has no questions
             progress.finish(summary, outputs.folder, wanted, intake.left_out, score)
+        report.write(outputs.folder, summary, reader.counts, brain, cost_per_call=wanted.cost_per_call)
         _log_end(outputs, summary, reader.counts.errors, fired, code, quiet=wanted.quiet)
     if options.json:
         sys.stdout.write(text)
