@@ -21,7 +21,7 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Run:
+def whole_command(tmp_path: Path) -> Run:
     """Calls ``sophia ARGUMENTS`` in the test's folder; standard input is empty unless given."""
     home = Path(sophia.__file__).resolve().parents[1]
 
@@ -34,6 +34,18 @@ def command(tmp_path: Path) -> Run:
             env=os.environ | {"PYTHONPATH": str(home)} | environment,
             timeout=120,
         )
+
+    return call
+
+
+@pytest.fixture
+def command(whole_command: Run) -> Run:
+    """The same, but a run makes no report, which would take longer than most tests, unless one is asked for."""
+
+    def call(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        if arguments and arguments[0] in ("run", "demo") and "--report" not in arguments and "-h" not in arguments:
+            arguments += ("--report", "none")
+        return whole_command(*arguments, **options)
 
     return call
 

@@ -38,7 +38,7 @@ def without(name: str, *arguments: str, folder: Path) -> subprocess.CompletedPro
     )
 
 
-def test_the_demo_leaves_its_page_and_nothing_anywhere_else(command: Run, tmp_path: Path) -> None:
+def test_the_demo_leaves_its_page_and_nothing_anywhere_else(whole_command: Run, tmp_path: Path) -> None:
     for name in ("home", "tmp", "work"):
         (tmp_path / name).mkdir()
     done = subprocess.run(
@@ -64,45 +64,45 @@ def test_the_demo_leaves_its_page_and_nothing_anywhere_else(command: Run, tmp_pa
     assert not [*(tmp_path / "home").iterdir(), *(tmp_path / "tmp").iterdir()]
 
 
-def test_where_the_page_is(command: Run, tmp_path: Path) -> None:
+def test_where_the_page_is(whole_command: Run, tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(LOG)
-    assert command("run", "app.log", "--no-store", "--out", "here/d.jsonl").returncode == 0
+    assert whole_command("run", "app.log", "--no-store", "--out", "here/d.jsonl").returncode == 0
     assert "4 inputs" in page(tmp_path / "here" / "report.html").text
-    assert command("run", "app.log", "--no-store", "--out", "x.jsonl", "--report", "there/page.html").returncode == 0
+    assert whole_command("run", "app.log", "--no-store", "--out", "x.jsonl", "--report", "there/page.html").returncode == 0
     assert "4 inputs" in page(tmp_path / "there" / "page.html").text
     assert not (tmp_path / "report.html").exists()
-    done = command("run", "app.log", "--no-store", "--out", "-", "--quiet")
+    done = whole_command("run", "app.log", "--no-store", "--out", "-", "--quiet")
     assert done.stderr == b""
     assert done.stdout.count(b"\n") == 4
     (folder,) = (tmp_path / "sophia-out").iterdir()
     assert "<b>job</b> failed" in page(folder / "report.html").text
 
 
-def test_standard_input_has_a_page(command: Run, tmp_path: Path) -> None:
-    assert command("run", "-", "--no-store", "--out", "d.jsonl", stdin=LOG.encode()).returncode == 0
+def test_standard_input_has_a_page(whole_command: Run, tmp_path: Path) -> None:
+    assert whole_command("run", "-", "--no-store", "--out", "d.jsonl", stdin=LOG.encode()).returncode == 0
     assert "What Sophia saw in standard input" in page(tmp_path / "report.html").text
 
 
-def test_the_second_run_on_a_store_knows_what_is_new(command: Run, tmp_path: Path) -> None:
+def test_the_second_run_on_a_store_knows_what_is_new(whole_command: Run, tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(LOG)
     (tmp_path / "next.log").write_text(LOG + "something else has come\n")
-    command("run", "app.log", "--store", "mind", "--report", "none")
-    command("run", "next.log", "--store", "mind", "--out", "d.jsonl")
+    whole_command("run", "app.log", "--store", "mind", "--report", "none")
+    whole_command("run", "next.log", "--store", "mind", "--out", "d.jsonl")
     text = page(tmp_path / "report.html").text
     assert "What was new? 1 new pattern " in text
     assert "Patterns known before 2" in text
 
 
-def test_a_run_that_stops_and_a_sample_say_so(command: Run, tmp_path: Path) -> None:
+def test_a_run_that_stops_and_a_sample_say_so(whole_command: Run, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "fine"}\nnot json\n{"text": "fine"}\n')
-    assert command("run", "in.jsonl", "--no-store", "--out", "d.jsonl", "--strict").returncode == 3
+    assert whole_command("run", "in.jsonl", "--no-store", "--out", "d.jsonl", "--strict").returncode == 3
     assert "The run stopped at the first bad input" in page(tmp_path / "report.html").text
-    assert command("demo", "--out", "d.jsonl", "--sample", "0.5").returncode == 0
+    assert whole_command("demo", "--out", "d.jsonl", "--sample", "0.5").returncode == 0
     assert re.search(r"Decided \d+ of the inputs", page(tmp_path / "report.html").text)
 
 
-def test_money(command: Run, tmp_path: Path) -> None:
-    done = command("demo", "--out", "d.jsonl", "--cost-per-call", "0.5")
+def test_money(whole_command: Run, tmp_path: Path) -> None:
+    done = whole_command("demo", "--out", "d.jsonl", "--cost-per-call", "0.5")
     assert done.returncode == 0, done.stderr.decode()
     assert "190.00 saved at 0.5 a call" in page(tmp_path / "report.html").text
 
@@ -145,17 +145,17 @@ def test_without_the_extra_a_run_works_and_says_what_brings_the_page(tmp_path: P
     assert not (tmp_path / "p.html").exists()
 
 
-def test_a_broken_package_costs_the_page_and_not_the_run(command: Run, tmp_path: Path) -> None:
+def test_a_broken_package_costs_the_page_and_not_the_run(whole_command: Run, tmp_path: Path) -> None:
     (tmp_path / "lib" / "matplotlib").mkdir(parents=True)
     (tmp_path / "lib" / "matplotlib" / "__init__.py").write_text("raise ImportError('half installed')\n")
     (tmp_path / "app.log").write_text(LOG)
     path = f"{tmp_path / 'lib'}{os.pathsep}{HOME}"
-    done = command("run", "app.log", "--no-store", "--out", "d.jsonl", PYTHONPATH=path)
+    done = whole_command("run", "app.log", "--no-store", "--out", "d.jsonl", PYTHONPATH=path)
     assert done.returncode == 0
     assert b"half installed" in done.stderr
     assert b"Traceback" not in done.stderr
     assert (tmp_path / "summary.json").exists()
-    asked = command("run", "app.log", "--no-store", "--out", "d.jsonl", "--report", "p.html", PYTHONPATH=path)
+    asked = whole_command("run", "app.log", "--no-store", "--out", "d.jsonl", "--report", "p.html", PYTHONPATH=path)
     assert asked.returncode == 5
     assert b"half installed" in asked.stderr
     assert not [left.name for left in tmp_path.iterdir() if left.name.startswith((".plots", "p.html"))]
@@ -175,13 +175,13 @@ def test_a_broken_package_costs_the_page_and_not_the_run(command: Run, tmp_path:
     ],
 )
 def test_a_name_that_cannot_be_the_page_is_refused_before_anything_is_written(
-    command: Run, tmp_path: Path, name: str, words: bytes
+    whole_command: Run, tmp_path: Path, name: str, words: bytes
 ) -> None:
     (tmp_path / "in.html").write_text(LOG)
     (tmp_path / "folder.html").mkdir()
     (tmp_path / "folder").mkdir()
     before = {path.name for path in tmp_path.iterdir()}
-    done = command("run", "in.html", "--store", "mind", "--report", name)
+    done = whole_command("run", "in.html", "--store", "mind", "--report", name)
     assert done.returncode == 2
     assert b"--report" in done.stderr
     assert words in done.stderr
@@ -190,10 +190,10 @@ def test_a_name_that_cannot_be_the_page_is_refused_before_anything_is_written(
     assert (tmp_path / "in.html").read_text() == LOG
 
 
-def test_the_page_of_before_stays_until_the_new_one_is_whole(command: Run, tmp_path: Path) -> None:
-    command("demo", "--out", "d.jsonl", "--limit", "100")
+def test_the_page_of_before_stays_until_the_new_one_is_whole(whole_command: Run, tmp_path: Path) -> None:
+    whole_command("demo", "--out", "d.jsonl", "--limit", "100")
     before = (tmp_path / "report.html").read_text()
-    command("run", demo_path(), "--no-store", "--out", "d.jsonl")
+    whole_command("run", demo_path(), "--no-store", "--out", "d.jsonl")
     after = page(tmp_path / "report.html")
     assert "100 inputs" in before
     assert "1,999 inputs" in after.text

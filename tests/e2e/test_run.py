@@ -198,8 +198,8 @@ def test_what_was_seen_yesterday_is_known_today(command: Run, tmp_path: Path) ->
     assert second[2]["pattern"] == first[1]["pattern"]
 
 
-def test_the_files_of_a_run(command: Run, log: Path, tmp_path: Path) -> None:
-    done = command("run", log, "--store", "mind")
+def test_the_files_of_a_run(whole_command: Run, log: Path, tmp_path: Path) -> None:
+    done = whole_command("run", log, "--store", "mind")
     assert done.returncode == 0
     assert b"900 inputs read as lines" in done.stderr
     assert done.stdout == b""
