@@ -25,6 +25,8 @@ def main() -> int:
             "-m",
             "pytest",
             "-q",
+            "-n",
+            "2",
             "-p",
             "no:cacheprovider",
             "-c",
