@@ -68,7 +68,8 @@ def test_where_the_page_is(whole_command: Run, tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text(LOG)
     assert whole_command("run", "app.log", "--no-store", "--out", "here/d.jsonl").returncode == 0
     assert "4 inputs" in page(tmp_path / "here" / "report.html").text
-    assert whole_command("run", "app.log", "--no-store", "--out", "x.jsonl", "--report", "there/page.html").returncode == 0
+    named = whole_command("run", "app.log", "--no-store", "--out", "x.jsonl", "--report", "there/page.html")
+    assert named.returncode == 0
     assert "4 inputs" in page(tmp_path / "there" / "page.html").text
     assert not (tmp_path / "report.html").exists()
     done = whole_command("run", "app.log", "--no-store", "--out", "-", "--quiet")
