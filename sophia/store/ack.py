@@ -17,6 +17,7 @@ import errno
 import mmap
 import os
 import select
+import stat
 import struct
 import sys
 from dataclasses import dataclass
@@ -27,9 +28,13 @@ __all__ = ["Ack", "Delivery", "read"]
 
 _LAYOUT = struct.Struct("@8sQQQQQqQ")
 _MAGIC = b"sophiaK1"
-# Each number stands twice, the second time turned over: bits that flip are seen.
+# Each number stands twice, the second time turned over: bits that flip are seen. While a batch is being sent the kernel
+# writes the one number alone; then the other says, over a tag, where the piece ends that is on its way. One bit can
+# still turn unseen: the one in which the beginning and the end of a piece differ, where a kill came between the two;
+# then the records of that piece, at most a page, are taken for what they were not.
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
-_SENDING = 0x5EED_5EED_5EED_5EED
+_SENDING = 0x5EED_5EED_5EED_5EED  # a pipe takes a piece of a page whole or not at all: only two numbers are possible
+_ANY = 0x0DD5_0DD5_0DD5_0DD5  # anything else may take any part
 _COMMITS, _BATCH, _SENT, _DONE = 8, 24, 48, 56
 
 # What sendfile answers where it cannot serve this output at all.
@@ -53,7 +58,7 @@ class Delivery:
     def pack(self) -> bytes:
         """As it stands in the file."""
         commits, run, n, sent = self.commits, self.run, self.n, self.sent
-        done = sent ^ _MASK if self.done else _SENDING
+        done = sent ^ _MASK if self.done else _ANY
         return _LAYOUT.pack(_MAGIC, commits, commits ^ _MASK, run, n, run ^ n ^ _MASK, sent, done)
 
 
@@ -95,7 +100,7 @@ class Ack:
 
     def begin(self, run: int, n: int) -> None:
         """From now on bytes of this batch are counted, from 0."""
-        struct.pack_into("@qQ", self._map, _SENT, 0, _SENDING)
+        struct.pack_into("@qQ", self._map, _SENT, 0, _ANY)
         struct.pack_into("@QQQ", self._map, _BATCH, run, n, run ^ n ^ _MASK)
 
     def send(self, descriptor: int, data: bytes) -> None:
@@ -128,13 +133,17 @@ class Ack:
             self._libc = ctypes.CDLL(None, use_errno=True)
             self._offset = ctypes.c_int64.from_buffer(self._map, _SENT)
         send = getattr(self._libc, "sendfile64", self._libc.sendfile)
+        whole = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
         # A file of its own for each batch: a pipe holds its pages until they are read, so they must not change.
         source = os.memfd_create("sophia-batch", os.MFD_CLOEXEC)
         try:
             _fill(source, data)
-            while self._offset.value < len(data):
-                left = ctypes.c_size_t(len(data) - self._offset.value)
-                if send(descriptor, source, ctypes.byref(self._offset), left) > 0:
+            while (sent := self._offset.value) < len(data):
+                goal = len(data)
+                if whole:
+                    goal = min(goal, sent - sent % mmap.PAGESIZE + mmap.PAGESIZE)
+                    struct.pack_into("@Q", self._map, _DONE, _SENDING ^ goal)
+                if send(descriptor, source, ctypes.byref(self._offset), ctypes.c_size_t(goal - sent)) > 0:
                     continue
                 code = ctypes.get_errno()
                 if code == errno.EAGAIN:
@@ -177,8 +186,15 @@ def _read(data: bytes) -> Delivery:
     if commits ^ _MASK != commits_again:
         faults.append("the number of commits")
         commits = 0
-    if run ^ n ^ _MASK != batch_again or sent < 0 or done not in (_SENDING, sent ^ _MASK):
+    finished = done == sent ^ _MASK
+    if run ^ n ^ _MASK != batch_again or sent < 0 or not (finished or done == _ANY or _on_its_way(sent, done)):
         faults.append("the last batch")
-        run = n = sent = 0
+        run, n, sent, finished = 0, 0, 0, False
     fault = f"fails its check ({', '.join(faults)})" if faults else None
-    return Delivery(commits, run, n, sent, done != _SENDING, fault)
+    return Delivery(commits, run, n, sent, finished, fault)
+
+
+def _on_its_way(sent: int, done: int) -> bool:
+    """Whether a piece of a page whose end `done` names is sent or not, and nothing in between."""
+    goal = done ^ _SENDING
+    return goal >> 48 == 0 and sent in (goal, (goal - 1) // mmap.PAGESIZE * mmap.PAGESIZE)
