@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern, PatternTable
 from sophia.config import Settings
-from sophia.errors import SophiaError, StoreCorrupt
+from sophia.errors import ConfigError, SophiaError, StoreCorrupt
 from sophia.organs.aside import SideThreads
 from sophia.organs.audit import Audit, AuditReport
 from sophia.organs.danger import RuleSet
@@ -88,6 +88,7 @@ class Sophia:
         settings: Settings,
         rules: RuleSet,
         *,
+        rule_files: Sequence[Path] = (),
         same: Callable[[str, str], bool] | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
@@ -110,6 +111,8 @@ class Sophia:
         self._pending = 0
         self._committed_at = monotonic()
         self._same = same
+        self._changed = settings.changed()
+        self._rule_files = [str(rule.absolute()) for rule in rule_files]
         self._aside = SideThreads()
         self._flights: Flights | None = None
         if store is None:
@@ -360,7 +363,8 @@ class Sophia:
                     {name: getattr(batch.columns, name) for name in Columns.__slots__},
                     ends,
                     mark,
-                    {name: getattr(self.settings, name) for name in _AUDIT},
+                    self._changed,
+                    self._rule_files,
                 )
             if batch.changes is not None:
                 self._commit(store, batch.changes, record)
@@ -509,8 +513,8 @@ class Sophia:
     def _recover(self, store: Store, settings: Settings, rules: RuleSet) -> None:
         """Learns what the last process had told and not committed when it died: the same inputs, run and numbers.
 
-        Done under today's policy, should that be another one, but with the audit of that run. Killed meanwhile it is
-        done again: one commit ends it.
+        Done under its settings and rules, so that its answers are there when it is run again; under today's, should a
+        file of them be gone or no longer be taken. Killed meanwhile it is done again: one commit ends it.
         """
         waiting = store.pending()
         if not waiting:
@@ -524,7 +528,13 @@ class Sophia:
             )
         self._replayed_at = waiting[0].at
         try:
-            self._thalamus = self._load(store, settings.with_changes(**last.settings), rules, last.run)
+            try:
+                then = Settings().with_changes(**last.settings)
+                same_rules = last.rules == self._rule_files
+                its_rules = rules if same_rules else RuleSet.load([Path(rule) for rule in last.rules])
+                self._thalamus = self._load(store, then, its_rules, last.run)
+            except (ConfigError, TypeError):
+                self._thalamus = self._load(store, settings, rules, last.run)
             for record in waiting:
                 # One writer, in order: where a batch has begun, all before it had been written.
                 count = len(record) if record is not last else record.acknowledged(delivery)
@@ -669,12 +679,13 @@ def open(
     Raises StoreLocked when another process has the store open, StoreVersionError for one of a newer version,
     StoreCorrupt for a damaged one, RuleError for a rule that cannot be taken, ConfigError for a mask.
     """
-    rule_set = RuleSet.load([Path(rule) for rule in rules]) if rules else _shipped_rules()
+    rule_files = [Path(rule) for rule in rules]
+    rule_set = RuleSet.load(rule_files) if rules else _shipped_rules()
     if settings is not None and settings.mask not in ("auto", "none"):
         Masks.load(settings.mask)  # what cannot be taken is refused before there is a store
     store = None if path is None else Store(Path(path))
     try:
-        return Sophia(store, settings or Settings(), rule_set, same=same, clock=clock)
+        return Sophia(store, settings or Settings(), rule_set, rule_files=rule_files, same=same, clock=clock)
     except BaseException:
         if store is not None:
             store.close()
@@ -719,9 +730,6 @@ def _batches(texts: Iterable[str], size: int) -> Iterator[list[str | None]]:
     while batch := list[str | None](islice(iterator, size)):
         yield batch
 
-
-# The settings that say what is learned from an answer that comes with an input.
-_AUDIT = ("audit", "audit_budget", "audit_confidence")
 
 _OFF = (
     "answers are switched off: too many audited ones were wrong. Find out why, then brain.resume_answers(), "

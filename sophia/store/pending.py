@@ -60,8 +60,8 @@ class Pending:
     """One batch of run `run`, numbered from `n` and decided at `at` (seconds since the epoch), by column.
 
     `ends` are the ends, in bytes, of its records in what is sent to the output; None where nobody counts what
-    arrives there: then all of them count as acknowledged. `settings` are those of the run that say what is learned from
-    inputs and that the next run need not share, by name.
+    arrives there: then all of them count as acknowledged. `settings` are those of the run that are not the usual ones,
+    by name, and `rules` its rule files beside the shipped set: the next run need not share them.
     """
 
     run: int
@@ -70,7 +70,8 @@ class Pending:
     columns: dict[str, Any]
     ends: list[int] | None = None
     mark: FileMark | None = None
-    settings: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.columns["texts"])
@@ -90,6 +91,7 @@ class Pending:
                 "count": len(texts),
                 "ends": self.ends is not None,
                 "settings": self.settings,
+                "rules": self.rules,
                 "out": None if out is None else [out.path, out.device, out.inode, out.size],
                 "columns": {
                     name: values[:1] if values.count(values[0]) == len(values) else values  # mostly all are the same
@@ -130,7 +132,8 @@ class Pending:
             if start != len(text) or any(len(values) != count for values in columns.values()):
                 raise ValueError("its parts do not fit together")  # noqa: EM101
             mark = None if out is None else FileMark(*out)
-            record = cls(head["run"], head["n"], head["at"], columns, ends, mark, dict(head.get("settings", {})))
+            settings, rules = dict(head.get("settings", {})), head.get("rules", [])
+            record = cls(head["run"], head["n"], head["at"], columns, ends, mark, settings, rules)
             if not _is_typed(record):
                 raise ValueError("a value is of another type")  # noqa: EM101
             return record
@@ -159,7 +162,10 @@ def _is_typed(record: Pending) -> bool:
     numbers += [] if record.mark is None else [record.mark.device, record.mark.inode, record.mark.size]
     return (
         all(type(number) is int and number >= 0 for number in numbers)
-        and all(type(number) in (int, float) for number in (record.at, *record.settings.values()))
+        and type(record.at) in (int, float)
+        and all(type(value) in (int, float, bool, str, type(None)) for value in record.settings.values())
+        and type(record.rules) is list
+        and all(type(rule) is str for rule in record.rules)
         and (record.mark is None or type(record.mark.path) is str)
         and all(type(values) is list for values in record.columns.values())
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
+import select
+import signal
 import socket
 import threading
 from contextlib import suppress
@@ -68,8 +71,9 @@ def test_a_damaged_record_is_refused_or_a_record() -> None:
     "change",
     [
         {"run": "1"}, {"run": -1}, {"run": True}, {"n": None}, {"n": 1.5}, {"at": [0.0]}, {"at": "now"},
-        {"out": ["a", 1, 2]}, {"out": ["a", 1, 2, None]}, {"out": [7, 1, 2, 3]}, {"settings": {"audit": "much"}},
-        {"settings": [1]}, {"columns": {"scopes": "a"}}, {"columns": []}, {"count": -1}, {"count": 10**12},
+        {"out": ["a", 1, 2]}, {"out": ["a", 1, 2, None]}, {"out": [7, 1, 2, 3]}, {"settings": {"audit": [1]}},
+        {"settings": [1]}, {"rules": [7]}, {"rules": "a"},
+        {"columns": {"scopes": "a"}}, {"columns": []}, {"count": -1}, {"count": 10**12},
         {"count": 1.0}, {"count": "1"},
     ],
 )  # fmt: skip
@@ -178,6 +182,39 @@ def test_a_reader_that_has_gone_is_a_broken_pipe_and_what_it_got_is_known(tmp_pa
     assert 0 < after.before.sent < 500_000
     assert not after.before.done
     after.close()
+
+
+def test_a_bit_that_turned_while_a_pipe_was_full_is_seen(tmp_path: Path) -> None:
+    """A process that is killed while it waits for its reader leaves a number that only the kernel has written."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        ack = Ack(tmp_path / "ack")
+        ack.begin(3, 257)
+        ack.send(writer, b"x" * 500_001)
+        os._exit(1)
+    while not select.select([reader], [], [], 0)[0] or Ack(tmp_path / "ack").before.sent == 0:
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(writer)
+    got = 0
+    while piece := os.read(reader, 1 << 16):
+        got += len(piece)
+    os.close(reader)
+    sound = (tmp_path / "ack").read_bytes()
+    before = Ack(tmp_path / "ack").before
+    assert (before.sent, before.done, before.fault) == (got, False, None)
+    unseen = set()
+    for place in range(48, 64):
+        for bit in range(8):
+            data = bytearray(sound)
+            data[place] ^= 1 << bit
+            (tmp_path / "ack").write_bytes(data)
+            found = Ack(tmp_path / "ack").before
+            if found.fault is None:
+                unseen.add(abs(found.sent - got))
+    assert unseen <= {0, mmap.PAGESIZE}  # a piece that was or was not sent: both are possible
 
 
 @pytest.mark.parametrize("place", range(64))
@@ -299,16 +336,31 @@ def test_an_answer_learned_once_more_expires_when_it_would_have(tmp_path: Path) 
         assert brain.route("status?").answer is None
 
 
-def test_another_policy_learns_once_more_by_its_own_rules(tmp_path: Path) -> None:
-    brain = sophia.open(tmp_path / "mind")
+@pytest.mark.parametrize("gone", [False, True])
+def test_it_is_learned_once_more_under_its_own_settings_and_rules(tmp_path: Path, gone: bool) -> None:
+    """So whoever opens the store next, its answers are there for the run that goes on; or, its rules gone, for nobody
+    that has other ones."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[[rule]]\nid = 'a.b'\ndescription = 'x'\npattern = 'zebra'\nseverity = 'low'\n")
+    settings = sophia.Settings(max_chars=1000, ttl=60.0)
+
+    def again() -> Sophia:
+        return sophia.open(tmp_path / "mind", settings=settings, rules=[rules], clock=lambda: 1000.0)
+
+    brain = again()
     tell(brain, ["the zebra is here", "the horse is here"], ["yes", "no"])
     brain.discard()
     brain.close()
-    rules = tmp_path / "rules.toml"
-    rules.write_text("[[rule]]\nid = 'a.b'\ndescription = 'x'\npattern = 'zebra'\nseverity = 'low'\n")
-    with sophia.open(tmp_path / "mind", rules=[rules]) as again:
-        assert again.route("the zebra is here").answer is None
-        assert again.route("the horse is here").answer == "no"
+    content = rules.read_text()
+    if gone:
+        rules.unlink()
+    with sophia.open(tmp_path / "mind", clock=lambda: 1000.0) as other:
+        assert other.route("the zebra is here").answer == ("yes" if gone else None)
+        assert other.route("the horse is here").answer == ("no" if gone else None)
+    rules.write_text(content)
+    with again() as brain:
+        assert brain.route("the zebra is here").answer is None
+        assert brain.route("the horse is here").answer == (None if gone else "no")
 
 
 def test_batches_that_are_told_together_are_one(tmp_path: Path) -> None:
