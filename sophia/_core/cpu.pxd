@@ -1,6 +1,6 @@
 """The active table of kernels, and the levels that this machine can run."""
 
-from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
 
 
 cdef extern from "hv_kernels.h" nogil:
@@ -59,12 +59,19 @@ cdef extern from "enc_kernels.h" nogil:
         void (*scale_i32_i8)(const int32_t *sums, size_t dim, int8_t *out) noexcept nogil
 
 
+cdef extern from "ro_kernels.h" nogil:
+    cdef struct sophia_ro_kernels:
+        void (*score_i8)(const int8_t *weights, size_t stride, const uint32_t *positions, const int16_t *values,
+                         size_t n, int32_t *sums) noexcept nogil
+
+
 cdef extern from "kernels.h" nogil:
     cdef struct sophia_kernels:
         int level
         sophia_hv_kernels hv
         sophia_kv_kernels kv
         sophia_enc_kernels enc
+        sophia_ro_kernels ro
 
 
 # Read anew for each operation (never cached across calls), so that set_simd_level() holds at once.

@@ -5,12 +5,14 @@
 #include "enc_kernels.h"
 #include "hv_kernels.h"
 #include "kv_kernels.h"
+#include "ro_kernels.h"
 
 struct sophia_kernels {
     int level;
     struct sophia_hv_kernels hv;
     struct sophia_kv_kernels kv;
     struct sophia_enc_kernels enc;
+    struct sophia_ro_kernels ro;
 };
 
 #endif

@@ -1,0 +1,173 @@
+/* A linear readout over hashed lexical features: from text to scores, and how it is trained.
+ *
+ * A feature weighs kind * idf^p; the weights of a text are brought to a Euclidean norm of one. Its hash names a
+ * position and a sign in a space of `dim` positions (feature hashing, Weinberger et al. 2009). The score of a
+ * class is the product of that sparse vector with the class's column, int8 with one scale a class, and is exact:
+ * scales have 16 significant bits, so that no sum of their products rounds in a double.
+ *
+ * A feature that no training text had has no weight, but it counts in the norm: a text that is mostly unknown gets
+ * small scores for every class.
+ */
+#ifndef SOPHIA_READOUT_H
+#define SOPHIA_READOUT_H
+
+#include <math.h>
+
+#include "idf.h"
+#include "lexical.h"
+#include "ro_kernels.h"
+
+#define SOPHIA_RO_BUCKETS (1u << 16) /* of the document frequencies */
+#define SOPHIA_RO_IDF_ONE 1024       /* idf^p = 1 in the table of weights */
+#define SOPHIA_RO_KIND_ONE 256       /* a kind's weight of 1 */
+#define SOPHIA_RO_BIAS 1638          /* the value of the feature that every text has: 0.1 */
+#define SOPHIA_RO_TERMS (SOPHIA_LEXICAL_MAX + 1)
+
+/* How a text becomes a sparse vector. `idf` has SOPHIA_RO_BUCKETS entries, 0 where no training text was. */
+struct sophia_ro_plan {
+    struct sophia_lexical_plan lexical;
+    uint32_t dim;
+    uint16_t kinds[SOPHIA_LEX_KINDS];
+    uint16_t unseen; /* weight of a feature that no training text had, for the norm */
+    const uint16_t *idf;
+};
+
+/* A text as a sparse vector; `lexeme[i]` is the feature that term i came from, or SOPHIA_LEXICAL_MAX for the
+ * bias. */
+struct sophia_ro_terms {
+    uint32_t count, known, seen; /* terms; terms but for the bias; features of the text */
+    uint32_t position[SOPHIA_RO_TERMS];
+    int16_t value[SOPHIA_RO_TERMS];
+    uint16_t lexeme[SOPHIA_RO_TERMS];
+};
+
+static inline uint32_t sophia_ro_bucket(uint64_t hash)
+{
+    return (uint32_t)(hash >> 8) & (SOPHIA_RO_BUCKETS - 1);
+}
+
+/* x^(quarters / 4) by square roots, which every machine rounds alike. */
+static inline double sophia_ro_power(double x, unsigned quarters)
+{
+    const double half = sqrt(x);
+    double y = quarters & 4 ? x : 1.0;
+    if (quarters & 2) y *= half;
+    if (quarters & 1) y *= sqrt(half);
+    return y;
+}
+
+/* The weight of a feature that df of `documents` texts have: (log2 of (2N + 2) / (2 df + 1))^(quarters / 4). */
+static inline uint16_t sophia_ro_idf(uint64_t documents, uint32_t df, unsigned quarters)
+{
+    if (df > documents) df = (uint32_t)documents;
+    const uint32_t bits = sophia_log2(2 * documents + 2) - sophia_log2(2 * (uint64_t)df + 1);
+    const double weight = sophia_ro_power(bits / 4096.0, quarters) * SOPHIA_RO_IDF_ONE + 0.5;
+    return weight < 1.0 ? 1 : weight > 65535.0 ? 65535 : (uint16_t)weight;
+}
+
+/* The sparse vector of a text whose features were extracted. */
+static void sophia_ro_weigh(const struct sophia_ro_plan *plan, const struct sophia_lexical *features,
+                            struct sophia_ro_terms *out)
+{
+    uint32_t weights[SOPHIA_LEXICAL_MAX];
+    uint64_t squares = 0;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < features->count; i++) {
+        const struct sophia_lexeme *const entry = &features->entries[i];
+        const uint16_t idf = plan->idf[sophia_ro_bucket(entry->hash)];
+        const uint32_t weight = (uint32_t)plan->kinds[entry->kind] * (idf ? idf : plan->unseen) >> 8;
+        squares += (uint64_t)weight * weight;
+        out->position[count] = (uint32_t)((entry->hash >> 32) * plan->dim >> 32);
+        out->lexeme[count] = (uint16_t)i;
+        weights[count] = weight;
+        count += idf != 0 && weight != 0;
+    }
+    const double scale = squares ? SOPHIA_RO_UNIT / sqrt((double)squares) : 0.0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const int32_t value = (int32_t)(weights[i] * scale + 0.5);
+        const uint64_t hash = features->entries[out->lexeme[i]].hash;
+        out->position[kept] = out->position[i];
+        out->lexeme[kept] = out->lexeme[i];
+        out->value[kept] = (int16_t)(hash & 1 ? -value : value);
+        kept += value != 0;
+    }
+    out->seen = features->count;
+    out->known = kept;
+    out->position[kept] = plan->dim; /* the bias's row stands behind the others */
+    out->value[kept] = SOPHIA_RO_BIAS;
+    out->lexeme[kept] = SOPHIA_LEXICAL_MAX;
+    out->count = kept + 1;
+}
+
+/* Training. */
+
+struct sophia_ro_training {
+    uint32_t classes;
+    size_t stride;     /* of the float matrix: classes rounded up to 16 */
+    float smoothing, rate;
+    uint32_t dropout;  /* of 65,536 */
+};
+
+/* Many sparse vectors one behind the other: terms offsets[i] to offsets[i + 1] are text i's, without the bias. */
+struct sophia_ro_examples {
+    const uint64_t *offsets;
+    const uint32_t *positions;
+    const int16_t *values;
+    const uint32_t *labels;
+};
+
+struct sophia_ro_scratch {
+    uint32_t positions[SOPHIA_RO_TERMS];
+    float values[SOPHIA_RO_TERMS];
+};
+
+/* One pass over the examples in the order given. Each time an example is seen, part of its features is left out
+ * (by a counter-based generator, so the choice depends on `key` and the example's place alone) and the rest
+ * brought to norm one again. `scores` has room for stride floats, 64-byte aligned, `zeros` as many zeros. */
+static void sophia_ro_epoch(const struct sophia_ro_kernels *kernels, const struct sophia_ro_training *training,
+                            const struct sophia_ro_examples *examples, const uint32_t *order, size_t count,
+                            uint64_t key, uint32_t bias_row, float *weights, float *squares, float *scores,
+                            const float *zeros, struct sophia_ro_scratch *scratch)
+{
+    for (size_t k = 0; k < count; k++) {
+        const uint32_t example = order[k];
+        const uint64_t drawn = sophia_mix64(key + SOPHIA_MIX_A * (uint64_t)(k + 1));
+        uint64_t bits = 0;
+        uint32_t kept = 0;
+        float square = 0.0f;
+        const uint64_t from = examples->offsets[example], to = examples->offsets[example + 1];
+        for (uint64_t i = from; i < to; i++) {
+            if ((i - from) % 4 == 0) bits = sophia_mix64(drawn + SOPHIA_MIX_B * (i - from + 4));
+            const int drop = (bits & 0xFFFF) < training->dropout;
+            bits >>= 16;
+            if (drop) continue;
+            const float value = examples->values[i] * (1.0f / SOPHIA_RO_UNIT);
+            scratch->positions[kept] = examples->positions[i];
+            scratch->values[kept++] = value;
+            square += value * value;
+        }
+        if (kept == 0) continue;
+        const float norm = 1.0f / __builtin_sqrtf(square);
+        for (uint32_t i = 0; i < kept; i++) scratch->values[i] *= norm;
+        scratch->positions[kept] = bias_row;
+        scratch->values[kept++] = SOPHIA_RO_BIAS * (1.0f / SOPHIA_RO_UNIT);
+        kernels->score_f32(weights, training->stride, scratch->positions, scratch->values, kept, zeros, scores);
+        const float wrong = kernels->gradient_f32(scores, training->classes, training->stride,
+                                                  examples->labels[example], training->smoothing);
+        kernels->descend_f32(weights, training->stride, scratch->positions, scratch->values, kept, scores,
+                             wrong / (float)training->classes, training->rate, squares);
+    }
+}
+
+/* The scale of a class whose largest weight is `largest`: the least number of 16 significant bits that brings it
+ * to at most 127. */
+static inline double sophia_ro_scale(double largest)
+{
+    int exponent = 0;
+    if (!(largest > 0.0)) return 1.0;
+    const double mantissa = frexp(largest / 127.0, &exponent);
+    return ldexp(ceil(mantissa * 65536.0), exponent - 16);
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* The readout's kernels for AVX2.
+ *
+ * Scores: two rows at a time, their int8 weights widened to int16 and interleaved by class, so that one VPMADDWD
+ * multiplies and adds both. Interleaving mixes the classes inside a block; they are put right when a block is done.
+ */
+#ifndef SOPHIA_RO_AVX2_H
+#define SOPHIA_RO_AVX2_H
+
+#include <immintrin.h>
+
+#include "cpu.h"
+#include "ro_scalar.h"
+
+typedef float sophia_f32x8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t sophia_i32x8 __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* 16 classes from `weights` on. */
+SOPHIA_AVX2 static inline void sophia_score_block_avx2(const int8_t *weights, size_t stride, const uint32_t *positions,
+                                                    const int16_t *values, size_t n, int32_t *sums)
+{
+    __m256i low = _mm256_setzero_si256(), high = low;
+    for (size_t i = 0; i < n; i += 2) {
+        const int second = i + 1 < n;
+        const int8_t *const p = weights + (size_t)positions[i] * stride;
+        const int8_t *const q = second ? weights + (size_t)positions[i + 1] * stride : p;
+        const __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+        const __m256i b = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)q));
+        const uint32_t pair = (uint16_t)values[i] | (uint32_t)(uint16_t)(second ? values[i + 1] : 0) << 16;
+        const __m256i value = _mm256_set1_epi32((int32_t)pair);
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), value));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), value));
+    }
+    _mm256_storeu_si256((__m256i *)sums, _mm256_permute2x128_si256(low, high, 0x20));
+    _mm256_storeu_si256((__m256i *)(sums + 8), _mm256_permute2x128_si256(low, high, 0x31));
+}
+
+SOPHIA_AVX2 static void sophia_score_i8_avx2(const int8_t *weights, size_t stride, const uint32_t *positions,
+                                         const int16_t *values, size_t n, int32_t *sums)
+{
+    for (size_t c = 0; c < stride; c += 16)
+        sophia_score_block_avx2(weights + c, stride, positions, values, n, sums + c);
+}
+
+#define RO_NAME(name) name##_avx2
+#define RO_TARGET SOPHIA_AVX2
+#define RO_F32 sophia_f32x8
+#define RO_I32 sophia_i32x8
+#define RO_WIDTH 8
+#include "ro_lanes.h"
+
+#define SOPHIA_RO_AVX2                                                                                     \
+    {                                                                                                      \
+        sophia_score_i8_avx2, sophia_score_f32_avx2, sophia_gradient_f32_avx2, sophia_descend_f32_avx2    \
+    }
+
+#endif
