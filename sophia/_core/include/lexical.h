@@ -19,7 +19,7 @@
 
 #include "text_features.h"
 
-#define SOPHIA_LEXICAL_MAX 4096 /* features of one text; the rest is counted in `dropped` */
+#define SOPHIA_LEXICAL_MAX 4096 /* features of one text; what comes after is not read */
 #define SOPHIA_LEXICAL_MOST 6   /* code points of a gram, edge marks counted in */
 
 enum sophia_lexical_kind { SOPHIA_LEX_WORD, SOPHIA_LEX_PAIR, SOPHIA_LEX_SKIP, SOPHIA_LEX_GRAM, SOPHIA_LEX_KINDS };
@@ -34,7 +34,7 @@ struct sophia_lexeme {
 
 /* About 100 KB, all of it inline: reused from text to text. One thread at a time. */
 struct sophia_lexical {
-    uint32_t count, dropped;
+    uint32_t count;
     struct sophia_lexeme entries[SOPHIA_LEXICAL_MAX];
 };
 
@@ -65,10 +65,7 @@ static inline struct sophia_lexical_plan sophia_lexical_plan(uint64_t seed, uint
 static inline void sophia_lexical_add(struct sophia_lexical *out, uint64_t hash, size_t start, size_t end,
                                       uint8_t kind, uint8_t edges)
 {
-    if (out->count == SOPHIA_LEXICAL_MAX) {
-        out->dropped += out->dropped < UINT32_MAX;
-        return;
-    }
+    if (out->count == SOPHIA_LEXICAL_MAX) return;
     const struct sophia_lexeme entry = {hash, (uint32_t)start, (uint32_t)(end - start), kind, edges};
     out->entries[out->count++] = entry;
 }
@@ -123,15 +120,16 @@ static inline void sophia_lexical_push(const struct sophia_lexical_plan *plan, s
     }
 }
 
-/* Fills `out`; returns the number of features, or an enum sophia_feature_error. Cost: linear in the text. */
+/* Fills `out`; returns the number of features, or an enum sophia_feature_error. Cost: linear in the text, up to the
+ * last feature that finds room. */
 static int sophia_lexical_extract(const unsigned char *text, size_t size, const struct sophia_lexical_plan *plan,
                                   struct sophia_lexical *out)
 {
-    out->count = out->dropped = 0;
+    out->count = 0;
     if (size > SOPHIA_TEXT_MAX) return SOPHIA_FEATURES_TOO_LONG;
     struct sophia_lexical_words words = {plan->word, 0, 0, 0};
     size_t at = 0;
-    while (at < size) {
+    while (at < size && out->count < SOPHIA_LEXICAL_MAX) {
         uint32_t code;
         unsigned step;
         const unsigned kind = sophia_scan(text + at, size - at, &code, &step);
@@ -157,7 +155,8 @@ static int sophia_lexical_extract(const unsigned char *text, size_t size, const 
                 sophia_lexical_word(plan, &words, sophia_mix64(sophia_word_step(plan->word, code)), at, at + step,
                                     out);
                 at += step;
-            } while (at < size && sophia_scan(text + at, size - at, &code, &step) == SOPHIA_UNSPACED);
+            } while (at < size && out->count < SOPHIA_LEXICAL_MAX &&
+                     sophia_scan(text + at, size - at, &code, &step) == SOPHIA_UNSPACED);
         }
     }
     if (out->count == 0) return SOPHIA_FEATURES_NONE;

@@ -1,4 +1,4 @@
-/* A linear readout over hashed lexical features: from text to scores, and how it is trained.
+/* A linear readout over hashed lexical features or hypervectors: from text or row to scores.
  *
  * A feature weighs kind * idf^p; the weights of a text are brought to a Euclidean norm of one. Its hash names a
  * position and a sign in a space of `dim` positions (feature hashing, Weinberger et al. 2009). The score of a
@@ -100,63 +100,22 @@ static void sophia_ro_weigh(const struct sophia_ro_plan *plan, const struct soph
     out->count = kept + 1;
 }
 
-/* Training. */
-
-struct sophia_ro_training {
-    uint32_t classes;
-    size_t stride;     /* of the float matrix: classes rounded up to 16 */
-    float smoothing, rate;
-    uint32_t dropout;  /* of 65,536 */
-};
-
-/* Many sparse vectors one behind the other: terms offsets[i] to offsets[i + 1] are text i's, without the bias. */
-struct sophia_ro_examples {
-    const uint64_t *offsets;
-    const uint32_t *positions;
-    const int16_t *values;
-    const uint32_t *labels;
-};
-
-struct sophia_ro_scratch {
-    uint32_t positions[SOPHIA_RO_TERMS];
-    float values[SOPHIA_RO_TERMS];
-};
-
-/* One pass over the examples in the order given. Each time an example is seen, part of its features is left out
- * (by a counter-based generator, so the choice depends on `key` and the example's place alone) and the rest
- * brought to norm one again. `scores` has room for stride floats, 64-byte aligned, `zeros` as many zeros. */
-static void sophia_ro_epoch(const struct sophia_ro_kernels *kernels, const struct sophia_ro_training *training,
-                            const struct sophia_ro_examples *examples, const uint32_t *order, size_t count,
-                            uint64_t key, uint32_t bias_row, float *weights, float *squares, float *scores,
-                            const float *zeros, struct sophia_ro_scratch *scratch)
+/* A hypervector as a vector of the same kind: every position, norm one. `packed`: BSC, a set bit is -1; else int8,
+ * of any values. A row of zeros stays zero. Cost: a few cycles a position. */
+static void sophia_ro_row(const unsigned char *row, size_t dim, int packed, int16_t *values)
 {
-    for (size_t k = 0; k < count; k++) {
-        const uint32_t example = order[k];
-        const uint64_t drawn = sophia_mix64(key + SOPHIA_MIX_A * (uint64_t)(k + 1));
-        uint64_t bits = 0;
-        uint32_t kept = 0;
-        float square = 0.0f;
-        const uint64_t from = examples->offsets[example], to = examples->offsets[example + 1];
-        for (uint64_t i = from; i < to; i++) {
-            if ((i - from) % 4 == 0) bits = sophia_mix64(drawn + SOPHIA_MIX_B * (i - from + 4));
-            const int drop = (bits & 0xFFFF) < training->dropout;
-            bits >>= 16;
-            if (drop) continue;
-            const float value = examples->values[i] * (1.0f / SOPHIA_RO_UNIT);
-            scratch->positions[kept] = examples->positions[i];
-            scratch->values[kept++] = value;
-            square += value * value;
-        }
-        if (kept == 0) continue;
-        const float norm = 1.0f / __builtin_sqrtf(square);
-        for (uint32_t i = 0; i < kept; i++) scratch->values[i] *= norm;
-        scratch->positions[kept] = bias_row;
-        scratch->values[kept++] = SOPHIA_RO_BIAS * (1.0f / SOPHIA_RO_UNIT);
-        kernels->score_f32(weights, training->stride, scratch->positions, scratch->values, kept, zeros, scores);
-        const float wrong = kernels->gradient_f32(scores, training->classes, training->stride,
-                                                  examples->labels[example], training->smoothing);
-        kernels->descend_f32(weights, training->stride, scratch->positions, scratch->values, kept, scores,
-                             wrong / (float)training->classes, training->rate, squares);
+    if (packed) {
+        const int32_t one = (int32_t)(SOPHIA_RO_UNIT / sqrt((double)dim) + 0.5);
+        for (size_t i = 0; i < dim; i++) values[i] = (int16_t)(row[i / 8] >> (i % 8) & 1 ? -one : one);
+        return;
+    }
+    const int8_t *const levels = (const int8_t *)row;
+    int64_t squares = 0;
+    for (size_t i = 0; i < dim; i++) squares += (int32_t)levels[i] * levels[i];
+    const double scale = squares ? SOPHIA_RO_UNIT / sqrt((double)squares) : 0.0;
+    for (size_t i = 0; i < dim; i++) {
+        const double value = levels[i] * scale;
+        values[i] = (int16_t)(value < 0.0 ? -(int32_t)(0.5 - value) : (int32_t)(value + 0.5));
     }
 }
 

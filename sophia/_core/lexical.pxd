@@ -1,0 +1,95 @@
+"""Texts as sparse vectors, for C callers. An encoder is only read once observing is over, by any number of threads."""
+
+from libc.stdint cimport int8_t, int16_t, int32_t, uint16_t, uint32_t, uint64_t, uint8_t
+
+
+cdef extern from "lexical.h" nogil:
+    enum:
+        SOPHIA_LEXICAL_MAX
+        SOPHIA_LEXICAL_MOST
+        SOPHIA_LEX_KINDS
+
+    cdef struct sophia_lexeme:
+        uint64_t hash
+        uint32_t start
+        uint32_t size
+        uint8_t kind
+        uint8_t edges
+
+    cdef struct sophia_lexical:
+        uint32_t count
+        sophia_lexeme entries[4096]
+
+    cdef struct sophia_lexical_plan:
+        uint32_t least
+        uint32_t most
+
+    sophia_lexical_plan sophia_lexical_plan_of "sophia_lexical_plan"(uint64_t seed, uint32_t least, uint32_t most)
+    int sophia_lexical_extract(
+        const unsigned char *text, size_t size, const sophia_lexical_plan *plan, sophia_lexical *out
+    )
+
+
+cdef extern from "readout.h" nogil:
+    enum:
+        SOPHIA_RO_BUCKETS
+        SOPHIA_RO_KIND_ONE
+        SOPHIA_RO_BIAS
+        SOPHIA_RO_LANES
+        SOPHIA_RO_UNIT
+
+    cdef struct sophia_ro_plan:
+        sophia_lexical_plan lexical
+        uint32_t dim
+        uint16_t kinds[4]
+        uint16_t unseen
+        const uint16_t *idf
+
+    cdef struct sophia_ro_terms:
+        uint32_t count
+        uint32_t known
+        uint32_t seen
+        uint32_t position[4097]
+        int16_t value[4097]
+        uint16_t lexeme[4097]
+
+    uint32_t sophia_ro_bucket(uint64_t hash)
+    uint16_t sophia_ro_idf(uint64_t documents, uint32_t df, unsigned quarters)
+    void sophia_ro_weigh(const sophia_ro_plan *plan, const sophia_lexical *features, sophia_ro_terms *out)
+
+
+# One text at work: its features and its terms. About 130 kB.
+cdef struct sophia_ro_work:
+    sophia_lexical features
+    sophia_ro_terms terms
+
+
+# Features and terms of a text; one that is too long or has none gets the bias alone.
+cdef void terms_of(
+    const sophia_ro_plan *plan, const unsigned char *text, size_t size, sophia_ro_work *work
+) noexcept nogil
+
+# What features are read from: a text that is not ASCII in its normal form; TypeError unless it is str or bytes.
+cdef object source_of(object text)
+
+# The piece of text that a feature was read from, edge marks included.
+cdef str shown(bytes raw, const sophia_lexeme *entry)
+
+
+cdef class LexicalEncoder:
+    cdef sophia_ro_plan plan
+    cdef uint16_t *idf              # owned; plan.idf points to it
+    cdef uint32_t *frequencies      # owned, of each bucket; NULL where the table came from elsewhere
+    cdef readonly uint64_t documents
+    cdef readonly uint64_t seed
+    cdef unsigned quarters
+    cdef int set_up(self, uint32_t dim, uint64_t seed, uint32_t least, uint32_t most, unsigned quarters,
+                    const uint16_t *kinds, const uint16_t *idf, uint64_t documents) except -1
+    cdef void freeze(self) noexcept nogil
+    # False for one whose vectors are not those of this encoder: another dimension, seed, grams, kinds or power.
+    cdef bint like(self, LexicalEncoder other) noexcept
+
+
+# An encoder with a table of weights that stands elsewhere (SOPHIA_RO_BUCKETS of them), copied.
+cdef LexicalEncoder encoder_with(uint32_t dim, uint64_t seed, uint32_t least, uint32_t most, unsigned quarters,
+                                 const uint16_t *kinds, const uint16_t *idf, uint64_t documents)
