@@ -3,6 +3,7 @@
  * Operands end at the end of their allocation (build with -fsanitize=address to see a read past it) and
  * outputs are followed by a guard. Prints one line a level; exits with 1 at the first difference.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,6 +277,123 @@ static void test_dims(const struct sophia_hv_kernels *k)
     free(most);
 }
 
+static float *float_block(size_t n)
+{
+    void *memory = NULL;
+    if (posix_memalign(&memory, 64, (n ? n : 1) * sizeof(float))) exit(2);
+    return (float *)memory;
+}
+
+/* Floats of either sign, many of them small. */
+static float any_float(void)
+{
+    const int64_t wide = (int64_t)next();
+    return (float)(wide >> (next() % 48)) * 0x1p-58f;
+}
+
+static float naive_sixteen(const float *values, size_t n)
+{
+    float lanes[16] = {0}, total = 0.0f;
+    for (size_t c = 0; c < n; c++) lanes[c % 16] += values[c] * values[c];
+    for (size_t lane = 0; lane < 16; lane++) total += lanes[lane];
+    return total;
+}
+
+/* Rows of integer weights, at their largest too. */
+static void test_scores(const struct sophia_ro_kernels *k, size_t stride, size_t n, int extreme)
+{
+    enum { READOUT_ROWS = 7 };
+    int8_t *weights = (int8_t *)room(READOUT_ROWS * stride);
+    uint32_t *positions = (uint32_t *)room(n * sizeof *positions);
+    int16_t *values = (int16_t *)room(n * sizeof *values);
+    int32_t *sums = (int32_t *)room(stride * sizeof *sums + 64);
+    for (size_t i = 0; i < READOUT_ROWS * stride; i++) weights[i] = extreme ? -128 : (int8_t)next();
+    for (size_t i = 0; i < n; i++) {
+        positions[i] = (uint32_t)(next() % READOUT_ROWS);
+        /* all values of one norm: the largest sum there is; two of SOPHIA_RO_UNIT are the largest pair */
+        values[i] = (int16_t)(!extreme ? (int)(next() % 513) - 256 : n <= 2 ? SOPHIA_RO_UNIT : SOPHIA_RO_UNIT / 64 + 1);
+    }
+    guarded((unsigned char *)(sums + stride), 1, "", 0);
+    k->score_i8(weights, stride, positions, values, n, sums);
+    guarded((unsigned char *)(sums + stride), 0, "score_i8", n);
+    for (size_t c = 0; c < stride; c++) {
+        int64_t sum = 0;
+        for (size_t i = 0; i < n; i++) sum += (int64_t)values[i] * weights[positions[i] * stride + c];
+        check(sum == sums[c], "score_i8", n);
+    }
+    free(weights);
+    free(positions);
+    free(values);
+    free(sums);
+}
+
+static void test_training(const struct sophia_ro_kernels *k, size_t classes, size_t n)
+{
+    enum { READOUT_ROWS = 9 };
+    const size_t stride = (classes + 15) / 16 * 16;
+    float *weights = float_block(READOUT_ROWS * stride), *bias = float_block(stride), *scores = float_block(stride);
+    float *kept = float_block(READOUT_ROWS * stride), squares[READOUT_ROWS], before[READOUT_ROWS];
+    uint32_t *positions = (uint32_t *)room(n * sizeof *positions);
+    float *values = (float *)room(n * sizeof *values);
+    for (size_t i = 0; i < READOUT_ROWS * stride; i++) weights[i] = i % stride < classes ? any_float() : 0.0f;
+    for (size_t c = 0; c < stride; c++) bias[c] = c < classes ? any_float() : 0.0f;
+    for (size_t i = 0; i < n; i++) {
+        positions[i] = (uint32_t)(next() % READOUT_ROWS);
+        values[i] = any_float();
+    }
+    k->score_f32(weights, stride, positions, values, n, bias, scores);
+    for (size_t c = 0; c < stride; c++) {
+        float sum = bias[c];
+        for (size_t i = 0; i < n; i++) sum += values[i] * weights[positions[i] * stride + c];
+        check(sum == scores[c], "score_f32", classes);
+    }
+
+    const size_t target = (size_t)(next() % classes);
+    double total = 0.0, top = scores[0];
+    float *expected = float_block(stride);
+    for (size_t c = 1; c < classes; c++) top = scores[c] > top ? scores[c] : top;
+    for (size_t c = 0; c < classes; c++) total += exp((double)(scores[c] - (float)top));
+    for (size_t c = 0; c < stride; c++) expected[c] = scores[c];
+    const float square = k->gradient_f32(scores, classes, stride, target, 0.1f);
+    check(square == naive_sixteen(scores, stride), "gradient_f32, squares", classes);
+    for (size_t c = 0; c < stride; c++) {
+        const double share = exp((double)(expected[c] - (float)top)) / total - 0.1 / (double)classes -
+                             (c == target ? 0.9 : 0.0);
+        if (c >= classes) check(scores[c] == 0.0f, "gradient_f32, padding", classes);
+        else check(fabs(scores[c] - share) < 2e-6, "gradient_f32", classes);
+    }
+
+    for (size_t r = 0; r < READOUT_ROWS; r++) squares[r] = before[r] = 0.001f;
+    memcpy(kept, weights, READOUT_ROWS * stride * sizeof(float));
+    k->descend_f32(weights, stride, positions, values, n, scores, square, 0.3f, squares);
+    for (size_t i = 0; i < n; i++) {
+        before[positions[i]] += values[i] * values[i] * square;
+        const float step = 0.3f * values[i] / sqrtf(before[positions[i]]);
+        for (size_t c = 0; c < stride; c++) kept[positions[i] * stride + c] -= step * scores[c];
+    }
+    check(!memcmp(before, squares, sizeof before), "descend_f32, squares", classes);
+    check(!memcmp(kept, weights, READOUT_ROWS * stride * sizeof(float)), "descend_f32", classes);
+    free(weights);
+    free(bias);
+    free(scores);
+    free(kept);
+    free(expected);
+    free(positions);
+    free(values);
+}
+
+static void test_readout(const struct sophia_ro_kernels *k)
+{
+    for (size_t stride = 32; stride <= 224; stride += 32) {
+        for (size_t n = 0; n < 40; n += n < 6 ? 1 : 11) {
+            test_scores(k, stride, n, 0);
+            test_scores(k, stride, n, 1);
+        }
+    }
+    test_scores(k, 32, 4096, 1);
+    for (size_t classes = 1; classes <= 200; classes += classes < 70 ? 1 : 13) test_training(k, classes, classes % 23);
+}
+
 int main(void)
 {
     static const char *const names[] = {"scalar", "avx2", "avx512", "neon"};
@@ -290,6 +408,7 @@ int main(void)
             if (words % 13 == 0) test_bytes(&kernels->hv, 8 * words + words % 8);
         }
         test_dims(&kernels->hv);
+        test_readout(&kernels->ro);
         printf("%s ok\n", names[level]);
     }
     return 0;
