@@ -228,6 +228,24 @@ cdef class Readout:
                 to[c] = <float>(cells[c] * (self.scales[c] * SOPHIA_RO_UNIT))   # 7 and 16 bits: exact
         return made
 
+    def without(self, number):
+        """A readout that lacks one class. Those behind it move up by one; all score as they did, bit for bit."""
+        if not 0 <= number < self.classes:
+            raise ValueError(f"class {number} is not in 0 .. {self.classes - 1}")
+        if self.classes == 1:
+            raise ValueError("the only class of a readout cannot be taken away")
+        cdef Weights whole = self.weights()
+        cdef Weights less = Weights(whole.encoder if whole.encoder is not None else whole.dim, self.classes - 1)
+        cdef size_t row, before = number, behind = self.classes - 1 - before
+        cdef const float *given
+        cdef float *kept
+        for row in range(self.dim + 1):
+            given = whole.data + row * whole.stride
+            kept = less.data + row * less.stride
+            memcpy(kept, given, before * sizeof(float))
+            memcpy(kept + before, given + before + 1, behind * sizeof(float))
+        return Readout([less])
+
     cdef int need_texts(self) except -1:
         if self.encoder is None:
             raise TypeError("this readout is over hypervectors; use score_rows")
