@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sophia.brain import open as open
     from sophia.config import Settings as Settings
     from sophia.errors import SophiaError as SophiaError
+    from sophia.organs.intents import Intents as Intents
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ _HOME = {
     "Decision": "sophia._core.decision",
     "HDCArena": "sophia._core.arena",
     "Hypervector": "sophia._core.vector",
+    "Intents": "sophia.organs.intents",
     "KVector": "sophia._core.kindex",
     "PatternTable": "sophia._core.pattern",
     "Settings": "sophia.config",
@@ -45,6 +47,7 @@ __all__ = [
     "Decision",
     "HDCArena",
     "Hypervector",
+    "Intents",
     "KVector",
     "PatternTable",
     "Settings",

@@ -1,3 +1,4 @@
+# Over 600 lines: the Python API in one place, most of it docstrings.
 """Sophia: opens a store, wires the organs, answers the program that uses it."""
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from sophia.store.store import Store
 
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.flight import Flights, Reply
+    from sophia.organs.intents import Explanation, Intents
 
 __all__ = ["Batch", "Sophia", "open"]
 
@@ -98,6 +100,7 @@ class Sophia:
         # takes it in this order, each once.
         self._unsaved: deque[tuple[Changes, int]] = deque()
         self._saving = threading.RLock()
+        self._learning = threading.Lock()  # held while a router is made of the one in use
         self._saved_n = 0  # what the inputs up to here taught is in the store's tables
         self._waiting_batches = self._waiting_inputs = self._waiting_chars = 0
         self._notes: list[str] = []
@@ -301,6 +304,73 @@ class Sophia:
             self._check()
             self._thalamus.resume_answers()
             self._commit_now()
+
+    @property
+    def intents(self) -> Intents | None:
+        """The router in use, or None."""
+        return self._thalamus.intents
+
+    def use(self, intents: Intents | None) -> None:
+        """Judges with this router from the next call on, or with none; may be called at any time, from any thread.
+
+        The store keeps what it had: the next open finds the router that was last fitted there.
+        """
+        with self._lock:
+            self._check()
+            self._thalamus.use(intents)
+
+    def fit(self, texts: Sequence[str], labels: Sequence[str], **options: Any) -> Intents:
+        """Trains a router of intents, uses it, and keeps it in the store; takes what :meth:`Intents.fit` takes.
+
+        Seconds for 10,000 examples, during which other threads route on with the old one.
+
+            >>> import sophia
+            >>> with sophia.open(None) as brain:
+            ...     _ = brain.fit(["turn on the light", "lights please", "light it up", "what time is it",
+            ...                    "tell me the time", "how late is it"], ["light"] * 3 + ["time"] * 3)
+            ...     decision = brain.route("turn the lights on")
+            >>> decision.route, decision.why, decision.intent
+            ('cortical', 'route', 'light')
+        """
+        from sophia.organs.intents import Intents
+
+        return self._learn(lambda _: Intents.fit(texts, labels, **options))
+
+    def partial_fit(self, texts: Sequence[str], labels: Sequence[str]) -> Intents:
+        """Teaches the router in use these examples, new labels among them; in effect, and durable, on return.
+
+        Without a router it is a first `fit`.
+        """
+        from sophia.organs.intents import Intents
+
+        return self._learn(lambda old: Intents.fit(texts, labels) if old is None else old.partial_fit(texts, labels))
+
+    def add_route(
+        self, name: str, utterances: Sequence[str], *, threshold: float | None = None, reflex_safe: bool = False
+    ) -> Intents:
+        """Adds a route to the router in use, from a few utterances, or teaches one; in effect on return."""
+        return self._learn(
+            lambda old: _needed(old).add_route(name, utterances, threshold=threshold, reflex_safe=reflex_safe)
+        )
+
+    def remove_route(self, name: str) -> Intents:
+        """Takes a route out of the router in use; KeyError where it has none of that name."""
+        return self._learn(lambda old: _needed(old).remove_route(name))
+
+    def explain(self, what: Decision | str) -> Explanation | None:
+        """Which pieces of a text speak for its best route; None where it has no feature.
+
+        A decision must have been made with the router in use: another one's reasons were others.
+        """
+        with self._lock:
+            self._check()
+            intents = _needed(self._thalamus.intents)
+        if isinstance(what, str):
+            return intents.explain(what)
+        if what.model != intents.version:
+            message = f"this decision was made with model {what.model}, and {intents.version} is in use; route it again"
+            raise SophiaError(message)
+        return None if what.text is None else intents.explain(what.text)
 
     def patterns(self) -> list[Pattern]:
         """Every template that is known, merged ones too, by id. May be called from any thread."""
@@ -510,6 +580,19 @@ class Sophia:
             audit.off = True
             return audit
 
+    def _learn(self, make: Callable[[Intents | None], Intents]) -> Intents:
+        """Makes a router of the one in use, one caller at a time, so that nothing that was learned is lost."""
+        with self._lock:
+            self._check()
+        with self._learning:
+            learned = make(self._thalamus.intents)
+            with self._lock:
+                self._check()
+                if self._store is not None:
+                    learned.save(self._store.intents_file)
+                self._thalamus.use(learned)
+            return learned
+
     def _recover(self, store: Store, settings: Settings, rules: RuleSet) -> None:
         """Learns what the last process had told and not committed when it died: the same inputs, run and numbers.
 
@@ -669,27 +752,49 @@ def open(
     settings: Settings | None = None,
     rules: Sequence[str | os.PathLike[str]] = (),
     same: Callable[[str, str], bool] | None = None,
+    model: str | os.PathLike[str] | None = None,
     clock: Callable[[], float] = time,
 ) -> Sophia:
     """Opens the brain whose memory is the folder `path` (made when it is not there); None keeps nothing.
 
     `rules` are further danger rule files (TOML) beside the shipped set. `same(served, new)` says whether two answers
-    to an audited input are the same; without it they must be equal but for line ends and outer white space.
+    to an audited input are the same; without it they must be equal but for line ends and outer white space. `model`
+    is a router of intents that was saved, a file or its folder; without it the one is used that was last fitted in
+    this store, if any.
 
-    Raises StoreLocked when another process has the store open, StoreVersionError for one of a newer version,
-    StoreCorrupt for a damaged one, RuleError for a rule that cannot be taken, ConfigError for a mask.
+    Raises StoreLocked when another process has the store open, StoreVersionError for a store or router of a newer
+    version, StoreCorrupt for a damaged one, InputError for a router that is not there, RuleError for a rule that
+    cannot be taken, ConfigError for a mask.
     """
     rule_files = [Path(rule) for rule in rules]
     rule_set = RuleSet.load(rule_files) if rules else _shipped_rules()
     if settings is not None and settings.mask not in ("auto", "none"):
         Masks.load(settings.mask)  # what cannot be taken is refused before there is a store
+    intents = None if model is None else _router(model)
     store = None if path is None else Store(Path(path))
     try:
-        return Sophia(store, settings or Settings(), rule_set, rule_files=rule_files, same=same, clock=clock)
+        if intents is None and store is not None and store.intents_file.exists():
+            intents = _router(store.intents_file)
+        brain = Sophia(store, settings or Settings(), rule_set, rule_files=rule_files, same=same, clock=clock)
+        brain.thalamus.use(intents)
+        return brain
     except BaseException:
         if store is not None:
             store.close()
         raise
+
+
+def _router(path: str | os.PathLike[str]) -> Intents:
+    from sophia.organs.intents import Intents
+
+    return Intents.load(path)
+
+
+def _needed(intents: Intents | None) -> Intents:
+    if intents is None:
+        message = "no router of intents is in use; fit one first, or open with model=FILE"
+        raise SophiaError(message)
+    return intents
 
 
 @cache

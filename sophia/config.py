@@ -258,7 +258,7 @@ class RunSettings(_Checked):
 
     Which inputs: format, follow, text_key, scope_key, context_key, answer_key, label_key (empty: the usual names), tz
     (of event times that name none), limit (0: all), sample (share that is decided), rate (a second; 0: no bound).
-    What becomes of them: store, no_store, rules, on_error, workers (0: one a core), batch.
+    What becomes of them: store, no_store, rules, model (a router of intents), on_error, workers (0: one a core), batch.
     What is told: out, report (a file, or "none"), score, fail_on, cost_per_call, progress, quiet.
     """
 
@@ -278,6 +278,9 @@ class RunSettings(_Checked):
     store: str = _setting(".sophia", "run", _TEXT)
     no_store: bool = _setting(False, "run", _FLAG)
     rules: tuple[str, ...] = _setting((), "run", _names("it must be a file or a list of files"))
+    model: str | None = _setting(
+        None, "run", _Kind("it must be a file or folder", lambda value: value is None or (_TEXT.holds(value) and value))
+    )
     on_error: str = _setting("skip", "run", _words("skip", "stop"))
     workers: int = _setting(0, "run", _whole(0, 1024))
     batch: int = _setting(256, "run", _whole(1, 65_536))
@@ -300,7 +303,7 @@ class RunSettings(_Checked):
 
 
 # Keys of a file that hold the name of another; they are relative to the folder of the file.
-_PATHS = ("mask", "store", "rules", "out", "report")
+_PATHS = ("mask", "store", "rules", "model", "out", "report")
 _MAX_MEMORY = _Kind("it must be a size of at least '128M'", _whole(128 << 20, 2**48).holds, parse_size)
 
 

@@ -13,6 +13,8 @@ cdef extern from "salience.h" nogil:
         SOPHIA_ALLOW
         SOPHIA_FLAG
         SOPHIA_VETO
+        SOPHIA_UNJUDGED
+        SOPHIA_ROUTED  # in the order of intent.pxd
         SOPHIA_WHY_TOO_LONG
         SOPHIA_WHY_EMPTY
         SOPHIA_WHY_INVALID
@@ -35,6 +37,9 @@ cdef extern from "salience.h" nogil:
         double count
         double closeness
         double complexity
+        int judged
+        int intent_safe
+        double intent_confidence
 
     cdef struct sophia_outcome:
         int route
@@ -63,6 +68,9 @@ cdef class Decision:
     cdef readonly double complexity
     cdef readonly double us
     cdef readonly str policy_version
+    cdef readonly str intent
+    cdef readonly str runner_up
+    cdef readonly str model
     cdef str _id
     cdef str _source
     cdef uint64_t _run

@@ -7,6 +7,7 @@ ROUTES: tuple[str, ...]
 VERDICTS: tuple[str, ...]
 WHYS: tuple[str, ...]
 FAULTS: dict[str | None, int]
+JUDGED: tuple[str | None, ...]
 
 def decide(
     *,
@@ -20,6 +21,9 @@ def decide(
     count: float = 0.0,
     closeness: float = 0.0,
     complexity: float = 0.0,
+    judged: str | None = None,
+    intent_confidence: float = 0.0,
+    intent_safe: bool = False,
 ) -> tuple[str, str, str, float, float]: ...
 
 @final
@@ -52,9 +56,11 @@ class Decision:
     @property
     def pattern(self) -> int | None: ...
     @property
-    def intent(self) -> None: ...
+    def intent(self) -> str | None: ...
     @property
-    def runner_up(self) -> None: ...
+    def runner_up(self) -> str | None: ...
+    @property
+    def model(self) -> str | None: ...
     @property
     def k(self) -> None: ...
     @property

@@ -9,8 +9,10 @@ cimport cython
 ROUTES = ("reflex", "cortical", "deep_thought")
 VERDICTS = ("allow", "flag", "veto")
 WHYS = (
-    "repeat", "known-pattern", "novel", "danger", "low-confidence", "complex", "too-long", "empty", "invalid",
+    "repeat", "known-pattern", "route", "novel", "danger", "low-confidence", "out-of-scope", "complex", "too-long",
+    "empty", "invalid",
 )
+JUDGED = (None, "route", "low-confidence", "out-of-scope")
 FAULTS = {None: 0, "too-long": SOPHIA_WHY_TOO_LONG, "empty": SOPHIA_WHY_EMPTY, "invalid": SOPHIA_WHY_INVALID}
 
 
@@ -28,6 +30,9 @@ cdef class Decision:
     ``audit`` is True for a served answer that was drawn to be checked: serve it, do the expensive step as well and
     call ``complete``. ``agrees`` says how that ended where the input brought an answer itself, else it is None.
     ``withheld`` is True where an answer is stored but answers are switched off (see `Settings.audit_budget`).
+
+    With a model in use ``intent`` is the route that it takes, or None; ``confidence`` the probability that it is
+    right; ``runner_up`` the best one that was not taken; ``model`` the model's version.
     """
 
     def __cinit__(self):
@@ -82,31 +87,27 @@ cdef class Decision:
         return None if self._agrees < 0 else self._agrees == 1
 
     @property
-    def intent(self):
-        return None
-
-    @property
-    def runner_up(self):
-        return None
-
-    @property
     def k(self):
         return None
 
     def to_dict(self):
         """The decision as the record of `sophia run` says it: a dict that json.dumps takes."""
         danger = self.danger
-        return {
+        record = {
             "n": self.n, "id": self.id, "ts": self.ts, "scope": self.scope, "route": self.route, "why": self.why,
             "verdict": self.verdict, "novelty": round(self.novelty, 4),
             "danger": None if danger is None else {
                 "rule": danger.rule, "severity": danger.severity, "span": list(danger.span),
             },
-            "pattern": self.pattern, "intent": None, "confidence": round(self.confidence, 4), "runner_up": None,
+            "pattern": self.pattern, "intent": self.intent, "confidence": round(self.confidence, 4),
+            "runner_up": self.runner_up,
             "match": None if self._source is None else {"id": self._source, "score": 1.0}, "answer": self.answer,
             "k": None, "policy_version": self.policy_version, "us": round(self.us, 1),
             "audit": self.audit, "agrees": self.agrees, "withheld": self.withheld,
         }
+        if self.model is not None:
+            record["model"] = self.model
+        return record
 
     def __eq__(self, other):
         if not isinstance(other, Decision):
@@ -127,12 +128,13 @@ cdef class Decision:
             self.n, self._id, self._run, self.text, self.scope, self.context, self.ts, self.danger, self.answer,
             self._source, self.novelty, self.confidence, self.complexity, self.us, self.policy_version,
             self._pattern, self._line, self._route, self._why, self._verdict, self.vector,
-            self.audit, self._agrees, self.withheld,
+            self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model,
         )
 
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
-             policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld):
+             policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
+             model):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
@@ -140,17 +142,19 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     d.policy_version, d._pattern, d.vector = policy_version, pattern, vector
     d._line, d._route, d._why, d._verdict = line, route, why, verdict
     d.audit, d._agrees, d.withheld = audit, agrees, withheld
+    d.intent, d.runner_up, d.model = intent, runner_up, model
     return d
 
 
 def decide(
     *, policy, fault=None, danger=False, alarm=False, repeat=False, withheld=False, familiar=False, count=0.0,
-    closeness=0.0, complexity=0.0
+    closeness=0.0, complexity=0.0, judged=None, intent_confidence=0.0, intent_safe=False
 ):
     """The routing rule alone: (route, why, verdict, confidence, novelty) for the evidence given.
 
     `policy` maps reflex_confidence, cortical_confidence, complex_limit, reflex_safe, danger_verdict and
-    alarm_verdict. Pure; thread-safe; under 2 us. Example::
+    alarm_verdict. `judged` is what a model says: None (no model), "route", "low-confidence" or "out-of-scope".
+    Pure; thread-safe; under 2 us. Example::
 
         >>> policy = dict(reflex_confidence=0.75, cortical_confidence=0.5, complex_limit=0.75,
         ...               reflex_safe=True, danger_verdict="veto", alarm_verdict="flag")
@@ -170,5 +174,7 @@ def decide(
     seen.danger, seen.alarm, seen.repeat, seen.familiar = danger, alarm, repeat, familiar
     seen.withheld = withheld
     seen.count, seen.closeness, seen.complexity = count, closeness, complexity
+    seen.judged = JUDGED.index(judged)
+    seen.intent_confidence, seen.intent_safe = intent_confidence, intent_safe
     outcome = sophia_decide(&seen, &rule)
     return ROUTES[outcome.route], WHYS[outcome.why], VERDICTS[outcome.verdict], outcome.confidence, outcome.novelty

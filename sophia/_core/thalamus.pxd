@@ -6,6 +6,7 @@ from sophia._core.cuckoo cimport GenerationalFilter
 from sophia._core.decision cimport sophia_evidence, sophia_outcome, sophia_policy
 from sophia._core.encode cimport TextEncoder
 from sophia._core.idf cimport sophia_features
+from sophia._core.intent cimport IntentModel, sophia_intent
 from sophia._core.literals cimport LiteralSet
 from sophia._core.pattern cimport PatternTable, sophia_pattern_seen
 from sophia._core.reflex cimport ReflexCache, sophia_hash128, sophia_reflex_entry
@@ -19,6 +20,8 @@ cdef struct sophia_input:
     size_t size
     const unsigned char *shape  # what the pattern stage sees: the text, or what is left of it by the user's masks
     size_t shape_size
+    const unsigned char *form  # what the model reads, where that is neither the text nor the end of the key
+    size_t form_size
     const unsigned char *scope
     size_t scope_size
     const unsigned char *context
@@ -42,9 +45,13 @@ cdef struct sophia_input:
     bint audit  # served, and drawn to be checked
     bint compared
     int agrees  # -1 where the input brought no answer to compare with
+    bint answered  # the cache had an answer when the batch was prepared
+    bint judged
+    bint unreadable  # by the model: a heap of combining marks
     int fault
     Py_ssize_t danger
     sophia_outcome outcome
+    sophia_intent intent
     double complexity
     uint64_t pattern
     unsigned char *served
@@ -66,10 +73,12 @@ cdef class HotPath:
     cdef LiteralSet _literals
     cdef TextEncoder _encoder
     cdef sophia_features *_features
+    cdef IntentModel _next_model  # taken by the next batch; None: no model
+    cdef IntentModel _model  # of this batch
     cdef object _scan
     cdef object _recall
     cdef object _reshape
-    cdef list _shapes  # those of the batch: their bytes are borrowed until the next one
+    cdef list _shapes  # strings and bytes that the batch borrows from, kept until the next one
     cdef bint _asks
     cdef bint _busy
     cdef sophia_sightings _owed[2]  # of the last decided input, while _owes: by its masked line and its pattern
@@ -97,6 +106,8 @@ cdef class HotPath:
                    object name, object line, object fault, list kept) except -1
     cdef void _make_key(self, sophia_input *one) noexcept nogil
     cdef void _find_candidate(self, sophia_input *one, double now) noexcept nogil
+    cdef void _judge(self, sophia_input *one) noexcept nogil
+    cdef void _judge_into(self, sophia_input *one, sophia_evidence *seen) noexcept nogil
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil

@@ -6,6 +6,7 @@ from sophia._core.decision import FAULTS as FAULTS
 from sophia._core.decision import VERDICTS as VERDICTS
 from sophia._core.decision import Decision
 from sophia._core.encode import TextEncoder
+from sophia._core.intent import IntentModel
 from sophia._core.literals import LiteralSet
 from sophia._core.pattern import PatternTable
 from sophia._core.reflex import ReflexCache
@@ -43,6 +44,9 @@ class HotPath:
         reshape: Callable[[str], str] | None = None,
         audit: Any = None,
     ) -> Self: ...
+    def use(self, model: IntentModel | None) -> None: ...
+    @property
+    def model(self) -> IntentModel | None: ...
     @property
     def busy(self) -> bool: ...
     @property

@@ -1,5 +1,5 @@
 # Over 600 lines: one class, whose steps share the strings, keys and locks that a batch borrows.
-"""The hot path: exact cache, danger, pattern, familiarity, salience.
+"""The hot path: exact cache, danger, intent, pattern, familiarity, salience.
 
 A batch goes through in four steps: the strings are read (GIL), the stateless work is done (no GIL), the danger
 engine sees the candidates of the literal prefilter (GIL), and the inputs are decided one after the other, in
@@ -16,6 +16,8 @@ from sophia._core.decision cimport (
     SOPHIA_ALLOW,
     SOPHIA_VETO,
     SOPHIA_DEEP_THOUGHT,
+    SOPHIA_ROUTED,
+    SOPHIA_UNJUDGED,
     SOPHIA_WHY_EMPTY,
     SOPHIA_WHY_INVALID,
     SOPHIA_WHY_TOO_LONG,
@@ -28,6 +30,7 @@ from sophia._core.decision cimport (
     sophia_policy,
 )
 from sophia._core.idf cimport sophia_features
+from sophia._core.intent cimport INTENT_OUT_OF_SCOPE, IntentModel
 from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, stream_safe, unmask
 from sophia._core.pattern cimport SOPHIA_PATTERN_OK, sophia_pattern_seen
 from sophia._core.reflex cimport sophia_hash128, sophia_reflex_ahead, sophia_reflex_entry
@@ -100,6 +103,7 @@ cdef class HotPath:
     `reshape` is what the user's masks make of a text, for the pattern stage only: a str in, a str out.
     `audit` says which share of the served answers is checked, is told of each draw that waits for an answer, and
     compares where the input brought one; see sophia.organs.audit.
+    A model of intents is set with `use`; without one nothing is judged.
     """
 
     def __cinit__(
@@ -212,6 +216,13 @@ cdef class HotPath:
                 one.fault = SOPHIA_WHY_INVALID
             else:
                 kept.append(normalise_unicode(text))
+        elif one.fault == 0 and not one.ascii and self._model is not None:
+            if stream_safe(text):
+                form = normalise_unicode(text)
+                self._shapes.append(form)
+                one.form, one.form_size = <const unsigned char *><char *>form, <size_t>len(form)
+            else:
+                one.unreadable = True
         return 0
 
     cdef void _make_key(self, sophia_input *one) noexcept nogil:
@@ -250,6 +261,7 @@ cdef class HotPath:
         if one.fault == 0 and self.cache is not None:
             # A look without a trace: what is evicted later must not depend on how inputs were batched.
             entry = self.cache.peek(one.key, one.key_size, one.hash, now)
+            one.answered = entry != NULL and entry.has_value
             if entry != NULL and _same(entry, one):
                 return
         one.scanned = True
@@ -266,6 +278,31 @@ cdef class HotPath:
                 self._make_key(&self._inputs[i])
             for i in range(count):
                 self._find_candidate(&self._inputs[i], now)
+        if self._model is not None:
+            for i in range(count):
+                if self._inputs[i].fault == 0 and not self._inputs[i].answered and self._inputs[i].danger < 0:
+                    self._judge(&self._inputs[i])
+
+    cdef void _judge(self, sophia_input *one) noexcept nogil:
+        """What the model says of one input, which depends on its text alone."""
+        cdef size_t start = _PREFIX + one.scope_size + one.context_size
+        one.judged = True
+        if one.unreadable:
+            one.intent.why = INTENT_OUT_OF_SCOPE
+        elif one.form != NULL:
+            self._model.judge(one.form, one.form_size, &one.intent)
+        elif one.ascii:
+            self._model.judge(one.text, one.size, &one.intent)
+        else:
+            self._model.judge(one.key + start, one.key_size - start, &one.intent)
+
+    cdef void _judge_into(self, sophia_input *one, sophia_evidence *seen) noexcept nogil:
+        """The model's word as evidence. It was not asked ahead where an answer or a rule seemed to settle all."""
+        if not one.judged:
+            self._judge(one)
+        seen.judged = SOPHIA_ROUTED + one.intent.why
+        seen.intent_safe = one.intent.safe
+        seen.intent_confidence = one.intent.confidence
 
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil:
         """Decides from input *i on, until all are decided (0) or one says what it misses.
@@ -328,10 +365,13 @@ cdef class HotPath:
                 pattern_times = self._familiarity(by_pattern)
             if not seen.repeat:
                 _weigh(&seen, &sighting, leaf_times, pattern_times)
+                if self._model is not None:
+                    self._judge_into(one, &seen)
         if not seen.repeat and one.fault == 0:
             start = _PREFIX + one.scope_size + one.context_size
             one.complexity = seen.complexity = sophia_complexity(one.key + start, one.key_size - start)
         one.withheld = seen.withheld
+        one.judged = seen.judged != SOPHIA_UNJUDGED
         one.outcome = sophia_decide(&seen, &self._policies[one.line])
         if one.fault != 0 or seen.danger:
             return 0
@@ -410,6 +450,15 @@ cdef class HotPath:
         )
         free(value)
 
+    def use(self, IntentModel model):
+        """Judges with another model, or with none, from the next batch on; no batch sees two. From any thread."""
+        self._next_model = model
+
+    @property
+    def model(self):
+        """The model that the next batch is judged with, or None."""
+        return self._next_model
+
     @property
     def busy(self):
         """A batch is being routed: only seen from a signal handler, or by a caller that breaks the rule above."""
@@ -420,6 +469,7 @@ cdef class HotPath:
             raise SophiaError("the hot path is in the middle of a batch; one caller at a time, no signal handler")
         self._busy = True
         self._shapes = []
+        self._model = self._next_model
         return 0
 
     cdef list _route(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list kept):
@@ -623,6 +673,11 @@ cdef class HotPath:
             d.withheld = one.withheld
             d.audit = one.audit
             d._agrees = one.agrees
+            if self._model is not None:
+                d.model = self._model.version
+                if one.judged:
+                    d.intent = self._model.intent_of(&one.intent)
+                    d.runner_up = self._model.runner_up_of(&one.intent)
             if self._encoder is not None:
                 d.vector = self._remembered(one)
             if one.served != NULL:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     _Value = TypeVar("_Value")
 
-__all__ = ["add_input_flags", "add_run_flags", "add_store_flags", "positive", "settings_of", "text"]
+__all__ = ["add_fit_flags", "add_input_flags", "add_run_flags", "add_store_flags", "positive", "settings_of", "text"]
 
 # Flags that are not given leave no trace in the parsed options, so that a file's settings stand.
 _UNSET = argparse.SUPPRESS
 
 _SCORE = """compare with the inputs' `label`: precision, recall and F1. A label is normal if it is one of - 0 0.0
 normal ham false no none ok benign negative allow (any case), else an alert; `raised` counts deep thought, `danger`
-rule hits"""
+rule hits. With a router of intents labels are held against intents too"""
 
 
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +65,24 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     add_store_flags(parser)
 
 
+def add_fit_flags(parser: argparse.ArgumentParser) -> None:
+    """What `sophia fit` can be told."""
+    add = parser.add_argument
+    add("--model", required=True, metavar="DIR", help="folder (or file) that the router is written to")
+    add("--format", choices=("auto", "jsonl", "csv"), default="auto", help="default auto, by the first line")
+    add("--text-key", "--text-col", action="append", type=text, metavar="NAME", help="key or column of the text")
+    add("--label-key", "--label-col", action="append", type=text, metavar="NAME", help="key or column of the label")
+    add("--validation", action="append", metavar="FILE", help="held-out examples; default: some of the inputs")
+    add("--out-of-scope", metavar="FILE", help="texts that belong nowhere: the threshold weighs them too")
+    add("--in-scope-loss", type=_loss, metavar="P", help="share of rightly routed texts that may be turned away")
+    add("--reflex-safe", action="append", type=text, metavar="LABEL", help="what is familiar of it may be reflex")
+    add("--seeds", type=positive, default=5, metavar="N", help="trainings that are averaged (default 5)")
+    add("--seed", type=_seed, default=0, metavar="N", help="of the trainings and of what is held out")
+    add("--workers", type=positive, metavar="N", help="threads (default: one a core); the result is the same")
+    add("--json", action="store_true", help="print the report as JSON on standard output")
+    add("--quiet", action="store_true", help="only errors on standard error")
+
+
 def add_input_flags(parser: argparse.ArgumentParser) -> None:
     """How the inputs of `sophia run` are read."""
     add = parser.add_argument_group("how inputs are read").add_argument
@@ -90,6 +108,7 @@ def add_store_flags(parser: argparse.ArgumentParser) -> None:
     add("--store", default=_UNSET, metavar="DIR", help="memory (default .sophia)")
     add("--no-store", action="store_true", default=_UNSET, help="remember nothing after the end")
     add("--rules", action="append", default=_UNSET, metavar="FILE", help="further danger rules (TOML); may be repeated")
+    add("--model", default=_UNSET, metavar="DIR", help="router of intents that sophia fit made; default: the store's")
     add("--config", metavar="FILE", help="settings (TOML); flags override them")
 
 
@@ -158,6 +177,10 @@ def _share(value: str) -> float:
 
 def _rate(value: str) -> float:
     return _float(value, lambda number: 0.0 <= number <= 1.0, "is not a share between 0 and 1")
+
+
+def _loss(value: str) -> float:
+    return _float(value, lambda number: 0.0 <= number < 1.0, "is not a share from 0, under 1")
 
 
 def _number(value: str) -> float:

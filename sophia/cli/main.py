@@ -10,7 +10,7 @@ import sys
 from sophia.cli import standard
 from sophia.cli.actions import add_store
 from sophia.cli.exits import Exit, exit_of
-from sophia.cli.flags import add_input_flags, add_run_flags, add_store_flags, text
+from sophia.cli.flags import add_fit_flags, add_input_flags, add_run_flags, add_store_flags, text
 from sophia.errors import SophiaError
 
 __all__ = ["main"]
@@ -91,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="the same over a small sample that ships with sophia", allow_abbrev=False)
     add_run_flags(demo)
+
+    fit = commands.add_parser("fit", help="train a router of intents on labelled texts", allow_abbrev=False)
+    fit.add_argument("inputs", nargs="+", metavar="FILE", help="CSV or JSON lines with a text and a label")
+    add_fit_flags(fit)
 
     route = commands.add_parser("route", help="decide one text and print its record", allow_abbrev=False)
     route.add_argument("text", type=text)

@@ -17,7 +17,7 @@ def command(options: argparse.Namespace) -> int:
     from sophia.stream.decisions import decision_line
 
     settings, run = settings_of(options)
-    with sophia.open(None if run.no_store else run.store, settings=settings, rules=run.rules) as brain:
+    with sophia.open(None if run.no_store else run.store, settings=settings, rules=run.rules, model=run.model) as brain:
         decision = brain.route(options.text, scope=options.scope, context=options.context)
         if options.answer is not None and not brain.complete(decision, answer=options.answer):
             sys.stderr.write(f"sophia: the answer is not stored: {decision.verdict}, {decision.why}\n")

@@ -50,13 +50,13 @@ def command(options: argparse.Namespace) -> int:
     reader = _reader(options.inputs, wanted, lambda words: progress.tell(words))
     refuse_outputs(options.inputs, wanted.out, store)
     intake = Intake(reader, sample=wanted.sample, rate=wanted.rate, seed=settings.seed)
-    score = Score() if wanted.score else None
     # a signal ends the reading; all that follows the reading is done as at any end
     with (
         Interrupt(intake.stop) as interrupt,
-        sophia.open(store, settings=settings, rules=wanted.rules) as brain,
+        sophia.open(store, settings=settings, rules=wanted.rules, model=wanted.model) as brain,
         Outputs(wanted.out) as outputs,
     ):
+        score = Score(_intents(brain)) if wanted.score else None
         if wanted.out == "-":
             reader.watch_output(outputs.decisions.fileno())
         if options.resume_answers:
@@ -66,6 +66,7 @@ def command(options: argparse.Namespace) -> int:
             "sophia": sophia.__version__,
             "python": platform.python_version(),
             "policy_version": brain.policy_version,
+            **({} if brain.intents is None else {"model": brain.intents.version}),
             "started": started.isoformat(timespec="milliseconds"),
             "seed": settings.seed,
             "settings": settings.changed() | wanted.changed(),
@@ -136,6 +137,11 @@ def _keys(wanted: RunSettings) -> Keys:
         "label": wanted.label_key,
     }
     return Keys(**{name: keys for name, keys in named.items() if keys})
+
+
+def _intents(brain: Sophia) -> list[str] | None:
+    """The names of the routes of the router in use, or None."""
+    return None if brain.intents is None else [route.name for route in brain.intents.routes]
 
 
 def _fired(wanted: RunSettings, summary: Summary) -> list[str]:

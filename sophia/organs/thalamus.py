@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sophia._core.cuckoo import GenerationalFilter
 from sophia._core.decision import Decision
@@ -25,6 +25,9 @@ from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
 from sophia.store.changes import NOTHING, Answer, Answers, Changes
 from sophia.store.derived import replay
+
+if TYPE_CHECKING:
+    from sophia.organs.intents import Intents
 
 __all__ = ["CHANGE_LOG", "LOG_BYTES", "Columns", "Thalamus", "is_line"]
 
@@ -122,6 +125,7 @@ class Thalamus:
         self._keep_changes = keep_changes
         self._log_sizes = {"familiar": 0, "idf": 0}
         self._answers = Answers()
+        self._intents: Intents | None = None
         self.hot_path = HotPath(
             patterns=self.patterns,
             familiar=self.familiar,
@@ -162,6 +166,17 @@ class Thalamus:
                 if kept is not None:
                     self._answers.append(kept)
         return decisions
+
+    @property
+    def intents(self) -> Intents | None:
+        """The router that the next batch is judged with, or None."""
+        return self._intents
+
+    def use(self, intents: Intents | None) -> None:
+        """Judges with this router from the next batch on, or with none. One step, from any thread: no decision, and
+        no batch, sees two. Stored answers stay: they rest on identical text, not on a route."""
+        self.hot_path.use(None if intents is None else intents.model)
+        self._intents = intents
 
     def complete(self, decision: Decision, answer: str) -> bool:
         """Stores the answer that the expensive step gave. False where nothing may be stored.

@@ -39,6 +39,7 @@ class Store:
         self.path = path
         self.file = path / "sophia.db"
         self.notes: list[str] = []
+        self.intents_file = path / "intents.sophia"  # the router that was learned here; not SQLite's
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = StoreLock(path / "lock")

@@ -38,14 +38,18 @@ class Example:
     __slots__ = (
         "complexity",
         "confidence",
+        "intent",
         "invalid",
         "line",
         "match",
+        "model",
         "n",
+        "novelty",
         "pattern",
         "plain",
         "route",
         "rule",
+        "runner_up",
         "scope",
         "source",
         "span",
@@ -68,6 +72,10 @@ class Example:
         self.why = decision.why
         self.verdict = decision.verdict
         self.confidence = decision.confidence
+        self.novelty = decision.novelty
+        self.model = decision.model
+        self.intent = decision.intent
+        self.runner_up = decision.runner_up
         self.complexity = decision.complexity
         self.pattern = decision.pattern
         self.rule = None if danger is None else danger.rule

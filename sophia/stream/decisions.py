@@ -13,7 +13,7 @@ __all__ = ["decision_line", "pattern_line", "reason_of", "record_line"]
 # Whys that say that there was nothing to decide on.
 _FAULTS = {"too-long": "too-long", "empty": "empty", "invalid": "invalid"}
 _BOOL = ("false", "true")
-_NOT_AUDITED = '"audit": false, "agrees": null, "withheld": false}'
+_NOT_AUDITED = '"audit": false, "agrees": null, "withheld": false'
 
 
 def _text(value: str | None) -> str:
@@ -36,18 +36,20 @@ def decision_line(decision: Decision) -> str:
             else f'{{"rule": {quote(danger.rule)}, "severity": {danger.severity}, '
             f'"span": [{danger.span[0]}, {danger.span[1]}]}}'
         )
-        + f', "pattern": {decision.pattern or "null"}, "intent": null, "confidence": {decision.confidence:.4f}, '
-        '"runner_up": null, "match": '
+        + f', "pattern": {decision.pattern or "null"}, "intent": {_text(decision.intent)}, '
+        f'"confidence": {decision.confidence:.4f}, "runner_up": {_text(decision.runner_up)}, "match": '
         + ("null" if match is None else f'{{"id": {quote(match[0])}, "score": {match[1]:.4f}}}')
         + f', "answer": {_text(decision.answer)}, "k": null, '
         f'"policy_version": "{decision.policy_version}", "us": {decision.us:.1f}, '
         + (_audited(decision) if decision.audit or decision.withheld else _NOT_AUDITED)
+        + ("" if decision.model is None else f', "model": "{decision.model}"')
+        + "}"
     )
 
 
 def _audited(decision: Decision) -> str:
     agrees = "null" if decision.agrees is None else _BOOL[decision.agrees]
-    return f'"audit": {_BOOL[decision.audit]}, "agrees": {agrees}, "withheld": {_BOOL[decision.withheld]}}}'
+    return f'"audit": {_BOOL[decision.audit]}, "agrees": {agrees}, "withheld": {_BOOL[decision.withheld]}'
 
 
 def reason_of(event: Event, decision: Decision) -> str | None:

@@ -34,6 +34,11 @@ REASONS = {
         "Inputs of the same pattern (the same words, with numbers, addresses and other changing parts left out) were "
         "seen before and nothing was wrong with them.",
     ),
+    "route": Reason(
+        "Known intent",
+        "The router of intents is sure what the text is about. New texts of a known intent get normal handling; only "
+        "what is familiar, of an intent that is marked reflex-safe, is handled at once.",
+    ),
     "novel": Reason(
         "New",
         "Nothing of this pattern was accepted before from the same owner, so there is no experience to rely on.",
@@ -45,11 +50,16 @@ REASONS = {
     ),
     "low-confidence": Reason(
         "Not sure enough",
-        "The pattern was seen before, but too seldom, or this text differs too much from it.",
+        "The pattern was seen before, but too seldom, or this text differs too much from it; or the router of intents "
+        "is not sure enough of the nearest one.",
+    ),
+    "out-of-scope": Reason(
+        "Out of scope",
+        "The router of intents knows almost nothing of this text, or is far from sure of any intent.",
     ),
     "complex": Reason(
         "Known but complex",
-        "The pattern is known, but the text is long or has many lines, so it gets one level more thought.",
+        "The pattern or the intent is known, but the text is long or has many lines, so it gets one level more thought.",
     ),
     "too-long": Reason(
         "Too long",
@@ -79,7 +89,11 @@ FAULTS = {
 def explain(example: Example, settings: Settings, descriptions: dict[str, str]) -> str:
     """One or two sentences with the evidence of this decision. `descriptions` has those of the danger rules."""
     owner = f"scope \u201c{example.scope[:40]}\u201d" if example.scope else "the default scope"
-    sure, reflex, cortical = example.confidence, settings.reflex_confidence, settings.cortical_confidence
+    reflex, cortical = settings.reflex_confidence, settings.cortical_confidence
+    # With a router, confidence is that of the intent; how well the pattern is known is what is not new.
+    sure = example.confidence if example.model is None else 1.0 - example.novelty
+    nearest = example.intent or example.runner_up
+    intent = f"intent \u201c{nearest[:60]}\u201d (confidence {_share(example.confidence)})" if nearest else ""
     if example.why == "repeat":
         return (
             f"The same text was answered before in {owner} (decision {example.match}); that answer was given again. "
@@ -97,6 +111,15 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
             f"No earlier input of {owner} had this pattern. With nothing to go by, it goes to deep thought; "
             "the next one of its kind is known."
         )
+    if example.why == "route":
+        if example.route == "reflex":
+            return (
+                f"It is about {intent}, which may be handled at once, and its pattern is familiar in {owner}: reflex."
+            )
+        return f"It is about {intent}. So it gets normal handling: {ROUTE_WORDS[example.route].title.lower()}."
+    if example.why == "out-of-scope" or (example.why == "low-confidence" and example.model is not None):
+        near = f"Nearest is {intent}, and that is not sure enough" if intent else "It has no word or sign to go by"
+        return f"{near}. The router of intents does not guess: deep thought."
     if example.why == "low-confidence":
         return (
             f"Its pattern was seen before in {owner}, but confidence is {_share(sure)} and {_share(cortical)} is "
@@ -118,8 +141,9 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
             )
         return f"{known}. But this very text has no stored answer to give, so it gets normal handling: cortical."
     if example.why == "complex":
+        known = f"Its pattern was seen {_times(sure)} before in {owner} (confidence {_share(sure)})"
         return (
-            f"Its pattern was seen {_times(sure)} before in {owner} (confidence {_share(sure)}), but its complexity is "
+            f"{known if example.intent is None else f'It is about {intent}'}, but its complexity is "
             f"{_share(example.complexity)}, over the bound of {_share(settings.complex_limit)}: one level more, "
             f"{ROUTE_WORDS[example.route].title.lower()}."
         )

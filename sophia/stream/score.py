@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from sophia._core.decision import Decision
 from sophia.stream.event import Event
+from sophia.stream.intent_score import IntentScore
 
 __all__ = ["NORMAL", "Score", "is_alert"]
 
@@ -29,10 +31,12 @@ class Score:
     """Decisions against labels, in two readings; of bounded size.
 
     `raised`: the input went to deep thought, for whatever reason (new, dangerous, doubtful, unreadable).
-    `danger`: a danger rule hit it. Inputs without a label are counted and not scored.
+    `danger`: a danger rule hit it. Inputs without a label are counted and not scored. With `intents`, the names of a
+    router's routes, labels are held against intents as well.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, intents: Iterable[str] | None = None) -> None:
+        self.intents = None if intents is None else IntentScore(intents)
         self.unlabelled = 0
         self.labels: Counter[str] = Counter()
         self._raised: Counter[str] = Counter()
@@ -46,6 +50,8 @@ class Score:
             if label is None:
                 self.unlabelled += 1
                 continue
+            if self.intents is not None:
+                self.intents.add(label, decision)
             alert = is_alert(label)
             raised, danger = decision.route == "deep_thought", decision.verdict != "allow"
             self._table["raised", alert, raised] += 1
@@ -72,12 +78,15 @@ class Score:
                 }
                 for label, count in self.labels.most_common()
             ],
+            **({} if self.intents is None else {"intents": self.intents.as_dict()}),
         }
 
     def lines(self) -> list[str]:
         """The score for a person."""
         if not self.labels:
             return ["score: no input has a label"]
+        if self.intents is not None and self.intents.knows_any:
+            return self.intents.lines()
         shown = [f"score against {self.labels.total():,} labels ({self.unlabelled:,} inputs have none):"]
         for name, words in (("raised", "deep thought"), ("danger", "danger rule")):
             reading = self._reading(name)

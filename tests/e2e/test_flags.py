@@ -586,7 +586,7 @@ class TestExitCodes:
         flags = (
             "--format --text-key --text-col --scope-key --context-key --answer-key --tz --config --rules --store "
             "--no-store --ttl --max-memory --max-chars --limit --sample --workers --batch --rate --seed --strict "
-            "--on-error --out --score --fail-on --cost-per-call --quiet --progress --json --report --version"
+            "--on-error --model --out --score --fail-on --cost-per-call --quiet --progress --json --report --version"
         )
         for flag in flags.split():
             assert f"{flag} " in help or f"{flag}]" in help or f"{flag}," in help, flag

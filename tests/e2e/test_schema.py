@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from intent_texts import OUTSIDE, examples, labelled
 
 from sophia._core.decision import WHYS
 from sophia.stream.demo import demo_path
@@ -22,7 +23,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
+    assert {*SCHEMA["required"], "model"} == set(SCHEMA["properties"])
     assert set(WHYS) <= set(SCHEMA["properties"]["why"]["enum"])
     assert {None, *REASONS, "too-long", "invalid"} == set(SCHEMA["properties"]["reason"]["enum"])
 
@@ -57,9 +58,16 @@ def test_every_record_of_several_runs(command: Run, tmp_path: Path) -> None:
         done = command("run", *arguments, "--out", "-", "--quiet", "--no-store")
         assert done.returncode == 0, done.stderr
         seen += records(done.stdout)
+    assert all(list(record) == SCHEMA["required"] for record in seen)
+    labelled(tmp_path / "labelled.csv", examples())
+    assert command("fit", "labelled.csv", "--model", "model", "--quiet").returncode == 0
+    (tmp_path / "asked.txt").write_text("\n".join([*examples()[0], *OUTSIDE]), encoding="utf-8")
+    done = command("run", "asked.txt", "--model", "model", "--out", "-", "--quiet", "--no-store")
+    judged = records(done.stdout)
+    assert all(set(record) == {*SCHEMA["required"], "model"} for record in judged)
+    seen += judged
     for record in seen:
         VALIDATOR.validate(record)
-        assert list(record) == SCHEMA["required"]
     assert {record["route"] for record in seen} == {"reflex", "cortical", "deep_thought"}
     assert {record["why"] for record in seen} == set(WHYS)
     assert {record["verdict"] for record in seen} == {"allow", "flag", "veto"}

@@ -19,6 +19,9 @@ def decide(
     count: float,
     closeness: float,
     complexity: float,
+    judged: str | None = None,
+    intent_confidence: float = 0.0,
+    intent_safe: bool = False,
 ) -> tuple[str, str, str]:
     """Route, reason and verdict."""
     if danger:
@@ -27,12 +30,20 @@ def decide(
         return "deep_thought", fault, "allow"
     if repeat:
         return "reflex", "repeat", "allow"
-    if not familiar:
-        return "deep_thought", "novel", "allow"
-    confidence = closeness * (count / (count + 1.0))
-    if confidence < policy["cortical_confidence"]:
-        return "deep_thought", "low-confidence", "allow"
-    level = 0 if policy["reflex_safe"] and not withheld and confidence >= policy["reflex_confidence"] else 1
-    if complexity >= policy["complex_limit"]:
-        return LEVELS[level + 1], "complex", "allow"
-    return LEVELS[level], "known-pattern", "allow"
+    if judged in ("low-confidence", "out-of-scope"):
+        return "deep_thought", judged, "allow"
+    # Two witnesses; the one that is sure enough for the lower level is believed, the router where they are equal.
+    evidence = closeness * (count / (count + 1.0)) if familiar else 0.0
+    known = familiar and evidence >= policy["cortical_confidence"]
+    by_pattern = (2, "low-confidence" if familiar else "novel")
+    if known:
+        reflex = policy["reflex_safe"] and not withheld and evidence >= policy["reflex_confidence"]
+        by_pattern = (0 if reflex else 1, "known-pattern")
+    by_intent = (3, "")
+    if judged == "route":
+        reflex = known and intent_safe and not withheld and intent_confidence >= policy["reflex_confidence"]
+        by_intent = (0 if reflex else 1, "route")
+    level, why = by_intent if by_intent[0] <= by_pattern[0] else by_pattern
+    if level < 2 and complexity >= policy["complex_limit"]:
+        level, why = level + 1, "complex"
+    return LEVELS[level], why, "allow"

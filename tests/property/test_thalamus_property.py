@@ -33,6 +33,9 @@ EVIDENCE = st.fixed_dictionaries(
         "count": st.integers(0, 1000).map(float),
         "closeness": SHARE,
         "complexity": SHARE,
+        "judged": st.sampled_from([None, "route", "low-confidence", "out-of-scope"]),
+        "intent_confidence": SHARE,
+        "intent_safe": st.booleans(),
     }
 )
 
@@ -59,6 +62,10 @@ def test_danger_novelty_doubt_and_complexity_only_raise_the_level(
         {"count": min(float(fewer), evidence["count"])},
         {"complexity": max(less, evidence["complexity"])},
         {"fault": evidence["fault"] or "invalid"},
+        {"judged": "low-confidence"},
+        {"judged": "out-of-scope"},
+        {"intent_confidence": min(less, evidence["intent_confidence"])},
+        {"intent_safe": False},
     ):
         assert level(policy, evidence | worse) >= before
 
@@ -69,7 +76,11 @@ def test_reflex_needs_positive_evidence(policy: dict[str, Any], evidence: dict[s
     if route == "reflex":
         assert verdict == "allow"
         assert evidence["fault"] is None
-        assert why == "repeat" or (evidence["familiar"] and policy["reflex_safe"] and not evidence["withheld"])
+        assert why == "repeat" or (evidence["familiar"] and not evidence["withheld"])
+        by_pattern = why == "known-pattern" and policy["reflex_safe"]
+        by_intent = why == "route" and evidence["intent_safe"] and evidence["judged"] == "route"
+        assert why == "repeat" or by_pattern or by_intent
+        assert why == "repeat" or evidence["judged"] in (None, "route")
     assert 0.0 <= confidence <= 1.0
     assert 0.0 <= novelty <= 1.0
 

@@ -229,7 +229,8 @@ def example(**values: object) -> Example:
     usual = {
         "n": 1, "source": "app.log", "line": 1, "text": "a b", "span": None, "plain": True, "scope": "", "why": "novel",
         "route": "deep_thought", "verdict": "allow", "confidence": 0.0, "complexity": 0.0, "pattern": 1, "rule": None,
-        "match": None, "invalid": None, "withheld": False,
+        "match": None, "invalid": None, "withheld": False, "novelty": 1.0, "model": None, "intent": None,
+        "runner_up": None,
     }  # fmt: skip
     for name, value in (usual | values).items():
         setattr(one, name, value)
@@ -271,6 +272,27 @@ def test_every_reason_has_words() -> None:
             ["stored answer", "switched off", "cortical"],
         ),
         ({"why": "low-confidence", "confidence": 0.4}, ["0.40", "0.50 is needed"]),
+        (
+            {"why": "low-confidence", "confidence": 0.4, "model": "m", "runner_up": "light"},
+            ["Nearest is intent \u201clight\u201d (confidence 0.40)", "does not guess"],
+        ),
+        ({"why": "out-of-scope", "model": "m"}, ["no word or sign"]),
+        (
+            {"why": "route", "route": "cortical", "confidence": 0.9, "model": "m", "intent": "light"},
+            ["intent \u201clight\u201d (confidence 0.90)", "normal handling: cortical"],
+        ),
+        (
+            {"why": "route", "route": "reflex", "confidence": 0.9, "model": "m", "intent": "light", "scope": "ana"},
+            ["may be handled at once", "familiar in scope \u201cana\u201d", "reflex"],
+        ),
+        (
+            {"why": "known-pattern", "route": "reflex", "confidence": 0.99, "novelty": 0.25, "model": "m"},
+            ["at least 3 times", "0.75"],
+        ),
+        (
+            {"why": "complex", "confidence": 0.9, "complexity": 0.8, "model": "m", "intent": "light"},
+            ["intent \u201clight\u201d", "0.80"],
+        ),
         ({"why": "danger", "rule": "a.b", "verdict": "veto"}, ["rule a.b", "(asks for tea)", "veto", "refuse"]),
         ({"why": "danger", "rule": "a.b", "verdict": "flag"}, ["flag", "a log line tells of it"]),
         ({"why": "complex", "route": "deep_thought", "complexity": 0.8, "confidence": 0.9}, ["0.80", "0.75"]),

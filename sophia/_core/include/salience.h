@@ -1,6 +1,7 @@
 /* From evidence to a level of thought: the routing rule, as one pure function.
  *
- * Danger, novelty, doubt and complexity may only raise the level; nothing but positive evidence lowers it.
+ * Danger, novelty, doubt and complexity may only raise the level; nothing but positive evidence lowers it. A model's
+ * word is such evidence where it is sure, and doubt where it is not.
  */
 #ifndef SOPHIA_SALIENCE_H
 #define SOPHIA_SALIENCE_H
@@ -15,17 +16,22 @@ enum sophia_danger_verdict { SOPHIA_ALLOW = 0, SOPHIA_FLAG = 1, SOPHIA_VETO = 2 
 enum sophia_why {
     SOPHIA_WHY_REPEAT = 0,
     SOPHIA_WHY_KNOWN_PATTERN,
+    SOPHIA_WHY_ROUTE,
     SOPHIA_WHY_NOVEL,
     SOPHIA_WHY_DANGER,
     SOPHIA_WHY_LOW_CONFIDENCE,
+    SOPHIA_WHY_OUT_OF_SCOPE,
     SOPHIA_WHY_COMPLEX,
     SOPHIA_WHY_TOO_LONG,
     SOPHIA_WHY_EMPTY,
     SOPHIA_WHY_INVALID
 };
 
+/* What a model says of an input. */
+enum sophia_judged { SOPHIA_UNJUDGED = 0, SOPHIA_ROUTED, SOPHIA_UNSURE, SOPHIA_OUTSIDE };
+
 struct sophia_policy {
-    double reflex_confidence;   /* at least this much for REFLEX by a known pattern */
+    double reflex_confidence;   /* at least this much for REFLEX by a known pattern or an intent */
     double cortical_confidence; /* less than this is low confidence */
     double complex_limit;       /* at least this complexity raises the level by one */
     int reflex_safe;            /* a known pattern may be handled by reflex, without an answer */
@@ -43,6 +49,9 @@ struct sophia_evidence {
     double count;      /* how often it was seen before, as far as that is believed */
     double closeness;  /* how near the text is to the pattern: 1 when nothing but slots differs */
     double complexity; /* 0 to 1 */
+    int judged;        /* enum sophia_judged; SOPHIA_UNJUDGED where no model is in use */
+    int intent_safe;   /* its route may be handled by reflex */
+    double intent_confidence;
 };
 
 struct sophia_outcome {
@@ -103,17 +112,30 @@ static struct sophia_outcome sophia_decide(const struct sophia_evidence *seen, c
         out.why = SOPHIA_WHY_REPEAT;
         return out;
     }
-    if (!seen->familiar) {
-        out.why = SOPHIA_WHY_NOVEL;
+    const int known = seen->familiar && evidence >= policy->cortical_confidence;
+    if (seen->judged) out.confidence = seen->intent_confidence;
+    if (seen->judged == SOPHIA_UNSURE || seen->judged == SOPHIA_OUTSIDE) {
+        out.why = seen->judged == SOPHIA_UNSURE ? SOPHIA_WHY_LOW_CONFIDENCE : SOPHIA_WHY_OUT_OF_SCOPE;
         return out;
     }
-    if (out.confidence < policy->cortical_confidence) {
-        out.why = SOPHIA_WHY_LOW_CONFIDENCE;
+    if (!known && !seen->judged) {
+        out.why = seen->familiar ? SOPHIA_WHY_LOW_CONFIDENCE : SOPHIA_WHY_NOVEL;
         return out;
     }
-    out.why = SOPHIA_WHY_KNOWN_PATTERN;
-    out.route = policy->reflex_safe && !seen->withheld && out.confidence >= policy->reflex_confidence ? SOPHIA_REFLEX
-                                                                                                      : SOPHIA_CORTICAL;
+    if (known) {
+        out.why = SOPHIA_WHY_KNOWN_PATTERN;
+        out.route = policy->reflex_safe && !seen->withheld && evidence >= policy->reflex_confidence ? SOPHIA_REFLEX
+                                                                                                    : SOPHIA_CORTICAL;
+    }
+    if (seen->judged) {
+        const int reflex = known && seen->intent_safe && !seen->withheld
+                           && seen->intent_confidence >= policy->reflex_confidence;
+        const int route = reflex ? SOPHIA_REFLEX : SOPHIA_CORTICAL;
+        if (route <= out.route) {
+            out.route = route;
+            out.why = SOPHIA_WHY_ROUTE;
+        }
+    }
     if (seen->complexity >= policy->complex_limit) {
         out.why = SOPHIA_WHY_COMPLEX;
         out.route++;

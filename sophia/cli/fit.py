@@ -1,0 +1,138 @@
+"""`sophia fit`: labelled texts to a router of intents in a folder, and what it is worth."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from sophia.cli.exits import Exit
+from sophia.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from sophia.organs.intents import Intents
+    from sophia.stream.formats import Keys
+
+__all__ = ["command"]
+
+_SHOWN = 10
+
+
+def command(options: argparse.Namespace) -> int:
+    """Reads the files, trains, writes the model; the report on standard error, or as JSON on standard output."""
+    from sophia.organs.intent_file import place
+    from sophia.organs.intents import Intents
+    from sophia.stream.formats import Keys
+
+    def tell(words: str) -> None:
+        if not options.quiet and sys.stderr is not None:
+            sys.stderr.write(f"sophia: {words}\n")
+            sys.stderr.flush()
+
+    named = {"text": options.text_key, "label": options.label_key}
+    keys = Keys(**{name: tuple(given) for name, given in named.items() if given})
+    texts, labels = _labelled(options.inputs, options.format, keys, tell)
+    validation = _labelled(options.validation, options.format, keys, tell) if options.validation else None
+    outside = _texts(options.out_of_scope, keys, tell) if options.out_of_scope else None
+    try:
+        intents = Intents.fit(
+            texts,
+            labels,
+            validation=validation,
+            out_of_scope=outside,
+            in_scope_loss=options.in_scope_loss,
+            reflex_safe=options.reflex_safe or (),
+            seeds=options.seeds,
+            seed=options.seed,
+            workers=options.workers,
+            progress=tell,
+        )
+    except ValueError as error:
+        message = f"{', '.join(options.inputs)}: {error}"
+        raise InputError(message) from error
+    intents.save(options.model)
+    written = place(options.model)
+    if options.json:
+        sys.stdout.write(json.dumps({"model": str(written), "version": intents.version, **intents.report}) + "\n")
+        sys.stdout.flush()
+    for line in [*_lines(intents), f"written to {written}"]:
+        tell(line)
+    return Exit.DONE
+
+
+def _labelled(inputs: list[str], format: str, keys: Keys, tell: Any) -> tuple[list[str], list[str]]:
+    """The texts and labels of some files; what has neither is told and left out."""
+    from sophia.stream.readers import read_batches
+
+    texts: list[str] = []
+    labels: list[str] = []
+    unlabelled = 0
+    reader = read_batches(inputs, format=format, keys=keys)
+    for events in reader:
+        for event in events:
+            if event.invalid is not None or event.text is None or not event.text.strip():
+                continue
+            if event.label is None or not event.label.strip():
+                unlabelled += 1
+                continue
+            texts.append(event.text)
+            labels.append(event.label.strip())
+    _tell_bad(reader.counts.bad, tell)
+    if not texts:
+        message = (
+            f"{', '.join(inputs)}: no input has both a text and a label; name their columns or keys with --text-key "
+            "and --label-key"
+        )
+        raise InputError(message)
+    if unlabelled:
+        tell(f"left out: {unlabelled:,} inputs without a label")
+    return texts, labels
+
+
+def _texts(name: str, keys: Keys, tell: Any) -> list[str]:
+    """The texts of what is out of scope: a file of any format, with or without labels."""
+    from sophia.stream.readers import read_batches
+
+    reader = read_batches([name], keys=keys)
+    found = [
+        event.text
+        for events in reader
+        for event in events
+        if event.invalid is None and event.text is not None and event.text.strip()
+    ]
+    _tell_bad(reader.counts.bad, tell)
+    if not found:
+        message = f"--out-of-scope {name}: no text in it; leave the flag out, or name the column with --text-key"
+        raise ConfigError(message)
+    return found
+
+
+def _tell_bad(bad: dict[str, int], tell: Any) -> None:
+    if bad:
+        tell("left out: " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(bad.items())))
+
+
+def _lines(intents: Intents) -> list[str]:
+    """The report for a person."""
+    report = intents.report
+    chosen = report["chosen"]
+    lines = [
+        f"{report['examples']:,} examples of {report['routes']:,} routes, {report['held_out']:,} held out",
+        f"held-out accuracy {_shown(report['accuracy'])} before a threshold"
+        + ("" if report["auroc"] is None else f"; told from what is out of scope: AUROC {_shown(report['auroc'])}"),
+        f"threshold {chosen['threshold']:.4f}: {_shown(chosen['in_scope'])} of what is in scope routed rightly, "
+        f"{_shown(chosen['in_scope_loss'])} of that turned away, {_shown(chosen['precision'])} of what is routed right"
+        + ("" if chosen["out_of_scope"] is None else f", {_shown(chosen['out_of_scope'])} of the rest turned away"),
+    ]
+    for name, one in report["suggested"].items():
+        beyond = "" if one["out_of_scope"] is None else f", out of scope {_shown(one['out_of_scope'])} turned away"
+        lines.append(f"  {name}: threshold {one['threshold']:.4f}, in scope {_shown(one['in_scope'])} right{beyond}")
+    if report["confusions"]:
+        lines.append("most confused (label, taken for, times):")
+        lines += [f"  {c['label']}, {c['taken for']}, {c['times']}" for c in report["confusions"][:_SHOWN]]
+    return lines
+
+
+def _shown(share: float | None) -> str:
+    return "-" if share is None else f"{share:.3f}"
