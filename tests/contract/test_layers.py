@@ -20,6 +20,7 @@ LAYERS = {
     "organs": 4,
     "brain": 5,
     "stream": 6,
+    "compat": 6,
     "cli": 7,
 }
 # Rooms of one layer that may use another room of it, in one direction.

@@ -1,0 +1,1 @@
+"""Shapes of other libraries over Sophia's own parts."""
