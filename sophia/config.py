@@ -22,7 +22,7 @@ _BYTES_FOR_AN_ENTRY = 64
 # What --max-memory is divided into, measured: the program itself, an answered input, a template with all that hangs
 # on it, an item of both generations of the familiarity filter.
 _PROGRAM_BYTES = 96 << 20
-_ANSWER_BYTES = 320
+_ANSWER_BYTES = 344
 _PATTERN_BYTES = 2200
 _FAMILIAR_BYTES = 4.2
 

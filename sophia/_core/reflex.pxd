@@ -36,6 +36,7 @@ cdef extern from "reflex.h" nogil:
         size_t bytes
         uint32_t max_entries
         uint32_t entries
+        uint32_t scopes
         uint64_t hits
         uint64_t misses
         uint64_t evictions
@@ -52,7 +53,8 @@ cdef extern from "reflex.h" nogil:
     int sophia_reflex_put(
         sophia_reflex *cache, const unsigned char *key, size_t key_size, sophia_hash128 hash,
         const unsigned char *raw, size_t raw_size, const unsigned char *value, size_t value_size,
-        bint has_value, uint32_t flags, const uint64_t *tag, double expires
+        bint has_value, uint32_t flags, const uint64_t *tag, double expires,
+        const unsigned char *scope, size_t scope_size
     )
     void sophia_reflex_ahead(const sophia_reflex *cache, sophia_hash128 hash)
     const sophia_reflex_entry *sophia_reflex_peek(
@@ -84,11 +86,12 @@ cdef class ReflexCache:
         self, const unsigned char *key, size_t size, sophia_hash128 hash, double now
     ) noexcept nogil
     # SOPHIA_REFLEX_OK, _TOO_LARGE (than the whole bound) or _NO_MEMORY; copies everything, replaces, and what
-    # the key had before is gone in each case. `tag` is three numbers, or NULL for zeros.
+    # the key had before is gone in each case. `tag` is three numbers, or NULL for zeros; `scope` is whose entry it is.
     cdef int put_entry(
         self, const unsigned char *key, size_t key_size, sophia_hash128 hash,
         const unsigned char *raw, size_t raw_size, const unsigned char *value, size_t value_size,
-        bint has_value, uint32_t flags, const uint64_t *tag, double expires
+        bint has_value, uint32_t flags, const uint64_t *tag, double expires,
+        const unsigned char *scope, size_t scope_size
     ) noexcept nogil
     cdef bint drop_entry(self, const unsigned char *key, size_t size, sophia_hash128 hash) noexcept nogil
     cdef object _copy(self, bytes key, object now, bint whole)

@@ -2,8 +2,8 @@
 """The reflex: an exact, bounded cache from key bytes to what was decided for them.
 
 A hit means that every byte of the key is equal; the keyed hash only finds the place. When entries or bytes
-run out, the CLOCK hand evicts: what was found since the hand last came by gets a second chance. See
-include/reflex.h.
+run out, a CLOCK hand evicts: what was found since the hand last came by gets a second chance. Each scope has a hand of
+its own, and loses entries to another only while it holds more. See include/reflex.h.
 """
 
 import os
@@ -44,10 +44,10 @@ cdef class ReflexCache:
 
     A map from bytes to bytes that holds at most `max_entries` entries in at most `max_bytes` bytes.
 
-    The bytes of entries and tables are counted: 28 to 44 for each of `max_entries`, allocated at once, then
-    120 and the bytes of key, raw and value for each entry, in steps of 16. `ttl` is the default life of an
-    entry in seconds, None for ever. `policy` is any value that compares: setting another one empties the
-    cache. Time is time.monotonic() unless `now` is given, in seconds of any clock that you keep to. Raises
+    The bytes of entries and tables are counted: 30 to 48 for each of `max_entries`, allocated at once, then
+    144 and the bytes of key, raw and value for each entry, in steps of 16, and 64 for each scope. `ttl` is the default
+    life of an entry in seconds, None for ever. `policy` is any value that compares: setting another one empties
+    the cache. Time is time.monotonic() unless `now` is given, in seconds of any clock that you keep to. Raises
     ValueError for bounds that leave no room, MemoryError.
 
     Thread-safety: every Python method may be called from any thread; each call is one step. Example::
@@ -98,10 +98,12 @@ cdef class ReflexCache:
     cdef int put_entry(
         self, const unsigned char *key, size_t key_size, sophia_hash128 hash,
         const unsigned char *raw, size_t raw_size, const unsigned char *value, size_t value_size,
-        bint has_value, uint32_t flags, const uint64_t *tag, double expires
+        bint has_value, uint32_t flags, const uint64_t *tag, double expires,
+        const unsigned char *scope, size_t scope_size
     ) noexcept nogil:
         return sophia_reflex_put(
-            &self.cache, key, key_size, hash, raw, raw_size, value, value_size, has_value, flags, tag, expires
+            &self.cache, key, key_size, hash, raw, raw_size, value, value_size, has_value, flags, tag, expires, scope,
+            scope_size
         )
 
     cdef bint drop_entry(self, const unsigned char *key, size_t size, sophia_hash128 hash) noexcept nogil:
@@ -114,13 +116,14 @@ cdef class ReflexCache:
         return self.cache.evictions != 0 or self.cache.refusals != 0
 
     def put(self, bytes key not None, bytes raw=b"", bytes value=None, *, flags=0, tag=(0, 0, 0), ttl=None,
-            now=None):
+            now=None, bytes scope not None=b""):
         """Keeps copies of `raw` and `value` under `key` and returns True.
 
         Replaces what the key had. `value=None` is "no answer", which differs from an empty one. An entry that
         is larger than the whole bound is not kept: False, and what the key had before is gone all the same.
-        `flags` is an unsigned 32-bit, `tag` three unsigned 64-bit numbers, for the caller's own use. Raises
-        OverflowError or ValueError for others, MemoryError. About 150 ns.
+        `scope` says whose entry it is: see above for what makes room for it. `flags` is an unsigned 32-bit, `tag`
+        three unsigned 64-bit numbers, for the caller's own use. Raises OverflowError or ValueError for others,
+        MemoryError. About 150 ns.
         """
         cdef uint64_t tags[3]
         tags[0], tags[1], tags[2] = tag
@@ -146,6 +149,7 @@ cdef class ReflexCache:
                 data, size, self.hash_key(data, size),
                 <const unsigned char *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw),
                 answer, answer_size, value is not None, bits, tags, expires,
+                <const unsigned char *>PyBytes_AS_STRING(scope), PyBytes_GET_SIZE(scope),
             )
         if code == SOPHIA_REFLEX_NO_MEMORY:
             raise MemoryError("no memory for an entry of the cache")
@@ -271,6 +275,7 @@ cdef class ReflexCache:
             "expirations": now.expirations,
             "refusals": now.refusals,
             "entries": now.entries,
+            "scopes": now.scopes,
             "bytes": now.bytes,
         }
 

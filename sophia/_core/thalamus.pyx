@@ -446,7 +446,7 @@ cdef class HotPath:
             self.familiar.refresh_hash(_answered(one.key, one.key_size))
         self.cache.put_entry(
             one.key, one.key_size, one.hash, one.text, one.size, value, total, one.answer != NULL, 0, tag,
-            now + self._ttl if self._ttl > 0.0 else 0.0,
+            now + self._ttl if self._ttl > 0.0 else 0.0, one.scope, one.scope_size,
         )
         free(value)
 
@@ -762,13 +762,14 @@ cdef class HotPath:
         cdef bytes value = len(source).to_bytes(4, "little") + source + answer.encode()
         tag[0] = tag[1] = 0
         tag[2] = UINT32_MAX  # held nowhere: the first repeat masks the text
+        cdef size_t scope = int.from_bytes(key[1:1 + sizeof(uint32_t)], "little")
         if self.cache is None:
             return False
         self._expiring |= expires > 0.0
         self.familiar.refresh_hash(_answered(key, len(key)))
         return self.cache.put_entry(
             key, len(key), self.cache.hash_key(key, len(key)), raw, len(raw), value, len(value), True, 0, tag,
-            expires,
+            expires, <const unsigned char *><char *>key + _PREFIX, scope,
         ) == 0
 
     def reject(self, Decision decision not None):

@@ -20,7 +20,7 @@ static void check(int good, const char *what)
 static int put(sophia_reflex *cache, const char *key, sophia_hash128 hash, const char *value)
 {
     return sophia_reflex_put(cache, BYTES(key), strlen(key), hash, BYTES(key), strlen(key), BYTES(value),
-                             strlen(value), 1, 0, NULL, 0.0);
+                             strlen(value), 1, 0, NULL, 0.0, NULL, 0);
 }
 
 static int holds(sophia_reflex *cache, const char *key, sophia_hash128 hash, const char *value)
@@ -67,14 +67,14 @@ static void arguments_inside_the_cache(void)
     check(sophia_reflex_init(&cache, sophia_reflex_tables(1) + 4096, 1, 1), "init");
     put(&cache, "a", one, "answer");
     const sophia_reflex_entry *entry = sophia_reflex_find(&cache, BYTES("a"), 1, one, 0.0);
-    check(sophia_reflex_put(&cache, entry->key, 1, one, entry->raw, 1, entry->value, 6, 1, 0, entry->tag, 0.0)
+    check(sophia_reflex_put(&cache, entry->key, 1, one, entry->raw, 1, entry->value, 6, 1, 0, entry->tag, 0.0, NULL, 0)
               == SOPHIA_REFLEX_OK,
           "replaced by itself");
     check(holds(&cache, "a", one, "answer"), "the same answer");
     entry = sophia_reflex_find(&cache, BYTES("a"), 1, one, 0.0);
-    sophia_reflex_put(&cache, BYTES("b"), 1, two, entry->raw, 1, entry->value, 6, 1, 0, entry->tag, 0.0);
+    sophia_reflex_put(&cache, BYTES("b"), 1, two, entry->raw, 1, entry->value, 6, 1, 0, entry->tag, 0.0, NULL, 0);
     check(holds(&cache, "a", one, NULL) && holds(&cache, "b", two, "answer"), "copied before the eviction");
-    check(sophia_reflex_put(&cache, BYTES("c"), 1, one, NULL, SIZE_MAX, NULL, SIZE_MAX, 1, 0, NULL, 0.0)
+    check(sophia_reflex_put(&cache, BYTES("c"), 1, one, NULL, SIZE_MAX, NULL, SIZE_MAX, 1, 0, NULL, 0.0, NULL, 0)
               == SOPHIA_REFLEX_TOO_LARGE,
           "sizes whose sum overflows");
     sophia_reflex_free(&cache);

@@ -13,6 +13,7 @@ STEPS = st.lists(
         KEYS,
         st.one_of(st.none(), st.integers(0, 700)),
         st.one_of(st.none(), st.integers(1, 30)),
+        st.sampled_from([b"", b"", b"ana", b"boris", b"carla"]),
     ),
     max_size=150,
 )
@@ -23,11 +24,12 @@ STEPS = st.lists(
 def test_like_the_oracle(entries, room, steps):
     bound = oracle.tables(entries) + room
     cache, model = ReflexCache(bound, entries), oracle.Cache(bound, entries)
-    for now, (what, key, size, life) in enumerate(steps):
+    for now, (what, key, size, life, scope) in enumerate(steps):
         value = None if size is None else key[:1] * size
         if what == "put":
             expires = None if life is None else float(now + life)
-            assert cache.put(key, key, value, ttl=life, now=now) == model.put(key, key, value, expires)
+            kept = cache.put(key, key, value, ttl=life, now=now, scope=scope)
+            assert kept == model.put(key, key, value, expires, scope)
         elif what == "get":
             found, wanted = cache.entry(key, now=now), model.find(key, now)
             assert (found is None) == (wanted is None)
@@ -36,7 +38,7 @@ def test_like_the_oracle(entries, room, steps):
         elif what == "drop":
             assert cache.drop(key) == model.drop(key)
         elif what == "expire":
-            due = [e.key for e in model.slots if e and e.expires is not None and e.expires <= now]
+            due = [e.key for _, e in model.where.values() if e.expires is not None and e.expires <= now]
             assert cache.expire(now=now) == len(due)
             for one in due:
                 model.drop(one)
@@ -45,5 +47,25 @@ def test_like_the_oracle(entries, room, steps):
             model.clear()
         assert len(cache) == len(model.where)
         assert cache.nbytes == model.nbytes <= bound
-    for key in {key for _, key, _, _ in steps}:
+        assert cache.stats()["scopes"] == len(model.scopes)
+    for key in {step[1] for step in steps}:
         assert (key in cache) == (key in model.where)
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"ana", b"boris", b"mallory"]), st.integers(0, 300)), max_size=120))
+def test_only_the_heaviest_lose(steps):
+    """Whoever loses an entry to another scope held at least half of what the heaviest did."""
+    bound = oracle.tables(8) + 3000
+    cache = ReflexCache(bound, 8)
+    held = {b"ana": {}, b"boris": {}, b"mallory": {}}
+    for i, (scope, size) in enumerate(steps):
+        before = {name: sum(entries.values()) for name, entries in held.items()}
+        key = b"%d" % i
+        cache.put(key, value=b"v" * size, scope=scope)
+        for name, entries in held.items():
+            gone = [one for one in entries if one not in cache]
+            if gone and name != scope:
+                assert 2 * before[name] > max(before.values())
+            for one in gone:
+                del entries[one]
+        held[scope][key] = (oracle.ENTRY + len(key) + size + 15) // 16 * 16

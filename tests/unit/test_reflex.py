@@ -121,7 +121,7 @@ def test_an_entry_above_the_whole_bound_is_refused_and_what_was_there_is_gone():
     assert cache.get(b"other") == b"kept"
     assert cache.has_forgotten
     assert cache.stats()["refusals"] == 1
-    assert cache.put(b"k", value=b"v" * (2048 - 120 - 16)) is True
+    assert cache.put(b"k", value=b"v" * (2048 - 144 - 64 - 16)) is True
     assert b"other" not in cache
 
 
@@ -153,6 +153,7 @@ def test_clear_keeps_counters():
         "expirations": 0,
         "refusals": 0,
         "entries": 0,
+        "scopes": 0,
         "bytes": oracle.tables(4),
     }
     for i in range(9):
@@ -232,3 +233,36 @@ def test_from_several_threads():
         thread.join()
     assert not wrong
     assert cache.nbytes <= cache.max_bytes
+
+
+def test_a_flood_of_one_scope_evicts_its_own():
+    """A scope loses entries to another only while it holds more: the few answers of the others survive any flood."""
+    cache = small(100, room=1 << 20)
+    for name in (b"ana", b"boris"):
+        for i in range(10):
+            assert cache.put(name + b" %d" % i, value=b"answer", scope=name)
+    for i in range(5000):
+        assert cache.put(b"flood %d" % i, value=b"x" * (i % 40), scope=b"mallory")
+        assert len(cache) <= 100
+    for name in (b"ana", b"boris"):
+        assert all(cache.get(name + b" %d" % i) == b"answer" for i in range(10))
+    assert cache.stats()["scopes"] == 3
+
+
+def test_a_flood_of_scopes_takes_no_more_than_its_part():
+    """Many scopes of one entry each: who holds more gives way, until all hold about as much."""
+    cache = small(64, room=1 << 20)
+    for i in range(64):
+        cache.put(b"old %d" % i, value=b"answer", scope=b"ana")
+    for i in range(1000):
+        cache.put(b"%d" % i, value=b"x", scope=b"scope %d" % i)
+        assert len(cache) == 64
+    assert sum(b"old %d" % i in cache for i in range(64)) <= 1
+    assert cache.stats()["scopes"] == 64
+
+
+def test_a_scope_alone_has_the_whole_cache():
+    cache = small(50, room=1 << 20)
+    for i in range(200):
+        cache.put(b"%d" % i, value=b"v", scope=b"ana")
+    assert [i for i in range(200) if b"%d" % i in cache] == list(range(150, 200))

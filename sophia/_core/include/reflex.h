@@ -2,9 +2,14 @@
  *
  * Entries sit in numbered slots, taken in the order of insertion; an open-addressed index, at most half full,
  * leads from a key's hash to its slot. The hash is keyed with a secret, so probes stay short whatever the
- * input; it decides nothing else: a hit needs equal key bytes, and the CLOCK hand (Corbato: "A Paging
- * Experiment with the Multics System", 1968) walks over slots. The same calls therefore hit, miss and evict
- * alike under any secret.
+ * input; it decides nothing else: a hit needs equal key bytes, and the CLOCK hands (Corbato: "A Paging
+ * Experiment with the Multics System", 1968) walk in the order of insertion. The same calls therefore hit, miss
+ * and evict alike under any secret.
+ *
+ * Each entry belongs to a scope, and each scope has a hand of its own. When there is no room, a scope that is among
+ * the heaviest (holds at least half of the bytes that any holds, by powers of two) evicts its own; another evicts
+ * from one of those. So a scope loses entries to others only while it holds more than they do: who floods the cache
+ * forgets what he put there himself.
  */
 #ifndef SOPHIA_REFLEX_H
 #define SOPHIA_REFLEX_H
@@ -36,16 +41,31 @@ typedef struct sophia_reflex_entry {
     size_t block;
     uint32_t slot;
     uint32_t recent; /* the second chance: found since the hand came by */
+    struct sophia_reflex_scope *scope;
+    struct sophia_reflex_entry *before, *after; /* the ring of its scope */
 } sophia_reflex_entry;
+
+/* A scope that has entries; one malloc block, freed with the last of them. Known by 128 bits of keyed hash. */
+typedef struct sophia_reflex_scope {
+    sophia_hash128 id;
+    struct sophia_reflex_scope *chain;          /* the next of the same head */
+    struct sophia_reflex_scope *before, *after; /* the ring of its weight */
+    sophia_reflex_entry *hand;                  /* the next to be evicted, unless it was found */
+    size_t bytes;                               /* of its entries */
+    uint64_t weight;                            /* the highest bit of bytes: which ring it is in */
+} sophia_reflex_scope;
 
 typedef struct {
     sophia_reflex_entry **slots; /* owned, max_entries; NULL where vacant */
     uint32_t *vacant;            /* owned, max_entries: a stack of slots given back */
     uint64_t *index;             /* owned, mask + 1: 32 hash bits, then slot + 1; 0 where empty */
+    sophia_reflex_scope **heads; /* owned, an eighth of the index: chains of scopes */
+    sophia_reflex_scope *weights[64]; /* rings of scopes, by the highest bit of their bytes */
+    uint64_t weighed;                 /* which of them have any */
     uint64_t mask;
     uint64_t secret;
     size_t max_bytes, bytes, tables; /* bytes counts entries and tables */
-    uint32_t max_entries, entries, begun, vacancies, hand; /* slots from begun on were never used */
+    uint32_t max_entries, entries, begun, vacancies, scopes; /* slots from begun on were never used */
     uint64_t hits, misses, evictions, expirations, refusals;
 } sophia_reflex;
 
@@ -59,13 +79,25 @@ static inline size_t sophia_reflex_index_size(uint32_t max_entries)
 static inline size_t sophia_reflex_tables(uint32_t max_entries)
 {
     return max_entries * (sizeof(sophia_reflex_entry *) + sizeof(uint32_t))
-           + sophia_reflex_index_size(max_entries) * sizeof(uint64_t);
+           + sophia_reflex_index_size(max_entries) * (sizeof(uint64_t) + sizeof(sophia_reflex_scope *) / 8);
+}
+
+static inline void sophia_reflex_free_all(sophia_reflex *cache)
+{
+    for (uint32_t i = 0; cache->slots && i < cache->begun; i++) free(cache->slots[i]);
+    for (uint64_t i = 0; cache->heads && i <= cache->mask / 8; i++) {
+        for (sophia_reflex_scope *scope = cache->heads[i], *next; scope; scope = next) {
+            next = scope->chain;
+            free(scope);
+        }
+    }
 }
 
 static inline void sophia_reflex_free(sophia_reflex *cache)
 {
-    for (uint32_t i = 0; cache->slots && i < cache->begun; i++) free(cache->slots[i]);
+    sophia_reflex_free_all(cache);
     free(cache->slots);
+    free(cache->heads);
     free(cache->vacant);
     free(cache->index);
     memset(cache, 0, sizeof *cache);
@@ -80,7 +112,8 @@ static inline int sophia_reflex_init(sophia_reflex *cache, size_t max_bytes, uin
     cache->slots = (sophia_reflex_entry **)calloc(max_entries, sizeof *cache->slots);
     cache->vacant = (uint32_t *)calloc(max_entries, sizeof *cache->vacant);
     cache->index = (uint64_t *)calloc(size, sizeof *cache->index);
-    if (!cache->slots || !cache->vacant || !cache->index) {
+    cache->heads = (sophia_reflex_scope **)calloc(size / 8, sizeof *cache->heads);
+    if (!cache->slots || !cache->vacant || !cache->index || !cache->heads) {
         sophia_reflex_free(cache);
         return 0;
     }
@@ -130,10 +163,94 @@ static inline int sophia_reflex_holds(const sophia_reflex *cache, const unsigned
     return cache->index[sophia_reflex_probe(cache, key, size, hash)] != 0;
 }
 
+static inline sophia_hash128 sophia_reflex_scope_id(const sophia_reflex *cache, const unsigned char *scope,
+                                                    size_t size)
+{
+    return sophia_hash_bytes(scope, size, cache->secret ^ SOPHIA_MIX_D);
+}
+
+/* Where the chain has the scope, or ends. */
+static inline sophia_reflex_scope **sophia_reflex_scope_at(const sophia_reflex *cache, sophia_hash128 id)
+{
+    sophia_reflex_scope **at = &cache->heads[id.low & cache->mask / 8];
+    while (*at && ((*at)->id.low != id.low || (*at)->id.high != id.high)) at = &(*at)->chain;
+    return at;
+}
+
+/* Takes a scope out of the ring of its weight. */
+static inline void sophia_reflex_lift(sophia_reflex *cache, sophia_reflex_scope *scope)
+{
+    sophia_reflex_scope **const ring = &cache->weights[scope->weight];
+    if (*ring == scope) *ring = scope->after == scope ? NULL : scope->after;
+    scope->before->after = scope->after;
+    scope->after->before = scope->before;
+    if (!*ring) cache->weighed &= ~(UINT64_C(1) << scope->weight);
+}
+
+/* Puts a scope behind the others of its weight, which follows from its bytes; there are some. */
+static inline void sophia_reflex_settle(sophia_reflex *cache, sophia_reflex_scope *scope)
+{
+    scope->weight = 63 - (uint64_t)__builtin_clzll(scope->bytes);
+    sophia_reflex_scope **const ring = &cache->weights[scope->weight];
+    if (*ring) {
+        scope->after = *ring;
+        scope->before = (*ring)->before;
+        scope->before->after = scope->after->before = scope;
+    } else {
+        *ring = scope->before = scope->after = scope;
+        cache->weighed |= UINT64_C(1) << scope->weight;
+    }
+}
+
+/* The bytes of a scope in a ring have changed. */
+static inline void sophia_reflex_reweigh(sophia_reflex *cache, sophia_reflex_scope *scope, size_t bytes)
+{
+    const uint64_t weight = bytes ? 63 - (uint64_t)__builtin_clzll(bytes) : 64;
+    if (weight == scope->weight) {
+        scope->bytes = bytes;
+        return;
+    }
+    sophia_reflex_lift(cache, scope);
+    scope->bytes = bytes;
+    if (bytes) sophia_reflex_settle(cache, scope);
+}
+
+/* Takes an entry out of its scope; the scope goes with its last. */
+static inline void sophia_reflex_leave(sophia_reflex *cache, sophia_reflex_entry *entry)
+{
+    sophia_reflex_scope *const scope = entry->scope;
+    if (scope->hand == entry) scope->hand = entry->after == entry ? NULL : entry->after;
+    entry->before->after = entry->after;
+    entry->after->before = entry->before;
+    sophia_reflex_reweigh(cache, scope, scope->bytes - entry->block);
+    if (scope->hand) return;
+    *sophia_reflex_scope_at(cache, scope->id) = scope->chain;
+    cache->bytes -= sizeof *scope;
+    cache->scopes--;
+    free(scope);
+}
+
+/* Puts an entry into its scope, to be the last that the hand comes to. */
+static inline void sophia_reflex_join(sophia_reflex *cache, sophia_reflex_scope *scope, sophia_reflex_entry *entry)
+{
+    entry->scope = scope;
+    if (scope->hand) {
+        entry->after = scope->hand;
+        entry->before = scope->hand->before;
+        entry->before->after = entry->after->before = entry;
+        sophia_reflex_reweigh(cache, scope, scope->bytes + entry->block);
+    } else {
+        scope->hand = entry->before = entry->after = entry;
+        scope->bytes = entry->block;
+        sophia_reflex_settle(cache, scope);
+    }
+}
+
 /* Takes the entry at an index position out and frees it. */
 static inline void sophia_reflex_remove(sophia_reflex *cache, uint64_t at)
 {
     sophia_reflex_entry *entry = cache->slots[(uint32_t)cache->index[at] - 1];
+    sophia_reflex_leave(cache, entry);
     cache->slots[entry->slot] = NULL;
     cache->vacant[cache->vacancies++] = entry->slot;
     cache->bytes -= entry->block;
@@ -159,13 +276,15 @@ static inline uint64_t sophia_reflex_position(const sophia_reflex *cache, const 
     return at;
 }
 
-/* Evicts one entry; there is one. At most two rounds: the first takes every second chance. */
-static inline void sophia_reflex_evict(sophia_reflex *cache)
+/* Evicts one entry to make room for one of `scope` (NULL: a new one); there is one. At most two rounds: the first
+ * takes every second chance. */
+static inline void sophia_reflex_evict(sophia_reflex *cache, sophia_reflex_scope *scope)
 {
+    const uint64_t heaviest = 63 - (uint64_t)__builtin_clzll(cache->weighed);
+    if (!scope || scope->weight < heaviest) scope = cache->weights[heaviest];
     for (;;) {
-        sophia_reflex_entry *entry = cache->slots[cache->hand];
-        cache->hand = cache->hand + 1 < cache->begun ? cache->hand + 1 : 0;
-        if (!entry) continue;
+        sophia_reflex_entry *entry = scope->hand;
+        scope->hand = entry->after;
         if (!entry->recent) {
             sophia_reflex_remove(cache, sophia_reflex_position(cache, entry));
             cache->evictions++;
@@ -226,9 +345,11 @@ static inline int sophia_reflex_drop(sophia_reflex *cache, const unsigned char *
 static inline int sophia_reflex_put(sophia_reflex *cache, const unsigned char *key, size_t key_size,
                                     sophia_hash128 hash, const unsigned char *raw, size_t raw_size,
                                     const unsigned char *value, size_t value_size, int has_value,
-                                    uint32_t flags, const uint64_t *tag, double expires)
+                                    uint32_t flags, const uint64_t *tag, double expires,
+                                    const unsigned char *scope_name, size_t scope_size)
 {
-    const size_t room = cache->max_bytes - cache->tables;
+    const size_t room = cache->max_bytes - cache->tables - sizeof(sophia_reflex_scope);
+    const sophia_hash128 id = sophia_reflex_scope_id(cache, scope_name, scope_size);
     size_t block = sizeof(sophia_reflex_entry) + 15;
     sophia_reflex_entry *entry = NULL;
     int code = SOPHIA_REFLEX_TOO_LARGE;
@@ -264,8 +385,24 @@ static inline int sophia_reflex_put(sophia_reflex *cache, const unsigned char *k
         cache->refusals++;
         return code;
     }
-    while (cache->entries == cache->max_entries || block > cache->max_bytes - cache->bytes)
-        sophia_reflex_evict(cache);
+    sophia_reflex_scope *scope;
+    while (scope = *sophia_reflex_scope_at(cache, id),
+           cache->entries == cache->max_entries
+               || block + (scope ? 0 : sizeof *scope) > cache->max_bytes - cache->bytes)
+        sophia_reflex_evict(cache, scope);
+    if (!scope) {
+        scope = (sophia_reflex_scope *)calloc(1, sizeof *scope);
+        if (!scope) {
+            free(entry);
+            cache->refusals++;
+            return SOPHIA_REFLEX_NO_MEMORY;
+        }
+        scope->id = id;
+        *sophia_reflex_scope_at(cache, id) = scope;
+        cache->bytes += sizeof *scope;
+        cache->scopes++;
+    }
+    sophia_reflex_join(cache, scope, entry);
     entry->slot = cache->vacancies ? cache->vacant[--cache->vacancies] : cache->begun++;
     cache->slots[entry->slot] = entry;
     cache->index[sophia_reflex_probe(cache, key, key_size, hash)] = sophia_reflex_cell(hash, entry->slot);
@@ -291,13 +428,14 @@ static inline uint32_t sophia_reflex_expire(sophia_reflex *cache, double now)
 /* Empties the cache; the counters go on. */
 static inline void sophia_reflex_clear(sophia_reflex *cache)
 {
-    for (uint32_t i = 0; i < cache->begun; i++) {
-        free(cache->slots[i]);
-        cache->slots[i] = NULL;
-    }
+    sophia_reflex_free_all(cache);
+    memset(cache->slots, 0, cache->begun * sizeof *cache->slots);
     memset(cache->index, 0, ((size_t)cache->mask + 1) * sizeof *cache->index);
+    memset(cache->heads, 0, ((size_t)cache->mask + 1) / 8 * sizeof *cache->heads);
+    memset(cache->weights, 0, sizeof cache->weights);
+    cache->weighed = 0;
     cache->bytes = cache->tables;
-    cache->entries = cache->begun = cache->vacancies = cache->hand = 0;
+    cache->entries = cache->begun = cache->vacancies = cache->scopes = 0;
 }
 
 #endif
