@@ -32,6 +32,15 @@ def loghub_truth(system: str) -> tuple[list[str], list[str]]:
     return [row["Content"] for row in rows], [row["EventId"] for row in rows]
 
 
+def clinc_examples() -> tuple[list[str], list[str]]:
+    """Training queries of CLINC150 and their intents."""
+    path = find("router", "clinc150", "data_full.json")
+    if path is None:
+        return [], []
+    pairs = json.loads(path.read_text(encoding="utf-8"))["train"]
+    return [text for text, _ in pairs], [label for _, label in pairs]
+
+
 def clinc_queries() -> list[str]:
     """Test queries of CLINC150, in scope and out of scope."""
     path = find("router", "clinc150", "data_full.json")

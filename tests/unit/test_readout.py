@@ -384,3 +384,32 @@ def test_wrong_arguments_are_refused(readout):
     for call in (lambda: readout.best_of(None), lambda: readout.scores([1]), lambda: readout.explain(b"a".hex, 0)):
         with pytest.raises(TypeError, match="str or bytes"):
             call()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_class_can_be_taken_away(number: int) -> None:
+    """The others score as they did, bit for bit, at their new places; also from a dump, and over vectors."""
+    whole = readout_of()
+    less = whole.without(number)
+    assert less.classes == 2
+    for before, after in zip(whole.scores(TEXTS), less.scores(TEXTS), strict=True):
+        assert after == before[:number] + before[number + 1 :]
+    assert Readout.load(whole.dump()).without(number).dump() == less.dump()
+    rows = np.ones((3, 64), dtype=np.int8)
+    rows[1, ::2] = -1
+    weights = Weights(64, 3)
+    weights.train(Examples.from_rows(rows, [0, 1, 2]), epochs=2)
+    dense = Readout([weights])
+    wanted = np.delete(dense.score_rows(rows), number, axis=1)
+    assert np.array_equal(dense.without(number).score_rows(rows), wanted)
+
+
+def test_what_cannot_be_taken_away() -> None:
+    whole = readout_of()
+    for number in (-1, 3):
+        with pytest.raises(ValueError, match="not in 0"):
+            whole.without(number)
+    alone = whole.without(0).without(0)
+    assert alone.classes == 1
+    with pytest.raises(ValueError, match="only class"):
+        alone.without(0)
