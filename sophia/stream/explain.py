@@ -59,7 +59,7 @@ REASONS = {
     ),
     "complex": Reason(
         "Known but complex",
-        "The pattern or the intent is known, but the text is long or has many lines, so it gets one level more thought.",
+        "The pattern or the intent is known, but the text is long or has many lines: it gets one level more thought.",
     ),
     "too-long": Reason(
         "Too long",
