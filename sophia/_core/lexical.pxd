@@ -55,7 +55,10 @@ cdef extern from "readout.h" nogil:
 
     uint32_t sophia_ro_bucket(uint64_t hash)
     uint16_t sophia_ro_idf(uint64_t documents, uint32_t df, unsigned quarters)
-    void sophia_ro_weigh(const sophia_ro_plan *plan, const sophia_lexical *features, sophia_ro_terms *out)
+    void sophia_ro_weigh(
+        const sophia_ro_plan *plan, const sophia_lexical *features, const int8_t *cells, size_t stride,
+        sophia_ro_terms *out
+    )
 
 
 # One text at work: its features and its terms. About 130 kB.
@@ -64,9 +67,11 @@ cdef struct sophia_ro_work:
     sophia_ro_terms terms
 
 
-# Features and terms of a text; one that is too long or has none gets the bias alone.
+# Features and terms of a text; one that is too long or has none gets the bias alone. `cells`, if not NULL, are the
+# weights (rows of `stride` bytes) that will be read next.
 cdef void terms_of(
-    const sophia_ro_plan *plan, const unsigned char *text, size_t size, sophia_ro_work *work
+    const sophia_ro_plan *plan, const unsigned char *text, size_t size, const int8_t *cells, size_t stride,
+    sophia_ro_work *work
 ) noexcept nogil
 
 # What features are read from: a text that is not ASCII in its normal form; TypeError unless it is str or bytes.

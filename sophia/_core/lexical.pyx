@@ -5,7 +5,7 @@ learns from such vectors, :mod:`sophia._core.readout` scores them.
 """
 
 cimport cython
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
@@ -37,11 +37,12 @@ cdef str shown(bytes raw, const sophia_lexeme *entry):
 
 
 cdef void terms_of(
-    const sophia_ro_plan *plan, const unsigned char *text, size_t size, sophia_ro_work *work
+    const sophia_ro_plan *plan, const unsigned char *text, size_t size, const int8_t *cells, size_t stride,
+    sophia_ro_work *work
 ) noexcept nogil:
     if sophia_lexical_extract(text, size, &plan.lexical, &work.features) < 0:
         work.features.count = 0
-    sophia_ro_weigh(plan, &work.features, &work.terms)
+    sophia_ro_weigh(plan, &work.features, cells, stride, &work.terms)
 
 
 @cython.final
@@ -224,7 +225,7 @@ cdef class LexicalEncoder:
                 SOPHIA_FEATURES_TOO_LONG
             ):
                 raise ValueError("text: longer than 4 GiB")
-            sophia_ro_weigh(&self.plan, &work.features, &work.terms)
+            sophia_ro_weigh(&self.plan, &work.features, NULL, 0, &work.terms)
             found = []
             for i in range(work.terms.known):
                 entry = &work.features.entries[work.terms.lexeme[i]]

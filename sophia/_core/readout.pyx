@@ -289,7 +289,7 @@ cdef class Readout:
         memset(out, 0, sizeof(sophia_judgement))
         if work == NULL:
             return -1
-        terms_of(&self.encoder.plan, text, size, work)
+        terms_of(&self.encoder.plan, text, size, self.cells, self.stride, work)
         out.known = work.terms.known
         out.seen = work.terms.seen
         if out.seen:
@@ -367,7 +367,7 @@ cdef class Readout:
             if work == NULL:
                 raise MemoryError("no memory for a text's features")
             with nogil:
-                terms_of(&self.encoder.plan, data, <size_t>size, work)
+                terms_of(&self.encoder.plan, data, <size_t>size, self.cells, self.stride, work)
                 sums = self.total(work)
             found.append([sums[c] * self.scales[c] for c in range(self.classes)])
             self.give(work)
@@ -427,7 +427,7 @@ cdef class Readout:
         if work == NULL:
             raise MemoryError("no memory for a text's features")
         try:
-            terms_of(&self.encoder.plan, data, <size_t>size, work)
+            terms_of(&self.encoder.plan, data, <size_t>size, self.cells, self.stride, work)
             parts = []
             for i in range(work.terms.known):
                 entry = &work.features.entries[work.terms.lexeme[i]]

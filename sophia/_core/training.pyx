@@ -139,7 +139,7 @@ cdef class Examples:
             for text in range(self.count):
                 data = utf8_of(sources[text], &size)
                 with nogil:
-                    terms_of(&self.encoder.plan, data, <size_t>size, work)
+                    terms_of(&self.encoder.plan, data, <size_t>size, NULL, 0, work)
                 if terms + work.terms.known > room:
                     room = 2 * room + work.terms.known + 1024
                     self.reserve(room)

@@ -65,32 +65,44 @@ static inline uint16_t sophia_ro_idf(uint64_t documents, uint32_t df, unsigned q
     return weight < 1.0 ? 1 : weight > 65535.0 ? 65535 : (uint16_t)weight;
 }
 
-/* The sparse vector of a text whose features were extracted. */
+/* The sparse vector of a text whose features were extracted. `cells`, if not NULL, are weights that will be read at
+ * these positions: their rows (of `stride` bytes) are asked for ahead. */
 static void sophia_ro_weigh(const struct sophia_ro_plan *plan, const struct sophia_lexical *features,
-                            struct sophia_ro_terms *out)
+                            const int8_t *cells, size_t stride, struct sophia_ro_terms *out)
 {
-    uint32_t weights[SOPHIA_LEXICAL_MAX];
+    int32_t weights[SOPHIA_LEXICAL_MAX];
     uint64_t squares = 0;
-    uint32_t count = 0;
+    uint32_t count = 0, least = UINT32_MAX;
     for (uint32_t i = 0; i < features->count; i++) {
         const struct sophia_lexeme *const entry = &features->entries[i];
-        const uint16_t idf = plan->idf[sophia_ro_bucket(entry->hash)];
-        const uint32_t weight = (uint32_t)plan->kinds[entry->kind] * (idf ? idf : plan->unseen) >> 8;
+        const uint64_t hash = entry->hash;
+        const uint32_t idf = plan->idf[sophia_ro_bucket(hash)];
+        const uint32_t weight = plan->kinds[entry->kind] * (idf ? idf : plan->unseen) >> 8;
+        const uint32_t position = (uint32_t)((hash >> 32) * plan->dim >> 32);
         squares += (uint64_t)weight * weight;
-        out->position[count] = (uint32_t)((entry->hash >> 32) * plan->dim >> 32);
+        out->position[count] = position;
         out->lexeme[count] = (uint16_t)i;
-        weights[count] = weight;
-        count += idf != 0 && weight != 0;
+        weights[count] = hash & 1 ? -(int32_t)weight : (int32_t)weight;
+        const int known = idf != 0 && weight != 0;
+        if (cells)
+            for (size_t at = 0; at < stride; at += 64) __builtin_prefetch(cells + (size_t)position * stride + at);
+        if (known && weight < least) least = weight;
+        count += known;
     }
     const double scale = squares ? SOPHIA_RO_UNIT / sqrt((double)squares) : 0.0;
-    uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const int32_t value = (int32_t)(weights[i] * scale + 0.5);
-        const uint64_t hash = features->entries[out->lexeme[i]].hash;
-        out->position[kept] = out->position[i];
-        out->lexeme[kept] = out->lexeme[i];
-        out->value[kept] = (int16_t)(hash & 1 ? -value : value);
-        kept += value != 0;
+        const double value = weights[i] * scale;
+        out->value[i] = (int16_t)(int32_t)(value + (weights[i] < 0 ? -0.5 : 0.5));
+    }
+    uint32_t kept = count;
+    if (count && least * scale + 0.5 < 1.0) { /* some are rounded to nothing */
+        kept = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            out->position[kept] = out->position[i];
+            out->lexeme[kept] = out->lexeme[i];
+            out->value[kept] = out->value[i];
+            kept += out->value[i] != 0;
+        }
     }
     out->seen = features->count;
     out->known = kept;
