@@ -16,6 +16,8 @@ __all__ = ["Calibration", "Judged", "auroc", "best_threshold", "threshold_for_lo
 _SMOOTHING = 0.2
 _OFFSET, _SLOPE = -3.0, 4.7
 _PRIOR = 0.5
+# The least slope of a fit, in units of the usual one.
+_FLATTEST = 0.1
 _STEPS = 50
 
 
@@ -71,11 +73,24 @@ class Calibration(NamedTuple):
                 offset, slope, now = offset - length * step0, slope - length * step1, then
                 continue
             break
-        return cls(max(slope, 0.1) / unit, offset)
+        if slope < _FLATTEST:  # a better score is never less sure
+            slope = _FLATTEST
+            offset = _offset_at(points, slope)
+        return cls(slope / unit, offset)
 
     def confidence(self, score: float) -> float:
         """The probability that a best score belongs to the right route."""
         return _logistic(self.slope * score + self.offset)
+
+
+def _offset_at(points: Sequence[tuple[float, float]], slope: float) -> float:
+    """The best offset for a given slope: the derivative grows with the offset, so its zero is found by halving."""
+    low, high = -64.0, 64.0
+    for _ in range(80):
+        middle = (low + high) / 2.0
+        slant = _PRIOR * (middle - _OFFSET) + sum([_logistic(middle + slope * x) - right for x, right in points])
+        low, high = (middle, high) if slant < 0.0 else (low, middle)
+    return (low + high) / 2.0
 
 
 def _surprise(points: Sequence[tuple[float, float]], offset: float, slope: float) -> float:

@@ -133,7 +133,7 @@ def decided(rows: list[Any], cuts: set[int], **settings: Any) -> list[dict[str, 
             if start == end:
                 continue
             texts, scopes, answers, lines = (list(column) for column in zip(*rows[start:end], strict=True))
-            made, _ = brain.decide(Columns(texts, scopes=scopes, answers=answers, lines=lines))
+            made = brain.decide(Columns(texts, scopes=scopes, answers=answers, lines=lines)).decisions
             out += [decision.to_dict() | {"us": 0} for decision in made]
             start = end
     return out
