@@ -237,7 +237,7 @@ static void caches(const struct sophia_kernels *k)
         take_number(found ? found->value_size : SIZE_MAX);
         if (!found) {
             const int code = sophia_reflex_put(&cache, key, size % 8 + 1, hash, key, size, key, size / 2, 1, 0, NULL,
-                                               i % 3 ? i + 200 : 0);
+                                               i % 3 ? i + 200 : 0, key, size % 3);
             take_number((uint64_t)code);
         }
         if (i % 97 == 0) take_number(sophia_reflex_expire(&cache, i));

@@ -39,7 +39,7 @@ def check(data: bytes) -> None:
         elif what == 5:
             assert cache.drop(key) == model.drop(key)
         elif what == 6:
-            due = [e.key for e in model.slots if e and e.expires is not None and e.expires <= now]
+            due = [e.key for _, e in model.where.values() if e.expires is not None and e.expires <= now]
             assert cache.expire(now=now) == len(due)
             for one in due:
                 model.drop(one)
