@@ -1,3 +1,4 @@
+# Over 600 lines: every flag of the command, which share the calls and the inputs.
 """Every flag of `sophia run`, every exit code, every file that it leaves."""
 
 from __future__ import annotations

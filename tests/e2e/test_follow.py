@@ -1,3 +1,4 @@
+# Over 600 lines: every way a followed input can change, over one harness of files and processes.
 """`sophia run --follow`: files that are written, replaced, cut and deleted meanwhile; FIFOs, sockets, descriptors.
 
 Records do not hold their text, so a line carries an `id` where the test asks which came.

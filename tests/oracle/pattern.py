@@ -1,3 +1,4 @@
+# Over 600 lines: one algorithm, written once more as plainly as it can be.
 """What ``sophia._core.pattern`` must answer, in plain Python: no hashing, no arenas, dictionaries and tuples.
 
 The masks work on bytes; the table holds tuples of tokens. Slow and simple on purpose.

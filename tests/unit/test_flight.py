@@ -1,3 +1,4 @@
+# Over 600 lines: one protocol between threads, loops and processes, over one gate.
 """Single flight: identical inputs in flight wait for one answer, whatever becomes of the one who thinks."""
 
 from __future__ import annotations

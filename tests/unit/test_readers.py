@@ -1,3 +1,4 @@
+# Over 600 lines: every input format and fault, over one way to read them.
 """Rules of the readers, one by one."""
 
 from __future__ import annotations
