@@ -24,7 +24,8 @@ cdef class Readout:
     cdef readonly size_t dim
     cdef readonly uint32_t classes
     cdef size_t stride
-    cdef const int8_t *cells        # (dim + 1) rows of stride; in `blob`
+    cdef const int8_t *cells        # (dim + 1) rows of stride; in `table` if there is one, else in `blob`
+    cdef void *table                # a copy of them in huge pages, for a readout that is large
     cdef const double *scales       # classes; in `blob`
     cdef object blob                # the whole dump, whoever owns it
     cdef void *spare

@@ -31,7 +31,7 @@ from sophia._core.lexical cimport (
     terms_of,
 )
 from sophia._core.rows cimport Rows, close_rows, new_array, open_rows, refuse_padding
-from sophia._core.training cimport Weights, aligned_block, round_up
+from sophia._core.training cimport SOPHIA_PAGES_LEAST, Weights, round_up, sophia_pages_give, sophia_pages_take, zeros
 from sophia._core.vector cimport SOPHIA_BSC, SOPHIA_LEAST_DIM, SOPHIA_MOST_DIM
 
 from sophia._core.lexical import KINDS as _KINDS
@@ -94,6 +94,7 @@ cdef class Readout:
 
     def __dealloc__(self):
         free(self.spare)
+        sophia_pages_give(self.table, (self.dim + 1) * self.stride)
 
     cdef int make(self, list parts) except -1:
         cdef Weights first = parts[0], part
@@ -121,7 +122,7 @@ cdef class Readout:
         scales = <double *>(out + <size_t>at_scales)
         cells = <int8_t *>(out + <size_t>at_cells)
         try:
-            sums = <double *>aligned_block(2 * classes * sizeof(double))
+            sums = <double *>zeros(2 * classes * sizeof(double))
             largest = sums + classes
             for row in range(rows):
                 _mean_row(parts, row, classes, share, sums)
@@ -137,7 +138,7 @@ cdef class Readout:
                     mean = sums[c] / largest[c]
                     cells[row * stride + c] = <int8_t>(<int>(mean + 0.5) if mean >= 0.0 else -<int>(0.5 - mean))
         finally:
-            free(sums)
+            sophia_pages_give(sums, 2 * classes * sizeof(double))
         digest = _checksum(out, size - _CHECKSUM)
         memcpy(out + size - _CHECKSUM, PyBytes_AS_STRING(digest), _CHECKSUM)
         self.open(blob)
@@ -165,6 +166,13 @@ cdef class Readout:
         self.stride = stride
         self.scales = <const double *>(data + <size_t>scales)
         self.cells = <const int8_t *>(data + <size_t>cells)
+        cdef size_t bytes = (<size_t>dim + 1) * <size_t>stride
+        if bytes >= SOPHIA_PAGES_LEAST:     # a text reads some forty rows of them, anywhere
+            self.table = sophia_pages_take(bytes)
+            if self.table == NULL:
+                raise MemoryError(f"no memory for {bytes} bytes of weights")
+            memcpy(self.table, self.cells, bytes)
+            self.cells = <const int8_t *>self.table
         self.blob = blob
         return 0
 
@@ -172,7 +180,7 @@ cdef class Readout:
     def load(cls, data):
         """The readout of a dump: bytes, or any buffer that starts at a multiple of 8 bytes, such as a mapped file.
 
-        The buffer is used where it is, held, and must not change. Raises StoreCorrupt for bytes that are no dump
+        The buffer is used where it is, held, and must not change; of large weights there is a copy in huge pages. Raises StoreCorrupt for bytes that are no dump
         or were damaged, StoreVersionError for a newer format, ShapeError for a buffer that is not aligned.
         """
         cdef Block block

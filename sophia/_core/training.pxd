@@ -34,8 +34,15 @@ cdef extern from "training.h" nogil:
         const float *zeros
 
 
-# A zeroed block at a multiple of 64 bytes, the caller's to free().
-cdef void *aligned_block(size_t size) except NULL
+cdef extern from "pages.h" nogil:
+    size_t SOPHIA_PAGES_LEAST
+    void *sophia_pages_take(size_t bytes)
+    void *sophia_pages_zeroed(size_t bytes)
+    void sophia_pages_give(void *block, size_t bytes)
+
+
+# Zeros at a multiple of 64 bytes, the caller's to give back with sophia_pages_give().
+cdef void *zeros(size_t size) except NULL
 
 cdef size_t round_up(size_t n, size_t step) noexcept nogil
 

@@ -18,10 +18,6 @@ from sophia._core.rows cimport close_rows, open_rows, refuse_padding, told_dim
 from sophia._core.vector cimport SOPHIA_BSC, check_dim
 
 
-cdef extern from "stdlib.h" nogil:
-    int posix_memalign(void **block, size_t alignment, size_t size)
-
-
 cdef extern from "hash.h" nogil:
     uint64_t sophia_mix64(uint64_t x)
     uint64_t SOPHIA_MIX_C
@@ -39,16 +35,14 @@ MOST_CLASSES = 1 << 16
 """Most classes of one readout."""
 
 cdef enum:
-    _ALIGN = 64
     _MOST_EPOCHS = 10_000
     _START = 1000           # a row's sum of squares starts at 1 / this
 
 
-cdef void *aligned_block(size_t size) except NULL:
-    cdef void *block = NULL
-    if posix_memalign(&block, _ALIGN, size if size else 1):
+cdef void *zeros(size_t size) except NULL:
+    cdef void *block = sophia_pages_zeroed(size)
+    if block == NULL:
         raise MemoryError(f"no memory for {size} bytes of weights")
-    memset(block, 0, size)
     return block
 
 
@@ -197,8 +191,8 @@ cdef class Weights:
         self.set_up(source, classes)
 
     def __dealloc__(self):
-        free(self.data)
-        free(self.squares)
+        sophia_pages_give(self.data, (self.dim + 1) * self.stride * sizeof(float))
+        sophia_pages_give(self.squares, (self.dim + 1) * sizeof(float))
 
     cdef int set_up(self, object source, size_t classes) except -1:
         cdef size_t row
@@ -210,8 +204,8 @@ cdef class Weights:
             self.dim = source
         self.classes = <uint32_t>classes
         self.stride = round_up(classes, 16)
-        self.data = <float *>aligned_block((self.dim + 1) * self.stride * sizeof(float))
-        self.squares = <float *>aligned_block((self.dim + 1) * sizeof(float))
+        self.data = <float *>zeros((self.dim + 1) * self.stride * sizeof(float))
+        self.squares = <float *>zeros((self.dim + 1) * sizeof(float))
         for row in range(self.dim + 1):
             self.squares[row] = <float>(1.0 / _START)
         return 0
@@ -261,7 +255,7 @@ cdef class Weights:
             if (order == NULL or scratch.positions == NULL or scratch.values == NULL or scratch.row == NULL
                     or scratch.all == NULL):
                 raise MemoryError("no memory for a training pass")
-            floats = <float *>aligned_block(3 * self.stride * sizeof(float))    # scores, zeros, what may move
+            floats = <float *>zeros(3 * self.stride * sizeof(float))    # scores, zeros, what may move
             scratch.scores = floats
             scratch.zeros = floats + self.stride
             training.free = NULL if moving is None else floats + 2 * self.stride
@@ -291,4 +285,4 @@ cdef class Weights:
             free(scratch.values)
             free(scratch.row)
             free(scratch.all)
-            free(floats)
+            sophia_pages_give(floats, 3 * self.stride * sizeof(float))

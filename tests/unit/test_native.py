@@ -12,7 +12,7 @@ import pytest
 
 import sophia._core
 
-PROGRAMS = ("kernels_test", "reflex_test", "bits_test")
+PROGRAMS = ("kernels_test", "reflex_test", "pages_test", "bits_test")
 SOURCES = Path(__file__).parent.parent / "native"
 HEADERS = Path(sophia._core.__file__).parent / "include"
 FLAGS = ["-std=c11", "-O1", "-g", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]

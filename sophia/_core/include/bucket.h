@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "pages.h"
 
 #define SOPHIA_LANES 4        /* tags in a bucket */
 #define SOPHIA_STASH 8        /* items that found no bucket */
@@ -109,11 +110,9 @@ static inline uint64_t sophia_cuckoo_size(uint64_t capacity)
 static inline int sophia_cuckoo_init(sophia_cuckoo *filter, uint64_t size, uint64_t seed)
 {
     memset(filter, 0, sizeof *filter);
-    void *memory = NULL;
-    const uint64_t bytes = (size * 8 + 63) & ~63ull;
-    if (size > 0xFFFFFFFEu || bytes > SIZE_MAX || posix_memalign(&memory, 64, (size_t)bytes)) return 0;
-    memset(memory, 0, (size_t)bytes);
-    filter->buckets = (uint64_t *)memory;
+    if (size > 0xFFFFFFFEu || size > SOPHIA_PAGES_MOST / 8) return 0;
+    filter->buckets = (uint64_t *)sophia_pages_zeroed((size_t)size * 8);
+    if (!filter->buckets) return 0;
     filter->size = size;
     filter->whitening = sophia_mix64(seed + SOPHIA_MIX_A);
     return 1;
@@ -121,7 +120,7 @@ static inline int sophia_cuckoo_init(sophia_cuckoo *filter, uint64_t size, uint6
 
 static inline void sophia_cuckoo_free(sophia_cuckoo *filter)
 {
-    free(filter->buckets);
+    sophia_pages_give(filter->buckets, (size_t)filter->size * 8);
     filter->buckets = NULL;
 }
 

@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pages.h"
+
 #define SOPHIA_LITERALS_MAX_RULES 1024u /* the scratch of a scan lives on the stack: 10 KiB at most */
 #define SOPHIA_LITERALS_MAX_WORDS (SOPHIA_LITERALS_MAX_RULES / 64)
 #define SOPHIA_LITERALS_MAX_BRANCHES 8192u
@@ -58,7 +60,7 @@ typedef struct {
 
 static void sophia_literals_free(sophia_literals *set)
 {
-    free(set->next);
+    sophia_pages_give(set->next, (size_t)set->states * set->columns * sizeof *set->next);
     free(set->emit);
     free(set->shorter);
     free(set->items);
@@ -247,7 +249,7 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
         sophia_literals_plant(set, &draft, literals, count);
         sophia_literals_complete(set, &draft);
         sophia_literals_number(set, &draft);
-        set->next = calloc((size_t)set->states * set->columns, sizeof *set->next);
+        set->next = sophia_pages_zeroed((size_t)set->states * set->columns * sizeof *set->next);
         set->emit = calloc((size_t)set->states + 1, sizeof *set->emit);
         set->shorter = calloc(set->states, sizeof *set->shorter);
         set->items = calloc(count + 1, sizeof *set->items);

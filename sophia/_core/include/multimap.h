@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pages.h"
+
 #define SOPHIA_NONE UINT32_MAX
 
 typedef struct {
@@ -26,7 +28,7 @@ typedef struct {
 
 static inline void sophia_multimap_free(sophia_multimap *map)
 {
-    free(map->entry);
+    sophia_pages_give(map->entry, map->room * sizeof(sophia_entry));
     map->entry = NULL;
     map->room = map->used = 0;
 }
@@ -50,14 +52,14 @@ static inline int sophia_multimap_reserve(sophia_multimap *map, size_t more)
         return 0;
     if (room > SIZE_MAX / sizeof(sophia_entry))
         return -1;
-    sophia_multimap grown = {malloc(room * sizeof(sophia_entry)), room, map->used};
+    sophia_multimap grown = {sophia_pages_take(room * sizeof(sophia_entry)), room, map->used};
     if (!grown.entry)
         return -1;
     memset(grown.entry, 0xFF, room * sizeof(sophia_entry));
     for (size_t i = 0; i < map->room; i++)
         if (map->entry[i].value != SOPHIA_NONE)
             sophia_multimap_place(&grown, map->entry[i]);
-    free(map->entry);
+    sophia_pages_give(map->entry, map->room * sizeof(sophia_entry));
     *map = grown;
     return 0;
 }

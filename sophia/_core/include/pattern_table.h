@@ -7,6 +7,7 @@
 #include "hash.h"
 #include "mask.h"
 #include "multimap.h"
+#include "pages.h"
 #include "row_buffer.h"
 #include "template.h"
 
@@ -114,6 +115,11 @@ static inline sophia_pattern_id *sophia_id_at(const sophia_table *t, uint32_t i)
     return (sophia_pattern_id *)(void *)(t->ids.items + (size_t)i * sizeof(sophia_pattern_id));
 }
 
+static inline void sophia_records_free(sophia_records *pool)
+{
+    sophia_pages_give(pool->items, (size_t)pool->room * pool->stride);
+}
+
 /* Makes sure that one sophia_records_take() succeeds. */
 static inline int sophia_records_reserve(sophia_records *pool)
 {
@@ -122,7 +128,7 @@ static inline int sophia_records_reserve(sophia_records *pool)
     const uint32_t room = pool->room ? pool->room * 2 : 64;
     if (room < pool->room || room > SIZE_MAX / pool->stride)
         return -1;
-    unsigned char *const items = realloc(pool->items, (size_t)room * pool->stride);
+    unsigned char *const items = sophia_pages_grow(pool->items, (size_t)pool->room * pool->stride, (size_t)room * pool->stride);
     if (!items)
         return -1;
     pool->items = items;
@@ -187,9 +193,9 @@ static inline void sophia_table_free(sophia_table *t)
     for (uint32_t i = 0; i < t->groups.used; i++)
         if (sophia_group_at(t, i)->used)
             free(sophia_group_at(t, i)->text);
-    free(t->nodes.items);
-    free(t->groups.items);
-    free(t->ids.items);
+    sophia_records_free(&t->nodes);
+    sophia_records_free(&t->groups);
+    sophia_records_free(&t->ids);
     sophia_multimap_free(&t->leaf_map);
     sophia_multimap_free(&t->poly_map);
     sophia_multimap_free(&t->key_map);

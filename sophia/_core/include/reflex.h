@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "pages.h"
 
 #define SOPHIA_REFLEX_TAGS 3
 
@@ -56,10 +57,10 @@ typedef struct sophia_reflex_scope {
 } sophia_reflex_scope;
 
 typedef struct {
-    sophia_reflex_entry **slots; /* owned, max_entries; NULL where vacant */
-    uint32_t *vacant;            /* owned, max_entries: a stack of slots given back */
+    sophia_reflex_entry **slots; /* max_entries; NULL where vacant. The tables lie in the block of the index. */
+    uint32_t *vacant;            /* max_entries: a stack of slots given back */
     uint64_t *index;             /* owned, mask + 1: 32 hash bits, then slot + 1; 0 where empty */
-    sophia_reflex_scope **heads; /* owned, an eighth of the index: chains of scopes */
+    sophia_reflex_scope **heads; /* an eighth of the index: chains of scopes */
     sophia_reflex_scope *weights[64]; /* rings of scopes, by the highest bit of their bytes */
     uint64_t weighed;                 /* which of them have any */
     uint64_t mask;
@@ -96,10 +97,7 @@ static inline void sophia_reflex_free_all(sophia_reflex *cache)
 static inline void sophia_reflex_free(sophia_reflex *cache)
 {
     sophia_reflex_free_all(cache);
-    free(cache->slots);
-    free(cache->heads);
-    free(cache->vacant);
-    free(cache->index);
+    sophia_pages_give(cache->index, cache->tables);
     memset(cache, 0, sizeof *cache);
 }
 
@@ -109,14 +107,11 @@ static inline int sophia_reflex_init(sophia_reflex *cache, size_t max_bytes, uin
 {
     memset(cache, 0, sizeof *cache);
     const size_t size = sophia_reflex_index_size(max_entries);
-    cache->slots = (sophia_reflex_entry **)calloc(max_entries, sizeof *cache->slots);
-    cache->vacant = (uint32_t *)calloc(max_entries, sizeof *cache->vacant);
-    cache->index = (uint64_t *)calloc(size, sizeof *cache->index);
-    cache->heads = (sophia_reflex_scope **)calloc(size / 8, sizeof *cache->heads);
-    if (!cache->slots || !cache->vacant || !cache->index || !cache->heads) {
-        sophia_reflex_free(cache);
-        return 0;
-    }
+    cache->index = (uint64_t *)sophia_pages_zeroed(sophia_reflex_tables(max_entries));
+    if (!cache->index) return 0;
+    cache->heads = (sophia_reflex_scope **)(cache->index + size);
+    cache->slots = (sophia_reflex_entry **)(cache->heads + size / 8);
+    cache->vacant = (uint32_t *)(cache->slots + max_entries);
     cache->mask = size - 1;
     cache->secret = secret;
     cache->max_bytes = max_bytes;
