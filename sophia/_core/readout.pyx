@@ -180,8 +180,9 @@ cdef class Readout:
     def load(cls, data):
         """The readout of a dump: bytes, or any buffer that starts at a multiple of 8 bytes, such as a mapped file.
 
-        The buffer is used where it is, held, and must not change; of large weights there is a copy in huge pages. Raises StoreCorrupt for bytes that are no dump
-        or were damaged, StoreVersionError for a newer format, ShapeError for a buffer that is not aligned.
+        The buffer is used where it is, held, and must not change; of large weights there is a copy in huge pages.
+        Raises StoreCorrupt for bytes that are no dump or were damaged, StoreVersionError for a newer format, ShapeError
+        for a buffer that is not aligned.
         """
         cdef Block block
         cdef Readout made = cls.__new__(cls)
