@@ -14,7 +14,7 @@ class LexicalEncoder:
         *,
         seed: int = 0,
         grams: tuple[int, int] = (2, 4),
-        kinds: Sequence[float] = (1.4, 1.62, 1.25, 0.79),
+        kinds: Sequence[float] = (1.37, 1.27, 0.5, 0.66),
         idf_power: float = 0.25,
     ) -> Self: ...
     @property

@@ -66,7 +66,7 @@ cdef class LexicalEncoder:
         (2, ['<t', 'tu', '<tu'])
     """
 
-    def __cinit__(self, dim=10_000, *, seed=0, grams=(2, 4), kinds=(1.4, 1.62, 1.25, 0.79), idf_power=0.25):
+    def __cinit__(self, dim=10_000, *, seed=0, grams=(2, 4), kinds=(1.37, 1.27, 0.5, 0.66), idf_power=0.25):
         cdef uint16_t weights[SOPHIA_LEX_KINDS]
         check_dim(dim)
         if not 0 <= seed < 1 << 64:

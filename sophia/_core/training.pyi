@@ -42,9 +42,9 @@ class Weights:
         examples: Examples,
         *,
         epochs: int = 20,
-        dropout: float = 0.68,
-        smoothing: float = 0.25,
-        rate: float = 0.26,
+        dropout: float = 0.67,
+        smoothing: float = 0.15,
+        rate: float = 0.237,
         seed: int = 0,
         only: Iterable[int] | None = None,
     ) -> None: ...

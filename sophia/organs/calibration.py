@@ -134,7 +134,7 @@ def best_threshold(in_scope: Sequence[tuple[float, bool]], out_of_scope: Sequenc
         while at < len(events) and events[at][0] == confidence:
             good += events[at][2] - events[at][1]
             at += 1
-    if good > best:
+    if good > best and below < 1.0:  # no threshold turns a confidence of 1 away
         threshold = 1.0
     return threshold
 

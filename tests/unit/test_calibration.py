@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp, log
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sophia.organs.calibration import Calibration, Judged, auroc, best_threshold, threshold_for_loss
@@ -61,6 +61,7 @@ def test_no_more_than_the_wanted_share_is_turned_away(right: list[float], loss: 
         assert sum(c <= threshold + 1e-4 for c in right) > loss * len(right) or threshold == max(right)
 
 
+@example([(0.0, True)], [1.0, 1.0])
 @given(st.lists(st.tuples(CONFIDENCES, st.booleans()), max_size=30), st.lists(CONFIDENCES, max_size=30))
 def test_the_best_threshold_is_the_best(inside: list[tuple[float, bool]], outside: list[float]) -> None:
     def rightly(threshold: float) -> int:

@@ -8,7 +8,7 @@ from oracle import readout as oracle
 from sophia._core.lexical import KINDS, LexicalEncoder
 from sophia.errors import ShapeError
 
-PLAN = oracle.Plan(10_000, 0, (2, 4), (358, 415, 320, 202), 1)  # the encoder's defaults
+PLAN = oracle.Plan(10_000, 0, (2, 4), (351, 325, 128, 169), 1)  # the encoder's defaults
 TEXTS = [
     "turn the light on",
     "Turn it OFF",
