@@ -107,9 +107,8 @@ def check_database(file: Path, health: Health, *, commits: int = 0) -> None:
         return
     with view:
         health.format = view.format
-        with file.open("rb") as data:
-            if (fault := header_fault(data.read(100))) is not None:
-                health.problems.append(fault)
+        if (fault := header_fault(file, Path(f"{file}-wal"))) is not None:
+            health.problems.append(fault)
         try:
             health.problems += [f"SQLite: {line}" for line in view.integrity(limit=_SHOWN)]
         except StoreCorrupt as error:

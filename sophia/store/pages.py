@@ -56,7 +56,7 @@ class Pages:
     def __init__(self, file: Path, log: Path | None = None, layout: Layout | None = None) -> None:
         self._file = file.open("rb")
         self._bytes = file.stat().st_size
-        head = self._file.read(100)
+        self.head = head = self._file.read(100)  # as it lies in the file
         self.newer, log_page, log_pages = _read_log(log) if log is not None and log.exists() else ({}, 0, 0)
         self.layout = layout or Layout(log_page or _page_bytes(head) or _OUR_PAGE)
         if log_page and log_page != self.layout.page:
@@ -214,17 +214,31 @@ class Pages:
     _known_children: set[int] | None = None
 
 
-def header_fault(head: bytes) -> str | None:
-    """What is wrong with the first 100 bytes of a database, in the fields that never change after its making.
+def header_fault(file: Path, log: Path) -> str | None:
+    """What is wrong in the header of a database, in the fields that never change after its making.
 
-    SQLite believes some of them without a look: one makes it refuse to write, and only then.
+    SQLite believes some of them without a look: one makes it refuse to write, and only then. A first page that is
+    still in the log alone is not in the file yet, and may move there between two looks: hence the second one.
     """
+    for _ in range(2):
+        with Pages(file, log) as pages:
+            fault = _layout_fault(pages.head) or _format_fault(pages.page(1))
+        if fault is None:
+            break
+    return fault
+
+
+def _layout_fault(head: bytes) -> str | None:
     if head[:16] != b"SQLite format 3\0":
         return "it does not begin as an SQLite file does"
     versions = tuple(head[18:20])
     if versions not in ((1, 1), (2, 2)) or not _page_bytes(head) or head[20] or tuple(head[21:24]) != (64, 32, 32):
         return "the layout in its header is none"
-    if int.from_bytes(head[44:48], "big") not in (1, 2, 3, 4) or int.from_bytes(head[56:60], "big") != 1:
+    return None
+
+
+def _format_fault(first: bytes) -> str | None:
+    if int.from_bytes(first[44:48], "big") not in (1, 2, 3, 4) or int.from_bytes(first[56:60], "big") != 1:
         return "the schema format or the text encoding in its header is none of ours"
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 from itertools import pairwise
 from pathlib import Path
@@ -217,3 +218,18 @@ def test_a_backup_is_never_written_over_other_files(mind: Path, tmp_path: Path) 
             backup(mind, target, force=force)
     assert [f.name for f in target.iterdir()] == ["thesis.tex"]
     assert backup(mind, tmp_path / "a" / "b").answers == 1
+
+
+@pytest.mark.parametrize("text", ["", "How do I turn on dark mode?"])
+def test_a_new_store_that_lies_in_its_log_alone_is_sound(tmp_path: Path, text: str) -> None:
+    """While its first process runs, and as that left it when it was killed."""
+    with sophia.open(tmp_path / "mind") as brain:
+        if text:
+            brain.complete(brain.route(text), answer="Settings, then Display.")
+        assert (tmp_path / "mind" / "sophia.db").read_bytes()[44:48] == bytes(4)  # the first page is in the log
+        killed = shutil.copytree(tmp_path / "mind", tmp_path / "killed")
+        for folder in (tmp_path / "mind", killed):
+            health = check(folder)
+            assert health.problems == []
+            assert health.answers == bool(text)
+    assert check(killed).problems == []
