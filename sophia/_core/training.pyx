@@ -134,7 +134,7 @@ cdef class Examples:
                 data = utf8_of(sources[text], &size)
                 with nogil:
                     terms_of(&self.encoder.plan, data, <size_t>size, NULL, 0, work)
-                if terms + work.terms.known > room:
+                if terms + work.terms.known >= room:    # so that there are blocks even without a term
                     room = 2 * room + work.terms.known + 1024
                     self.reserve(room)
                 memcpy(self.positions + terms, work.terms.position, work.terms.known * sizeof(uint32_t))

@@ -31,6 +31,7 @@ class Intake:
         self._seed = seed
         self._rate = rate
         self._started = 0.0
+        self._passed = 0  # inputs that came by, in the sample or not
         self._stopped = False
 
     @staticmethod
@@ -52,6 +53,7 @@ class Intake:
             if self._stopped and self._rate:
                 raise StopIteration
             events = next(self._reader)
+            self._passed += len(events)
             if self._least is None:
                 return events
             taken = [event for event in events if _mix(self._seed, event.n) < self._least]
@@ -80,11 +82,11 @@ class Intake:
         self._reader.close()
 
     def _wait(self) -> None:
-        """Until what was read so far is as much as the rate allows."""
+        """Until what came by is as much as the rate allows. The reader's count will not do: it is ahead by a block."""
         now = monotonic()
         if not self._started:
             self._started = now
-        due = self._started + self.counts.events / self._rate
+        due = self._started + self._passed / self._rate
         while due > now and not self._stopped:
             sleep(min(due - now, _NAP))
             now = monotonic()
