@@ -14,6 +14,8 @@ from sophia.cli.exits import Exit, exit_of
 __all__ = ["command"]
 
 _NEEDED = ("numpy", "google-re2")
+# Without them a run has no report page (jinja2, matplotlib) or no live block (rich).
+_BRAIN = ("jinja2", "matplotlib", "rich")
 
 
 def command(options: argparse.Namespace) -> int:
@@ -30,6 +32,7 @@ def command(options: argparse.Namespace) -> int:
         "simd": cpu.simd_level(),
         "simd_levels": list(cpu.simd_levels()),
         "packages": {name: _version(name) for name in _NEEDED},
+        "extra_brain": {name: _version(name) or "not installed" for name in _BRAIN},
     }
     rules = RuleSet.load()
     findings["danger_rules"] = {"count": len(rules), "version": rules.version}

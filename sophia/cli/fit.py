@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sophia.cli.exits import Exit
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _SHOWN = 10
+# Seconds between two words of progress.
+_PACE = 1.0
 
 
 def command(options: argparse.Namespace) -> int:
@@ -29,6 +32,16 @@ def command(options: argparse.Namespace) -> int:
         if not options.quiet and sys.stderr is not None:
             sys.stderr.write(f"sophia: {words}\n")
             sys.stderr.flush()
+
+    last = -_PACE
+
+    def show(words: str) -> None:
+        """Progress, where there is something to wait for."""
+        nonlocal last
+        now = monotonic()
+        if now - last >= _PACE:
+            last = now
+            tell(words)
 
     named = {"text": options.text_key, "label": options.label_key}
     keys = Keys(**{name: tuple(given) for name, given in named.items() if given})
@@ -46,7 +59,7 @@ def command(options: argparse.Namespace) -> int:
             seeds=options.seeds,
             seed=options.seed,
             workers=options.workers,
-            progress=tell,
+            progress=show,
         )
     except ValueError as error:
         message = f"{', '.join(options.inputs)}: {error}"
@@ -125,6 +138,11 @@ def _lines(intents: Intents) -> list[str]:
         f"{_shown(chosen['in_scope_loss'])} of that turned away, {_shown(chosen['precision'])} of what is routed right"
         + ("" if chosen["out_of_scope"] is None else f", {_shown(chosen['out_of_scope'])} of the rest turned away"),
     ]
+    if report["floor"] is not None:
+        lines.append(
+            f"  too few held-out examples to measure a loss of 2 %: the threshold is {report['floor']}: what is "
+            "rather wrong than right is turned away; --in-scope-loss P overrides it"
+        )
     for name, one in report["suggested"].items():
         beyond = "" if one["out_of_scope"] is None else f", out of scope {_shown(one['out_of_scope'])} turned away"
         lines.append(f"  {name}: threshold {one['threshold']:.4f}, in scope {_shown(one['in_scope'])} right{beyond}")

@@ -24,8 +24,8 @@ normal ham false no none ok benign negative allow (any case), else an alert; `ra
 rule hits. With a router of intents labels are held against intents too"""
 
 
-def add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """What `sophia run` and `sophia demo` have in common."""
+def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> None:
+    """What `sophia run` and `sophia demo` have in common; `store` is the default that is told."""
     add = parser.add_argument_group("which inputs").add_argument
     add("--limit", type=positive, default=_UNSET, metavar="N", help="stop after N inputs were read")
     add("--sample", type=_share, default=_UNSET, metavar="P", help="decide this share, chosen by seed and position")
@@ -62,7 +62,7 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     add("--cost-per-call", type=_cost, default=_UNSET, metavar="C", help="what an answer from memory saves")
     add("--progress", choices=("auto", "plain", "none"), default=_UNSET, help="plain: a line every 10 s")
     add("--quiet", action="store_true", default=_UNSET, help="only errors on standard error")
-    add_store_flags(parser)
+    add_store_flags(parser, store)
 
 
 def add_fit_flags(parser: argparse.ArgumentParser) -> None:
@@ -102,10 +102,10 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
         add(*flags, action="append", type=text, default=_UNSET, metavar="NAME", help=help)
 
 
-def add_store_flags(parser: argparse.ArgumentParser) -> None:
+def add_store_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> None:
     """Where memory, rules and settings are."""
     add = parser.add_argument_group("memory, rules, settings").add_argument
-    add("--store", default=_UNSET, metavar="DIR", help="memory (default .sophia)")
+    add("--store", default=_UNSET, metavar="DIR", help=f"memory (default {store})")
     add("--no-store", action="store_true", default=_UNSET, help="remember nothing after the end")
     add("--rules", action="append", default=_UNSET, metavar="FILE", help="further danger rules (TOML); may be repeated")
     add("--model", default=_UNSET, metavar="DIR", help="router of intents that sophia fit made; default: the store's")

@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     add_run_flags(run)
 
     demo = commands.add_parser("demo", help="the same over a small sample that ships with sophia", allow_abbrev=False)
-    add_run_flags(demo)
+    add_run_flags(demo, store="none")
 
     fit = commands.add_parser("fit", help="train a router of intents on labelled texts", allow_abbrev=False)
     fit.add_argument("inputs", nargs="+", metavar="FILE", help="CSV or JSON lines with a text and a label")

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from sophia.brain import Sophia
@@ -110,6 +110,7 @@ def command(options: argparse.Namespace) -> int:
         if not summary.output_gone:  # whoever closes the pipe early has no questions
             progress.finish(summary, outputs.folder, wanted, intake.left_out, score)
         report.write(outputs.folder, summary, reader.counts, brain, cost_per_call=wanted.cost_per_call)
+        _log_notes(outputs, reader.counts.notes, quiet=wanted.quiet)
         _log_end(outputs, summary, reader.counts.errors, fired, code, quiet=wanted.quiet)
     if options.json:
         sys.stdout.write(text)
@@ -172,9 +173,13 @@ def _log_start(outputs: Outputs, header: dict[str, object], inputs: list[str], b
     log.write("start", " ".join(f"{name} {header[name]}" for name in ("sophia", "python", "policy_version", "seed")))
     log.write("settings", json.dumps(header["settings"]))
     log.write("inputs", " ".join(map(repr, inputs)) or "standard input")
-    for note in brain.notes:
-        log.write("note", note)
-        if not quiet:
+    _log_notes(outputs, brain.notes, quiet=quiet)
+
+
+def _log_notes(outputs: Outputs, notes: Sequence[str], *, quiet: bool) -> None:
+    for note in notes:
+        outputs.log.write("note", note)
+        if not quiet and sys.stderr is not None:
             sys.stderr.write(f"sophia: {note}\n")
 
 

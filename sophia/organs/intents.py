@@ -301,7 +301,8 @@ def _measure(
     beyond = [calibration.confidence(one.score) for one in outside]
     wanted = _LOSS if loss is None else loss
     by_loss = threshold_for_loss(right, wanted)
-    if len(right) * wanted < 1.0 and wanted > 0.0:
+    few = loss is None and len(right) * wanted < 1.0
+    if few:
         by_loss = max(by_loss, _UNSURE)
     if loss is None:
         by_loss = min(by_loss, _SURE)
@@ -326,6 +327,7 @@ def _measure(
         if held and outside
         else None,
         "chosen": at(threshold),
+        "floor": _UNSURE if few and threshold == _UNSURE else None,
         "suggested": {
             **{f"loss {share:.0%}": at(threshold_for_loss(right, share)) for share in (0.01, 0.02, 0.05)},
             **({} if by_both is None else {"best over both": at(by_both)}),

@@ -14,7 +14,7 @@ class Counts:
     open, and always at the end. A counter of one reader, not shared between threads.
     """
 
-    __slots__ = ("bad", "blank", "bytes", "continued", "errors", "events", "formats", "header", "lines")
+    __slots__ = ("bad", "blank", "bytes", "continued", "errors", "events", "formats", "header", "lines", "notes")
 
     def __init__(self) -> None:
         self.lines = 0
@@ -34,11 +34,18 @@ class Counts:
         """Format in which each source was read: jsonl, csv or lines."""
         self.errors: list[str] = []
         """One sentence for each source that could not be read to its end."""
+        self.notes: list[str] = []
+        """What a user may have meant otherwise, in a sentence for each source."""
 
     def add_error(self, sentence: str) -> None:
         """Notes it once; a followed input can go on failing in new ways, so the first 100 are kept."""
         if len(self.errors) < MAX_ERRORS and sentence not in self.errors:
             self.errors.append(sentence)
+
+    def add_note(self, sentence: str) -> None:
+        """Kept like an error; it is none."""
+        if len(self.notes) < MAX_ERRORS and sentence not in self.notes:
+            self.notes.append(sentence)
 
     @property
     def bad_total(self) -> int:
@@ -56,6 +63,7 @@ class Counts:
             "bytes": dict(self.bytes),
             "formats": dict(self.formats),
             "errors": list(self.errors),
+            "notes": list(self.notes),
         }
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "CsvDecoder", "Decoder", "JsonlDecoder", "Keys", "LinesDecoder", "detect", "is_blank"]
 
+_SHOWN_KEYS = 12
 FORMATS = ("auto", "jsonl", "csv", "lines")
 MAX_DEPTH = 200
 """Arrays and objects inside each other that a JSON line may have. Python's own bound is another one in each
@@ -125,7 +126,7 @@ class JsonlDecoder(Decoder):
     are present hold null the text is `not-a-string`.
     """
 
-    __slots__ = ("_decode", "_keys")
+    __slots__ = ("_decode", "_found", "_keys", "_without")
 
     def __init__(self, source: str, counts: Counts, keys: Keys) -> None:
         super().__init__(source, counts)
@@ -133,6 +134,8 @@ class JsonlDecoder(Decoder):
 
         self._decode = json.JSONDecoder(strict=False).raw_decode
         self._keys = keys
+        self._found = False  # a text, in any object
+        self._without: list[str] | None = None  # the keys of the first object without one
 
     def feed(self, block: Block) -> list[Event]:
         events = []
@@ -153,6 +156,14 @@ class JsonlDecoder(Decoder):
         counts.events = n
         self.line = line
         return events
+
+    def finish(self) -> list[Event]:
+        if self._without is not None and not self._found:
+            self.counts.add_note(
+                f"{self.source}: no object has a text under {_either(self._keys.text)}; the first one has "
+                f"{', '.join(map(repr, self._without)) or 'no key'}. --text-key NAME says which"
+            )
+        return []
 
     def _event(self, n: int, line: int, raw: str, flags: int) -> Event:
         if flags & CUT:
@@ -184,6 +195,10 @@ class JsonlDecoder(Decoder):
         if type(text) is not str:
             reason = "not-a-string" if present else "no-text"
             text = None
+            if not present and self._without is None:
+                self._without = list(row)[:_SHOWN_KEYS]
+        else:
+            self._found = True
         scope = context = ""
         ts = answer = id = label = None
         if len(row) > 1 or not present:
@@ -278,7 +293,7 @@ class CsvDecoder(Decoder):
         if table is None:
             msg = (
                 f"{self.source}:{self.line}: the CSV header has no column "
-                f"{' or '.join(repr(name) for name in self._keys.text)}; it has: {raw[:200]!r}"
+                f"{_either(self._keys.text)}; it has: {raw[:200]!r}"
             )
             raise InputError(msg)
         delimiter, names = table
@@ -321,6 +336,15 @@ def detect(line: str, keys: Keys) -> str:
     if line.lstrip(" \t\ufeff\0").startswith("{"):
         return "jsonl"
     return "csv" if sniff(line, keys.text, certain=True) else "lines"
+
+
+def is_table(name: str) -> bool:
+    """Whether a source is called what CSV files are called."""
+    return name.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join(map(repr, names))
 
 
 def is_blank(line: str) -> bool:

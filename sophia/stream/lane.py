@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sophia.stream.blocks import Block, LineSplitter
-from sophia.stream.formats import CsvDecoder, Decoder, JsonlDecoder, Keys, LinesDecoder, detect, is_blank
+from sophia.stream.formats import CsvDecoder, Decoder, JsonlDecoder, Keys, LinesDecoder, detect, is_blank, is_table
 from sophia.stream.table import sniff
+
+_SHOWN = 80
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,6 +100,14 @@ class Lane:
     def _start(self, first: str) -> Decoder:
         plan = self._plan
         format = detect(first, plan.keys) if plan.format == "auto" else plan.format
+        if plan.format == "auto" and format == "lines" and is_table(self._name) and self._header is None:
+            if plan.keys.text != Keys().text:
+                format = "csv"  # whoever names a column means a table: its header says which columns there are
+            elif not is_blank(first):
+                plan.counts.add_note(
+                    f"{self._name}: read as lines, for no column of its first line {first[:_SHOWN]!r} has a usual "
+                    "name of a text; --text-key NAME says which one it is"
+                )
         header = self._header
         if header is not None and (format == "lines" or sniff(first, plan.keys.text) is None) and format != "jsonl":
             format = "csv"

@@ -776,3 +776,40 @@ def test_examples(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"sophia.stream.{name}"))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+class TestNotes:
+    """What a user may have meant otherwise is said; see Counts.notes."""
+
+    def read(self, path: Path, content: str, *text: str) -> list[str]:
+        path.write_text(content)
+        reader = read_batches([str(path)], keys=Keys(text=text) if text else None)
+        for _ in reader:
+            pass
+        return reader.counts.notes
+
+    def test_a_table_without_a_usual_column_is_read_as_lines_and_that_is_said(self, tmp_path: Path) -> None:
+        (note,) = self.read(tmp_path / "q.CSV", "Question,Reply\nhello world,hi\n")
+        assert "q.CSV: read as lines" in note
+        assert "Question,Reply" in note
+        assert "--text-key" in note
+
+    def test_no_column_of_the_name_that_was_given(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"no column 'Quesiton'; it has: 'Question,Reply'"):
+            self.read(tmp_path / "q.csv", "Question,Reply\nhello world,hi\n", "Quesiton")
+
+    def test_a_table_whose_header_is_not_sure_is_one_where_its_column_was_named(self, tmp_path: Path) -> None:
+        assert self.read(tmp_path / "q.csv", "a,,Question\n1,2,hello\n", "question") == []
+
+    @pytest.mark.parametrize("content", ["", "\n \n", "id,Content\n1,hello\n", '{"text": "hello"}\n'])
+    def test_nothing_to_say(self, tmp_path: Path, content: str) -> None:
+        assert self.read(tmp_path / "q.csv", content) == []
+
+    def test_lines_are_lines_where_the_name_says_nothing(self, tmp_path: Path) -> None:
+        assert self.read(tmp_path / "q.log", "Question,Reply\n", "body") == []
+
+    def test_objects_without_a_text_name_their_keys(self, tmp_path: Path) -> None:
+        (note,) = self.read(tmp_path / "a.jsonl", '{"ts": 1, "body": "x"}\n{"ts": 2}\n')
+        assert "the first one has 'ts', 'body'" in note
+        assert self.read(tmp_path / "b.jsonl", '{"ts": 1}\n{"text": "hello"}\n') == []
+        assert self.read(tmp_path / "c.jsonl", '{"text": 5}\n') == []
