@@ -589,7 +589,7 @@ class Sophia:
             with self._lock:
                 self._check()
                 if self._store is not None:
-                    learned.save(self._store.intents_file)
+                    self._store.set_router(learned.dump())
                 self._thalamus.use(learned)
             return learned
 
@@ -773,8 +773,8 @@ def open(
     intents = None if model is None else _router(model)
     store = None if path is None else Store(Path(path))
     try:
-        if intents is None and store is not None and store.intents_file.exists():
-            intents = _router(store.intents_file)
+        if intents is None and store is not None and (dump := store.router()) is not None:
+            intents = _parsed(dump, store)
         brain = Sophia(store, settings or Settings(), rule_set, rule_files=rule_files, same=same, clock=clock)
         brain.thalamus.use(intents)
         return brain
@@ -788,6 +788,15 @@ def _router(path: str | os.PathLike[str]) -> Intents:
     from sophia.organs.intents import Intents
 
     return Intents.load(path)
+
+
+def _parsed(dump: bytes, store: Store) -> Intents:
+    from sophia.organs.intents import Intents
+
+    try:
+        return Intents.parse(dump, "its router of intents")
+    except StoreCorrupt as error:
+        raise store.corrupt(error) from error
 
 
 def _needed(intents: Intents | None) -> Intents:

@@ -57,6 +57,8 @@ def _info(options: argparse.Namespace) -> int:
     for name, what in (("familiar", _shown_filter), ("idf", _shown_idf)):
         found = facts[name]
         write(f"{name:<11}{'damaged: ' + found['problem'] if 'problem' in found else what(found)}\n")
+    if facts["router_bytes"]:
+        write(f"router     of intents, {facts['router_bytes']:,} bytes\n")
     write(f"files      {sum(facts['files'].values()):,} bytes\n")
     for name, size in facts["files"].items():
         write(f"           {size:>14,}  {name}\n")

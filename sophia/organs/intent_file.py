@@ -1,4 +1,4 @@
-"""A router on disk: one file, whole or not there.
+"""A router as bytes, in a store or in a file of its own, which is whole or not there.
 
 Eight bytes of magic, then little-endian: format (u32), bytes of the description (u32), where the weights begin (u64),
 bytes of the whole file (u64), a checksum of the description (16 bytes). Then the description, JSON in UTF-8, and from a
@@ -20,7 +20,7 @@ from sophia.errors import ConfigError, InputError, StoreCorrupt, StoreVersionErr
 from sophia.organs.calibration import Calibration
 from sophia.organs.intents import Intents, Route
 
-__all__ = ["FILE_NAME", "place", "read", "write"]
+__all__ = ["FILE_NAME", "dump", "parse", "place", "read", "write"]
 
 FILE_NAME = "intents.sophia"
 """The name of the file in a folder."""
@@ -37,8 +37,8 @@ def place(path: str | os.PathLike[str]) -> Path:
     return given / FILE_NAME if given.is_dir() or not given.suffix else given
 
 
-def write(intents: Intents, path: str | os.PathLike[str]) -> None:
-    """Writes beside the file, makes that durable, and gives it the file's name. ConfigError where that cannot be."""
+def dump(intents: Intents) -> bytes:
+    """The router as bytes; see the head of this module."""
     description = json.dumps(
         {
             "threshold": intents.threshold,
@@ -49,20 +49,23 @@ def write(intents: Intents, path: str | os.PathLike[str]) -> None:
         },
         ensure_ascii=True,
     ).encode()
-    dump = intents.readout.dump()
+    weights = intents.readout.dump()
     begin = (_HEADER.size + len(description) + _ALIGN - 1) // _ALIGN * _ALIGN
     header = _HEADER.pack(
-        _MAGIC, _VERSION, len(description), begin, begin + len(dump), blake2b(description, digest_size=16).digest()
+        _MAGIC, _VERSION, len(description), begin, begin + len(weights), blake2b(description, digest_size=16).digest()
     )
+    return (header + description).ljust(begin, b"\0") + weights
+
+
+def write(intents: Intents, path: str | os.PathLike[str]) -> None:
+    """Writes beside the file, makes that durable, and gives it the file's name. ConfigError where that cannot be."""
     target = place(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(header + description)
-                file.write(bytes(begin - _HEADER.size - len(description)))
-                file.write(dump)
+                file.write(dump(intents))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, target)  # noqa: PTH105 (a str is what mkstemp gives)
@@ -81,31 +84,43 @@ def read(path: str | os.PathLike[str]) -> Intents:
     try:
         with target.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size < _HEADER.size:
-                message = f"{target} is not a model of sophia: it has {size} bytes"
+            if not size:
+                message = f"{target} is not a model of sophia: it is empty"
                 raise StoreCorrupt(message)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         message = f"there is no model {target} ({error.strerror}); make one with sophia fit FILE --model {path}"
         raise InputError(message) from error
-    magic, version, length, begin, whole, digest = _HEADER.unpack_from(mapped)
+    return parse(memoryview(mapped), f"the model {target}")
+
+
+def parse(data: memoryview, where: str) -> Intents:
+    """The router of a dump, which is held and not copied; `where` begins what is said of a fault.
+
+    StoreCorrupt for bytes that are none or were damaged, StoreVersionError for a newer format.
+    """
+    size = data.nbytes
+    if size < _HEADER.size:
+        message = f"{where} is not a model of sophia: it has {size} bytes"
+        raise StoreCorrupt(message)
+    magic, version, length, begin, whole, digest = _HEADER.unpack_from(data)
     if magic != _MAGIC:
-        message = f"{target} is not a model of sophia: it does not begin with its magic"
+        message = f"{where} is not a model of sophia: it does not begin with its magic"
         raise StoreCorrupt(message)
     if version > _VERSION:
-        message = f"{target} has format {version}; this version of sophia reads up to {_VERSION}"
+        message = f"{where} has format {version}; this version of sophia reads up to {_VERSION}"
         raise StoreVersionError(message)
-    description = mapped[_HEADER.size : _HEADER.size + length]
+    description = bytes(data[_HEADER.size : _HEADER.size + length])
     if whole != size or begin % _ALIGN or not _HEADER.size + length <= begin < size:
-        message = f"the model {target} is damaged: {size} bytes are there of {whole}"
+        message = f"{where} is damaged: {size} bytes are there of {whole}"
         raise StoreCorrupt(message)
     if blake2b(description, digest_size=16).digest() != digest:
-        message = f"the model {target} is damaged: its description has another checksum"
+        message = f"{where} is damaged: its description has another checksum"
         raise StoreCorrupt(message)
     try:
-        readout = Readout.load(memoryview(mapped)[begin:])
+        readout = Readout.load(data[begin:])
     except StoreCorrupt as error:
-        message = f"the model {target} is damaged: {error}"
+        message = f"{where} is damaged: {error}"
         raise StoreCorrupt(message) from error
     told = json.loads(description)
     routes = [

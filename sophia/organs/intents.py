@@ -276,6 +276,19 @@ class Intents:
 
         write(self, path)
 
+    def dump(self) -> bytes:
+        """The router as bytes, for :meth:`parse`. The kept utterances are in it, as text."""
+        from sophia.organs.intent_file import dump
+
+        return dump(self)
+
+    @classmethod
+    def parse(cls, data: bytes, where: str = "the dump") -> Intents:
+        """The router of a dump; `where` begins what is said of a fault. Raises what :meth:`load` raises for a file."""
+        from sophia.organs.intent_file import parse
+
+        return parse(memoryview(data), where)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Intents:
         """The router of a file, or of a folder that one was saved into; its weights are mapped, not read.

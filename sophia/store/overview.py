@@ -12,6 +12,7 @@ from sophia.store.answer_key import split_key
 from sophia.store.check import empty_table
 from sophia.store.folder import StoreFolder
 from sophia.store.lock import holder
+from sophia.store.schema import ROUTER
 from sophia.store.view import StoreView
 
 __all__ = ["overview"]
@@ -42,6 +43,7 @@ def overview(path: Path) -> dict[str, Any]:
             },
             "pending": view.count("pending") if view.format > 1 else 0,
             **{name: _derived(view, name) for name in derived.NAMES},
+            "router_bytes": len(view.derived(ROUTER)[0] or b""),
             "files": folder.files(),
             "foreign": folder.foreign(),
         }

@@ -201,7 +201,7 @@ def _fill(connection: sqlite3.Connection, folder: StoreFolder, salvage: _Salvage
         done.anew.append("patterns")
     if not whole_log or salvage.damaged["log"] or salvage.damaged["dumps"]:
         connection.execute("DELETE FROM log")
-        connection.execute("DELETE FROM dumps")
+        connection.execute("DELETE FROM dumps WHERE name IS NOT ?", (schema.ROUTER,))
         done.anew += derived.NAMES
 
 

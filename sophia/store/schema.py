@@ -9,9 +9,12 @@ from contextlib import suppress
 from sophia.errors import StoreCorrupt, StoreVersionError
 from sophia.store import checksum
 
-__all__ = ["FORMAT", "TABLES", "changed_definitions", "known_format", "prepare", "put_meta"]
+__all__ = ["FORMAT", "ROUTER", "TABLES", "changed_definitions", "known_format", "prepare", "put_meta"]
 
 FORMAT = 2
+
+ROUTER = "intents"
+"""Under this name `dumps` holds the router of intents. Nothing it could be made from again is in the store."""
 
 # Full synchronisation: a commit is on the disk when it returns. Small checkpoints and a journal limit keep the
 # write-ahead log from growing; deleted answers are overwritten, not just unlinked; a damaged page is looked at
@@ -37,7 +40,7 @@ TABLES = {
     "patterns": """CREATE TABLE patterns (
         id INTEGER PRIMARY KEY, template TEXT NOT NULL, count INTEGER NOT NULL, first_n INTEGER NOT NULL,
         last_n INTEGER NOT NULL, merged_into INTEGER, state BLOB NOT NULL, checksum INTEGER NOT NULL)""",
-    # The familiarity filter and the IDF table: a dump each, and what has changed since.
+    # The familiarity filter and the IDF table: a dump each, and what has changed since. And the router of intents.
     "dumps": "CREATE TABLE dumps (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL)",
     "log": """CREATE TABLE log (
         seq INTEGER PRIMARY KEY, name TEXT NOT NULL, changes BLOB NOT NULL, checksum INTEGER NOT NULL)""",

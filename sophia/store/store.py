@@ -39,7 +39,6 @@ class Store:
         self.path = path
         self.file = path / "sophia.db"
         self.notes: list[str] = []
-        self.intents_file = path / "intents.sophia"  # the router that was learned here; not SQLite's
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = StoreLock(path / "lock")
@@ -187,7 +186,9 @@ class Store:
         tables: dict[str, tuple[bytes | None, list[bytes]]] = {name: (None, []) for name in names}
         faults: dict[str, str] = {}
         with self._guarded():
-            dumps = self._connection.execute("SELECT 0, CAST(name AS BLOB), data, checksum FROM dumps").fetchall()
+            dumps = self._connection.execute(
+                "SELECT 0, CAST(name AS BLOB), data, checksum FROM dumps WHERE name IS NOT ?", (schema.ROUTER,)
+            ).fetchall()
             log = self._connection.execute(
                 "SELECT seq, CAST(name AS BLOB), changes, checksum FROM log ORDER BY seq"
             ).fetchall()
@@ -274,10 +275,30 @@ class Store:
     def replace_derived(self, dumps: dict[str, bytes]) -> None:
         """Puts dumps in the place of all derived tables and their logs, damaged rows included."""
         with self._guarded(), self._transaction() as run:
-            run("DELETE FROM dumps")
+            run("DELETE FROM dumps WHERE name IS NOT ?", (schema.ROUTER,))
             run("DELETE FROM log")
             for name, dump in dumps.items():
                 run("INSERT INTO dumps VALUES (?, ?, ?)", (name, dump, checksum.of_blob(0, name, dump)))
+            self._count()
+
+    def router(self) -> bytes | None:
+        """The dump of the router that was learned here, if any. StoreCorrupt where it is not what was stored."""
+        with self._guarded():
+            row = self._connection.execute(
+                "SELECT data, checksum FROM dumps WHERE name = ?", (schema.ROUTER,)
+            ).fetchone()
+            if row is None:
+                return None
+            if not isinstance(row[0], bytes) or checksum.of_blob(0, schema.ROUTER, row[0]) != row[1]:
+                message = "its router of intents fails its checksum"
+                raise sqlite3.DatabaseError(message)
+            return row[0]
+
+    def set_router(self, dump: bytes) -> None:
+        """Puts a router in the place of the one before, durably."""
+        with self._guarded(), self._transaction() as run:
+            row = (schema.ROUTER, dump, checksum.of_blob(0, schema.ROUTER, dump))
+            run("INSERT OR REPLACE INTO dumps VALUES (?, ?, ?)", row)
             self._count()
 
     def purge(self, now: float) -> int:

@@ -11,7 +11,7 @@ from sophia.errors import StoreCorrupt
 from sophia.store import checksum, derived
 from sophia.store.changes import Answer
 from sophia.store.pending import Pending
-from sophia.store.schema import FORMAT
+from sophia.store.schema import FORMAT, ROUTER
 
 __all__ = ["FORMATS", "TABLES", "Row", "Table", "to_present"]
 
@@ -93,6 +93,10 @@ def _wrong_pattern(row: Row) -> str | None:
     return None
 
 
+def _wrong_dump(row: Row) -> str | None:
+    return None if row[0] == ROUTER else _wrong_name(row)
+
+
 def _wrong_name(row: Row) -> str | None:
     return None if row[0] in derived.NAMES else f"a table {row[0]!r} is not known"
 
@@ -127,7 +131,7 @@ _PATTERNS = Table(
     _wrong_pattern,
     key=0,
 )  # fmt: skip
-_DUMPS = Table("dumps", (("name", _TEXT), ("data", _BLOB)), _wrong_name)
+_DUMPS = Table("dumps", (("name", _TEXT), ("data", _BLOB)), _wrong_dump)
 _LOG = Table("log", (("seq", _INTEGER), ("name", _TEXT), ("changes", _BLOB)), _wrong_change, key=0)
 _PENDING = Table("pending", (("seq", _INTEGER), ("data", _BLOB)), _wrong_pending, key=0)
 

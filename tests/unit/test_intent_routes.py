@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,11 @@ import sophia
 from sophia.errors import SophiaError, StoreCorrupt
 from sophia.organs.intents import Intents
 from sophia.organs.thalamus import Columns
+from sophia.store.backup import backup, restore
+from sophia.store.check import check
+from sophia.store.compaction import compact
+from sophia.store.overview import overview
+from sophia.store.repair import repair
 
 ROUTER = Intents.fit(*split()[0], out_of_scope=OUTSIDE[::2], reflex_safe=["light"])
 TEXTS = [*examples()[0], *OUTSIDE]
@@ -214,14 +220,55 @@ def test_a_damaged_router_stops_the_opening(tmp_path: Path) -> None:
     """Never silently without: an engine that cannot be loaded is an error at start, and leaves nothing locked."""
     with sophia.open(tmp_path / "store") as brain:
         brain.fit(*split()[0])
-    file = tmp_path / "store" / "intents.sophia"
-    file.write_bytes(file.read_bytes()[:-9])
+    rows = sqlite3.connect(tmp_path / "store" / "sophia.db")
+    rows.execute("UPDATE dumps SET data = substr(data, 1, length(data) - 9) WHERE name = 'intents'")
+    rows.commit()
+    rows.close()
     for _ in range(2):
-        with pytest.raises(StoreCorrupt, match=r"intents\.sophia"):
+        with pytest.raises(StoreCorrupt, match=r"router of intents fails its checksum.*sophia store repair"):
             sophia.open(tmp_path / "store")
-    file.unlink()
+    assert [p for p in check(tmp_path / "store").problems if "dumps" in p]
+    repair(tmp_path / "store")
     with sophia.open(tmp_path / "store") as brain:
         assert brain.intents is None
+
+
+def test_a_router_goes_where_its_store_goes(tmp_path: Path) -> None:
+    """Backup, restore, compaction and repair: it is in the one file that they know."""
+    with sophia.open(tmp_path / "store") as brain:
+        learned = brain.fit(*split()[0])
+        for text in ("one text", "another text", "a third one"):
+            brain.route(text)
+    assert overview(tmp_path / "store")["router_bytes"] == len(learned.dump())
+    backup(tmp_path / "store", tmp_path / "copy")
+    restore(tmp_path / "copy", tmp_path / "other")
+    compact(tmp_path / "other")
+    repair(tmp_path / "other")
+    assert check(tmp_path / "other").problems == []
+    for name in ("store", "other"):
+        with sophia.open(tmp_path / name) as brain:
+            assert brain.intents is not None
+            assert brain.intents.version == learned.version
+
+
+def test_damage_elsewhere_leaves_the_router(tmp_path: Path) -> None:
+    with sophia.open(tmp_path / "store") as brain:
+        learned = brain.fit(*split()[0])
+        brain.route("one text")
+    rows = sqlite3.connect(tmp_path / "store" / "sophia.db")
+    assert rows.execute("UPDATE log SET changes = x'07'").rowcount
+    rows.commit()
+    rows.close()
+    with sophia.open(tmp_path / "store") as brain:  # starts the derived tables anew
+        assert brain.intents is not None
+    rows = sqlite3.connect(tmp_path / "store" / "sophia.db")
+    assert rows.execute("UPDATE dumps SET data = x'07' WHERE name != 'intents'").rowcount
+    rows.commit()
+    rows.close()
+    repair(tmp_path / "store")
+    with sophia.open(tmp_path / "store") as brain:
+        assert brain.intents is not None
+        assert brain.intents.version == learned.version
 
 
 def test_a_closed_brain_learns_nothing(tmp_path: Path) -> None:
@@ -229,7 +276,8 @@ def test_a_closed_brain_learns_nothing(tmp_path: Path) -> None:
     brain.close()
     with pytest.raises(SophiaError, match="closed"):
         brain.fit(*split()[0])
-    assert not (tmp_path / "store" / "intents.sophia").exists()
+    with sophia.open(tmp_path / "store") as brain:
+        assert brain.intents is None
 
 
 @pytest.mark.stress
