@@ -101,6 +101,7 @@ class Sophia:
         self._unsaved: deque[tuple[Changes, int]] = deque()
         self._saving = threading.RLock()
         self._learning = threading.Lock()  # held while a router is made of the one in use
+        self._tried: tuple[Changes, int] | None = None  # the changes last given to the store, and its commits before
         self._saved_n = 0  # what the inputs up to here taught is in the store's tables
         self._waiting_batches = self._waiting_inputs = self._waiting_chars = 0
         self._notes: list[str] = []
@@ -722,7 +723,10 @@ class Sophia:
             while any(waiting is changes for waiting, _ in self._unsaved):
                 first, upto = self._unsaved[0]
                 ends = first is changes
-                if first or self._saved_n < upto or (ends and record is not None):
+                if self._has_come(store, first):
+                    pass  # an exception came after the commit
+                elif first or self._saved_n < upto or (ends and record is not None):
+                    self._tried = (first, store.commits)
                     store.commit(first, record if ends else None)
                 if ends:
                     record = None
@@ -730,6 +734,13 @@ class Sophia:
                 self._saved_n = upto
             if record is not None:  # another call has taken the changes along
                 store.append(record)
+
+    def _has_come(self, store: Store, changes: Changes) -> bool:
+        """Whether a commit of these changes that an exception broke off had been made: what taught once may not twice."""
+        if self._tried is None or self._tried[0] is not changes:
+            return False
+        store.settle()
+        return store.commits > self._tried[1]
 
     def _check(self) -> None:
         if self._closed:

@@ -39,6 +39,7 @@ class Store:
         self.path = path
         self.file = path / "sophia.db"
         self.notes: list[str] = []
+        self._unsettled = False
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = StoreLock(path / "lock")
@@ -68,8 +69,7 @@ class Store:
         try:
             with self._guarded():
                 schema.prepare(self._connection, str(self.file))
-                last = self._connection.execute("SELECT coalesce(max(seq), 0) FROM pending").fetchone()[0]
-                self._commits = max(int(self.meta("commits") or 0), int(last))
+                self._commits = self._counted()
             self._compare(log)
         except BaseException:
             self._connection.close()
@@ -118,6 +118,19 @@ class Store:
     def commits(self) -> int:
         """How many commits were made, of all runs."""
         return self._commits
+
+    def settle(self) -> None:
+        """After a transaction that an exception ended, which a Ctrl-C may do at any point: finds out whether it counts.
+
+        Does nothing after one that went well.
+        """
+        if not self._unsettled:
+            return
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._commits = self._counted()
+        self.ack.committed(self._commits)
+        self._unsettled = False
 
     def begin_run(self) -> int:
         """Counts one more run, durably, and returns its number; ids of decisions start with it."""
@@ -323,6 +336,11 @@ class Store:
             self.ack.close()
             self._lock.release()
 
+    def _counted(self) -> int:
+        """The number of the last commit, as the file has it."""
+        last = self._connection.execute("SELECT coalesce(max(seq), 0) FROM pending").fetchone()[0]
+        return max(int(self.meta("commits") or 0), int(last))
+
     def _put_meta(self, name: str, value: str) -> None:
         row = (name, value, checksum.of_meta(name, value))
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", row)
@@ -341,8 +359,10 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         """One transaction, counted: in the file with it, and in the ack file after it."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        self.settle()
+        self._unsettled = True
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection.execute
             self._connection.execute("COMMIT")
         except BaseException:
@@ -352,6 +372,7 @@ class Store:
             raise
         self._commits += 1
         self.ack.committed(self._commits)
+        self._unsettled = False
 
     def _guarded(self) -> AbstractContextManager[None]:
         return guarded(self.file)
