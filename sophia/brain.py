@@ -736,7 +736,7 @@ class Sophia:
                 store.append(record)
 
     def _has_come(self, store: Store, changes: Changes) -> bool:
-        """Whether a commit of these changes that an exception broke off had been made: what taught once may not twice."""
+        """Whether a commit of these changes that an exception broke off had been made: they teach once."""
         if self._tried is None or self._tried[0] is not changes:
             return False
         store.settle()

@@ -225,17 +225,19 @@ class CsvDecoder(Decoder):
     A row with more cells than the header has is `not-csv`: an unquoted comma would have cut its text.
     """
 
-    __slots__ = ("_columns", "_flags", "_held", "_keys", "_max", "_parser", "_start", "_width")
+    __slots__ = ("_columns", "_flags", "_held", "_keys", "_limit", "_max", "_parser", "_start", "_swallowed", "_width")
 
-    def __init__(self, source: str, counts: Counts, keys: Keys, max_line: int) -> None:
+    def __init__(self, source: str, counts: Counts, keys: Keys, max_line: int, limit: int | None = None) -> None:
         super().__init__(source, counts)
         self._keys = keys
         self._max = max_line
+        self._limit = limit  # events of all lanes; a batch is cut to it before, but one quote may hold back many
         self._parser: RecordParser | None = None  # until the header has told the delimiter
         self._columns: list[int] = []
         self._width = 0
         self._start = 0  # line of the record that is open; 0: none is
         self._held = 0  # characters of it
+        self._swallowed: list[tuple[str, int]] = []  # its second and later lines, with their flags
         self._flags = 0
 
     def feed(self, block: Block) -> list[Event]:
@@ -247,6 +249,7 @@ class CsvDecoder(Decoder):
             counts.lines += 1
             if self._start:
                 counts.continued += 1
+                self._swallowed.append((raw, block.flags.get(i, 0)))
             elif is_blank(raw):
                 counts.blank += 1
                 continue
@@ -262,11 +265,11 @@ class CsvDecoder(Decoder):
             self._held += len(raw)
             if self._held > self._max or self._flags & CUT:
                 self._flags |= CUT
-                parser.reset()
-                events.append(self._event(None))
+                events += self._broken(parser)
                 continue
             row = parser.feed(raw)
             if row is not None:
+                self._swallowed.clear()
                 events.append(self._event(row))
         return events
 
@@ -283,12 +286,31 @@ class CsvDecoder(Decoder):
         self._width = other._width
 
     def finish(self) -> list[Event]:
-        if not self._start or self._parser is None:
-            return []
-        self._parser.reset()
-        return [self._event(None)]  # a quote that was never closed
+        return self._broken(self._parser) if self._start and self._parser is not None else []
+
+    def _broken(self, parser: RecordParser) -> list[Event]:
+        """A record whose quote was never closed: its first line is none, and each line that it swallowed is a row of
+        its own. One stray quote must not hide what comes after it."""
+        swallowed, self._swallowed = self._swallowed, []
+        parser.reset()
+        events = [self._event(None)]
+        counts = self.counts
+        for line, (raw, flags) in enumerate(swallowed, self.line - len(swallowed) + 1):
+            if self._limit is not None and counts.events >= self._limit:
+                break
+            counts.continued -= 1
+            if is_blank(raw):
+                counts.blank += 1
+                continue
+            self._start, self._flags = line, flags
+            events.append(self._event(None if flags & CUT else parser.feed(raw)))
+            parser.reset()
+        return events
 
     def _header(self, raw: str) -> RecordParser:
+        if "\r" in raw:
+            msg = f"{self.source}:{self.line}: its lines end with CR alone; convert it: tr '\\r' '\\n' < {self.source}"
+            raise InputError(msg)
         table = sniff(raw, self._keys.text)
         if table is None:
             msg = (

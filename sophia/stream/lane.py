@@ -125,5 +125,5 @@ class Lane:
         if format == "jsonl":
             return JsonlDecoder(name, plan.counts, plan.keys)
         if format == "csv":
-            return CsvDecoder(name, plan.counts, plan.keys, plan.max_line)
+            return CsvDecoder(name, plan.counts, plan.keys, plan.max_line, plan.limit)
         return LinesDecoder(name, plan.counts)

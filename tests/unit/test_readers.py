@@ -351,17 +351,30 @@ class TestCsv:
         ]
 
     def test_a_quote_that_is_never_closed(self) -> None:
-        events, counts = read(b'text\nfine\n"open\nmore\n')
-        assert [(e.line, e.text, e.invalid) for e in events] == [(2, "fine", None), (3, None, "not-csv")]
-        assert counts.continued == 1
+        """It must not hide what comes after it."""
+        events, counts = read(b'text,scope\nfine,a\n"open,b\nmore,c\n\nlast,d\n')
+        assert [(e.line, e.text, e.scope, e.invalid) for e in events] == [
+            (2, "fine", "a", None),
+            (3, None, "", "not-csv"),
+            (4, "more", "c", None),
+            (6, "last", "d", None),
+        ]
+        assert (counts.continued, counts.blank) == (0, 1)
+        events, counts = read(b'text\n"open\none\ntwo\nthree\n', limit=3)
+        assert [(e.line, e.text) for e in events] == [(2, None), (3, "one"), (4, "two")]
 
     def test_an_endless_record_is_bounded(self) -> None:
         events, counts = read(b'text\n"' + b"x" * 9 + b"\n" + b"y" * 9 + b"\nfine\n", max_line=16)
         assert [(e.line, e.text, e.invalid) for e in events] == [
             (2, None, "too-long-line"),
+            (3, "y" * 9, None),
             (4, "fine", None),
         ]
-        assert counts.continued == 1
+        assert counts.continued == 0
+
+    def test_lines_that_end_with_cr_alone(self) -> None:
+        with pytest.raises(InputError, match=r"pieces:1: its lines end with CR alone"):
+            read(b"text,scope\rrow one,b\r", format="csv")
 
     def test_a_cell_may_be_longer_than_the_csv_modules_bound(self) -> None:
         events, _ = read(b'text\n"' + b"x" * 200_000 + b'"\n')
