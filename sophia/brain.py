@@ -176,7 +176,10 @@ class Sophia:
             if self._closed or self._forked or self._discarded:
                 self._check()
             self._n = n = self._n + 1
-            decision = self._route(text, n, scope, context, line)
+            try:
+                decision = self._route(text, n, scope, context, line)
+            except UnicodeEncodeError as error:
+                raise _unreadable(error, scope=scope, context=context) from error
             self._pending += 1
             if self._store is not None:
                 self._commit_when_due()
@@ -316,6 +319,9 @@ class Sophia:
 
         The store keeps what it had: the next open finds the router that was last fitted there.
         """
+        if intents is not None and not hasattr(intents, "model"):
+            message = f"use takes a router of intents or None, not {type(intents).__name__}; load one with Intents.load"
+            raise TypeError(message)
         with self._lock:
             self._check()
             self._thalamus.use(intents)
@@ -464,6 +470,10 @@ class Sophia:
         if not isinstance(decision, Decision) or not isinstance(answer, str):
             message = f"complete takes a Decision and a str, not {type(decision).__name__}, {type(answer).__name__}"
             raise TypeError(message)
+        answer = str.__str__(answer)  # of a subclass, its characters
+        if not _storable(answer):
+            message = f"the answer {answer!r:.80} holds half a surrogate pair, which cannot be stored; replace it"
+            raise ValueError(message)
         return self._keep(decision, answer, self._judge(decision, answer))
 
     def reject(self, decision: Decision) -> None:
@@ -519,7 +529,10 @@ class Sophia:
         with self._lock:
             self._check()
             size = len(columns.texts)
-            decisions = self._thalamus.route_batch(columns, self._n + 1)
+            try:
+                decisions = self._thalamus.route_batch(columns, self._n + 1)
+            except UnicodeEncodeError as error:
+                raise _unreadable(error) from error
             self._n += size
             self._pending += size
             if self._store is not None:
@@ -550,7 +563,7 @@ class Sophia:
             self._check()
             if agrees is not None:
                 self._thalamus.count_audit(agrees=agrees)
-            stored = self._thalamus.complete(decision, answer)
+            stored = _storable(answer) and self._thalamus.complete(decision, answer)
             self._commit_now()
             return stored
 
@@ -777,6 +790,12 @@ def open(
     version, StoreCorrupt for a damaged one, InputError for a router that is not there, RuleError for a rule that
     cannot be taken, ConfigError for a mask.
     """
+    if settings is not None and not isinstance(settings, Settings):
+        message = f"settings is a sophia.Settings, not {type(settings).__name__}"
+        raise TypeError(message)
+    if path is not None and (not (name := os.fspath(path)) or "\0" in name):
+        message = f"the store is {name!r}; name a folder, or None for a brain that keeps nothing"
+        raise ConfigError(message)
     rule_files = [Path(rule) for rule in rules]
     rule_set = RuleSet.load(rule_files) if rules else _shipped_rules()
     if settings is not None and settings.mask not in ("auto", "none"):
@@ -841,6 +860,23 @@ def _columns(
         stamps=column["ts"],
         names=column["id"],
         lines=[line] * len(batch),
+    )
+
+
+def _storable(text: str) -> bool:
+    """Whether UTF-8 has the text: not where it holds half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unreadable(error: UnicodeEncodeError, **given: str | None) -> ValueError:
+    """An error that names the argument that cannot be encoded."""
+    name = next((name for name, value in given.items() if value == error.object), "a scope, context, name or answer")
+    return ValueError(
+        f"{name} is {error.object!r:.80}: it holds half a surrogate pair, which UTF-8 has not; replace it"
     )
 
 

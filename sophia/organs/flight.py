@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from sophia._core.decision import Decision
 from sophia.errors import AnswerTimeout, DeadlockError, SophiaError
@@ -22,6 +22,12 @@ __all__ = ["MAX_FLIGHTS", "Flights", "Reply"]
 
 # Keys in flight. Beyond, callers think for themselves: that costs thought, never an answer.
 MAX_FLIGHTS = 10_000
+
+# Seconds of one wait; more than a platform's clock may be asked for. Nobody waits it out.
+_LONGEST = 1e6
+
+
+_Who: TypeAlias = "tuple[int, asyncio.Task[Any] | None]"
 
 
 class Reply(NamedTuple):
@@ -51,6 +57,15 @@ class _Caller:
         self.leads = False
         self.answer: str | None = None
         self.error: SophiaError | None = None
+
+    @property
+    def who(self) -> _Who:
+        """Who waits while this caller does: its task, or else its thread."""
+        return self.thread, self.task
+
+    def is_one_with(self, other: _Caller) -> bool:
+        """Whether one of the two cannot go on while the other waits."""
+        return self.thread == other.thread and (self.task is None or other.task is None or self.task is other.task)
 
     @property
     def settled(self) -> bool:
@@ -95,6 +110,7 @@ class Flights:
         self._keep = keep
         self._lock = lock
         self._flights: dict[bytes, _Flight] = {}
+        self._asking: dict[_Who, _Caller] = {}  # who waits for another's thought
         self._closed = False
 
     def __len__(self) -> int:
@@ -106,14 +122,17 @@ class Flights:
         """See :meth:`sophia.Sophia.answer`."""
         arrived = threading.Event()
         caller = _Caller(arrived.set)
+        _check_timeout(timeout)
         until = None if timeout is None else monotonic() + timeout
         try:
             reply = self._enter(caller, text, where)
             while reply is None and not caller.settled:
-                if not arrived.wait(None if until is None else max(until - monotonic(), 0.0)):
+                if not arrived.wait(None if until is None else min(max(until - monotonic(), 0.0), _LONGEST)):
                     reply = self._late(caller, timeout)
+            self._asking.pop(caller.who, None)
             return reply or self._told(caller) or self._thought(caller, self._think(caller, think))
         finally:
+            self._asking.pop(caller.who, None)
             self._leave(caller)
 
     async def aanswer(
@@ -130,13 +149,15 @@ class Flights:
         arrived = asyncio.Event()
         caller = _Caller(lambda: _call_soon(loop, arrived.set))
         caller.task = asyncio.current_task()
+        _check_timeout(timeout)
         try:
             reply = await self._aside.run(self._enter, caller, text, where)
             if reply is None and not caller.settled:
                 try:
-                    await asyncio.wait_for(arrived.wait(), timeout)
+                    await asyncio.wait_for(arrived.wait(), timeout if timeout is None else min(timeout, _LONGEST))
                 except TimeoutError:
                     reply = self._late(caller, timeout)
+            self._asking.pop(caller.who, None)
             if reply is None and _decided(caller).audit:
                 reply = await self._aside.run(self._told, caller)
             reply = reply or self._told(caller)
@@ -150,6 +171,7 @@ class Flights:
                     raise
             return await self._aside.run(self._finish, caller, answer)
         finally:
+            self._asking.pop(caller.who, None)
             if not caller.finishing:
                 self._leave(caller)
 
@@ -164,6 +186,7 @@ class Flights:
                     caller.error = SophiaError(message)
                     _wake(caller)
             self._flights.clear()
+            self._asking.clear()
 
     def _enter(self, caller: _Caller, text: str, where: dict[str, Any]) -> Reply | None:
         """Routes, and where that gives no answer makes the caller lead or wait."""
@@ -187,15 +210,28 @@ class Flights:
             if key is not None and len(self._flights) < MAX_FLIGHTS and not self._closed:
                 caller.flight = self._flights[key] = _Flight(key, caller)
             return None
-        leader = flight.leader
-        if leader.thread == caller.thread and (
-            caller.task is None or leader.task is None or caller.task is leader.task
-        ):
-            message = "think asked for the answer that it is to give; it would wait for itself"
-            raise DeadlockError(message)
+        self._refuse_a_ring(caller, flight)
         caller.flight = flight
+        self._asking[caller.who] = caller
         flight.waiting[caller] = None
         return None
+
+    def _refuse_a_ring(self, caller: _Caller, flight: _Flight) -> None:
+        """DeadlockError where who thinks for the flight waits for the caller, itself or through others."""
+        seen: set[_Flight] = set()
+        asked: _Flight | None = flight
+        while asked is not None and asked not in seen:
+            seen.add(asked)
+            leader = asked.leader
+            if leader.is_one_with(caller):
+                message = (
+                    "think asked for the answer that it is to give; it would wait for itself"
+                    if asked is flight
+                    else f"{len(seen)} thoughts would wait for each other, the last of them for the first"
+                )
+                raise DeadlockError(message)
+            waiting = self._asking.get(leader.who)
+            asked = None if waiting is None or waiting.settled else waiting.flight
 
     def _think(self, caller: _Caller, think: Callable[[Decision], str]) -> str | None:
         """A thought; None where it failed and was an audit: then what was to be checked is served."""
@@ -229,6 +265,7 @@ class Flights:
                     self._end(flight)
                     for waiting in list(flight.waiting):
                         waiting.answer, waiting.flight = answer, None
+                        self._asking.pop(waiting.who, None)
                         _wake(waiting)
         return Reply(answer, decision, "thought")
 
@@ -268,6 +305,7 @@ class Flights:
                 return
             for heir in list(flight.waiting):
                 del flight.waiting[heir]
+                self._asking.pop(heir.who, None)
                 heir.leads = True
                 if _wake(heir):
                     flight.leader = heir
@@ -304,8 +342,14 @@ def _awaitable(thought: Awaitable[str]) -> Awaitable[str]:
     return thought
 
 
+def _check_timeout(timeout: object) -> None:
+    if timeout is not None and (not isinstance(timeout, int | float) or not timeout >= 0.0):
+        message = f"timeout is {timeout!r}; give seconds, or None to wait for ever"
+        raise ValueError(message)
+
+
 def _checked(answer: object) -> str:
     if not isinstance(answer, str):
         message = f"think gave {type(answer).__name__}; an answer is a str"
         raise TypeError(message)
-    return answer
+    return str.__str__(answer)  # of a subclass, its characters

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import sophia
 from sophia._core.decision import Decision
-from sophia.errors import SophiaError, StoreLocked
+from sophia.errors import ConfigError, SophiaError, StoreLocked
 from sophia.organs.thalamus import Columns
 
 
@@ -257,3 +258,54 @@ def test_a_named_user_beats_an_empty_scope(tmp_path: Path) -> None:
     lines = tmp_path / "in.jsonl"
     lines.write_text(json.dumps({"text": "hi", "scope": "", "user": "bob"}) + "\n")
     assert next(iter(read_batches([lines])))[0].scope == "bob"
+
+
+class Sub(str):
+    """What StrEnum, numpy.str_ and Markup are: a str with more to it."""
+
+    __slots__ = ()
+
+
+def test_an_answer_of_a_subclass_is_its_characters() -> None:
+    with sophia.open(None) as brain:
+        assert brain.complete(brain.route("When do you open?"), answer=Sub("at nine"))
+        assert brain.route("When do you open?").answer == "at nine"
+        reply = brain.answer("When do you close?", lambda _: Sub("at six"))
+        assert (type(reply.answer), reply.answer) == (str, "at six")
+        assert brain.route("When do you close?").answer == "at six"
+
+
+HALF = "a\ud800"
+
+
+def test_half_a_surrogate_pair_is_named(tmp_path: Path) -> None:
+    with sophia.open(tmp_path / "mind") as brain:
+        calls: list[tuple[str, Callable[[], object]]] = [
+            ("scope", lambda: brain.route("text", scope=HALF)),
+            ("context", lambda: brain.route("text", context=HALF)),
+            ("scope, context, name or answer", lambda: brain.route_many(["text"], scope=HALF)),
+            ("answer", lambda: brain.complete(brain.route("text"), answer=HALF)),
+        ]
+        for name, call in calls:
+            with pytest.raises(ValueError, match=rf"{name}.*half a surrogate pair"):
+                call()
+        reply = brain.answer("What was paid for?", lambda _: HALF)  # is its caller's, though nothing can keep it
+        assert reply.answer == HALF
+        assert brain.route("What was paid for?").answer is None
+
+
+def test_arguments_that_are_none_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("", "a\0b"):
+        with pytest.raises(ConfigError, match="name a folder"):
+            sophia.open(path)
+    with pytest.raises(TypeError, match=r"settings is a sophia\.Settings, not int"):
+        sophia.open(None, settings=3)  # type: ignore[arg-type]
+    with sophia.open(None) as brain:
+        with pytest.raises(TypeError, match="not str"):
+            brain.use("router")  # type: ignore[arg-type]
+        for timeout in ("x", float("nan"), -1):
+            with pytest.raises(ValueError, match="give seconds"):
+                brain.answer("When?", lambda _: "now", timeout=timeout)  # type: ignore[arg-type]
+        assert brain.answer("When?", lambda _: "now", timeout=10**20).answer == "now"
+    assert list(tmp_path.iterdir()) == []

@@ -665,3 +665,25 @@ def test_a_cancelled_stream_cancels_its_source(brain: sophia.Sophia) -> None:
 
     asyncio.run(ask())
     assert ended == [True]
+
+
+def test_thoughts_that_wait_for_each_other(pool: ThreadPoolExecutor) -> None:
+    """Three threads in a ring: one is told so, and its error or answer lets the others go on."""
+    texts = ["first question?", "second question?", "third question?"]
+    met = threading.Barrier(3)
+    rings = []
+    with sophia.open(None) as brain:
+
+        def think(decision: sophia.Decision) -> str:
+            i = texts.index(decision.text or "")
+            met.wait(SECONDS)
+            try:
+                return f"{i} after {brain.answer(texts[(i + 1) % 3], lambda _: 'none', timeout=SECONDS).answer}"
+            except DeadlockError as error:
+                rings.append(str(error))
+                return f"{i} alone"
+
+        told = list(pool.map(lambda text: brain.answer(text, think).answer or "", texts))
+    assert len(rings) == 1
+    assert "3 thoughts would wait for each other" in rings[0]
+    assert sorted(answer.count("after") for answer in told) == [0, 1, 2]
