@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sophia.store.folder import open_own
+
 __all__ = ["Ack", "Delivery", "read"]
 
 _LAYOUT = struct.Struct("@8sQQQQQqQ")
@@ -65,9 +67,15 @@ class Delivery:
 def read(path: Path) -> Delivery:
     """What stands in the file at `path`, which is not changed; an absent one is like a new one."""
     try:
-        return _read(path.read_bytes())
+        descriptor = open_own(path, os.O_RDONLY)
     except FileNotFoundError:
         return Delivery()
+    except OSError as error:
+        return Delivery(fault=f"cannot be read ({error.strerror})")
+    try:
+        return _read(os.pread(descriptor, _LAYOUT.size + 1, 0))
+    finally:
+        os.close(descriptor)
 
 
 class Ack:
@@ -79,7 +87,7 @@ class Ack:
     def __init__(self, path: Path) -> None:
         self._libc: Any = None
         self._offset: Any = None
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             data = os.pread(self._descriptor, _LAYOUT.size + 1, 0)
             self.before = _read(data)

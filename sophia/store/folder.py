@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from sophia.errors import InputError, StoreFailed
 
-__all__ = ["DATABASE", "LOCK", "PART", "WAL", "StoreFolder", "need_room", "sync"]
+__all__ = ["DATABASE", "LOCK", "PART", "WAL", "StoreFolder", "need_room", "open_own", "sync"]
 
 DATABASE = "sophia.db"
 WAL = DATABASE + "-wal"
@@ -138,6 +139,15 @@ def need_room(folder: Path, size: int) -> None:
             "nothing was changed; make room and try again"
         )
         raise StoreFailed(message)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Opens a file of the store, made when `flags` say so: a file, no link, FIFO or device that stands in its place."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, f"{path.name} is not a regular file")
+    return descriptor
 
 
 def sync(path: Path) -> None:

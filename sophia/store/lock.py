@@ -10,6 +10,7 @@ from pathlib import Path
 from time import sleep
 
 from sophia.errors import StoreFailed, StoreLocked
+from sophia.store.folder import open_own
 
 __all__ = ["StoreLock", "holder", "locked"]
 
@@ -21,8 +22,8 @@ _PAUSE = 0.01
 def holder(path: Path) -> str | None:
     """The process that holds the lock file `path`, "unknown" where it did not say, None where nobody holds it."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, PermissionError):
+        descriptor = open_own(path, os.O_RDONLY)
+    except OSError:
         return None  # no run was here, or none whose file this user may look at
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -41,7 +42,8 @@ class StoreLock:
     """Holds `path` locked until `release`; StoreLocked names the holder when another process has it."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._path = path
+        self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         for left in reversed(range(_TRIES)):
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,6 +64,13 @@ class StoreLock:
         with suppress(OSError):  # who holds it is said in an error only; a full disk must not keep a store shut
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def holds(self) -> bool:
+        """Whether the file that is locked still has its name: without, another process may lock another one."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Gives the lock back; may be called twice. In a forked child it leaves the parent's lock alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -70,6 +71,7 @@ class Store:
             with self._guarded():
                 schema.prepare(self._connection, str(self.file))
                 self._commits = self._counted()
+                self._identity = self.file.stat()
             self._compare(log)
         except BaseException:
             self._connection.close()
@@ -341,6 +343,21 @@ class Store:
         last = self._connection.execute("SELECT coalesce(max(seq), 0) FROM pending").fetchone()[0]
         return max(int(self.meta("commits") or 0), int(last))
 
+    def _look(self) -> None:
+        """StoreFailed where the file or the lock was deleted or replaced meanwhile: a commit would go nowhere, or meet
+        another writer's."""
+        try:
+            same = os.path.samestat(self.file.stat(), self._identity)
+        except OSError:
+            same = False
+        if not same or not self._lock.holds():
+            what = f"{self.path / 'lock'}" if same else f"{self.file}"
+            message = (
+                f"{what} was deleted or replaced while this process had the store open; nothing more can be "
+                "remembered: end it, and let no other program touch the folder"
+            )
+            raise StoreFailed(message)
+
     def _put_meta(self, name: str, value: str) -> None:
         row = (name, value, checksum.of_meta(name, value))
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", row)
@@ -359,6 +376,7 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         """One transaction, counted: in the file with it, and in the ack file after it."""
+        self._look()
         self.settle()
         self._unsettled = True
         try:

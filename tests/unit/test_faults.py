@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -12,8 +14,9 @@ import pytest
 
 import sophia
 from sophia._core.decision import Decision
-from sophia.errors import ConfigError, SophiaError, StoreLocked
+from sophia.errors import ConfigError, SophiaError, StoreCorrupt, StoreFailed, StoreLocked
 from sophia.organs.thalamus import Columns
+from sophia.store.check import check
 
 
 def test_a_commit_that_fails_loses_nothing_and_leaves_no_gap(tmp_path: Path) -> None:
@@ -309,3 +312,48 @@ def test_arguments_that_are_none_of_ours(tmp_path: Path, monkeypatch: pytest.Mon
                 brain.answer("When?", lambda _: "now", timeout=timeout)  # type: ignore[arg-type]
         assert brain.answer("When?", lambda _: "now", timeout=10**20).answer == "now"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("sophia.db", "gone"), ("lock", "gone"), ("lock", "another"), (".", "gone"), (".", "another")]
+)
+def test_a_store_whose_files_are_taken_away_says_so(tmp_path: Path, name: str, how: str) -> None:
+    """Commits into a file that nobody will find again are none."""
+    store = tmp_path / "mind"
+    brain = sophia.open(store)
+    assert brain.complete(brain.route("Is it durable?"), answer="yes")
+    if name == ".":
+        shutil.rmtree(store)
+    else:
+        (store / name).unlink()
+    if how == "another":
+        sophia.open(store).close()
+    with pytest.raises(StoreFailed, match="deleted or replaced"):
+        brain.complete(brain.route("And this?"), answer="no")
+    with pytest.raises(StoreFailed, match="deleted or replaced"):
+        brain.close()
+    if name == "sophia.db":
+        with pytest.raises(StoreCorrupt, match="commits are gone"):
+            sophia.open(store)
+    else:
+        sophia.open(store).close()
+
+
+@pytest.mark.parametrize("name", ["lock", "ack"])
+def test_what_is_no_file_in_the_place_of_one_is_refused(tmp_path: Path, name: str) -> None:
+    """A FIFO would be waited for, a link would be followed out of the store."""
+    store = tmp_path / "mind"
+    sophia.open(store).close()
+    (store / name).unlink()
+    os.mkfifo(store / name)
+    check(store)
+    with pytest.raises(SophiaError, match=rf"{name}|cannot be"):
+        sophia.open(store)
+    (store / name).unlink()
+    (store / name).symlink_to(tmp_path / "elsewhere")
+    check(store)
+    with pytest.raises(SophiaError):
+        sophia.open(store)
+    assert not (tmp_path / "elsewhere").exists()
+    (store / name).unlink()
+    sophia.open(store).close()
