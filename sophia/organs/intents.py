@@ -24,6 +24,7 @@ __all__ = ["Explanation", "Intents", "Prediction", "Route"]
 _KEPT = 16
 _KEPT_CHARS = 1_000
 _LOSS = 0.02
+_MOST_SEEDS = 1_000
 # Where data are too few to measure the loss, nothing is routed that is more likely wrong than right.
 _UNSURE = 0.5
 # And what is right nine times of ten is not turned away, unless the user names the loss.
@@ -158,8 +159,8 @@ class Intents:
                 if name not in names:
                     message = f"{what} name {name!r}, which no text is labelled with"
                     raise ValueError(message)
-        if seeds < 1:
-            message = f"seeds is {seeds}; at least one training is needed"
+        if not 1 <= seeds <= _MOST_SEEDS:
+            message = f"seeds is {seeds}; from 1 to {_MOST_SEEDS} trainings are averaged"
             raise ValueError(message)
         if in_scope_loss is not None:
             _share("in_scope_loss", in_scope_loss)

@@ -21,6 +21,8 @@ Progress = Callable[[str], None]
 # Held-out examples that are enough to choose a threshold; with less data, more parts of it are held out in turn.
 _ENOUGH = 1_500
 _FOLDS = 10
+# Weights that are held at once; 20,000 routes with the usual five seeds come near it.
+_MOST_BYTES = 4 << 30
 _SEEDS = 2
 
 # Of learning on, chosen on held-out intents: examples that are replayed (of a class, and of all), sightings of a new
@@ -46,6 +48,13 @@ def train(
     The result does not depend on the number of threads. About 45 us an example and seed of CPU time.
     """
     encoder = LexicalEncoder()
+    needed = len(seeds) * classes * (encoder.dim + 1) * 4
+    if needed > _MOST_BYTES:
+        message = (
+            f"{len(seeds):,} trainings of {classes:,} routes need {needed / 2**30:,.1f} GiB; {_MOST_BYTES >> 30} are "
+            "the most; give fewer seeds or fewer routes"
+        )
+        raise ValueError(message)
     encoder.observe(texts)
     examples = Examples(encoder, texts, labels)
     weights = [Weights(encoder, classes) for _ in seeds]

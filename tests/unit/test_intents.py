@@ -300,3 +300,15 @@ def test_few_examples_are_enough_to_refuse() -> None:
     alone = Intents.fit(["light", "time"], ["light", "time"])  # nothing can be held out
     assert alone.report["accuracy"] is None
     assert alone.predict("light").route == "light"
+
+
+@pytest.mark.parametrize("seeds", [0, -1, 1_001, 2**70])
+def test_trainings_are_bounded(seeds: int) -> None:
+    with pytest.raises(ValueError, match=r"from 1 to 1000 trainings"):
+        Intents.fit(["one", "two"], ["a", "b"], seeds=seeds)
+
+
+def test_trainings_that_memory_has_no_room_for() -> None:
+    texts = [f"text {i}" for i in range(200)]
+    with pytest.raises(ValueError, match=r"GiB.*give fewer seeds"):
+        Intents.fit(texts, texts, seeds=1_000)
