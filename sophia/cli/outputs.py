@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Sequence
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from sophia.cli.guard import Guard
 from sophia.cli.run_log import RunLog
+from sophia.cli.target import RUNS, Target
 from sophia.errors import ConfigError, OutputFailed
-from sophia.stream.output import Output
+from sophia.stream.partial import Partial, sweep
 
-__all__ = ["Outputs", "input_behind", "refuse_outputs"]
+__all__ = ["Outputs", "refuse_outputs"]
 
-_RUNS = "sophia-out"
-_OWN_NAMES = ("patterns.jsonl", "summary.json", "run.log", "report.html")
+_SUMMARY = "summary.json"
+_PATTERNS = "patterns.jsonl"
+_LOG = "run.log"
+_PAGE = "report.html"
+_OWN_NAMES = (_PATTERNS, _SUMMARY, _LOG, _PAGE)
+# Bytes of a summary that is somebody else's, or was ours.
+_MAX_SUMMARY = 1 << 24
 
 
 class Outputs:
     """The open files of one run, to be used in a ``with`` block; nothing is written before it is made.
 
-    `out` is the name that --out gave, `-` for standard output, None for a folder `sophia-out/<UTC time>`. An error
-    that leaves the block is told to the log, with its traceback where it is not a user's.
+    `target` is what --out names. Each file but the decisions and the log is whole or not there, and two runs in one
+    folder do not meet: the last to end has the names. An error that leaves the block is told to the log, with its
+    traceback where it is not a user's.
     """
 
-    def __init__(self, out: str | None) -> None:
-        self.out = out
-        if out is not None and out != "-":
-            path = Path(out)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self.decisions: BinaryIO = path.open("wb")
-            except OSError as error:
-                message = f"--out {out}: {error.strerror}; name a file in a folder that can be written"
-                raise ConfigError(message) from error
-            self.folder = path.parent
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.replaced: str | None = None
+        """The decisions of another run in this folder, whose other files give way to those of this one."""
+        if target.folder is not None:
+            self.folder = target.folder
+            self._make_folder()
+            self.replaced = self._other_run()
+            sweep(self.folder, _OWN_NAMES)
         else:
             self.folder = _run_folder()
-            self.decisions = Output(1) if out == "-" else (self.folder / "decisions.jsonl").open("wb")
-        self.log = RunLog(self.folder / "run.log")
-        self._partial = self.folder / "patterns.jsonl.part"
-        self.patterns: BinaryIO = self._partial.open("wb")
+        self.decisions: BinaryIO = target.open(self.folder)
+        self.log = RunLog(self.folder / _LOG)
+        self._patterns = Partial(self.folder / _PATTERNS)
+        self.patterns: BinaryIO = self._patterns.file
 
     def __enter__(self) -> Outputs:
         return self
@@ -53,68 +57,102 @@ class Outputs:
     ) -> None:
         if error is not None:
             self.log.failure(error)
-        self.patterns.close()
-        self._partial.unlink(missing_ok=True)
+        self._patterns.drop()
         try:
             self.decisions.close()
         finally:
             self.log.close()
 
-    def keep_patterns(self) -> None:
-        """The patterns are whole: gives their file its name."""
-        self.patterns.close()
-        self._partial.replace(self.folder / "patterns.jsonl")
+    def keep_patterns(self) -> str | None:
+        """The patterns are whole: gives their file its name. Returns the run that ended meanwhile, see `replaced`."""
+        other = self._other_run()
+        try:
+            self._patterns.keep()
+        except OSError as error:
+            raise self._failed(_PATTERNS, error) from error
+        return None if other == self.replaced else other
 
     def write(self, name: str, text: str) -> None:
         """Replaces a file of the run as a whole, so that a reader never sees half of it."""
-        path = self.folder / name
-        partial = path.with_name(path.name + ".part")
         try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
+            with Partial(self.folder / name) as partial:
+                partial.file.write(text.encode())
+                partial.keep()
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            raise self._failed(name, error) from error
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"--out {self._target.name}: {error.strerror}; name a file in a folder that can be written"
+            raise ConfigError(message) from error
+
+    def _other_run(self) -> str | None:
+        """What the summary in this folder calls its decisions, where those are not the ones of this run."""
+        name = self._target.name
+        if self._target.folder is None or name is None:
+            return None
+        try:
+            with (self.folder / _SUMMARY).open("rb") as file:
+                found = json.loads(file.read(_MAX_SUMMARY))["settings"]["out"]
+        except (OSError, ValueError, RecursionError, LookupError, TypeError):
+            return None
+        if not isinstance(found, str) or Path(found).name == Path(name).name:
+            return None
+        return found
+
+    def _failed(self, name: str, error: OSError) -> OutputFailed:
+        path = self.folder / name
+        if isinstance(error, FileNotFoundError):
+            message = (
+                f"{path} cannot be written: the folder {self.folder} was removed or renamed during the run, and the "
+                "decisions with it, if they were in it; run again and leave it there until the end"
+            )
+        else:
             message = f"{path} cannot be written ({error.strerror}); all decisions are; make room for the next run"
-            raise OutputFailed(message) from error
+        return OutputFailed(message)
 
 
-def refuse_outputs(inputs: list[str], out: str | None, store: str | None) -> None:
-    """Raises ConfigError for an output that cannot be, before anything is written.
+def refuse_outputs(guard: Guard, target: Target, page: Path | None, *, beside: bool, summary: bool) -> None:
+    """Raises ConfigError for a file that must not be written, before anything is.
 
-    One that is an input would be emptied before it is read; one in the store would destroy it.
+    One that is an input would be emptied before it is read, or the run would read its own decisions; one in a store
+    would destroy it. `page` is the report page that has a name, `beside` says that there is one without;
+    `summary` that the summary goes to standard output.
     """
-    if out is None or out == "-":
-        _refuse_unwritable(Path(_RUNS, "new"), f"the folder {_RUNS} cannot be written; use --out FILE")
-        return
-    _refuse_unwritable(Path(out), f"--out {out}: name a file in a folder that can be written")
-    if Path(out).name in _OWN_NAMES or (store is not None and Path(store).resolve() in Path(out).resolve().parents):
-        message = f"--out {out} is a file that sophia writes itself; give the decisions a name of their own"
+    told = f"--out {target.name}"
+    if target.descriptor is not None and (why := guard.trouble(target.descriptor)):
+        message = f"{told} goes to a file that {why}; the run would read its own decisions: name another file"
         raise ConfigError(message)
-    if path := input_behind(out, inputs):
-        message = f"--out {out} is an input ({path}); it would be overwritten before it is read"
-        raise ConfigError(message)
+    guard.keep(2, "is where standard error goes")
+    if target.folder is not None and target.name is not None:
+        if Path(target.name).name in _OWN_NAMES:
+            message = f"{told} is a file that sophia writes itself; give the decisions a name of their own"
+            raise ConfigError(message)
+        _refuse(guard, Path(target.name), told)
+        for name in _OWN_NAMES if beside else _OWN_NAMES[:-1]:
+            _refuse(guard, target.folder / name, f"{target.folder / name}, which is written beside {told},")
+            guard.keep(target.folder / name, "is a file that sophia writes itself")
+    if summary:
+        guard.keep(1, "is where the summary goes")
+    if isinstance(target.file, Path):
+        _refuse(guard, target.file, told)  # again: it may be a link to one of these
+        guard.keep(target.file, f"is the file of {told}")
+    if page is not None:
+        _refuse(guard, page, f"--report {page}")
 
 
-def input_behind(file: str | Path, inputs: Sequence[str]) -> str | None:
-    """The name of the input that is this very file, or None."""
-    if not Path(file).exists():
-        return None
-    paths = (path for name in inputs for path in [name, *glob.glob(name)])  # noqa: PTH207 (the readers' own rule)
-    return next((path for path in paths if Path(path).is_file() and Path(path).samefile(file)), None)
-
-
-def _refuse_unwritable(path: Path, message: str) -> None:
-    above = path.parent
-    while not os.path.lexists(above):
-        above = above.parent
-    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+def _refuse(guard: Guard, file: Path, told: str) -> None:
+    if why := guard.trouble(file):
+        message = f"{told} {why}; it would be overwritten: name a file elsewhere"
         raise ConfigError(message)
 
 
 def _run_folder() -> Path:
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     for attempt in range(1, 1000):
-        folder = Path(_RUNS) / (stamp if attempt == 1 else f"{stamp}-{attempt}")
+        folder = Path(RUNS) / (stamp if attempt == 1 else f"{stamp}-{attempt}")
         try:
             folder.mkdir(parents=True)
         except FileExistsError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sophia.cli.outputs import input_behind
-from sophia.errors import ConfigError, SophiaError
+from sophia.cli.target import mode_of, refuse_long_names
+from sophia.errors import ConfigError, OutputFailed, SophiaError
 
 if TYPE_CHECKING:
     from sophia.brain import Sophia
@@ -31,12 +31,11 @@ class Report:
     the page needs is loaded without one.
     """
 
-    def __init__(
-        self, wanted: str | None, *, inputs: Sequence[str] = (), store: str | None = None, quiet: bool = False
-    ) -> None:
+    def __init__(self, wanted: str | None, *, quiet: bool = False) -> None:
         self.collector: Collector | None = None
         """To be handed to the run; None when there will be no page."""
-        self._file = None if wanted in (None, "none") else Path(str(wanted))
+        self.file = None if wanted in (None, "none") else Path(str(wanted))
+        """The page, where it has a name of its own."""
         self._quiet = quiet
         self._on = wanted != "none"
         if not self._on:
@@ -44,14 +43,19 @@ class Report:
         from sophia.stream.report import missing
 
         lacking = " and ".join(missing())
-        if self._file is not None:
+        if self.file is not None:
             if lacking:
                 message = f"--report {wanted}: it needs {lacking}; {_CURE}"
                 raise ConfigError(message)
-            _refuse(self._file, inputs, store)
+            _refuse(self.file, str(wanted))
         elif lacking:
             self._on = False
             self._say(f"sophia: no {_NAME}: it needs {lacking}; {_CURE}")
+
+    @property
+    def beside(self) -> bool:
+        """There will be a page beside the other files of the run."""
+        return self._on and self.file is None
 
     def collect(self, brain: Sophia) -> Collector | None:
         """Begins to gather, before the first decision of the run."""
@@ -69,15 +73,18 @@ class Report:
             return
         from sophia.stream.report import write_report
 
-        path = self._file or folder / _NAME
+        path = self.file or folder / _NAME
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_report(path, self.collector, summary, counts, brain, cost_per_call=cost_per_call)
         except ImportError as error:  # installed, and broken
             message = f"no {path.name}: a package that it needs cannot be loaded ({error})"
-            if self._file is not None:
+            if self.file is not None:
                 raise SophiaError(message) from error
             self._say(f"sophia: {message}")
+        except OSError as error:
+            message = f"{path} cannot be written ({error.strerror or error}); all other files of the run are"
+            raise OutputFailed(message) from error
         else:
             if not summary.output_gone:  # whoever closes the pipe early has no questions
                 self._say(f"  report: {path}")
@@ -90,21 +97,21 @@ class Report:
             sys.stderr.flush()
 
 
-def _refuse(file: Path, inputs: Sequence[str], store: str | None) -> None:
-    """A name that is no page, or whose file must not be replaced, or cannot be."""
+def _refuse(file: Path, wanted: str) -> None:
+    """A name that is no page, or where no file can be made."""
+    told = f"--report {wanted or repr(wanted)}"
     message = ""
     if file.suffix.lower() not in (".html", ".htm"):
         message = "the page is a file whose name ends in .html; or use none"
-    elif file.is_dir():
+    elif stat.S_ISDIR(mode := mode_of(file, told) or 0):
         message = "is a folder; name a file in it"
-    elif store is not None and Path(store).resolve() in file.resolve().parents:
-        message = f"lies in the store {store}; name a file elsewhere"
-    elif input_behind(file, inputs):
-        message = "is an input; it would be overwritten"
+    elif mode and not stat.S_ISREG(mode):
+        message = "is no regular file; name one, or use none"
     else:
-        there = next((folder for folder in file.absolute().parents if folder.exists()), None)
+        there = next((folder for folder in file.absolute().parents if os.path.lexists(folder)), None)
         if there is None or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             message = f"{there} is not a folder that can be written; name a file in one"
     if message:
-        message = f"--report {file}: {message}"
+        message = f"{told}: {message}"
         raise ConfigError(message)
+    refuse_long_names(file, told)

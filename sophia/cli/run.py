@@ -8,15 +8,18 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from sophia.brain import Sophia
 from sophia.cli.exits import Exit
 from sophia.cli.flags import settings_of
+from sophia.cli.guard import Guard
 from sophia.cli.outputs import Outputs, refuse_outputs
 from sophia.cli.progress import Progress, peak_memory
 from sophia.cli.report import Report
-from sophia.config import RunSettings, parse_fail_on
+from sophia.cli.target import Target
+from sophia.config import RunSettings, Settings, parse_fail_on
 from sophia.errors import ConfigError
 from sophia.stream.formats import Keys
 from sophia.stream.intake import Intake
@@ -40,24 +43,28 @@ def command(options: argparse.Namespace) -> int:
         sys.stderr.write("usage: sophia run [INPUT ...]  (a file, a glob, or - for standard input)\n")
         return Exit.USAGE
     settings, wanted = settings_of(options)
-    if options.json and wanted.out == "-":
-        message = "--json and --out - both want standard output; name a file for the decisions"
+    target = Target(wanted.out)
+    if options.json and target.descriptor == 1:
+        message = f"--json and --out {wanted.out} both want standard output; name a file for the decisions"
         raise ConfigError(message)
     store = None if wanted.no_store else wanted.store
     complete = zone(wanted.tz)
-    report = Report(wanted.report, inputs=options.inputs, store=store, quiet=wanted.quiet)
+    report = Report(wanted.report, quiet=wanted.quiet)
     strict = wanted.on_error == "stop"
     reader = _reader(options.inputs, wanted, lambda words: progress.tell(words))
-    refuse_outputs(options.inputs, wanted.out, store)
+    guard = _guard(reader, options.config, settings, wanted)
+    refuse_outputs(guard, target, report.file, beside=report.beside, summary=options.json)
     intake = Intake(reader, sample=wanted.sample, rate=wanted.rate, seed=settings.seed)
     # a signal ends the reading; all that follows the reading is done as at any end
-    with (
-        Interrupt(intake.stop) as interrupt,
-        sophia.open(store, settings=settings, rules=wanted.rules, model=wanted.model) as brain,
-        Outputs(wanted.out) as outputs,
-    ):
+    with ExitStack() as stack:
+        interrupt = stack.enter_context(Interrupt(intake.stop))
+        stack.enter_context(target)
+        if not target.connect(lambda: intake.stopped, lambda words: _tell(words, quiet=wanted.quiet)):
+            return Exit(interrupt.exit_code)
+        brain = stack.enter_context(sophia.open(store, settings=settings, rules=wanted.rules, model=wanted.model))
+        outputs = stack.enter_context(Outputs(target))
         score = Score(_intents(brain)) if wanted.score else None
-        if wanted.out == "-":
+        if target.live:
             reader.watch_output(outputs.decisions.fileno())
         if options.resume_answers:
             brain.resume_answers()
@@ -72,6 +79,7 @@ def command(options: argparse.Namespace) -> int:
             "settings": settings.changed() | wanted.changed(),
         }
         _log_start(outputs, header, options.inputs, brain, quiet=wanted.quiet)
+        _note_replaced(outputs, outputs.replaced, quiet=wanted.quiet)
         progress = Progress(wanted.progress, reader.counts, outputs.log, quiet=wanted.quiet)
         try:
             summary = run(
@@ -88,7 +96,7 @@ def command(options: argparse.Namespace) -> int:
             )
         finally:
             progress.clear()
-        outputs.keep_patterns()
+        _note_replaced(outputs, outputs.keep_patterns(), quiet=wanted.quiet)
         fired = _fired(wanted, summary)
         code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)
         totals = {
@@ -126,6 +134,22 @@ def _reader(inputs: list[str], wanted: RunSettings, tell: Callable[[str], None])
             inputs, format=wanted.format, batch=batch, limit=limit, keys=keys, keep_going=keep_going, tell=tell
         )
     return read_batches(inputs, format=wanted.format, batch=batch, limit=limit, keys=keys, keep_going=keep_going)
+
+
+def _guard(reader: Reader, config: str | None, settings: Settings, wanted: RunSettings) -> Guard:
+    """The files that this run reads and uses."""
+    guard = Guard(reader.sources, store=None if wanted.no_store else wanted.store)
+    files = [("--config", config), *(("--rules", rules) for rules in wanted.rules)]
+    if settings.mask not in ("auto", "none"):
+        files.append(("--mask", settings.mask))
+    if wanted.model is not None:
+        from sophia.organs.intent_file import place
+
+        files.append(("--model", str(place(wanted.model))))
+    for flag, file in files:
+        if file is not None:
+            guard.keep(file, f"is the file of {flag}")
+    return guard
 
 
 def _keys(wanted: RunSettings) -> Keys:
@@ -179,8 +203,19 @@ def _log_start(outputs: Outputs, header: dict[str, object], inputs: list[str], b
 def _log_notes(outputs: Outputs, notes: Sequence[str], *, quiet: bool) -> None:
     for note in notes:
         outputs.log.write("note", note)
-        if not quiet and sys.stderr is not None:
-            sys.stderr.write(f"sophia: {note}\n")
+        _tell(note, quiet=quiet)
+
+
+def _note_replaced(outputs: Outputs, other: str | None, *, quiet: bool) -> None:
+    """Another run had this folder."""
+    if other is not None:
+        words = f"patterns, summary, log and report of the run with --out {other} are replaced in {outputs.folder}"
+        _log_notes(outputs, [f"{words}; to keep them give each run a folder"], quiet=quiet)
+
+
+def _tell(words: str, *, quiet: bool) -> None:
+    if not quiet and sys.stderr is not None:
+        sys.stderr.write(f"sophia: {words}\n")
 
 
 def _log_end(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+
+from sophia.stream.partial import Partial
 
 __all__ = ["RunLog"]
 
@@ -16,15 +20,22 @@ _TRACEBACK = 20_000
 class RunLog:
     """A text file of at most 5,000 lines: time, kind, words. Flushed each line, so that it survives a kill.
 
-    A log that cannot be written never ends the run that it tells of.
+    It is a new file, so that a run that still writes the log of this name goes on in the old one. A log that cannot be
+    written never ends the run that it tells of.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._left = _LINES
-        self._file = None
+        self._file: io.TextIOWrapper | None = None
         with suppress(OSError):
-            self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
+            log = Partial(path)
+            try:
+                log.keep(close=False)
+                self._file = io.TextIOWrapper(log.file, encoding="utf-8", errors="backslashreplace")
+            finally:
+                if self._file is None:
+                    log.drop()
 
     def write(self, kind: str, words: str) -> None:
         """One line; what is too long for it is cut."""
@@ -46,7 +57,7 @@ class RunLog:
 
             trace = "".join(traceback.format_exception(error))
             self._put("traceback", trace[-_TRACEBACK:].rstrip("\n"))
-            if self._file is not None:
+            if self._is_there():
                 error.add_note(f"traceback in {self.path}")
 
     def close(self) -> None:
@@ -54,6 +65,15 @@ class RunLog:
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
+
+    def _is_there(self) -> bool:
+        """Whether this log can still be read under its name."""
+        if self._file is None:
+            return False
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        except (OSError, ValueError):
+            return False
 
     def _put(self, kind: str, words: str) -> None:
         if self._file is None or not self._left:

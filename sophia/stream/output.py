@@ -1,4 +1,4 @@
-"""Standard output as a pipe: whole records, whatever the pipe does."""
+"""Output that may be a pipe: whole records, whatever the pipe does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Output(io.FileIO):
 
     `sys.stdout.buffer` does not: under PYTHONUNBUFFERED it may take a part (when a signal comes), fails where the
     reader has made the pipe non-blocking, and tries once more at exit what a closed pipe has refused. The
-    descriptor stays open.
+    descriptor stays open. `name` is what an error calls it.
 
     >>> import os
     >>> out, into = os.pipe()
@@ -22,8 +22,9 @@ class Output(io.FileIO):
     (6, b'record')
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, name: str = "standard output") -> None:
         super().__init__(fd, "wb", closefd=False)
+        self.name = name
 
     def write(self, data: Any) -> int:
         view = memoryview(data)

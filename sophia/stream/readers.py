@@ -27,10 +27,11 @@ class Reader:
     One thread, one pass; `stop` may be called from anywhere.
     """
 
-    __slots__ = ("_batch", "_batches", "_keep_going", "_plan", "_sources", "_waiter", "counts")
+    __slots__ = ("_batch", "_batches", "_keep_going", "_plan", "_waiter", "counts", "sources")
 
     def __init__(self, sources: Sequence[Source], plan: Plan, batch: int, keep_going: bool) -> None:
-        self._sources = sources
+        self.sources = sources
+        """What is read, in this order; globs and defaults are resolved."""
         self._plan = plan
         self._batch = batch
         self._keep_going = keep_going
@@ -74,7 +75,7 @@ class Reader:
         waiting: list[Event] = []  # of regular files: full batches, also across files
         failure = None
         try:
-            for source in self._sources:
+            for source in self.sources:
                 if self._plan.full or self.stopped:
                     break
                 try:
@@ -140,7 +141,7 @@ class FollowingReader(Reader):
 
     def _run(self) -> Generator[list[Event], None, None]:
         plan = self._plan
-        tails = [Tail(source, Lane(source.name, plan), self.counts, self._tell) for source in self._sources]
+        tails = [Tail(source, Lane(source.name, plan), self.counts, self._tell) for source in self.sources]
         took = True
         try:
             while tails and not plan.full:

@@ -20,6 +20,7 @@ from sophia.stream.collect import ROUTES, Collector, Example, Kept
 from sophia.stream.counts import Counts
 from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain
 from sophia.stream.mask import Part, excerpt, window
+from sophia.stream.partial import Partial
 from sophia.stream.plots import Plots, plots
 from sophia.stream.summary import Summary
 from sophia.stream.timeline import Timeline
@@ -57,15 +58,12 @@ def write_report(
     the page has no script and loads nothing. matplotlib, if it is not loaded yet, keeps its files in a folder
     beside `path` that is removed again.
     """
-    partial = path.with_name(path.name + ".part")
     content = _Page(collector, summary, counts, brain, cost_per_call)
-    try:
-        with plots(path.parent) as draw:
-            page = _environment().get_template("report.html.j2").render(content.content(draw))
-        partial.write_text(page, encoding="utf-8", errors="replace")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with plots(path.parent) as draw:
+        page = _environment().get_template("report.html.j2").render(content.content(draw))
+    with Partial(path) as partial:
+        partial.file.write(page.encode(errors="replace"))
+        partial.keep()
 
 
 def _environment() -> Environment:

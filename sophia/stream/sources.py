@@ -18,7 +18,7 @@ __all__ = [
     "GZIP",
     "Gate",
     "Source",
-    "is_descriptor",
+    "descriptor_of",
     "open_path",
     "resolve",
     "resolve_followed",
@@ -46,6 +46,9 @@ MAGICS = (
     (b"ARROW1", "an Arrow file; export it as CSV or JSON lines first"),
     (b"%PDF", "a PDF document; extract its text first"),
 )
+
+# The names under /dev of descriptors 0, 1 and 2.
+_STANDARD = ("stdin", "stdout", "stderr")
 
 BEGINNINGS = (GZIP, *(magic for magic, _ in MAGICS))
 """What an input is known by; one that may still become one of these waits for its next bytes."""
@@ -334,8 +337,8 @@ def open_path(path: str) -> int:
             raise
         if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
             raise
-    if is_descriptor(path):
-        return os.dup(0 if path == "/dev/stdin" else int(path.rpartition("/")[2]))  # connected already
+    if (descriptor := descriptor_of(path)) is not None:
+        return os.dup(descriptor)  # connected already
     import socket
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -344,10 +347,16 @@ def open_path(path: str) -> int:
         return client.detach()
 
 
-def is_descriptor(path: str) -> bool:
-    """Whether the path names a descriptor of this process, as `/dev/stdin` and `<(command)` do."""
-    folder, _, number = path.rpartition("/")
-    return path == "/dev/stdin" or (folder in ("/dev/fd", "/proc/self/fd") and number.isdecimal())
+def descriptor_of(path: str) -> int | None:
+    """The descriptor of this process that the path names, as `/dev/stdin` and `<(command)` do; else None.
+
+    >>> descriptor_of("/dev/stdout"), descriptor_of("/dev/fd/63"), descriptor_of("/dev/null")
+    (1, 63, None)
+    """
+    folder, _, name = path.rpartition("/")
+    if folder == "/dev" and name in _STANDARD:
+        return _STANDARD.index(name)
+    return int(name) if folder in ("/dev/fd", "/proc/self/fd") and name.isascii() and name.isdecimal() else None
 
 
 def shown(name: str) -> str:

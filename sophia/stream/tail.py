@@ -14,7 +14,7 @@ import stat
 from time import monotonic
 
 from sophia.errors import InputError
-from sophia.stream.sources import CHUNK, GZIP, Gate, is_descriptor, open_path, unreadable
+from sophia.stream.sources import CHUNK, GZIP, Gate, descriptor_of, open_path, unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ class Tail:
         """A stream has ended: the next writer of a FIFO, the next connection, or nothing more."""
         mode = os.fstat(opened.fd).st_mode
         path = self._source.path
-        if path is None or stat.S_ISCHR(mode) or is_descriptor(path):
+        if path is None or stat.S_ISCHR(mode) or descriptor_of(path) is not None:
             self.ended = True
         self._opened.remove(opened)
         try:

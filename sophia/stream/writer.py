@@ -181,10 +181,10 @@ def _path(descriptor: int | None) -> str:
 
 @contextmanager
 def _naming(out: BinaryIO, what: str) -> Iterator[None]:
-    """Says which file failed; a reader of ours that has gone stays a BrokenPipeError."""
+    """Says which file failed, once; a reader of ours that has gone stays a BrokenPipeError."""
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, OutputFailed):
         raise
     except OSError as error:
         name = getattr(out, "name", None)
