@@ -788,7 +788,7 @@ def open(
 
     Raises StoreLocked when another process has the store open, StoreVersionError for a store or router of a newer
     version, StoreCorrupt for a damaged one, InputError for a router that is not there, RuleError for a rule that
-    cannot be taken, ConfigError for a mask.
+    cannot be taken, ConfigError for a mask, and for a file that is no router.
     """
     if settings is not None and not isinstance(settings, Settings):
         message = f"settings is a sophia.Settings, not {type(settings).__name__}"

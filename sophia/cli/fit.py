@@ -12,8 +12,11 @@ from sophia.cli.exits import Exit
 from sophia.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sophia.organs.intents import Intents
     from sophia.stream.formats import Keys
+    from sophia.stream.sources import Source
 
 __all__ = ["command"]
 
@@ -24,9 +27,9 @@ _PACE = 1.0
 
 def command(options: argparse.Namespace) -> int:
     """Reads the files, trains, writes the model; the report on standard error, or as JSON on standard output."""
-    from sophia.organs.intent_file import place
     from sophia.organs.intents import Intents
     from sophia.stream.formats import Keys
+    from sophia.stream.sources import resolve
 
     def tell(words: str) -> None:
         if not options.quiet and sys.stderr is not None:
@@ -45,9 +48,13 @@ def command(options: argparse.Namespace) -> int:
 
     named = {"text": options.text_key, "label": options.label_key}
     keys = Keys(**{name: tuple(given) for name, given in named.items() if given})
-    texts, labels = _labelled(options.inputs, options.format, keys, tell)
-    validation = _labelled(options.validation, options.format, keys, tell) if options.validation else None
-    outside = _texts(options.out_of_scope, keys, tell) if options.out_of_scope else None
+    inputs = resolve(options.inputs)
+    held_out = resolve(options.validation) if options.validation else []
+    beyond = resolve([options.out_of_scope]) if options.out_of_scope is not None else []
+    written = _refuse_model(options.model, [*inputs, *held_out, *beyond])
+    texts, labels = _labelled(inputs, options.format, keys, tell)
+    validation = _labelled(held_out, options.format, keys, tell) if held_out else None
+    outside = _texts(beyond, keys, tell) if beyond else None
     try:
         intents = Intents.fit(
             texts,
@@ -65,7 +72,6 @@ def command(options: argparse.Namespace) -> int:
         message = f"{', '.join(options.inputs)}: {error}"
         raise InputError(message) from error
     intents.save(options.model)
-    written = place(options.model)
     if options.json:
         sys.stdout.write(json.dumps({"model": str(written), "version": intents.version, **intents.report}) + "\n")
         sys.stdout.flush()
@@ -74,7 +80,21 @@ def command(options: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _labelled(inputs: list[str], format: str, keys: Keys, tell: Any) -> tuple[list[str], list[str]]:
+def _refuse_model(model: str, sources: list[Source]) -> Path:
+    """The file that the model goes to. ConfigError, before the work, where it would replace what is no model."""
+    from sophia.cli.guard import Guard
+    from sophia.organs.intent_file import place, refuse_target
+
+    if not model:
+        message = "--model '': name a folder or a file"
+        raise ConfigError(message)
+    if why := Guard(sources).trouble(place(model)):
+        message = f"--model {model} {why}; it would be overwritten: name another file or folder"
+        raise ConfigError(message)
+    return refuse_target(model)
+
+
+def _labelled(inputs: list[Source], format: str, keys: Keys, tell: Any) -> tuple[list[str], list[str]]:
     """The texts and labels of some files; what has neither is told and left out."""
     from sophia.stream.readers import read_batches
 
@@ -93,9 +113,9 @@ def _labelled(inputs: list[str], format: str, keys: Keys, tell: Any) -> tuple[li
             labels.append(event.label.strip())
     _tell_bad(reader.counts.bad, tell)
     if not texts:
+        names = ", ".join(source.name for source in inputs)
         message = (
-            f"{', '.join(inputs)}: no input has both a text and a label; name their columns or keys with --text-key "
-            "and --label-key"
+            f"{names}: no input has both a text and a label; name their columns or keys with --text-key and --label-key"
         )
         raise InputError(message)
     if unlabelled:
@@ -103,11 +123,11 @@ def _labelled(inputs: list[str], format: str, keys: Keys, tell: Any) -> tuple[li
     return texts, labels
 
 
-def _texts(name: str, keys: Keys, tell: Any) -> list[str]:
+def _texts(inputs: list[Source], keys: Keys, tell: Any) -> list[str]:
     """The texts of what is out of scope: a file of any format, with or without labels."""
     from sophia.stream.readers import read_batches
 
-    reader = read_batches([name], keys=keys)
+    reader = read_batches(inputs, keys=keys)
     found = [
         event.text
         for events in reader
@@ -116,7 +136,9 @@ def _texts(name: str, keys: Keys, tell: Any) -> list[str]:
     ]
     _tell_bad(reader.counts.bad, tell)
     if not found:
-        message = f"--out-of-scope {name}: no text in it; leave the flag out, or name the column with --text-key"
+        message = (
+            f"--out-of-scope {inputs[0].name}: no text in it; leave the flag out, or name the column with --text-key"
+        )
         raise ConfigError(message)
     return found
 

@@ -20,7 +20,7 @@ from sophia.errors import ConfigError, InputError, StoreCorrupt, StoreVersionErr
 from sophia.organs.calibration import Calibration
 from sophia.organs.intents import Intents, Route
 
-__all__ = ["FILE_NAME", "dump", "parse", "place", "read", "write"]
+__all__ = ["FILE_NAME", "dump", "parse", "place", "read", "refuse_target", "write"]
 
 FILE_NAME = "intents.sophia"
 """The name of the file in a folder."""
@@ -34,7 +34,7 @@ _ALIGN = 64
 def place(path: str | os.PathLike[str]) -> Path:
     """The file that a path means: itself, or the one in the folder that it names."""
     given = Path(path)
-    return given / FILE_NAME if given.is_dir() or not given.suffix else given
+    return given / FILE_NAME if os.path.isdir(given) or not given.suffix else given  # noqa: PTH112 (never raises)
 
 
 def dump(intents: Intents) -> bytes:
@@ -57,9 +57,28 @@ def dump(intents: Intents) -> bytes:
     return (header + description).ljust(begin, b"\0") + weights
 
 
-def write(intents: Intents, path: str | os.PathLike[str]) -> None:
-    """Writes beside the file, makes that durable, and gives it the file's name. ConfigError where that cannot be."""
+def refuse_target(path: str | os.PathLike[str]) -> Path:
+    """The file that a path means; ConfigError where one is there that is no model: it is somebody's data."""
     target = place(path)
+    try:
+        with target.open("rb") as file:
+            begin = file.read(len(_MAGIC))
+    except FileNotFoundError:
+        return target
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    if begin and begin != _MAGIC:
+        message = f"the model {target} would replace a file that is not a model of sophia; name another file or folder"
+        raise ConfigError(message)
+    return target
+
+
+def write(intents: Intents, path: str | os.PathLike[str]) -> None:
+    """Writes beside the file, makes that durable, and gives it the file's name.
+
+    ConfigError where that cannot be, or where it would replace a file that is no model.
+    """
+    target = refuse_target(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -74,19 +93,22 @@ def write(intents: Intents, path: str | os.PathLike[str]) -> None:
             raise
         _sync(target.parent)
     except OSError as error:
-        message = f"the model {target} cannot be written ({error.strerror}); name a folder that can be written"
-        raise ConfigError(message) from error
+        raise _unwritable(target, error) from error
 
 
 def read(path: str | os.PathLike[str]) -> Intents:
-    """The router of a file; its weights stay in the file, mapped."""
+    """The router of a file; its weights stay in the file, mapped.
+
+    ConfigError for a file that is none, else what `parse` raises.
+    """
     target = place(path)
     try:
         with target.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if not size:
-                message = f"{target} is not a model of sophia: it is empty"
-                raise StoreCorrupt(message)
+            begin = file.read(len(_MAGIC))
+            if begin != _MAGIC:
+                why = "it does not begin with its magic" if begin else "it is empty"
+                message = f"{target} is not a model of sophia: {why}; make one with sophia fit FILE --model DIR"
+                raise ConfigError(message)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         message = f"there is no model {target} ({error.strerror}); make one with sophia fit FILE --model {path}"
@@ -133,6 +155,10 @@ def parse(data: memoryview, where: str) -> Intents:
         calibration=Calibration(told["slope"], told["offset"]),
         report=told["report"],
     )
+
+
+def _unwritable(target: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"the model {target} cannot be written ({error.strerror}); name a folder that can be written")
 
 
 def _sync(folder: Path) -> None:

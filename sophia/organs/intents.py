@@ -272,7 +272,8 @@ class Intents:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the router to a file, or to `intents.sophia` in a folder; the old file is there until the new one is
-        whole. The kept utterances are in it, as text."""
+        whole. ConfigError where it cannot be written, or would replace what is no router. The kept utterances are in
+        it, as text."""
         from sophia.organs.intent_file import write
 
         write(self, path)
@@ -294,7 +295,8 @@ class Intents:
     def load(cls, path: str | os.PathLike[str]) -> Intents:
         """The router of a file, or of a folder that one was saved into; its weights are mapped, not read.
 
-        Raises InputError where there is none, StoreCorrupt for a damaged file, StoreVersionError for a newer one.
+        Raises InputError where there is none, ConfigError for a file that is no router, StoreCorrupt for a damaged one,
+        StoreVersionError for a newer one.
         """
         from sophia.organs.intent_file import read
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from intent_texts import OUTSIDE, examples, labelled, split
+
+import sophia
 
 from .conftest import Run, records
 
@@ -115,10 +120,10 @@ def test_a_model_that_is_not_there_or_damaged(command: Run, files: Path) -> None
     assert done.returncode == 3
     assert b"sophia fit" in done.stderr
     (files / "model").mkdir()
-    (files / "model" / "intents.sophia").write_bytes(b"x" * 100)
+    (files / "model" / "intents.sophia").write_bytes(b"SOPHINT\n\x01" + bytes(100))
     done = command("run", "train.csv", "--model", "model", "--no-store")
     assert done.returncode == 5
-    assert b"not a model" in done.stderr
+    assert b"is damaged" in done.stderr
     assert not (files / "sophia-out").exists()
 
 
@@ -134,3 +139,62 @@ def test_alert_labels_are_scored_as_before(command: Run, files: Path) -> None:
         assert b"deep thought" in done.stderr
     assert told[1].pop("intents")["in_scope"] == 0
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train.csv", "--model", "train.csv"], "is an input (train.csv)"),
+        (["t*.csv", "--model", "./train.csv"], "is an input (train.csv)"),
+        (["link.csv", "--model", "train.csv"], "is an input (link.csv)"),
+        (["train.csv", "--model", "hard.csv"], "is an input (train.csv)"),
+        (["-", "--model", "train.csv"], "is an input (standard input)"),
+        (["train.csv", "--validation", "test.csv", "--model", "test.csv"], "is an input (test.csv)"),
+        (["train.csv", "--out-of-scope", "outside.txt", "--model", "outside.txt"], "is an input (outside.txt)"),
+        (["data/intents.sophia", "--model", "data"], "is an input (data/intents.sophia)"),
+        (["train.csv", "--model", "notes.txt"], "would replace a file that is not a model"),
+        (["train.csv", "--model", "data"], "would replace a file that is not a model"),
+        (["train.csv", "--model", "notes.txt/model"], "cannot be written"),
+        (["train.csv", "--model", "a" * 300], "cannot be written (File name too long)"),
+        (["train.csv", "--model", ""], "--model '': "),
+    ],
+)
+def test_a_model_never_takes_the_place_of_data(command: Run, files: Path, arguments: list[str], words: str) -> None:
+    (files / "link.csv").symlink_to("train.csv")
+    (files / "hard.csv").hardlink_to(files / "train.csv")
+    (files / "notes.txt").write_text("mine\n")
+    (files / "data").mkdir()
+    (files / "data" / "intents.sophia").write_bytes((files / "train.csv").read_bytes())
+    before = {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
+    done = _with_input(files, arguments) if arguments[0] == "-" else command("fit", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert words.encode() in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
+
+
+def _with_input(folder: Path, arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """`sophia fit` whose standard input is the training data themselves."""
+    home = Path(sophia.__file__).resolve().parents[1]
+    with (folder / "train.csv").open("rb") as data:
+        return subprocess.run(
+            [sys.executable, "-m", "sophia", "fit", *arguments],
+            stdin=data,
+            capture_output=True,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(home)},
+            timeout=120,
+            check=False,
+        )
+
+
+@pytest.mark.parametrize("first", [["run", "train.csv"], ["route", "switch on the lamp"]])
+@pytest.mark.parametrize("content", [b"text,label\n", b"SOPH", b"", b"x" * 100])
+def test_what_is_not_a_model_cannot_be_used(command: Run, files: Path, first: list[str], content: bytes) -> None:
+    (files / "model.csv").write_bytes(content)
+    done = command(*first, "--model", "model.csv", "--store", "mind")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"sophia: model.csv is not a model of sophia: ")
+    assert done.stderr.count(b"\n") == 1
+    assert not (files / "mind").exists()
+    assert not (files / "sophia-out").exists()

@@ -205,11 +205,11 @@ def test_damage_anywhere_is_found(router: Intents, tmp_path: Path) -> None:
         broken = bytearray(whole)
         broken[at] ^= 0x40
         file.write_bytes(broken)
-        with pytest.raises((StoreCorrupt, StoreVersionError), match=r"intents\.sophia"):
+        with pytest.raises(ConfigError if at < 8 else (StoreCorrupt, StoreVersionError), match=r"intents\.sophia"):
             Intents.load(tmp_path)
     for size in (0, 7, 47, 100, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:size])
-        with pytest.raises(StoreCorrupt, match=r"intents\.sophia"):
+        with pytest.raises(ConfigError if size < 8 else StoreCorrupt, match=r"intents\.sophia"):
             Intents.load(tmp_path)
     file.write_bytes(whole[:8] + (99).to_bytes(4, "little") + whole[12:])
     with pytest.raises(StoreVersionError, match="format 99"):
@@ -222,6 +222,20 @@ def test_a_file_that_is_not_there_or_cannot_be(router: Intents, tmp_path: Path) 
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match="cannot be written"):
         router.save(tmp_path / "file" / "model")
+    for name in ("file", "data.csv", "folder"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        path = tmp_path / name / "intents.sophia" if name == "folder" else tmp_path / name
+        path.write_text("text,label\n")
+        if name != "file":  # a name without a suffix means a folder
+            with pytest.raises(ConfigError, match="would replace a file that is not a model"):
+                router.save(tmp_path / name)
+            with pytest.raises(ConfigError, match="is not a model of sophia"):
+                Intents.load(tmp_path / name)
+        assert path.read_text() == "text,label\n"
+    (tmp_path / "empty.sophia").touch()
+    router.save(tmp_path / "empty.sophia")
+    router.save(tmp_path / "empty.sophia")
+    assert Intents.load(tmp_path / "empty.sophia").version == router.version
 
 
 TEXTS, LABELS = examples()
