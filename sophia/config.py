@@ -142,6 +142,15 @@ def _gate(text: str) -> bool:
 
 _FLAG = _Kind("it must be true or false", lambda value: isinstance(value, bool))
 _TEXT = _Kind("it must be a string that is not empty", lambda value: isinstance(value, str) and value != "")
+_FILE_WANTS = "it must name a file or folder, without NUL bytes"
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
+_FILE = _Kind(_FILE_WANTS, _is_file)
+_MAYBE_FILE = _Kind(_FILE_WANTS, lambda value: value is None or _is_file(value))
 _SHARE = _number("it is a share between 0 and 1", lambda value: 0.0 <= value <= 1.0)
 _CONFIDENCE = _number("use at least 0.5 and less than 1, as 0.95", lambda value: 0.5 <= value < 1.0)
 _SIZE = _Kind(
@@ -224,7 +233,7 @@ class Settings(_Checked):
     reflex_confidence: float = _setting(0.75, "thalamus", _SHARE)
     cortical_confidence: float = _setting(0.5, "thalamus", _SHARE)
     complex_limit: float = _setting(0.75, "thalamus", _SHARE)
-    mask: str = _setting("auto", "thalamus", _Kind("use 'auto', 'none' or a file name", _TEXT.holds))
+    mask: str = _setting("auto", "thalamus", _Kind("use 'auto', 'none' or a file name", _is_file))
     max_chars: int = _setting(20_000, "thalamus", _whole(1, 2**24))
     ttl: float = _setting(0.0, "memory", _TTL)
     vectors: bool = _setting(False, "thalamus", _FLAG)
@@ -275,19 +284,15 @@ class RunSettings(_Checked):
     rate: float = _setting(
         0.0, "run", _number("it must be inputs a second, or 0 for no bound", lambda value: 0.0 <= value <= 1e9)
     )
-    store: str = _setting(".sophia", "run", _TEXT)
+    store: str = _setting(".sophia", "run", _FILE)
     no_store: bool = _setting(False, "run", _FLAG)
-    rules: tuple[str, ...] = _setting((), "run", _names("it must be a file or a list of files"))
-    model: str | None = _setting(
-        None, "run", _Kind("it must be a file or folder", lambda value: value is None or (_TEXT.holds(value) and value))
-    )
+    rules: tuple[str, ...] = _setting((), "run", _names("it must be a file or a list of files", _is_file))
+    model: str | None = _setting(None, "run", _MAYBE_FILE)
     on_error: str = _setting("skip", "run", _words("skip", "stop"))
     workers: int = _setting(0, "run", _whole(0, 1024))
     batch: int = _setting(256, "run", _whole(1, 65_536))
-    out: str | None = _setting(None, "run", _Kind("it must be a file name", lambda value: value is None or value != ""))
-    report: str | None = _setting(
-        None, "run", _Kind("it must be a file name or 'none'", lambda value: value is None or isinstance(value, str))
-    )
+    out: str | None = _setting(None, "run", _MAYBE_FILE)
+    report: str | None = _setting(None, "run", _MAYBE_FILE)
     score: bool = _setting(False, "run", _FLAG)
     fail_on: tuple[str, ...] = _setting((), "run", _GATES)
     cost_per_call: float = _setting(

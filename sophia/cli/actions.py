@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sophia.cli.flags import text
+from sophia.cli.flags import file, text
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,7 +28,7 @@ def add_store(commands: Any) -> None:
 
     def action(name: str, help: str, description: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = actions.add_parser(name, help=help, description=description, **same)
-        parser.add_argument("--store", default=".sophia", metavar="DIR", help="the store (default .sophia)")
+        parser.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
         return parser
 
     def for_programs(parser: argparse.ArgumentParser) -> None:

@@ -85,9 +85,6 @@ def _refuse_model(model: str, sources: list[Source]) -> Path:
     from sophia.cli.guard import Guard
     from sophia.organs.intent_file import place, refuse_target
 
-    if not model:
-        message = "--model '': name a folder or a file"
-        raise ConfigError(message)
     if why := Guard(sources).trouble(place(model)):
         message = f"--model {model} {why}; it would be overwritten: name another file or folder"
         raise ConfigError(message)

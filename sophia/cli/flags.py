@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from sophia.errors import ConfigError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +16,16 @@ if TYPE_CHECKING:
 
     _Value = TypeVar("_Value")
 
-__all__ = ["add_fit_flags", "add_input_flags", "add_run_flags", "add_store_flags", "positive", "settings_of", "text"]
+__all__ = [
+    "add_fit_flags",
+    "add_input_flags",
+    "add_run_flags",
+    "add_store_flags",
+    "file",
+    "positive",
+    "settings_of",
+    "text",
+]
 
 # Flags that are not given leave no trace in the parsed options, so that a file's settings stand.
 _UNSET = argparse.SUPPRESS
@@ -42,16 +53,26 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     help = "wrong answers borne, as a share; above it they are switched off (default 0.01)"
     add("--audit-budget", type=_rate, default=_UNSET, metavar="RATE", help=help)
     add("--resume-answers", action="store_true", help="serve answers again after an audit has switched them off")
-    add("--mask", default=_UNSET, metavar="auto|none|FILE", help="values that do not make a text new (default auto)")
+    add(
+        "--mask",
+        type=file,
+        default=_UNSET,
+        metavar="auto|none|FILE",
+        help="values that do not make a text new (default auto)",
+    )
     add("--max-memory", type=_size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
     add("--workers", type=positive, default=_UNSET, metavar="N", help="threads (default: one a core)")
     add("--batch", type=positive, default=_UNSET, metavar="N", help="inputs a batch (default 256)")
     add("--seed", type=_seed, default=_UNSET, metavar="N", help="of hashes that reach decisions, and of --sample")
 
     add = parser.add_argument_group("what is told").add_argument
-    add("--out", default=_UNSET, metavar="FILE", help="decisions go here; - is standard output")
+    add("--out", type=file, default=_UNSET, metavar="FILE", help="decisions go here; - is standard output")
     add(
-        "--report", default=_UNSET, metavar="FILE.html", help="report page (default report.html in the folder), or none"
+        "--report",
+        type=file,
+        default=_UNSET,
+        metavar="FILE.html",
+        help="report page (default report.html in the folder), or none",
     )
     add("--json", action="store_true", help="print the summary as JSON on standard output")
     add("--score", action="store_true", default=_UNSET, help=_SCORE)
@@ -68,12 +89,18 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
 def add_fit_flags(parser: argparse.ArgumentParser) -> None:
     """What `sophia fit` can be told."""
     add = parser.add_argument
-    add("--model", required=True, metavar="DIR", help="folder (or file) that the router is written to")
+    add("--model", type=file, required=True, metavar="DIR", help="folder (or file) that the router is written to")
     add("--format", choices=("auto", "jsonl", "csv"), default="auto", help="default auto, by the first line")
     add("--text-key", "--text-col", action="append", type=text, metavar="NAME", help="key or column of the text")
     add("--label-key", "--label-col", action="append", type=text, metavar="NAME", help="key or column of the label")
-    add("--validation", action="append", metavar="FILE", help="held-out examples; default: some of the inputs")
-    add("--out-of-scope", metavar="FILE", help="texts that belong nowhere: the threshold weighs them too")
+    add(
+        "--validation",
+        action="append",
+        type=file,
+        metavar="FILE",
+        help="held-out examples; default: some of the inputs",
+    )
+    add("--out-of-scope", type=file, metavar="FILE", help="texts that belong nowhere: the threshold weighs them too")
     add("--in-scope-loss", type=_loss, metavar="P", help="share of rightly routed texts that may be turned away")
     add("--reflex-safe", action="append", type=text, metavar="LABEL", help="what is familiar of it may be reflex")
     add("--seeds", type=positive, default=5, metavar="N", help="trainings that are averaged (default 5)")
@@ -105,11 +132,24 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
 def add_store_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> None:
     """Where memory, rules and settings are."""
     add = parser.add_argument_group("memory, rules, settings").add_argument
-    add("--store", default=_UNSET, metavar="DIR", help=f"memory (default {store})")
+    add("--store", type=file, default=_UNSET, metavar="DIR", help=f"memory (default {store})")
     add("--no-store", action="store_true", default=_UNSET, help="remember nothing after the end")
-    add("--rules", action="append", default=_UNSET, metavar="FILE", help="further danger rules (TOML); may be repeated")
-    add("--model", default=_UNSET, metavar="DIR", help="router of intents that sophia fit made; default: the store's")
-    add("--config", metavar="FILE", help="settings (TOML); flags override them")
+    add(
+        "--rules",
+        action="append",
+        type=file,
+        default=_UNSET,
+        metavar="FILE",
+        help="further danger rules (TOML); may be repeated",
+    )
+    add(
+        "--model",
+        type=file,
+        default=_UNSET,
+        metavar="DIR",
+        help="router of intents that sophia fit made; default: the store's",
+    )
+    add("--config", type=file, metavar="FILE", help="settings (TOML); flags override them")
 
 
 def settings_of(options: argparse.Namespace) -> tuple[Settings, RunSettings]:
@@ -119,13 +159,16 @@ def settings_of(options: argparse.Namespace) -> tuple[Settings, RunSettings]:
     """
     from sophia.config import RunSettings, Settings, memory_bounds, read_config
 
-    brain, run = read_config(options.config) if options.config else (Settings(), RunSettings())
+    brain, run = read_config(options.config) if options.config is not None else (Settings(), RunSettings())
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items()
     }
     if "rules" in given:
         given["rules"] = run.rules + given["rules"]
     if "store" in given:
+        if given.get("no_store"):
+            message = f"--no-store and --store {given['store']} exclude each other; leave one out"
+            raise ConfigError(message)
         given.setdefault("no_store", False)
     if "max_memory" in given:
         given |= memory_bounds(given["max_memory"])
@@ -138,6 +181,14 @@ def settings_of(options: argparse.Namespace) -> tuple[Settings, RunSettings]:
 def text(value: str) -> str:
     """An argument as text: under a locale that is not UTF-8 Python hands its bytes on as lone surrogates."""
     return value if value.isascii() else os.fsencode(value).decode(errors="replace")
+
+
+def file(value: str) -> str:
+    """The name of a file or folder."""
+    if not value:
+        message = "'' is not the name of a file"
+        raise argparse.ArgumentTypeError(message)
+    return value
 
 
 def positive(value: str) -> int:

@@ -10,7 +10,7 @@ import sys
 from sophia.cli import standard
 from sophia.cli.actions import add_store
 from sophia.cli.exits import Exit, exit_of
-from sophia.cli.flags import add_fit_flags, add_input_flags, add_run_flags, add_store_flags, text
+from sophia.cli.flags import add_fit_flags, add_input_flags, add_run_flags, add_store_flags, file, text
 from sophia.errors import SophiaError
 
 __all__ = ["main"]
@@ -25,7 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
         code = _main(arguments)
     except SystemExit as end:  # of argparse: --help, --version, a usage error
         code = end.code if isinstance(end.code, int) else Exit.USAGE
-    return standard.settle(code)
+    try:
+        return standard.settle(code)
+    except SophiaError as error:
+        return _fail(_words(error), exit_of(error))
 
 
 def _main(arguments: list[str] | None) -> int:
@@ -104,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add_store_flags(route)
 
     doctor = commands.add_parser("doctor", help="versions, SIMD level, health of the store", allow_abbrev=False)
-    doctor.add_argument("--store", default=".sophia", metavar="DIR")
+    doctor.add_argument("--store", type=file, default=".sophia", metavar="DIR")
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
     add_store(commands)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 __all__ = ["abandon", "secure", "settle"]
 
@@ -25,6 +27,34 @@ class _Talk(io.TextIOWrapper):
             return
 
 
+class _Told(io.TextIOWrapper):
+    """Standard output that says what it is when it cannot be written."""
+
+    def write(self, text: str) -> int:
+        with _naming():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _naming():
+            super().flush()
+
+
+@contextmanager
+def _naming() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        abandon()  # what is still held would fail again
+        from sophia.errors import OutputFailed
+
+        message = (
+            f"standard output cannot be written ({error.strerror or error}); make room where it goes, and run again"
+        )
+        raise OutputFailed(message) from error
+
+
 def secure() -> None:
     """Makes descriptors 0 to 2 and their files usable in any state in which the shell handed them over.
 
@@ -41,7 +71,16 @@ def secure() -> None:
     if not _is_open(2):
         _take(2, os.open(os.devnull, os.O_WRONLY))
     if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.stdout = _Told(open(1, "wb", closefd=False), encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    elif sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.flush()
+        sys.stdout = _Told(
+            open(1, "wb", closefd=False),  # noqa: SIM115
+            encoding=sys.stdout.encoding,
+            errors="backslashreplace",
+            line_buffering=sys.stdout.line_buffering,
+            write_through=sys.stdout.write_through,
+        )
     elif isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stderr is None or (sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper)):
@@ -51,7 +90,10 @@ def secure() -> None:
 
 
 def settle(code: int) -> int:
-    """Writes what standard output still holds; 0 if its reader has gone, as `| head` does, else `code`."""
+    """Writes what standard output still holds; 0 if its reader has gone, as `| head` does, else `code`.
+
+    Raises OutputFailed where it cannot be written.
+    """
     try:
         sys.stdout.flush()
     except BrokenPipeError:

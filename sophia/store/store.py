@@ -48,7 +48,12 @@ class Store:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
                 message = f"the store {path} cannot be made ({error.strerror}); make room on the disk and run again"
                 raise StoreFailed(message) from error
-            message = f"the store {path} cannot be made ({error.strerror}); name a folder that can be written"
+            if os.path.isdir(path):  # noqa: PTH112 (never raises)
+                message = f"the store {path} cannot be written ({error.strerror}); look at its permissions and its disk"
+            elif os.path.lexists(path):
+                message = f"{path} is not a folder, so it is no store; name the folder with --store"
+            else:
+                message = f"the store {path} cannot be made ({error.strerror}); name a folder that can be written"
             raise ConfigError(message) from error
         try:
             with self._guarded():

@@ -11,6 +11,7 @@ from sophia.stream.waiter import Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import zlib
     from collections.abc import Iterable, Iterator
 
 __all__ = [
@@ -227,11 +228,17 @@ class Source:
                     if not data:
                         break
                     fresh = False
+                before = member.copy()
                 try:
                     # bounded output: a small input may unpack to gigabytes
                     text = member.decompress(data, CHUNK)
                 except zlib.error as error:
-                    msg = f"{self.name}: broken gzip data after byte {self.bytes_read - len(data)}: {error}"
+                    text, good = _whole_part(before, data)
+                    if text:
+                        yield text
+                    place = self.bytes_read - len(data) + good
+                    what = str(error).rpartition(": ")[2].replace("incorrect data check", "its checksum is wrong")
+                    msg = f"{self.name}: broken gzip data after byte {place}: {what}; what it held before was read"
                     raise InputError(msg) from error
                 if text:
                     yield text
@@ -384,6 +391,19 @@ def unreadable(name: str, error: OSError) -> InputError:
     elif name == "-" and error.errno == errno.EBADF:
         reason = "standard input is closed"
     return InputError(f"{name}: cannot be read: {reason}")
+
+
+def _whole_part(member: zlib._Decompress, data: bytes) -> tuple[bytes, int]:
+    """What `data` holds before it breaks, and the number of its bytes that are good."""
+    import zlib
+
+    text = []
+    for place in range(len(data)):
+        try:
+            text.append(member.decompress(data[place : place + 1]))
+        except zlib.error:
+            return b"".join(text), place
+    return b"".join(text), len(data)
 
 
 def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -156,7 +156,6 @@ def test_alert_labels_are_scored_as_before(command: Run, files: Path) -> None:
         (["train.csv", "--model", "data"], "would replace a file that is not a model"),
         (["train.csv", "--model", "notes.txt/model"], "cannot be written"),
         (["train.csv", "--model", "a" * 300], "cannot be written (File name too long)"),
-        (["train.csv", "--model", ""], "--model '': "),
     ],
 )
 def test_a_model_never_takes_the_place_of_data(command: Run, files: Path, arguments: list[str], words: str) -> None:

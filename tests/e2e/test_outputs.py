@@ -95,7 +95,6 @@ NO = "--no-store --report none "
         ("sophia run --no-store --report other.html < other.html", "standard input"),
         ("sophia run in.log --no-store --out z.html --report z.html", "--report z.html is the file of --out"),
         ("sophia run in.log --no-store --report x.html --rules x.html", "--rules"),
-        ("sophia run in.log --no-store --report ''", "--report '': "),
         # its own decisions, read as they are written
         (f"sophia run in.log {NO} --out - >> in.log", "read its own decisions"),
         (f"sophia run in.log {NO} --out - >> hard", "read its own decisions"),
@@ -290,6 +289,98 @@ def test_a_folder_that_is_removed_during_the_run(start: Start, tmp_path: Path) -
     assert "run.log" not in run.said()
     assert "Errno" not in run.said()
     assert run.said().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sophia run in.log --no-store --report none --out - --quiet",
+        "sophia run in.log --report none --store mind --out - --quiet --workers 2",
+        "sophia run in.log --no-store --report none --json --quiet",
+        "sophia route hello --no-store",
+        "sophia doctor",
+        "sophia store info --json",
+        "sophia store info",
+        "sophia --version",
+    ],
+)
+def test_a_full_standard_output_is_named_once(tmp_path: Path, line: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    (tmp_path / "in.log").write_bytes(TEXT)
+    if "store info" in line:
+        assert shell(tmp_path, "sophia route hello").returncode == 0
+    done = shell(tmp_path, f"{line} > /dev/full")
+    assert done.returncode == 5
+    assert done.stderr.count(b"\n") == 1
+    assert done.stderr.count(b"standard output") == 1
+    assert done.stderr.count(b"No space left on device") == 1
+    assert b"Errno" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["/dev/full", "fifo"])
+def test_a_full_output_is_named_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in.log").write_bytes(TEXT)
+    (tmp_path / "fifo").symlink_to("/dev/full")
+    done = shell(tmp_path, f"sophia run in.log {NO} --quiet --out {name}")
+    assert done.returncode == 5
+    assert done.stderr.count(b"\n") == 1
+    assert done.stderr.count(f"cannot be written to {name} (No space left on device)".encode()) == 1
+
+
+FLAGS = ["--out", "--report", "--store", "--rules", "--mask", "--model", "--config"]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_an_empty_name_is_refused(command: Run, tmp_path: Path, flag: str) -> None:
+    (tmp_path / "in.log").write_bytes(TEXT)
+    done = command("run", "in.log", flag, "")
+    assert done.returncode == 2
+    assert f"argument {flag}: '' is not the name of a file".encode() in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.log"]
+
+
+@pytest.mark.parametrize("key", [flag[2:] for flag in FLAGS[:-1]])
+@pytest.mark.parametrize("value", ['"a\\u0000b"', '""', "3", '["a", ""]'])
+def test_a_name_that_no_file_can_have_is_refused_with_its_line(
+    command: Run, tmp_path: Path, key: str, value: str
+) -> None:
+    (tmp_path / "in.log").write_bytes(TEXT)
+    section = "thalamus" if key == "mask" else "run"
+    (tmp_path / "sophia.toml").write_text(f"[{section}]\n{key} = {value}\n")
+    done = command("run", "in.log", "--config", "sophia.toml")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"sophia: sophia.toml:2: {key} is ".encode())
+    assert {path.name for path in tmp_path.iterdir()} == {"in.log", "sophia.toml"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--no-store", "--store", "x"], "--no-store and --store x exclude each other"),
+        (["--store", "loop"], "loop is not a folder"),
+        (["--store", "loop/mind"], "Too many levels of symbolic links"),
+        (["--store", "in.log"], "in.log is not a folder"),
+        (["--store", "a" * 300], "File name too long"),
+        (["--out", "loop"], "Too many levels of symbolic links"),
+        (["--report", "loop.html"], "Too many levels of symbolic links"),
+        (["--report", "."], "--report .: the page is a file whose name ends in .html"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(
+    whole_command: Run, tmp_path: Path, flags: list[str], words: str
+) -> None:
+    if "--report" in flags and not _can_report():
+        pytest.skip("the packages of the report are not installed")
+    (tmp_path / "in.log").write_bytes(TEXT)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "loop.html").symlink_to("loop.html")
+    done = whole_command("run", "in.log", "--report", "none", *flags)
+    assert done.returncode == 2
+    assert words.encode() in done.stderr
+    assert b"internal" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"in.log", "loop", "loop.html"}
 
 
 def _can_report() -> bool:

@@ -643,6 +643,21 @@ class TestGzip:
         with pytest.raises(InputError, match="broken gzip"):
             read(b"\x1f\x8b but no gzip")
 
+    @pytest.mark.parametrize("size", [3, 100_000, 2_000_000])
+    @pytest.mark.parametrize("broken", [-6, -2], ids=["checksum", "length"])
+    def test_what_came_before_a_wrong_end_is_read(self, size: int, broken: int) -> None:
+        """Every text of the input, and a place at its end, however few pieces it came in."""
+        lines = [f"line {i} of {size}" for i in range(size // 20 + 1)]
+        data = bytearray(gzip.compress("\n".join(lines).encode()))
+        data[broken] ^= 1
+        reader = read_batches([Pieces(bytes(data))], keep_going=True)
+        assert [event.text for batch in reader for event in batch] == lines
+        (said,) = reader.counts.errors
+        place = int(said.partition("after byte ")[2].partition(":")[0])
+        assert len(data) - 8 <= place < len(data)
+        assert ("its checksum is wrong" in said) == (broken == -6)
+        assert "Error -3" not in said
+
     def test_a_zlib_stream_is_not_gzip(self) -> None:
         with pytest.raises(InputError, match="binary"):
             read(zlib.compress(b"x" * 100 + b"\0" * 100))

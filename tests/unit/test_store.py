@@ -98,6 +98,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be made"):
         sophia.open(tmp_path / "file" / "mind")
+    with pytest.raises(ConfigError, match="is not a folder"):
+        sophia.open(tmp_path / "file")
+    (tmp_path / "mind" / "lock").mkdir(parents=True)  # as a disk that is read-only: it is there, and nothing is made
+    with pytest.raises(ConfigError, match="cannot be written"):
+        sophia.open(tmp_path / "mind")
 
 
 def test_answers_expire(tmp_path: Path) -> None:
