@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sophia.config import Settings as Settings
     from sophia.errors import SophiaError as SophiaError
     from sophia.organs.intents import Intents as Intents
+    from sophia.store.session_table import Session as Session
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _HOME = {
     "Intents": "sophia.organs.intents",
     "KVector": "sophia._core.kindex",
     "PatternTable": "sophia._core.pattern",
+    "Session": "sophia.store.session_table",
     "Settings": "sophia.config",
     "SharedVector": "sophia._core.vector",
     "Sophia": "sophia.brain",
@@ -50,6 +52,7 @@ __all__ = [
     "Intents",
     "KVector",
     "PatternTable",
+    "Session",
     "Settings",
     "SharedVector",
     "Sophia",

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -34,6 +34,7 @@ from sophia.store.store import Store
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.flight import Flights, Reply
     from sophia.organs.intents import Explanation, Intents
+    from sophia.organs.sessions import Session
 
 __all__ = ["Batch", "Sophia", "open"]
 
@@ -60,6 +61,8 @@ class Batch:
     at: float
     chars: int
     changes: Changes | None
+    ended: list[Session] = field(default_factory=list)
+    """Sessions that its inputs, or the want of room, have ended."""
 
     def takes(self, other: Batch) -> bool:
         """Whether `other` may be told together with this one: it comes right after it, and nothing must be committed
@@ -74,7 +77,8 @@ class Batch:
             return first
         decisions = [decision for part in parts for decision in part.decisions]
         columns = Columns.joined([part.columns for part in parts])
-        return cls(decisions, columns, first.n, first.at, sum(part.chars for part in parts), first.changes)
+        ended = [session for part in parts for session in part.ended]
+        return cls(decisions, columns, first.n, first.at, sum(part.chars for part in parts), first.changes, ended)
 
 
 class Sophia:
@@ -155,13 +159,23 @@ class Sophia:
         return self._thalamus
 
     def route(
-        self, text: str, *, scope: str | None = None, context: str | None = None, kind: str = "message"
+        self,
+        text: str,
+        *,
+        scope: str | None = None,
+        context: str | None = None,
+        kind: str = "message",
+        session: str | None = None,
     ) -> Decision:
         """Decides how much thought `text` deserves. About 1 us for a repeat, 3 to 6 us for a new text.
 
         `kind` is "message" (compared in its normal form) or "line" (a log line, compared as it stands).
         An answer comes back only where text (normalised), scope and context are identical to one completed
         before; no scope means the default scope. Refuse when ``allowed`` is False, whatever the route.
+
+        `session` names the sequence that the text belongs to, in its scope (about 3 us more): where the last patterns
+        of it have never come in this order, the route is "deep_thought" and ``session_novel`` has them. See
+        `end_session`.
 
             >>> import sophia
             >>> with sophia.open(None) as brain:
@@ -172,6 +186,9 @@ class Sophia:
             ('novel', True, 'repeat', 'Done.')
         """
         line = kind != "message" and is_line(kind)
+        if session is not None and not isinstance(session, str):
+            message = f"session takes a str, not {type(session).__name__}"
+            raise TypeError(message)
         with self._lock:
             if self._closed or self._forked or self._discarded:
                 self._check()
@@ -180,6 +197,8 @@ class Sophia:
                 decision = self._route(text, n, scope, context, line)
             except UnicodeEncodeError as error:
                 raise _unreadable(error, scope=scope, context=context) from error
+            if session:
+                self._thalamus.sessions.follow([decision], [session])
             self._pending += 1
             if self._store is not None:
                 self._commit_when_due()
@@ -194,8 +213,9 @@ class Sophia:
         scope: str | None = None,
         context: str | None = None,
         kind: str = "message",
+        session: str | None = None,
     ) -> list[Decision]:
-        """Decisions for many texts of one scope and context, the same as one `route` each in order.
+        """Decisions for many texts of one scope, context and session, the same as one `route` each in order.
 
         Works in batches of 256, in which a new text costs about 2 us. Other threads may route in between.
         """
@@ -210,18 +230,25 @@ class Sophia:
                 scopes=None if scope is None else [scope] * size,
                 contexts=None if context is None else [context] * size,
                 lines=[True] * size if is_line(kind) else None,
+                sessions=[session] * size if session else None,
             )
             decisions += self._decide_batch(columns)
         return decisions
 
     async def aroute(
-        self, text: str, *, scope: str | None = None, context: str | None = None, kind: str = "message"
+        self,
+        text: str,
+        *,
+        scope: str | None = None,
+        context: str | None = None,
+        kind: str = "message",
+        session: str | None = None,
     ) -> Decision:
         """`route` in a thread, about 100 us: the event loop never waits for the disk or for another thread.
 
         `route` itself may be called in a coroutine: it takes microseconds, but now and then a commit.
         """
-        return await self._aside.run(self.route, text, scope=scope, context=context, kind=kind)
+        return await self._aside.run(self.route, text, scope=scope, context=context, kind=kind, session=session)
 
     async def astream(
         self,
@@ -233,9 +260,9 @@ class Sophia:
     ) -> AsyncIterator[Decision]:
         """Decisions for a stream, in its order; at most 256 inputs are taken before their decisions are.
 
-        An input is a text or an object with `text` and, where it has them, `scope`, `context`, `id`, `ts` and
-        `answer`, as in `sophia run`. An asynchronous source is decided in batches of what has arrived, a plain one in
-        batches of 256.
+        An input is a text or an object with `text` and, where it has them, `scope`, `context`, `session`, `id`, `ts`
+        and `answer`, as in `sophia run`. An asynchronous source is decided in batches of what has arrived, a plain one
+        in batches of 256.
 
             >>> import asyncio
             >>> async def whys(texts):
@@ -308,6 +335,50 @@ class Sophia:
             self._check()
             self._thalamus.resume_answers()
             self._commit_now()
+
+    def end_session(self, session: str, *, scope: str | None = None) -> Session | None:
+        """Ends a session and says what was new in it: orders, and the counts of its patterns, which are known only
+        now. None where it is not open: it had no input, or has ended (see `ended_sessions`).
+
+            >>> with open(None) as brain:
+            ...     for name in ("a", "b", "c"):
+            ...         for line in ("open the door", "go in", "close the door")[: 3 if name != "c" else 2]:
+            ...             _ = brain.route(line, kind="line", session=name)
+            ...         ended = brain.end_session(name)
+            ...         print(ended.session, ended.novel, ended.orders_novel, ended.counts_novel)
+            a True 2 True
+            b False 0 False
+            c True 0 True
+        """
+        with self._lock:
+            self._check()
+            return self._thalamus.sessions.end(session, scope or "") if self._thalamus.has_sessions else None
+
+    def end_sessions(self) -> list[Session]:
+        """Ends all sessions; returns these, after those of `ended_sessions`."""
+        with self._lock:
+            self._check()
+            if not self._thalamus.has_sessions:
+                return []
+            self._thalamus.sessions.end_all()
+            return self._thalamus.sessions.take_ended()
+
+    def ended_sessions(self) -> list[Session]:
+        """Sessions that have ended of themselves since the last call: idle, too long, or to make room for others."""
+        with self._lock:
+            self._check()
+            return self._thalamus.sessions.take_ended() if self._thalamus.has_sessions else []
+
+    @property
+    def open_sessions(self) -> int:
+        """How many sessions go on; with a store they go on in the next run as well."""
+        with self._lock:
+            return len(self._thalamus.sessions.table) if self._thalamus.has_sessions else 0
+
+    @property
+    def durable(self) -> bool:
+        """Whether there is a store that keeps what is learned."""
+        return self._store is not None
 
     @property
     def intents(self) -> Intents | None:
@@ -414,7 +485,8 @@ class Sophia:
                 self._waiting_batches += 1
                 self._waiting_inputs += len(columns.texts)
                 self._waiting_chars += chars
-            return Batch(decisions, columns, n, at, chars, changes)
+            ended = [] if columns.sessions is None else self._thalamus.sessions.take_ended()
+            return Batch(decisions, columns, n, at, chars, changes, ended)
 
     def begin(self, batch: Batch, ends: list[int] | None = None, mark: FileMark | None = None) -> Ack | None:
         """Makes what `batch` depends on durable: all that came before it, and its inputs. To be called in order.
@@ -688,7 +760,7 @@ class Sophia:
             self._notes += [
                 f"the {name} table of the store is damaged and starts anew ({fault})" for name, fault in faults.items()
             ]
-            store.replace_derived({name: thalamus.dump(name) for name in derived.NAMES})
+            store.replace_derived(thalamus.dumps())
             for name in derived.NAMES:
                 thalamus.count_log(name, 0)
         thalamus.take_changes()  # what was loaded is not news
@@ -851,7 +923,7 @@ def _columns(
         if not isinstance(item, Mapping) or "text" not in item:
             message = f"an input is a str or an object with a text, not {item!r:.80}"
             raise TypeError(message)
-    column = {key: [item.get(key) for item in objects] for key in ("text", "answer", "ts", "id")}
+    column = {key: [item.get(key) for item in objects] for key in ("text", "answer", "ts", "id", "session")}
     return Columns(
         column["text"],
         scopes=[item.get("scope", scope) for item in objects],
@@ -860,6 +932,7 @@ def _columns(
         stamps=column["ts"],
         names=column["id"],
         lines=[line] * len(batch),
+        sessions=column["session"] if any(column["session"]) else None,
     )
 
 

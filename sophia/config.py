@@ -62,17 +62,17 @@ def parse_size(value: object) -> int:
 
 
 def parse_fail_on(value: object) -> tuple[str, float]:
-    """What a run is gated on: ``danger``, ``novel``, or ``error-rate>SHARE``; ValueError for anything else.
+    """What a run is gated on: ``danger``, ``novel``, ``novel-session`` or ``error-rate>SHARE``; ValueError for others.
 
     >>> parse_fail_on("error-rate > 0.01"), parse_fail_on("danger")
     (('error-rate', 0.01), ('danger', 0.0))
     """
-    if value in ("danger", "novel"):
+    if value in ("danger", "novel", "novel-session"):
         return str(value), 0.0
     found = re.fullmatch(r"error-rate\s*>\s*(\d{1,9}(?:\.\d{1,9})?)(%?)", value) if isinstance(value, str) else None
     if found and (share := float(found[1]) / (100 if found[2] else 1)) <= 1.0:
         return "error-rate", share
-    message = f"{value!r} cannot be gated on; use danger, novel, or error-rate>0.01"
+    message = f"{value!r} cannot be gated on; use danger, novel, novel-session, or error-rate>0.01"
     raise ValueError(message)
 
 
@@ -164,7 +164,7 @@ _TTL = _number(
     parse_duration,
 )
 _KEYS = _names("it must be a name or a list of names")
-_GATES = _names("use 'danger', 'novel' and 'error-rate>0.01'", _gate)
+_GATES = _names("use 'danger', 'novel', 'novel-session' and 'error-rate>0.01'", _gate)
 
 
 def _setting(default: object, section: str, kind: _Kind) -> Any:
@@ -220,6 +220,12 @@ class Settings(_Checked):
         step as well. Which ones follows from the seed.
     audit_budget: largest rate of wrong answers that is borne. When the interval of the observed rate, at
         `audit_confidence`, lies wholly above it, answers are withheld until `Sophia.resume_answers`. 1 never does.
+    session_ngram: how many patterns in a row make an order that can be new in a session; see :class:`Session`.
+    session_counts: how counts of patterns are compared when a session ends: "rough" (once, several times, tens,
+        hundreds, ...) or "exact".
+    session_learn: whether orders and counts become known; without it sessions are compared with what is known.
+    session_limit, session_length: sessions that may be open, inputs that one may have; the oldest, or the longer one,
+        ends. session_idle: one ends after so many further inputs of others; 0 never.
     cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory; see `memory_bounds`.
     seed: seeds hashes that can reach a decision (the familiarity filter), so that runs repeat exactly.
 
@@ -235,6 +241,12 @@ class Settings(_Checked):
     complex_limit: float = _setting(0.75, "thalamus", _SHARE)
     mask: str = _setting("auto", "thalamus", _Kind("use 'auto', 'none' or a file name", _is_file))
     max_chars: int = _setting(20_000, "thalamus", _whole(1, 2**24))
+    session_ngram: int = _setting(2, "thalamus", _whole(1, 8))
+    session_counts: str = _setting("rough", "thalamus", _words("rough", "exact"))
+    session_learn: bool = _setting(True, "thalamus", _FLAG)
+    session_limit: int = _setting(10_000, "thalamus", _whole(1, 2**20))
+    session_length: int = _setting(10_000, "thalamus", _whole(1, 2**20))
+    session_idle: int = _setting(0, "thalamus", _whole(0, 2**40))
     ttl: float = _setting(0.0, "memory", _TTL)
     vectors: bool = _setting(False, "thalamus", _FLAG)
     cache: bool = _setting(True, "memory", _FLAG)
@@ -265,8 +277,9 @@ class Settings(_Checked):
 class RunSettings(_Checked):
     """What a user may set of `sophia run`: section [run] of a file, or the flag of the same name.
 
-    Which inputs: format, follow, text_key, scope_key, context_key, answer_key, label_key (empty: the usual names), tz
-    (of event times that name none), limit (0: all), sample (share that is decided), rate (a second; 0: no bound).
+    Which inputs: format, follow, text_key, scope_key, context_key, answer_key, label_key (empty: the usual names),
+    session_key (names, or re:PATTERN; empty: no sessions), tz (of event times that name none), limit (0: all), sample
+    (share that is decided), rate (a second; 0: no bound).
     What becomes of them: store, no_store, rules, model (a router of intents), on_error, workers (0: one a core), batch.
     What is told: out, report (a file, or "none"), score, fail_on, cost_per_call, progress, quiet.
     """
@@ -278,6 +291,7 @@ class RunSettings(_Checked):
     context_key: tuple[str, ...] = _setting((), "run", _KEYS)
     answer_key: tuple[str, ...] = _setting((), "run", _KEYS)
     label_key: tuple[str, ...] = _setting((), "run", _KEYS)
+    session_key: tuple[str, ...] = _setting((), "run", _KEYS)
     tz: str = _setting("UTC", "run", _TEXT)
     limit: int = _setting(0, "run", _whole(0, 2**63 - 1))
     sample: float = _setting(1.0, "run", _number("it is a share over 0, up to 1", lambda value: 0.0 < value <= 1.0))

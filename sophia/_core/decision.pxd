@@ -15,6 +15,7 @@ cdef extern from "salience.h" nogil:
         SOPHIA_VETO
         SOPHIA_UNJUDGED
         SOPHIA_ROUTED  # in the order of intent.pxd
+        SOPHIA_WHY_NOVEL
         SOPHIA_WHY_TOO_LONG
         SOPHIA_WHY_EMPTY
         SOPHIA_WHY_INVALID
@@ -71,6 +72,8 @@ cdef class Decision:
     cdef readonly str intent
     cdef readonly str runner_up
     cdef readonly str model
+    cdef readonly str session
+    cdef readonly tuple session_novel
     cdef str _id
     cdef str _source
     cdef uint64_t _run

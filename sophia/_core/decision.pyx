@@ -29,10 +29,15 @@ cdef class Decision:
 
     ``audit`` is True for a served answer that was drawn to be checked: serve it, do the expensive step as well and
     call ``complete``. ``agrees`` says how that ended where the input brought an answer itself, else it is None.
-    ``withheld`` is True where an answer is stored but answers are switched off (see `Settings.audit_budget`).
+    ``withheld`` is True where an answer is stored but not given: answers are switched off (see
+    `Settings.audit_budget`), or the order of its session is new.
 
     With a model in use ``intent`` is the route that it takes, or None; ``confidence`` the probability that it is
     right; ``runner_up`` the best one that was not taken; ``model`` the model's version.
+
+    ``session`` is the session that the input was said to belong to, or None. ``session_novel`` holds the ids of the
+    last patterns of that session where they had never come in this order before: the route is then "deep_thought",
+    and a stored answer is withheld.
     """
 
     def __cinit__(self):
@@ -107,6 +112,9 @@ cdef class Decision:
         }
         if self.model is not None:
             record["model"] = self.model
+        if self.session is not None:
+            record["session"] = self.session
+            record["session_novel"] = None if self.session_novel is None else list(self.session_novel)
         return record
 
     def __eq__(self, other):
@@ -129,12 +137,13 @@ cdef class Decision:
             self._source, self.novelty, self.confidence, self.complexity, self.us, self.policy_version,
             self._pattern, self._line, self._route, self._why, self._verdict, self.vector,
             self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model,
+            self.session, self.session_novel,
         )
 
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
              policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
-             model):
+             model, session=None, session_novel=None):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
@@ -143,7 +152,28 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     d._line, d._route, d._why, d._verdict = line, route, why, verdict
     d.audit, d._agrees, d.withheld = audit, agrees, withheld
     d.intent, d.runner_up, d.model = intent, runner_up, model
+    d.session, d.session_novel = session, session_novel
     return d
+
+
+def set_session(Decision decision not None, str session not None, tuple novel=None):
+    """Puts a decision that nobody has been handed yet into its session; `novel` are patterns in a never-seen order.
+
+    Such an order is novelty: it raises the level to DEEP_THOUGHT, whatever the text alone deserved, and touches
+    neither verdict nor danger. Nothing else is changed, and nothing is ever lowered.
+    """
+    decision.session = session
+    decision.session_novel = novel
+    if novel is None or decision._route == SOPHIA_DEEP_THOUGHT:
+        return
+    decision._route = SOPHIA_DEEP_THOUGHT
+    decision._why = SOPHIA_WHY_NOVEL
+    decision.novelty = 1.0
+    if decision.answer is not None:
+        decision.answer = decision._source = None
+        decision.withheld = True
+        if decision._agrees < 0:  # it was drawn to be checked, and is not served
+            decision.audit = False
 
 
 def decide(

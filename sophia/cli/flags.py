@@ -60,6 +60,10 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
         metavar="auto|none|FILE",
         help="values that do not make a text new (default auto)",
     )
+    help = "a session ends after N further inputs of other sessions (default: at the end of the inputs)"
+    add("--session-idle", type=positive, default=_UNSET, metavar="N", help=help)
+    help = "compare sessions with those that are known, and learn nothing of them"
+    add("--no-session-learn", action="store_false", dest="session_learn", default=_UNSET, help=help)
     add("--max-memory", type=_size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
     add("--workers", type=positive, default=_UNSET, metavar="N", help="threads (default: one a core)")
     add("--batch", type=positive, default=_UNSET, metavar="N", help="inputs a batch (default 256)")
@@ -78,7 +82,7 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--score", action="store_true", default=_UNSET, help=_SCORE)
     add(
         "--fail-on", action="append", type=_gate, default=_UNSET, metavar="GATE",
-        help="exit 1 on danger, novel, or error-rate>0.01; may be repeated",
+        help="exit 1 on danger, novel, novel-session, or error-rate>0.01; may be repeated",
     )  # fmt: skip
     add("--cost-per-call", type=_cost, default=_UNSET, metavar="C", help="what an answer from memory saves")
     add("--progress", choices=("auto", "plain", "none"), default=_UNSET, help="plain: a line every 10 s")
@@ -118,6 +122,9 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
         "--follow", action="store_true", default=_UNSET,
         help="wait for more, as tail -F does: appended, replaced, cut and later made files",
     )  # fmt: skip
+    help = """JSON key or CSV column of the session, or re:PATTERN with one group that is sought in the text: what is
+new in the order and the counts of a session's patterns is told; may be repeated, the first one present is taken"""
+    add("--session-key", action="append", type=text, default=_UNSET, metavar="NAME", help=help)
     for flags, what in (
         (("--text-key", "--text-col"), "text"),
         (("--scope-key",), "scope"),

@@ -18,9 +18,10 @@ __all__ = ["Outputs", "refuse_outputs"]
 
 _SUMMARY = "summary.json"
 _PATTERNS = "patterns.jsonl"
+_SESSIONS = "sessions.jsonl"
 _LOG = "run.log"
 _PAGE = "report.html"
-_OWN_NAMES = (_PATTERNS, _SUMMARY, _LOG, _PAGE)
+_OWN_NAMES = (_PATTERNS, _SESSIONS, _SUMMARY, _LOG, _PAGE)
 # Bytes of a summary that is somebody else's, or was ours.
 _MAX_SUMMARY = 1 << 24
 
@@ -28,12 +29,12 @@ _MAX_SUMMARY = 1 << 24
 class Outputs:
     """The open files of one run, to be used in a ``with`` block; nothing is written before it is made.
 
-    `target` is what --out names. Each file but the decisions and the log is whole or not there, and two runs in one
-    folder do not meet: the last to end has the names. An error that leaves the block is told to the log, with its
-    traceback where it is not a user's.
+    `target` is what --out names; with `sessions` there is a file of those that have ended. Each file but the decisions
+    and the log is whole or not there, and two runs in one folder do not meet: the last to end has the names. An error
+    that leaves the block is told to the log, with its traceback where it is not a user's.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, sessions: bool = False) -> None:
         self._target = target
         self.replaced: str | None = None
         """The decisions of another run in this folder, whose other files give way to those of this one."""
@@ -46,8 +47,9 @@ class Outputs:
             self.folder = _run_folder()
         self.decisions: BinaryIO = target.open(self.folder)
         self.log = RunLog(self.folder / _LOG)
-        self._patterns = Partial(self.folder / _PATTERNS)
-        self.patterns: BinaryIO = self._patterns.file
+        self._partial = {name: Partial(self.folder / name) for name in (_PATTERNS, _SESSIONS)[: 1 + sessions]}
+        self.patterns: BinaryIO = self._partial[_PATTERNS].file
+        self.sessions: BinaryIO | None = self._partial[_SESSIONS].file if sessions else None
 
     def __enter__(self) -> Outputs:
         return self
@@ -57,19 +59,22 @@ class Outputs:
     ) -> None:
         if error is not None:
             self.log.failure(error)
-        self._patterns.drop()
+        for partial in self._partial.values():
+            partial.drop()
         try:
             self.decisions.close()
         finally:
             self.log.close()
 
-    def keep_patterns(self) -> str | None:
-        """The patterns are whole: gives their file its name. Returns the run that ended meanwhile, see `replaced`."""
+    def keep(self) -> str | None:
+        """Patterns and sessions are whole: gives their files their names. Returns the run that ended meanwhile, see
+        `replaced`."""
         other = self._other_run()
-        try:
-            self._patterns.keep()
-        except OSError as error:
-            raise self._failed(_PATTERNS, error) from error
+        for name, partial in self._partial.items():
+            try:
+                partial.keep()
+            except OSError as error:
+                raise self._failed(name, error) from error
         return None if other == self.replaced else other
 
     def write(self, name: str, text: str) -> None:

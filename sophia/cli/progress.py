@@ -96,6 +96,7 @@ class Progress:
         said.append(f"  why: {whys or 'nothing to decide'}")
         saved = f" (saved {summary.served * wanted.cost_per_call:,.2f})" if wanted.cost_per_call else ""
         said.append(f"  answered from memory: {summary.served:,}{saved}; patterns: {summary.patterns:,}")
+        said += _session_lines(summary)
         said += _audit_lines(summary)
         if summary.rules:
             shown = summary.rules.most_common(_SHOWN_RULES)
@@ -181,6 +182,19 @@ class Progress:
                 (f"  served from memory {summary.served:,}  bad {summary.reasons.total():,}", ""),
             ],
         ]
+
+
+def _session_lines(summary: Summary) -> list[str]:
+    """How many sessions were new, and in what."""
+    if summary.open_sessions is None:
+        return []
+    found = summary.sessions
+    if not found["ended"] and not summary.open_sessions:
+        return ["  sessions: no input had one; see --session-key"]
+    return [
+        f"  sessions: {found['ended']:,} ended, {found['novel']:,} novel ({found['orders_novel']:,} in order, "
+        f"{found['counts_novel']:,} in counts), {summary.open_sessions:,} open; inputs raised: {summary.raised:,}"
+    ]
 
 
 def _audit_lines(summary: Summary) -> list[str]:

@@ -27,6 +27,7 @@ from sophia.stream.interrupt import Interrupt
 from sophia.stream.readers import Reader, follow_batches, read_batches
 from sophia.stream.run import run
 from sophia.stream.score import Score
+from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
 from sophia.stream.times import zone
 
@@ -54,6 +55,7 @@ def command(options: argparse.Namespace) -> int:
     reader = _reader(options.inputs, wanted, lambda words: progress.tell(words))
     guard = _guard(reader, options.config, settings, wanted)
     refuse_outputs(guard, target, report.file, beside=report.beside, summary=options.json)
+    session_key = SessionKey(wanted.session_key) if wanted.session_key else None
     intake = Intake(reader, sample=wanted.sample, rate=wanted.rate, seed=settings.seed)
     # a signal ends the reading; all that follows the reading is done as at any end
     with ExitStack() as stack:
@@ -62,7 +64,7 @@ def command(options: argparse.Namespace) -> int:
         if not target.connect(lambda: intake.stopped, lambda words: _tell(words, quiet=wanted.quiet)):
             return Exit(interrupt.exit_code)
         brain = stack.enter_context(sophia.open(store, settings=settings, rules=wanted.rules, model=wanted.model))
-        outputs = stack.enter_context(Outputs(target))
+        outputs = stack.enter_context(Outputs(target, sessions=session_key is not None))
         score = Score(_intents(brain)) if wanted.score else None
         if target.live:
             reader.watch_output(outputs.decisions.fileno())
@@ -93,10 +95,12 @@ def command(options: argparse.Namespace) -> int:
                 score=score,
                 watch=progress.show,
                 collector=report.collect(brain),
+                session_key=session_key,
+                sessions=outputs.sessions,
             )
         finally:
             progress.clear()
-        _note_replaced(outputs, outputs.keep_patterns(), quiet=wanted.quiet)
+        _note_replaced(outputs, outputs.keep(), quiet=wanted.quiet)
         fired = _fired(wanted, summary)
         code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)
         totals = {
@@ -160,6 +164,7 @@ def _keys(wanted: RunSettings) -> Keys:
         "context": wanted.context_key,
         "answer": wanted.answer_key,
         "label": wanted.label_key,
+        "session": SessionKey(wanted.session_key).names,
     }
     return Keys(**{name: keys for name, keys in named.items() if keys})
 
@@ -177,6 +182,9 @@ def _fired(wanted: RunSettings, summary: Summary) -> list[str]:
         if name == "error-rate":
             if summary.error_rate > limit:
                 fired.append(f"error-rate {summary.error_rate:.6g} is over {limit:g}")
+        elif name == "novel-session":
+            if count := summary.sessions["novel"]:
+                fired.append(f"{name}: {count:,} {'session' if count == 1 else 'sessions'}")
         elif (count := summary.endangered if name == "danger" else summary.whys["novel"]) > 0:
             fired.append(f"{name}: {count:,} {'input' if count == 1 else 'inputs'}")
     return fired

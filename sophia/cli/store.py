@@ -54,7 +54,7 @@ def _info(options: argparse.Namespace) -> int:
     write(f"patterns   {patterns['kept']:,}, and {patterns['merged']:,} merged into others\n")
     if facts["pending"]:
         write(f"pending    {_many(facts['pending'], 'batch', 'batches')} of a run that goes on or was killed\n")
-    for name, what in (("familiar", _shown_filter), ("idf", _shown_idf)):
+    for name, what in (("familiar", _shown_filter), ("idf", _shown_idf), ("sessions", _shown_sessions)):
         found = facts[name]
         write(f"{name:<11}{'damaged: ' + found['problem'] if 'problem' in found else what(found)}\n")
     if facts["router_bytes"]:
@@ -80,6 +80,10 @@ def _shown_filter(found: dict[str, Any]) -> str:
 
 def _shown_idf(found: dict[str, Any]) -> str:
     return f"{found['documents']:,} documents, {found['words']:,} words; log {found['log_bytes']:,} bytes"
+
+
+def _shown_sessions(found: dict[str, Any]) -> str:
+    return f"{found['open']:,} open, {found['known']:,} orders and counts; log {found['log_bytes']:,} bytes"
 
 
 def _check(options: argparse.Namespace) -> int:

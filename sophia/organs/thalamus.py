@@ -24,10 +24,12 @@ from sophia.organs.audit import Audit
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
 from sophia.store.changes import NOTHING, Answer, Answers, Changes
-from sophia.store.derived import replay
+from sophia.store.derived import NAMES, replay
 
 if TYPE_CHECKING:
     from sophia.organs.intents import Intents
+    from sophia.organs.sessions import Sessions
+    from sophia.store.session_table import SessionTable
 
 __all__ = ["CHANGE_LOG", "LOG_BYTES", "Columns", "Thalamus", "is_line"]
 
@@ -45,7 +47,7 @@ class Columns:
     `lines` says which inputs are log lines and not messages, `faults` which could not be read.
     """
 
-    __slots__ = ("answers", "contexts", "faults", "lines", "names", "scopes", "stamps", "texts")
+    __slots__ = ("answers", "contexts", "faults", "lines", "names", "scopes", "sessions", "stamps", "texts")
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Columns:
         names: list[str | None] | None = None,
         lines: list[bool] | None = None,
         faults: list[str | None] | None = None,
+        sessions: list[str | None] | None = None,
     ) -> None:
         self.texts = texts
         self.scopes = scopes
@@ -67,6 +70,7 @@ class Columns:
         self.names = names
         self.lines = lines
         self.faults = faults
+        self.sessions = sessions
 
     @classmethod
     def joined(cls, parts: Sequence[Columns]) -> Columns:
@@ -99,6 +103,7 @@ class Thalamus:
         patterns: PatternTable | None = None,
         familiar: GenerationalFilter | None = None,
         idf: IdfTable | None = None,
+        sessions: SessionTable | None = None,
         recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
         keep_changes: bool = False,
         audit: Audit | None = None,
@@ -123,9 +128,11 @@ class Thalamus:
         self.audit = audit if audit is not None else Audit(settings.with_changes(audit=0.0))
         self._clock = clock
         self._keep_changes = keep_changes
-        self._log_sizes = {"familiar": 0, "idf": 0}
+        self._log_sizes = {"familiar": 0, "idf": 0, "sessions": 0}
         self._answers = Answers()
         self._intents: Intents | None = None
+        self._session_table = sessions
+        self._sessions: Sessions | None = None
         self.hot_path = HotPath(
             patterns=self.patterns,
             familiar=self.familiar,
@@ -165,7 +172,25 @@ class Thalamus:
                 kept = None if answer is None else self._answer(decision, answer)
                 if kept is not None:
                     self._answers.append(kept)
+        if c.sessions is not None:
+            self.sessions.follow(decisions, c.sessions)
         return decisions
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions that inputs are said to belong to; made when there is a first one."""
+        if self._sessions is None:
+            from sophia.organs.sessions import Sessions
+
+            self._sessions = Sessions(
+                self.settings, self.hot_path.run, self.audit.claim, self._session_table, track=self._keep_changes
+            )
+        return self._sessions
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether any input was said to belong to one, now or in what was loaded."""
+        return self._sessions is not None or self._session_table is not None
 
     @property
     def intents(self) -> Intents | None:
@@ -237,8 +262,11 @@ class Thalamus:
             dumps["familiar"] = self.dump("familiar")
         if self._logged("idf", len(idf)):
             dumps["idf"] = self.dump("idf")
+        sessions = self.sessions.table.changes() if self.has_sessions else b""
+        if self._logged("sessions", len(sessions)):
+            dumps["sessions"] = self.dump("sessions")
         audit = self.audit.changes(self.hot_path.served)
-        changes = Changes(self._answers, self.patterns.changes(), familiar or b"", idf, dumps, audit)
+        changes = Changes(self._answers, self.patterns.changes(), familiar or b"", idf, sessions, dumps, audit)
         self._answers = Answers()
         return changes
 
@@ -259,12 +287,22 @@ class Thalamus:
         return True
 
     def dump(self, name: str) -> bytes:
-        """A whole derived table, "familiar" or "idf"."""
-        return self.familiar.dump() if name == "familiar" else self.idf.dump()
+        """A whole derived table, "familiar", "idf" or "sessions"."""
+        dump: bytes = self._table(name).dump()
+        return dump
+
+    def dumps(self) -> dict[str, bytes]:
+        """All derived tables that hold something."""
+        return {name: self.dump(name) for name in NAMES if name != "sessions" or self.has_sessions}
 
     def replay(self, name: str, changes: bytes) -> None:
         """Applies one logged change of a derived table."""
-        replay(name, self.familiar if name == "familiar" else self.idf, changes)
+        replay(name, self._table(name), changes)
+
+    def _table(self, name: str) -> Any:
+        if name == "sessions":
+            return self.sessions.table
+        return self.familiar if name == "familiar" else self.idf
 
     def _idf_changes(self) -> bytes:
         if not self.settings.vectors:

@@ -54,11 +54,13 @@ class Changes:
     patterns: Any
     familiar: bytes
     idf: bytes = b""
+    sessions: bytes = b""
     dumps: dict[str, bytes] = field(default_factory=dict)
     audit: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.answers or self.patterns or self.familiar or self.idf or self.dumps or self.audit)
+        learned = self.answers or self.patterns or self.familiar or self.idf or self.sessions
+        return bool(learned or self.dumps or self.audit)
 
 
 NOTHING = Changes(Answers(), [], b"")

@@ -16,6 +16,7 @@ from sophia.store import ack, derived
 from sophia.store.folder import StoreFolder
 from sophia.store.lock import holder
 from sophia.store.pages import header_fault
+from sophia.store.session_table import SessionTable
 from sophia.store.tables import Row, Table
 from sophia.store.view import StoreView
 
@@ -182,6 +183,8 @@ def empty_table(name: str) -> Any:
     settings = Settings()
     if name == "familiar":
         return lambda: GenerationalFilter(settings.familiar_capacity, seed=settings.seed)
+    if name == "sessions":
+        return lambda: SessionTable(seed=settings.seed)
     return lambda: IdfTable(seed=settings.seed)
 
 

@@ -1,4 +1,4 @@
-"""Tables that are made from what was seen and can be made again: a dump, and a log of what changed since."""
+"""Tables of what was seen that may start anew at no cost but thought: a dump, and a log of what changed since."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 from sophia._core.cuckoo import GenerationalFilter
 from sophia._core.idf import IdfTable
+from sophia.store.session_table import SessionTable
 
 __all__ = ["NAMES", "load", "rebuild", "replay"]
 
 _LOADERS: dict[str, Callable[[bytes, int], Any]] = {
     "familiar": lambda dump, changes: GenerationalFilter.load(dump, track_changes=changes),
     "idf": lambda dump, _: IdfTable.load(dump),
+    "sessions": lambda dump, changes: SessionTable.load(dump, track=bool(changes)),
 }
 
 NAMES = tuple(_LOADERS)
@@ -28,6 +30,8 @@ def replay(name: str, table: Any, changes: bytes) -> None:
     """Applies one entry of the log. StoreCorrupt where it does not fit; what came before it stays applied."""
     if name == "familiar":
         table.apply_changes(changes)
+    elif name == "sessions":
+        table.replay(changes)
     else:
         table.apply(int.from_bytes(changes[:8], "little", signed=True), changes[8:])
 

@@ -81,4 +81,6 @@ def _derived(view: StoreView, name: str) -> dict[str, Any]:
         # Without a dump the size of the filter is that of the next run's settings, not the store's.
         capacity = None if dump is None else table.capacity
         return facts | {"items": len(table), "capacity": capacity, "load": round(table.load_factor, 4)}
+    if name == "sessions":
+        return facts | {"open": len(table), "known": table.known}
     return facts | {"documents": table.documents, "words": len(table)}

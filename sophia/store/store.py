@@ -278,7 +278,7 @@ class Store:
                 gone = [(row[0],) for row in changes.patterns if not row[6]]
                 self._connection.executemany("INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
                 self._connection.executemany("DELETE FROM patterns WHERE id = ?", gone)
-            for name, log in (("familiar", changes.familiar), ("idf", changes.idf)):
+            for name, log in (("familiar", changes.familiar), ("idf", changes.idf), ("sessions", changes.sessions)):
                 if log and name not in changes.dumps:
                     seq = run("SELECT coalesce(max(seq), 0) + 1 FROM log").fetchone()[0]
                     run("INSERT INTO log VALUES (?, ?, ?, ?)", (seq, name, log, checksum.of_blob(seq, name, log)))

@@ -51,6 +51,8 @@ class Example:
         "rule",
         "runner_up",
         "scope",
+        "session",
+        "session_novel",
         "source",
         "span",
         "text",
@@ -82,6 +84,8 @@ class Example:
         self.match = None if match is None else match[0]
         self.invalid = event.invalid
         self.withheld = decision.withheld
+        self.session = decision.session
+        self.session_novel = decision.session_novel
 
     def astuple(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)

@@ -6,13 +6,15 @@ from json.encoder import encode_basestring_ascii as quote
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
+from sophia.store.session_table import Session
 from sophia.stream.event import Event
 
-__all__ = ["decision_line", "pattern_line", "reason_of", "record_line"]
+__all__ = ["decision_line", "pattern_line", "reason_of", "record_line", "session_line"]
 
 # Whys that say that there was nothing to decide on.
 _FAULTS = {"too-long": "too-long", "empty": "empty", "invalid": "invalid"}
 _BOOL = ("false", "true")
+_SHOWN_PATTERNS = 64
 _NOT_AUDITED = '"audit": false, "agrees": null, "withheld": false'
 
 
@@ -43,8 +45,14 @@ def decision_line(decision: Decision) -> str:
         f'"policy_version": "{decision.policy_version}", "us": {decision.us:.1f}, '
         + (_audited(decision) if decision.audit or decision.withheld else _NOT_AUDITED)
         + ("" if decision.model is None else f', "model": "{decision.model}"')
+        + ("" if decision.session is None else _in_session(decision))
         + "}"
     )
+
+
+def _in_session(decision: Decision) -> str:
+    novel = "null" if decision.session_novel is None else str(list(decision.session_novel))
+    return f', "session": {_text(decision.session)}, "session_novel": {novel}'
 
 
 def _audited(decision: Decision) -> str:
@@ -62,6 +70,20 @@ def record_line(decision: Decision, event: Event, reason: str | None) -> str:
     return (
         f'{decision_line(decision)[:-1]}, "source": {quote(event.source)}, "line": {event.line}, '
         f'"reason": {_text(reason)}}}'
+    )
+
+
+def session_line(session: Session) -> str:
+    """One session that has ended as a line of JSON, without the line end; of its patterns the 64 most frequent."""
+    counts = sorted(session.patterns.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join([f'"{id}": {count}' for id, count in sorted(counts[:_SHOWN_PATTERNS])])
+    return (
+        f'{{"session": {quote(session.session)}, "scope": {quote(session.scope)}, "first_run": {session.first[0]}, '
+        f'"first_n": {session.first[1]}, "last_run": {session.last[0]}, "last_n": {session.last[1]}, '
+        f'"inputs": {session.inputs}, "novel": {_BOOL[session.novel]}, "orders_novel": {session.orders_novel}, '
+        f'"orders": {[list(order) for order in session.orders]}, "counts_novel": {_BOOL[session.counts_novel]}, '
+        f'"patterns": {{{shown}}}, "patterns_total": {len(counts)}, "sound": {_BOOL[session.sound]}, '
+        f'"ended": "{session.ended}"}}'
     )
 
 

@@ -41,6 +41,7 @@ _FIELDS = (
     "label",
     "flags",
     "invalid",
+    "session",
 )
 
 
@@ -63,6 +64,7 @@ class Event:
     label    known truth, for scoring only, or None
     flags    `PLAIN | BAD_UTF8 | SURROGATE | NUL | CUT`
     invalid  one of `REASONS`, or None
+    session  value of a session key, or None
 
     A slotted class and not a named tuple or dataclass, because each of those costs the start of the program
     more (8 ms, 15 ms) than reading ten thousand lines.
@@ -87,6 +89,7 @@ class Event:
         label: str | None = None,
         flags: int = 0,
         invalid: str | None = None,
+        session: str | None = None,
     ) -> None:
         self.n = n
         self.source = source
@@ -100,6 +103,7 @@ class Event:
         self.label = label
         self.flags = flags
         self.invalid = invalid
+        self.session = session
 
     def astuple(self) -> tuple[int | str | None, ...]:
         """The fields in the order of the constructor."""
@@ -116,6 +120,7 @@ class Event:
             self.label,
             self.flags,
             self.invalid,
+            self.session,
         )
 
     def __eq__(self, other: object) -> bool:

@@ -41,7 +41,8 @@ REASONS = {
     ),
     "novel": Reason(
         "New",
-        "Nothing of this pattern was accepted before from the same owner, so there is no experience to rely on.",
+        "Nothing of this pattern was accepted before from the same owner, or the patterns of its session had never "
+        "come in this order, so there is no experience to rely on.",
     ),
     "danger": Reason(
         "Danger rule",
@@ -106,6 +107,12 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
             return hit + "Its verdict is veto: the program that called must refuse it. Its route is deep thought."
         kind = "a log line tells of it" if example.plain else "the rule is one that reports and does not refuse"
         return hit + f"Its verdict is flag: {kind}, so somebody should look at it. So: deep thought."
+    if example.why == "novel" and example.session_novel is not None:
+        order = ", ".join(map(str, example.session_novel))
+        return (
+            f"In session \u201c{(example.session or '')[:60]}\u201d of {owner} its pattern completed an order that had "
+            f"never been seen (patterns {order}). With nothing to go by, it goes to deep thought."
+        )
     if example.why == "novel":
         return (
             f"No earlier input of {owner} had this pattern. With nothing to go by, it goes to deep thought; "

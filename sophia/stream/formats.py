@@ -35,7 +35,7 @@ class Keys:
     ('scope', 'user', 'tenant')
     """
 
-    __slots__ = ("answer", "context", "id", "label", "scope", "text", "ts")
+    __slots__ = ("answer", "context", "id", "label", "scope", "session", "text", "ts")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Keys:
         answer: tuple[str, ...] = ("answer", "response"),
         id: tuple[str, ...] = ("id",),
         label: tuple[str, ...] = ("label",),
+        session: tuple[str, ...] = (),
     ) -> None:
         if not text:
             msg = "at least one key must be able to hold the text"
@@ -58,6 +59,7 @@ class Keys:
         self.answer = answer
         self.id = id
         self.label = label
+        self.session = session
 
 
 class Decoder:
@@ -200,7 +202,7 @@ class JsonlDecoder(Decoder):
         else:
             self._found = True
         scope = context = ""
-        ts = answer = id = label = None
+        ts = answer = id = label = session = None
         if len(row) > 1 or not present:
             scope = _string(_first(row, keys.scope)) or ""
             context = _string(_first(row, keys.context)) or ""
@@ -208,7 +210,9 @@ class JsonlDecoder(Decoder):
             answer = _string(_first(row, keys.answer)) or None
             id = _string(_first(row, keys.id)) or None
             label = _string(_first(row, keys.label)) or None
-        event = Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags)
+            if keys.session:
+                session = _string(_first(row, keys.session)) or None
+        event = Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags, None, session)
         if "\\u" in raw:
             _make_safe(event)
         reason = reason or _reason(event.flags)
@@ -321,7 +325,7 @@ class CsvDecoder(Decoder):
         delimiter, names = table
         self._width = len(names)
         keys = self._keys
-        order = (keys.text, keys.scope, keys.context, keys.ts, keys.answer, keys.id, keys.label)
+        order = (keys.text, keys.scope, keys.context, keys.ts, keys.answer, keys.id, keys.label, keys.session)
         self._columns = [
             next((names.index(name) for name in map(str.lower, wanted) if name in names), -1) for wanted in order
         ]
@@ -344,9 +348,9 @@ class CsvDecoder(Decoder):
             reason = "empty"
         if reason is not None:
             self._bad(reason)
-        ts, answer, id, label = [value or None for value in cells[3:]]
+        ts, answer, id, label, session = [value or None for value in cells[3:]]
         scope, context = cells[1] or "", cells[2] or ""
-        return Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags, reason)
+        return Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags, reason, session)
 
 
 def detect(line: str, keys: Keys) -> str:
@@ -411,7 +415,7 @@ def _string(value: object) -> str | None:
 
 def _make_safe(event: Event) -> None:
     """Only a JSON escape brings in half a surrogate pair, or a NUL that no byte showed."""
-    for name in ("text", "scope", "context", "ts", "answer", "id", "label"):
+    for name in ("text", "scope", "context", "ts", "answer", "id", "label", "session"):
         value = getattr(event, name)
         if value is None:
             continue

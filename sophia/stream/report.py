@@ -34,6 +34,7 @@ _NEEDS = ("jinja2", "matplotlib")
 _RULES = 100
 _PATTERNS = 30
 _REPEATS = 20
+_ORDERS = 3
 _SOURCES = 12
 _QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
@@ -143,6 +144,7 @@ class _Page:
             "served": self._summary.served,
             "audit": self._audit(),
             "withheld": self._summary.withheld,
+            "sessions": self._sessions(),
             "answers_off": self._summary.answers_off,
             "patterns": [self._pattern(*item) for item in patterns[:_PATTERNS]],
             "patterns_total": len(patterns),
@@ -281,6 +283,31 @@ class _Page:
             "rate": f"{summary.differed / compared:.2%}" if compared else None,
             "interval": None if summary.interval is None else [f"{end:.2%}" for end in summary.interval],
             "confidence": f"{self._settings.audit_confidence:.0%}",
+        }
+
+    def _sessions(self) -> dict[str, Any] | None:
+        """Sessions that have ended and the first of those that were new; None where inputs were not told by session."""
+        summary = self._summary
+        if summary.open_sessions is None:
+            return None
+        return {
+            "ended": summary.sessions["ended"],
+            "novel": summary.sessions["novel"],
+            "orders": summary.sessions["orders_novel"],
+            "counts": summary.sessions["counts_novel"],
+            "open": summary.open_sessions,
+            "raised": summary.raised,
+            "shown": [
+                {
+                    "name": excerpt(session.session),
+                    "scope": _clean(session.scope, 60),
+                    "inputs": session.inputs,
+                    "orders": [[(id, self._template(id)) for id in order] for order in session.orders[:_ORDERS]],
+                    "more": max(0, session.orders_novel - _ORDERS),
+                    "counts": session.counts_novel,
+                }
+                for session in summary.novel_sessions
+            ],
         }
 
     def _danger(self) -> list[dict[str, Any]]:

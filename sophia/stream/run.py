@@ -13,6 +13,7 @@ from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
 from sophia.stream.readers import Reader
 from sophia.stream.score import Score
+from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
 from sophia.stream.writer import ThreadedWriter, Writer
 
@@ -41,6 +42,8 @@ def run(
     score: Score | None = None,
     watch: Watch | None = None,
     collector: Collector | None = None,
+    session_key: SessionKey | None = None,
+    sessions: BinaryIO | None = None,
 ) -> Summary:
     """Decides every event of `reader`; returns the totals.
 
@@ -53,11 +56,14 @@ def run(
     With `strict` the run ends before the first input with which something is wrong, or where an input cannot be
     read on; `Summary.stopped` says where. `zone` completes event times, see `sophia.stream.times`. `collector`
     sees all that was decided.
+
+    `session_key` finds the sessions of inputs; one line for each that has ended goes to `sessions`. Where the inputs
+    come to their end all sessions do; those of a run that ends earlier go on in the store, if there is one.
     """
     summary = Summary(brain.settings)
     table = brain.thalamus.patterns
     table.keep_departed(_DEPARTED_BYTES)
-    writer = (ThreadedWriter if workers > 1 else Writer)(brain, out, patterns, summary)
+    writer = (ThreadedWriter if workers > 1 else Writer)(brain, out, patterns, summary, sessions)
     try:
         for events in reader:
             if strict:
@@ -65,7 +71,7 @@ def run(
                 if not events:
                     break
             try:
-                batch = brain.decide(columns(events, zone))
+                batch = brain.decide(columns(events, zone, session_key))
                 if score is not None:
                     score.add(events, batch.decisions)
                 writer.write(events, batch, table.departed())  # a decision may name them, so the file must
@@ -90,6 +96,10 @@ def run(
     summary.output_gone = writer.output_gone or reader.output_gone
     summary.interrupted = reader.stopped and not summary.output_gone
     summary.add_audit(brain.audit)
+    if session_key is not None and not summary.output_gone:
+        if not brain.durable or not (summary.interrupted or summary.stopped):
+            writer.write_sessions(brain.end_sessions())
+        summary.add_sessions(brain.open_sessions)
     writer.write_patterns(table.patterns())
     if collector is not None:
         collector.finish()
@@ -110,11 +120,14 @@ def _up_to_a_fault(events: list[Event], max_chars: int) -> tuple[list[Event], st
     return events, None
 
 
-def columns(events: list[Event], zone: Callable[[str], str] | None = None) -> Columns:
+def columns(
+    events: list[Event], zone: Callable[[str], str] | None = None, session_key: SessionKey | None = None
+) -> Columns:
     """A batch of events by column; a column that no event uses is None, so plain lines stay cheap."""
     texts, scopes, contexts, stamps, answers, names, flags, faults = zip(
         *[(e.text, e.scope, e.context, e.ts, e.answer, e.id, e.flags, e.invalid) for e in events], strict=True
     )
+    sessions = [] if session_key is None else session_key.of(events)
     return Columns(
         list(texts),
         scopes=list(scopes) if any(scopes) else None,
@@ -124,4 +137,5 @@ def columns(events: list[Event], zone: Callable[[str], str] | None = None) -> Co
         names=list(names) if any(names) else None,
         lines=[bool(flag & PLAIN) for flag in flags] if any(flag & PLAIN for flag in flags) else None,
         faults=[fault and _FAULTS.get(fault, "invalid") for fault in faults] if any(faults) else None,
+        sessions=sessions if any(sessions) else None,
     )

@@ -8,10 +8,12 @@ from time import monotonic, process_time
 from sophia._core.decision import Decision
 from sophia.config import Settings
 from sophia.organs.audit import AuditReport, false_serve_interval
+from sophia.store.session_table import Session
 from sophia.stream.event import Event
 
 __all__ = ["SHOWN_BAD", "Summary"]
 
+_SESSIONS = ("ended", "novel", "orders_novel", "counts_novel", "not_sound")
 SHOWN_BAD = 20
 """Bad lines of one reason that are named; further ones are counted."""
 
@@ -33,6 +35,14 @@ class Summary:
         self.withheld = 0
         self.answers_off = False
         self.patterns = 0
+        self.raised = 0
+        """Inputs that completed a never-seen order of their session."""
+        self.sessions: Counter[str] = Counter()
+        """Sessions that have ended: all of them, those with a new order, with new counts, with either; not sound."""
+        self.novel_sessions: list[Session] = []
+        """The first 20 that were novel."""
+        self.open_sessions: int | None = None
+        """How many go on after the run; None where inputs were not told by session."""
         self.interrupted = False
         self.output_gone = False
         """The reader of the decisions went away (`| head`): those after the last ones it could take are not here."""
@@ -59,12 +69,29 @@ class Summary:
         self.agreed += audited.count(True)
         self.differed += audited.count(False)
         self.withheld += sum(d.withheld for d in decisions)
+        self.raised += sum(d.session_novel is not None for d in decisions)
         # Two significant digits: at most 90 keys a decade.
         self._us.update([float(f"{d.us:.1e}") for d in decisions[:1]] * len(decisions))
         if any(reasons):
             for event, reason in zip(events, reasons, strict=True):
                 if reason is not None:
                     self._add_bad(event, reason)
+
+    def count_sessions(self, ended: list[Session]) -> None:
+        """Counts sessions that have ended."""
+        for session in ended:
+            self.sessions["ended"] += 1
+            self.sessions["orders_novel"] += session.orders_novel > 0
+            self.sessions["counts_novel"] += session.counts_novel
+            self.sessions["not_sound"] += not session.sound
+            if session.novel:
+                self.sessions["novel"] += 1
+                if len(self.novel_sessions) < SHOWN_BAD:
+                    self.novel_sessions.append(session)
+
+    def add_sessions(self, open: int) -> None:
+        """Says that inputs were told by session, and how many of those go on."""
+        self.open_sessions = open
 
     def _add_bad(self, event: Event, reason: str) -> None:
         self.reasons[reason] += 1
@@ -141,6 +168,13 @@ class Summary:
             "served_from_memory": self.served,
             "audit": self.audit,
             "patterns": self.patterns,
+            "sessions": None
+            if self.open_sessions is None
+            else {
+                **{name: self.sessions[name] for name in _SESSIONS},
+                "open": self.open_sessions,
+                "inputs_raised": self.raised,
+            },
             "interrupted": self.interrupted,
             "output_closed": self.output_gone,
             "stopped": self.stopped,

@@ -14,7 +14,8 @@ from sophia._core.pattern import Pattern
 from sophia.brain import Batch, Sophia
 from sophia.errors import OutputFailed
 from sophia.store.pending import FileMark
-from sophia.stream.decisions import pattern_line, reason_of, record_line
+from sophia.store.session_table import Session
+from sophia.stream.decisions import pattern_line, reason_of, record_line, session_line
 from sophia.stream.event import Event
 from sophia.stream.summary import Summary
 
@@ -34,7 +35,10 @@ class Writer:
     the brain gives up what was not acknowledged, and learns it anew from the store when it is opened again.
     """
 
-    def __init__(self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary) -> None:
+    def __init__(
+        self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary, sessions: BinaryIO | None = None
+    ) -> None:
+        self._sessions = sessions
         self._brain = brain
         self._out = out
         self._patterns = patterns
@@ -51,6 +55,7 @@ class Writer:
         decisions = batch.decisions
         try:
             self.write_patterns(departed)
+            self.write_sessions(batch.ended)
             reasons = [reason_of(event, decision) for event, decision in zip(events, decisions, strict=True)]
             lines = [record_line(d, event, reason) for d, event, reason in zip(decisions, events, reasons, strict=True)]
             data = ("\n".join(lines) + "\n").encode("ascii")
@@ -91,6 +96,15 @@ class Writer:
                 self._summary.patterns += pattern.merged_into is None
             self._patterns.flush()
 
+    def write_sessions(self, ended: list[Session]) -> None:
+        """A line for each; one whose last inputs were not acknowledged is told again by the next run."""
+        if self._sessions is None or not ended:
+            return
+        with _naming(self._sessions, "the sessions"):
+            self._sessions.write("".join([session_line(session) + "\n" for session in ended]).encode("ascii"))
+            self._sessions.flush()
+        self._summary.count_sessions(ended)
+
     def close(self) -> None:
         """Nothing waits here."""
 
@@ -102,8 +116,10 @@ class ThreadedWriter(Writer):
     the thread and is raised by the next `write` or by `close`.
     """
 
-    def __init__(self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary) -> None:
-        super().__init__(brain, out, patterns, summary)
+    def __init__(
+        self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary, sessions: BinaryIO | None = None
+    ) -> None:
+        super().__init__(brain, out, patterns, summary, sessions)
         self._queue: queue.Queue[_Item | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="sophia-writer", daemon=True)

@@ -174,10 +174,10 @@ def _read(process: subprocess.Popen[bytes], ends: float | None, kill_at_line: in
             return got
 
 
-def unbroken(folder: Path, messages: list[str], lines: list[str]) -> list[dict[str, Any]]:
+def unbroken(folder: Path, messages: list[str], lines: list[str], *more: str) -> list[dict[str, Any]]:
     """The decisions of one run over everything."""
     folder.mkdir()
     trial = Trial(folder, messages, lines)
-    assert trial.run() == 0, trial.errors
+    assert trial.run(*more) == 0, trial.errors
     assert not trial.left
     return trial.told.comparable()

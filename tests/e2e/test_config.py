@@ -89,6 +89,7 @@ def test_the_example_of_the_docs_is_the_default(tmp_path: Path) -> None:
         "rules": (str(tmp_path / "rules.toml"),),
         "model": str(tmp_path / "model"),
         "fail_on": ("danger", "error-rate>0.01"),
+        "session_key": ("job", "re:(blk_-?[0-9]+)"),
     }
     path.write_text(re.sub(r"^# (\w+ = )", r"\1", example, flags=re.M).replace("max_memory", "# max_memory"))
     assert read_config(path)[0] == Settings(ttl=2_592_000.0)

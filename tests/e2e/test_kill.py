@@ -26,13 +26,23 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return decisions
 
 
-def kill_over_and_over(folder: Path, seed: int, expected: list[dict[str, Any]]) -> int:
+SESSIONS = ("--session-key", "context", "--session-key", "re:(user[0-9]|node-[0-9])", "--session-idle", "40")
+
+
+@pytest.fixture(scope="module")
+def in_sessions(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    decisions = unbroken(tmp_path_factory.mktemp("sessions") / "one", MESSAGES, LINES, *SESSIONS)
+    assert sum(one.get("session_novel") is not None for one in decisions) > 20
+    return decisions
+
+
+def kill_over_and_over(folder: Path, seed: int, expected: list[dict[str, Any]], *more: str) -> int:
     """One store, killed one to three times; returns how often it really was."""
     rng = random.Random(seed)
     folder.mkdir()
     trial = Trial(folder, MESSAGES, LINES)
     pipe = bool(seed % 2)
-    options = ["--workers", str(1 + seed // 2 % 2)]
+    options = ["--workers", str(1 + seed // 2 % 2), *more]
     for _ in range(rng.randint(1, 3)):
         batch = rng.choice(["1", "5", "16", "256"])
         how: dict[str, Any] = {}
@@ -58,10 +68,18 @@ def test_kills(tmp_path: Path, expected: list[dict[str, Any]]) -> None:
     assert kills >= 4
 
 
+def test_kills_in_the_middle_of_sessions(tmp_path: Path, in_sessions: list[dict[str, Any]]) -> None:
+    kills = sum(kill_over_and_over(tmp_path / str(seed), seed, in_sessions, *SESSIONS) for seed in range(10, 13))
+    assert kills >= 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(20))
-def test_many_kills(tmp_path: Path, expected: list[dict[str, Any]], part: int) -> None:
+def test_many_kills(
+    tmp_path: Path, expected: list[dict[str, Any]], in_sessions: list[dict[str, Any]], part: int
+) -> None:
     kills, seed = 0, 1000 * (part + 1)
     while kills < 10:
-        kills += kill_over_and_over(tmp_path / str(seed), seed, expected)
+        told, more = (in_sessions, SESSIONS) if seed % 3 == 0 else (expected, ())
+        kills += kill_over_and_over(tmp_path / str(seed), seed, told, *more)
         seed += 1

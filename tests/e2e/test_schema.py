@@ -23,7 +23,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert {*SCHEMA["required"], "model"} == set(SCHEMA["properties"])
+    assert {*SCHEMA["required"], "model", "session", "session_novel"} == set(SCHEMA["properties"])
     assert set(WHYS) <= set(SCHEMA["properties"]["why"]["enum"])
     assert {None, *REASONS, "too-long", "invalid"} == set(SCHEMA["properties"]["reason"]["enum"])
 
@@ -54,11 +54,16 @@ def test_every_record_of_several_runs(command: Run, tmp_path: Path) -> None:
         [bad, "--format", "jsonl"],
         [log, demo_path(), table, "--sample", "0.5"],
         [demo_path(), "--no-cache", "--mask", "none"],
+        [log, "--session-key", "re:^(worker [0-6])"],
+        [table, "--session-key", "session"],
     ):
         done = command("run", *arguments, "--out", "-", "--quiet", "--no-store")
         assert done.returncode == 0, done.stderr
         seen += records(done.stdout)
-    assert all(list(record) == SCHEMA["required"] for record in seen)
+    own = ("session", "session_novel")
+    assert all([key for key in record if key not in own] == SCHEMA["required"] for record in seen)
+    assert {tuple(key for key in record if key in own) for record in seen} == {(), own}
+    assert {type(record["session_novel"]) for record in seen if "session" in record} == {list, type(None)}
     labelled(tmp_path / "labelled.csv", examples())
     assert command("fit", "labelled.csv", "--model", "model", "--quiet").returncode == 0
     (tmp_path / "asked.txt").write_text("\n".join([*examples()[0], *OUTSIDE]), encoding="utf-8")
@@ -82,7 +87,9 @@ def test_every_record_of_several_runs(command: Run, tmp_path: Path) -> None:
     [
         {"route": "deep"}, {"why": "because"}, {"n": 0}, {"novelty": 1.5}, {"danger": {"rule": "x"}}, {"reason": "odd"},
         {"verdict": "veto"}, {"answer": 7}, {"route": "reflex", "verdict": "flag"},
-        {"reason": "nul", "route": "cortical"}, {"match": {"id": "1.1"}}, {"k": [1.0]}, {"line": 0},
+        {"reason": "nul", "route": "cortical"}, {"session": "a"}, {"session": "", "session_novel": None},
+        {"session": "a", "session_novel": []}, {"session": "a", "session_novel": [1, 2], "route": "cortical"},
+        {"match": {"id": "1.1"}}, {"k": [1.0]}, {"line": 0},
     ],
 )  # fmt: skip
 def test_what_is_no_record(command: Run, change: dict[str, Any]) -> None:

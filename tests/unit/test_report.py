@@ -230,7 +230,7 @@ def example(**values: object) -> Example:
         "n": 1, "source": "app.log", "line": 1, "text": "a b", "span": None, "plain": True, "scope": "", "why": "novel",
         "route": "deep_thought", "verdict": "allow", "confidence": 0.0, "complexity": 0.0, "pattern": 1, "rule": None,
         "match": None, "invalid": None, "withheld": False, "novelty": 1.0, "model": None, "intent": None,
-        "runner_up": None,
+        "runner_up": None, "session": None, "session_novel": None,
     }  # fmt: skip
     for name, value in (usual | values).items():
         setattr(one, name, value)
