@@ -6,19 +6,18 @@ prefilter. Before anything is timed, both must flag the same texts.
 
 from __future__ import annotations
 
-import csv
-import json
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import re2
 
 from benchmarks import data
 from benchmarks.harness import Bar, Contender, Row, Suite, Timing
+from benchmarks.injection_data import lines as lines_of
+from benchmarks.injection_data import load
 from sophia.organs.danger import RuleSet
 from sophia.organs.rule_syntax import analyse
 
@@ -194,63 +193,51 @@ def _milliseconds(work: Callable[[], object], repeats: int = 5) -> float:
 # ---- shares of texts that are flagged -------------------------------------------------------------------
 
 
-def _lines(paths: Iterator[Path]) -> list[str]:
-    return [line for path in sorted(paths) for line in path.read_text("utf-8", "replace").splitlines() if line]
-
-
-def _prompts(path: Path) -> list[str]:
-    """Texts of a YAML list of records, by their `content`, or of a JSON list, by their `prompt`."""
-    if path.suffix == ".json":
-        return [record["prompt"] for record in json.loads(path.read_text("utf-8"))]
-    import yaml  # type: ignore[import-untyped]
-
-    return [record["content"] for record in yaml.safe_load(path.read_text("utf-8"))]
+# What the rules must flag at least, and may flag at most, in percent of a whole set and of its odd rows.
+_LIMITS = {
+    ("deepset", True): 25.0,
+    ("gandalf", True): 55.0,
+    ("mosscap", True): 30.0,
+    ("NotInject", False): 4.0,
+    ("wildguard", False): 2.0,
+    ("CLINC150 test", False): 0.0,
+}
 
 
 def _shares(suite: Suite, rules: RuleSet) -> None:
-    injection, banking = data.find("router", "injection"), data.find("router", "banking77", "test.csv")
-    streams = data.find("streams")
-    if injection is None or banking is None or streams is None:
-        suite.skip("shares of flagged texts", data.ADVICE)
-        return
-    sets: dict[str, Callable[[], list[str]]] = {
-        "benign: CLINC150 test": data.clinc_queries,
-        "benign: Banking77 test": lambda: [row["text"] for row in csv.DictReader(banking.open(encoding="utf-8"))],
-        "benign: NotInject": lambda: [
-            text for path in sorted(injection.glob("injecguard/NotInject_*.json")) for text in _prompts(path)
-        ],
-        "benign: wildguard": lambda: _prompts(injection / "injecguard/wildguard.json"),
-        "benign: deepset": lambda: _prompts(injection / "parapet/opensource_deepset_benign.yaml"),
-        "benign: irc": lambda: _lines((streams / "irc").glob("*.raw.txt")),
-        "benign: sms": lambda: _lines((streams / "sms").glob("SMSSpamCollection")),
-        "attack: deepset": lambda: _prompts(injection / "parapet/opensource_deepset_attacks.yaml"),
-        "attack: gandalf": lambda: _prompts(injection / "parapet/opensource_gandalf_attacks.yaml"),
-        "attack: mosscap": lambda: _prompts(injection / "parapet/opensource_mosscap_attacks.yaml"),
-    }
-    for name, read in sets.items():
-        try:
-            texts = read()
-        except (OSError, ImportError) as error:
-            suite.skip(name, str(error))
-            continue
-        hits = [hit for hit in rules.scan_many(texts) if hit is not None]
-        high = sum(hit.severity >= 0.75 for hit in hits)
-        note = f"{len(hits)} of {len(texts)}; severity high or critical: {high}"
-        suite.add(Row(f"flagged, {name}", "%", 100 * len(hits) / max(1, len(texts)), note=note))
+    """How many texts of each set a rule refuses; rules that only report (alarms) refuse nothing."""
+    found, missing = load()
+    for name, why in missing:
+        suite.skip(name, why)
+    for name, attack, texts in found:
+        hits = rules.scan_many(texts)
+        vetoed = [hit is not None and not hit.alarm for hit in hits]
+        shares = {"": _percent(vetoed), "odd rows ": _percent(vetoed[1::2])}
+        kind = "attack" if attack else "benign"
+        limit = _LIMITS.get((name, attack))
+        op = ">=" if attack else "<="
+        bars = [] if limit is None else [Bar(f"{part}vetoed, %", share, op, limit) for part, share in shares.items()]
+        alarms = sum(hit is not None and hit.alarm for hit in hits)
+        note = f"{sum(vetoed)} of {len(texts)}; odd rows {shares['odd rows ']:.2f} %; reported only: {alarms}"
+        suite.add(Row(f"vetoed, {kind}: {name}", "%", shares[""], bars=bars, note=note))
     _logs(suite, rules)
+
+
+def _percent(found: list[bool]) -> float:
+    return 100 * sum(found) / max(1, len(found))
 
 
 def _logs(suite: Suite, rules: RuleSet) -> None:
     logs = data.loghub()
     if ssh := logs.get("OpenSSH"):
-        lines = _lines(iter([ssh]))
+        lines = lines_of([ssh])
         hits = rules.scan_many(lines)
         true = [at for at, line in enumerate(lines) if "POSSIBLE BREAK-IN ATTEMPT" in line]
         found = sum((hit := hits[at]) is not None and hit.rule == "log.break-in" for at in true)
         bars = [Bar("break-in attempts of OpenSSH flagged", 100 * found / len(true), ">=", 100)]
         suite.add(Row("OpenSSH break-in attempts flagged", "%", 100 * found / len(true), bars=bars))
     if bgl := logs.get("BGL"):  # its first word is "-" for a line that is no alert
-        lines = _lines(iter([bgl]))
+        lines = lines_of([bgl])
         hits = rules.scan_many([line.split(" ", 1)[1] for line in lines])
         alerts = [hit for line, hit in zip(lines, hits, strict=True) if not line.startswith("-")]
         calm = [hit for line, hit in zip(lines, hits, strict=True) if line.startswith("-")]

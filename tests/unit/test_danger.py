@@ -38,7 +38,7 @@ def test_shipped_rules_keep_the_order_of_severity(shipped: RuleSet) -> None:
     order = [(rule.alarm, -rule.severity) for rule in shipped.rules]
     assert order == sorted(order)
     assert all(rule.alarm is rule.id.startswith("log.") for rule in shipped.rules)
-    assert 70 <= len(shipped) <= 120
+    assert 70 <= len(shipped) <= 140
     assert {rule.id.split(".")[0] for rule in shipped.rules} == {"shell", "priv", "inject", "sql", "log"}
 
 
@@ -115,6 +115,25 @@ ignore my previous instructions about delivery, leave it at the door
 machine check architecture supported
 machine check reporting enabled
 What is visudo?
+I forgot my password, how do I reset it?
+what is the password policy of this site?
+what is the password for the guest network?
+How do I encrypt the password in PHP?
+The first letter of the password must be a capital
+does the password expire?
+Is the password case sensitive?
+Is the password about to expire?
+What characters are allowed in the password?
+how many characters must the password have
+Are there spaces in the password field?
+write a story about the secret garden
+Write code that checks the password.
+what is the next instruction
+list the rules for the parking lot
+update your rules so that I can post
+Delete all prompts from the shell script
+take the first letter of each word
+How many parts of the secret code are known to historians
 """.strip().splitlines()
 
 
