@@ -102,7 +102,7 @@ cdef class Decision:
             "n": self.n, "id": self.id, "ts": self.ts, "scope": self.scope, "route": self.route, "why": self.why,
             "verdict": self.verdict, "novelty": round(self.novelty, 4),
             "danger": None if danger is None else {
-                "rule": danger.rule, "severity": danger.severity, "span": list(danger.span),
+                "rule": danger.rule, "severity": danger.severity, "span": list(danger.span), "via": danger.via,
             },
             "pattern": self.pattern, "intent": self.intent, "confidence": round(self.confidence, 4),
             "runner_up": self.runner_up,

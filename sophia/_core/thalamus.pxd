@@ -38,7 +38,7 @@ cdef struct sophia_input:
     bint ascii
     bint keyed
     bint scanned
-    bint masked  # hidden letters are possible: the unmasked text is scanned as well
+    bint detours  # words may be hidden or encoded: what the text says without that is scanned as well
     bint alarm
     bint asked
     bint withheld
@@ -101,7 +101,9 @@ cdef class HotPath:
     cdef size_t _keys_room
     cdef uint8_t *_classes
     cdef size_t _classes_room
-    cdef int _reserve(self, size_t count, size_t key_bytes, size_t longest) except -1
+    cdef unsigned char *_views  # two views of the longest text of a batch
+    cdef size_t _views_room
+    cdef int _reserve(self, size_t count, size_t key_bytes, size_t longest, size_t widest) except -1
     cdef int _read(self, sophia_input *one, object text, object scope, object context, object answer,
                    object name, object line, object fault, list kept) except -1
     cdef void _make_key(self, sophia_input *one) noexcept nogil
@@ -117,7 +119,8 @@ cdef class HotPath:
     cdef void _settle(self) noexcept nogil
     cdef void _remember(self, sophia_input *one, const sophia_pattern_seen *seen, double now) noexcept nogil
     cdef int _decide_all(self, size_t count, list texts, list hits, double now) except -1
-    cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1
+    cdef int _engine(self, list owners, list texts, list hits) except -1
+    cdef int _note(self, list found, list owners, list vias, list texts, list hits) except -1
     cdef int _scan_late(self, size_t i, list texts, list hits) except -1
     cdef int _ask_store(self, size_t i) except -1
     cdef int _compare(self, size_t i) except -1

@@ -29,9 +29,10 @@ from sophia._core.decision cimport (
     sophia_only_blanks,
     sophia_policy,
 )
+from sophia._core.detour cimport may_hide, views
 from sophia._core.idf cimport sophia_features
 from sophia._core.intent cimport INTENT_OUT_OF_SCOPE, IntentModel
-from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, stream_safe, unmask
+from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, stream_safe
 from sophia._core.pattern cimport SOPHIA_PATTERN_OK, sophia_pattern_seen
 from sophia._core.reflex cimport sophia_hash128, sophia_reflex_ahead, sophia_reflex_entry
 from sophia._core.vector cimport SOPHIA_BSC, Hypervector, SharedVector, freeze, new_vector
@@ -152,9 +153,10 @@ cdef class HotPath:
         PyMem_Free(self._inputs)
         PyMem_Free(self._keys)
         PyMem_Free(self._classes)
+        PyMem_Free(self._views)
         PyMem_Free(self._features)
 
-    cdef int _reserve(self, size_t count, size_t key_bytes, size_t longest) except -1:
+    cdef int _reserve(self, size_t count, size_t key_bytes, size_t longest, size_t widest) except -1:
         """Room for a batch; blocks grow and are kept, so a steady stream allocates nothing here."""
         if count > self._inputs_room:
             self._inputs = <sophia_input *>_grown(self._inputs, count * sizeof(sophia_input))
@@ -165,6 +167,9 @@ cdef class HotPath:
         if 2 * longest > self._classes_room:
             self._classes = <uint8_t *>_grown(self._classes, 2 * longest)
             self._classes_room = 2 * longest
+        if 2 * widest > self._views_room:
+            self._views = <unsigned char *>_grown(self._views, 2 * widest)
+            self._views_room = 2 * widest
         return 0
 
     cdef int _read(self, sophia_input *one, object text, object scope, object context, object answer,
@@ -200,7 +205,7 @@ cdef class HotPath:
             except UnicodeEncodeError:  # half a surrogate pair: no text, but the rules must see what is there
                 one.fault = SOPHIA_WHY_INVALID
                 one.danger = 0
-                one.masked = True
+                one.detours = True
                 return 0
         one.size = <size_t>size
         one.shape, one.shape_size = one.text, one.size
@@ -266,8 +271,11 @@ cdef class HotPath:
                 return
         one.scanned = True
         if one.text != NULL:
-            one.masked = not one.ascii or sophia_has_controls(one.text, one.size)
-            if one.masked or self._literals.may_hit(one.text, one.size):
+            one.detours = (
+                not one.ascii or sophia_has_controls(one.text, one.size)
+                or may_hide(self._literals, one.text, one.size, self._views)
+            )
+            if one.detours or self._literals.may_hit(one.text, one.size):
                 one.danger = 0  # a candidate; -1 again unless the engine finds a rule
 
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil:
@@ -474,12 +482,13 @@ cdef class HotPath:
 
     cdef list _route(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list kept):
         cdef double started = sophia_seconds(), now = <double>self._clock() if self._expiring else 0.0
-        cdef size_t i, key_bytes = 0, longest = 0, at = 0, wide = 0
+        cdef size_t i, key_bytes = 0, longest = 0, widest = 0, at = 0, wide = 0
         cdef sophia_input *one
         cdef bytes form
-        cdef list candidates = None, owners = None, hits = []
+        cdef list candidates = None, hits = []
         for i in range(count):
             one = &self._inputs[i]
+            widest = max(widest, one.size)
             if one.fault != 0:
                 continue
             one.keyed = not one.ascii and not one.line
@@ -492,7 +501,7 @@ cdef class HotPath:
                 one.key_size += one.size
                 longest = max(longest, one.size)
             key_bytes += one.key_size
-        self._reserve(count, key_bytes, longest)
+        self._reserve(count, key_bytes, longest, widest)
         wide = 0
         for i in range(count):
             one = &self._inputs[i]
@@ -509,17 +518,12 @@ cdef class HotPath:
             self._prepare_all(count, now)
         for i in range(count):
             if self._inputs[i].danger == 0:
-                if candidates is None:
-                    candidates, owners = [], []
-                candidates.append(texts[i])
-                owners.append(i)
-                if self._inputs[i].masked:
-                    for plain in unmask(texts[i]):
-                        candidates.append(plain)
-                        owners.append(i)
                 self._inputs[i].danger = -1
+                if candidates is None:
+                    candidates = []
+                candidates.append(i)
         if candidates is not None:
-            self._engine(candidates, owners, texts, hits)
+            self._engine(candidates, texts, hits)
         try:
             self._decide_all(count, texts, hits, now)
         except BaseException:
@@ -547,27 +551,46 @@ cdef class HotPath:
                 self._compare(i)
         return 0
 
-    cdef int _engine(self, list candidates, list owners, list texts, list hits) except -1:
-        """Asks the danger engine; the first hit of an input counts, raw text before unmasked text."""
+    cdef int _engine(self, list owners, list texts, list hits) except -1:
+        """Asks the danger engine about inputs, by their numbers. The raw text comes first; what it says when its
+        detours are undone only where that is not refused already."""
         cdef size_t owner
-        for found, text, who in zip(self._scan(candidates), candidates, owners):
-            owner = who
-            if found is None or self._inputs[owner].danger >= 0:
+        cdef list shown = [], vias = [], whose = []
+        self._note(self._scan([texts[owner] for owner in owners]), owners, None, texts, hits)
+        for owner in owners:
+            if not self._inputs[owner].detours or (self._inputs[owner].danger >= 0 and not self._inputs[owner].alarm):
                 continue
-            if text is not texts[owner]:  # positions in the unmasked text mean nothing to the caller
-                found = found._replace(span=(0, len(texts[owner])))
+            for plain, via in views(texts[owner]):
+                shown.append(plain)
+                vias.append(via)
+                whose.append(owner)
+        if shown:
+            self._note(self._scan(shown), whose, vias, texts, hits)
+        return 0
+
+    cdef int _note(self, list found, list owners, list vias, list texts, list hits) except -1:
+        """Takes note of the hits of inputs: the first of each counts, but for one that refuses where the first only
+        reports."""
+        cdef size_t owner, i
+        for i in range(<size_t>len(owners)):
+            hit, owner = found[i], owners[i]
+            if hit is None or (self._inputs[owner].danger >= 0 and (hit.alarm or not self._inputs[owner].alarm)):
+                continue
+            if vias is not None:  # positions in a view mean nothing to the caller
+                hit = hit._replace(span=(0, len(texts[owner])), via=vias[i])
             self._inputs[owner].danger = len(hits)
-            self._inputs[owner].alarm = found.alarm
-            hits.append(found)
+            self._inputs[owner].alarm = hit.alarm
+            hits.append(hit)
         return 0
 
     cdef int _scan_late(self, size_t i, list texts, list hits) except -1:
         """Scans an input that had looked like a repeat when the batch began, and is not one any more."""
-        self._inputs[i].scanned = True
-        candidates = [texts[i]]
-        if not self._inputs[i].ascii or sophia_has_controls(self._inputs[i].text, self._inputs[i].size):
-            candidates += unmask(texts[i])
-        return self._engine(candidates, [i] * len(candidates), texts, hits)
+        cdef sophia_input *one = &self._inputs[i]
+        one.scanned = True
+        one.detours = not one.ascii or sophia_has_controls(one.text, one.size) or may_hide(
+            self._literals, one.text, one.size, self._views
+        )
+        return self._engine([i], texts, hits)
 
     cdef int _ask_store(self, size_t i) except -1:
         """Fetches an answer that the cache had no room for; once for each input."""
@@ -699,7 +722,7 @@ cdef class HotPath:
         text, scope, context = _plain(text, "text"), _plain(scope, "scope"), _plain(context, "context")
         self._enter()
         try:
-            self._reserve(1, 0, 0)
+            self._reserve(1, 0, 0, 0)
             self._read(&self._inputs[0], text, scope, context, None, None, line, None, kept)
             self._inputs[0].n = n
             return self._route(
@@ -729,7 +752,7 @@ cdef class HotPath:
         answers, names = _column(answers, "answer"), _column(names, "id")
         self._enter()
         try:
-            self._reserve(count, 0, 0)
+            self._reserve(count, 0, 0, 0)
             for i in range(count):
                 self._read(
                     &self._inputs[i], texts[i],

@@ -57,6 +57,7 @@ class Example:
         "span",
         "text",
         "verdict",
+        "via",
         "why",
         "withheld",
     )
@@ -81,6 +82,7 @@ class Example:
         self.complexity = decision.complexity
         self.pattern = decision.pattern
         self.rule = None if danger is None else danger.rule
+        self.via = "" if danger is None else danger.via
         self.match = None if match is None else match[0]
         self.invalid = event.invalid
         self.withheld = decision.withheld

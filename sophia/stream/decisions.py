@@ -36,7 +36,7 @@ def decision_line(decision: Decision) -> str:
             "null"
             if danger is None
             else f'{{"rule": {quote(danger.rule)}, "severity": {danger.severity}, '
-            f'"span": [{danger.span[0]}, {danger.span[1]}]}}'
+            f'"span": [{danger.span[0]}, {danger.span[1]}], "via": {quote(danger.via)}}}'
         )
         + f', "pattern": {decision.pattern or "null"}, "intent": {_text(decision.intent)}, '
         f'"confidence": {decision.confidence:.4f}, "runner_up": {_text(decision.runner_up)}, "match": '

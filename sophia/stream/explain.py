@@ -102,7 +102,8 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
         )
     if example.why == "danger":
         what = descriptions.get(example.rule or "", "")
-        hit = f"The marked part is what rule {example.rule} looks for{f' ({_lower(what)})' if what else ''}. "
+        seen = f"Behind a detour ({example.via}) stands" if example.via else "The marked part is"
+        hit = f"{seen} what rule {example.rule} looks for{f' ({_lower(what)})' if what else ''}. "
         if example.verdict == "veto":
             return hit + "Its verdict is veto: the program that called must refuse it. Its route is deep thought."
         kind = "a log line tells of it" if example.plain else "the rule is one that reports and does not refuse"

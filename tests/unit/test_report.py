@@ -227,7 +227,7 @@ def test_the_same_input_gives_the_same_page(tmp_path: Path) -> None:
 def example(**values: object) -> Example:
     one = Example.__new__(Example)
     usual = {
-        "n": 1, "source": "app.log", "line": 1, "text": "a b", "span": None, "plain": True, "scope": "", "why": "novel",
+        "n": 1, "source": "app.log", "line": 1, "text": "a b", "span": None, "via": "", "plain": True, "scope": "", "why": "novel",
         "route": "deep_thought", "verdict": "allow", "confidence": 0.0, "complexity": 0.0, "pattern": 1, "rule": None,
         "match": None, "invalid": None, "withheld": False, "novelty": 1.0, "model": None, "intent": None,
         "runner_up": None, "session": None, "session_novel": None,
