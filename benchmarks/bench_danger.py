@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +17,12 @@ import re2
 
 from benchmarks import data
 from benchmarks.harness import Bar, Contender, Row, Suite, Timing
+from benchmarks.injection_data import TextSet, load
 from benchmarks.injection_data import lines as lines_of
-from benchmarks.injection_data import load
+from sophia.config import Settings
 from sophia.organs.danger import RuleSet
 from sophia.organs.rule_syntax import analyse
+from sophia.organs.suspicion import trained
 
 MEGABYTE = 1_000_000
 
@@ -220,7 +223,50 @@ def _shares(suite: Suite, rules: RuleSet) -> None:
         alarms = sum(hit is not None and hit.alarm for hit in hits)
         note = f"{sum(vetoed)} of {len(texts)}; odd rows {shares['odd rows ']:.2f} %; reported only: {alarms}"
         suite.add(Row(f"vetoed, {kind}: {name}", "%", shares[""], bars=bars, note=note))
+    _scores(suite, found)
     _logs(suite, rules)
+
+
+def _scores(suite: Suite, sets: list[TextSet]) -> None:
+    """The danger score: the share of each set that it sends to deep thought, and its ROC against each calm set.
+
+    It vetoes nothing. Its peer for the area under the curve is chance.
+    """
+    scored = {(one.name, one.attack): [trained().score(text) for text in one.texts[1::2]] for one in sets}
+    limit = Settings().danger_score
+    for (name, attack), scores in scored.items():
+        raised = [score >= limit for score in scores]
+        kind = "attack" if attack else "benign"
+        note = f"danger score of {limit} and over; odd rows; {sum(raised)} of {len(raised)}; none of them is refused"
+        suite.add(Row(f"thought about, {kind}: {name}", "%", _percent(raised), note=note))
+    for (name, attack), scores in scored.items():
+        if not attack:
+            continue
+        for (other, also), calm in scored.items():
+            if also or other in ("irc", "sms"):
+                continue
+            curve = ", ".join(f"{100 * _recall(scores, calm, share):.0f} % at {100 * share:g} %" for share in _SHARES)
+            area = area_under(scores, calm)
+            bars = [Bar("better than chance", area, ">=", 0.5)]
+            row = Row(f"danger score, {name} against {other}", "AUROC", area, {"chance": 0.5}, bars)
+            row.note = f"odd rows; recall at false alarms: {curve}"
+            suite.add(row)
+
+
+_SHARES = (0.01, 0.03, 0.1)
+
+
+def _recall(attacks: list[float], calm: list[float], share: float) -> float:
+    """Share of the attacks over the score that this share of the calm texts reaches."""
+    limit = sorted(calm, reverse=True)[int(share * len(calm))]
+    return sum(score > limit for score in attacks) / len(attacks)
+
+
+def area_under(attacks: list[float], calm: list[float]) -> float:
+    """The share of pairs in which the attack scores higher; equal scores count a half."""
+    ranked = sorted(calm)
+    below = sum(bisect_left(ranked, score) + bisect_right(ranked, score) for score in attacks)
+    return below / (2 * len(attacks) * len(calm))
 
 
 def _percent(found: list[bool]) -> float:

@@ -19,6 +19,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604_800}
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # Of the cache's tables alone; see ReflexCache.
 _BYTES_FOR_AN_ENTRY = 64
+_DANGER_SCORE = 0.5  # chosen so that one CLINC150 validation query in a hundred reaches it
 # What --max-memory is divided into, measured: the program itself, an answered input, a template with all that hangs
 # on it, an item of both generations of the familiarity filter.
 _PROGRAM_BYTES = 96 << 20
@@ -209,6 +210,8 @@ class Settings(_Checked):
         stored for it: right for log lines, wrong for questions.
     reflex_confidence, cortical_confidence: least confidence for REFLEX by pattern, and for not being doubtful.
     complex_limit: complexity from which on the level rises by one.
+    danger_score: messages that sound like an attack by at least this score are thought about, and never refused for it;
+        1 switches the score off.
     mask: what of a text is a value and does not make it new: "auto" (numbers, addresses, times, paths, ...), "none",
         or a file of RE2 patterns, one a line, that come before the automatic ones. Never part of a cache key.
     max_chars: longer texts are not compared with anything; they go to DEEP_THOUGHT.
@@ -239,6 +242,7 @@ class Settings(_Checked):
     reflex_confidence: float = _setting(0.75, "thalamus", _SHARE)
     cortical_confidence: float = _setting(0.5, "thalamus", _SHARE)
     complex_limit: float = _setting(0.75, "thalamus", _SHARE)
+    danger_score: float = _setting(_DANGER_SCORE, "thalamus", _SHARE)
     mask: str = _setting("auto", "thalamus", _Kind("use 'auto', 'none' or a file name", _is_file))
     max_chars: int = _setting(20_000, "thalamus", _whole(1, 2**24))
     session_ngram: int = _setting(2, "thalamus", _whole(1, 8))
@@ -270,6 +274,7 @@ class Settings(_Checked):
             f"{self.on_danger} {self.reflex_messages} {self.reflex_lines} {self.reflex_confidence!r} "
             f"{self.cortical_confidence!r} {self.complex_limit!r} {self.max_chars} {self.seed}"
             + (" unmasked" if self.mask == "none" else "")
+            + (f" score {self.danger_score!r}" if self.danger_score != _DANGER_SCORE else "")
         )
 
 

@@ -27,6 +27,7 @@ cdef extern from "salience.h" nogil:
         int reflex_safe
         int danger_verdict
         int alarm_verdict
+        double suspicion_limit
 
     cdef struct sophia_evidence:
         int fault
@@ -41,6 +42,7 @@ cdef extern from "salience.h" nogil:
         int judged
         int intent_safe
         double intent_confidence
+        double suspicion
 
     cdef struct sophia_outcome:
         int route
@@ -68,6 +70,7 @@ cdef class Decision:
     cdef readonly double confidence
     cdef readonly double complexity
     cdef readonly double us
+    cdef double _danger_score  # -1: nobody asked for it
     cdef readonly str policy_version
     cdef readonly str intent
     cdef readonly str runner_up

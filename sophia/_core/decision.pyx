@@ -29,6 +29,9 @@ cdef class Decision:
 
     ``audit`` is True for a served answer that was drawn to be checked: serve it, do the expensive step as well and
     call ``complete``. ``agrees`` says how that ended where the input brought an answer itself, else it is None.
+    ``danger_score`` is how much the text sounds like an attack, where that could still raise the level of thought: at
+    or over the limit the route is "deep_thought", with why "danger" and verdict "allow". It never refuses.
+
     ``withheld`` is True where an answer is stored but not given: answers are switched off (see
     `Settings.audit_budget`), or the order of its session is new.
 
@@ -45,6 +48,7 @@ cdef class Decision:
         self._route = SOPHIA_DEEP_THOUGHT
         self._why = SOPHIA_WHY_INVALID
         self._agrees = -1
+        self._danger_score = -1.0
 
     def __init__(self):
         raise TypeError("decisions are made by routing a text, not by hand")
@@ -92,6 +96,11 @@ cdef class Decision:
         return None if self._agrees < 0 else self._agrees == 1
 
     @property
+    def danger_score(self):
+        """How much the text sounds like an attack, 0 to 1; None where the level of thought did not depend on it."""
+        return None if self._danger_score < 0.0 else self._danger_score
+
+    @property
     def k(self):
         return None
 
@@ -109,6 +118,7 @@ cdef class Decision:
             "match": None if self._source is None else {"id": self._source, "score": 1.0}, "answer": self.answer,
             "k": None, "policy_version": self.policy_version, "us": round(self.us, 1),
             "audit": self.audit, "agrees": self.agrees, "withheld": self.withheld,
+            "danger_score": None if self._danger_score < 0.0 else round(self._danger_score, 4),
         }
         if self.model is not None:
             record["model"] = self.model
@@ -136,14 +146,14 @@ cdef class Decision:
             self.n, self._id, self._run, self.text, self.scope, self.context, self.ts, self.danger, self.answer,
             self._source, self.novelty, self.confidence, self.complexity, self.us, self.policy_version,
             self._pattern, self._line, self._route, self._why, self._verdict, self.vector,
-            self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model,
+            self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model, self._danger_score,
             self.session, self.session_novel,
         )
 
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
              policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
-             model, session=None, session_novel=None):
+              model, danger_score, session=None, session_novel=None):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
@@ -151,7 +161,7 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     d.policy_version, d._pattern, d.vector = policy_version, pattern, vector
     d._line, d._route, d._why, d._verdict = line, route, why, verdict
     d.audit, d._agrees, d.withheld = audit, agrees, withheld
-    d.intent, d.runner_up, d.model = intent, runner_up, model
+    d.intent, d.runner_up, d.model, d._danger_score = intent, runner_up, model, danger_score
     d.session, d.session_novel = session, session_novel
     return d
 
@@ -178,12 +188,13 @@ def set_session(Decision decision not None, str session not None, tuple novel=No
 
 def decide(
     *, policy, fault=None, danger=False, alarm=False, repeat=False, withheld=False, familiar=False, count=0.0,
-    closeness=0.0, complexity=0.0, judged=None, intent_confidence=0.0, intent_safe=False
+    closeness=0.0, complexity=0.0, judged=None, intent_confidence=0.0, intent_safe=False, suspicion=0.0
 ):
     """The routing rule alone: (route, why, verdict, confidence, novelty) for the evidence given.
 
     `policy` maps reflex_confidence, cortical_confidence, complex_limit, reflex_safe, danger_verdict and
-    alarm_verdict. `judged` is what a model says: None (no model), "route", "low-confidence" or "out-of-scope".
+    alarm_verdict, and may map suspicion_limit (2: none). `judged` is what a model says: None (no model), "route",
+    "low-confidence" or "out-of-scope"; `suspicion` the danger score.
     Pure; thread-safe; under 2 us. Example::
 
         >>> policy = dict(reflex_confidence=0.75, cortical_confidence=0.5, complex_limit=0.75,
@@ -200,11 +211,12 @@ def decide(
     rule.reflex_safe = policy["reflex_safe"]
     rule.danger_verdict = VERDICTS.index(policy["danger_verdict"])
     rule.alarm_verdict = VERDICTS.index(policy["alarm_verdict"])
+    rule.suspicion_limit = policy.get("suspicion_limit", 2.0)
     seen.fault = FAULTS[fault]
     seen.danger, seen.alarm, seen.repeat, seen.familiar = danger, alarm, repeat, familiar
     seen.withheld = withheld
     seen.count, seen.closeness, seen.complexity = count, closeness, complexity
     seen.judged = JUDGED.index(judged)
-    seen.intent_confidence, seen.intent_safe = intent_confidence, intent_safe
+    seen.intent_confidence, seen.intent_safe, seen.suspicion = intent_confidence, intent_safe, suspicion
     outcome = sophia_decide(&seen, &rule)
     return ROUTES[outcome.route], WHYS[outcome.why], VERDICTS[outcome.verdict], outcome.confidence, outcome.novelty

@@ -10,6 +10,7 @@ from sophia._core.intent cimport IntentModel, sophia_intent
 from sophia._core.literals cimport LiteralSet
 from sophia._core.pattern cimport PatternTable, sophia_pattern_seen
 from sophia._core.reflex cimport ReflexCache, sophia_hash128, sophia_reflex_entry
+from sophia._core.suspicion cimport Suspicion
 from sophia._core.vector cimport SharedVector
 
 
@@ -53,6 +54,8 @@ cdef struct sophia_input:
     sophia_outcome outcome
     sophia_intent intent
     double complexity
+    double suspicion
+    bint sighted  # its pattern has been counted; `_sighting` of the hot path is of it
     uint64_t pattern
     unsigned char *served
     size_t served_size
@@ -76,6 +79,9 @@ cdef class HotPath:
     cdef IntentModel _next_model  # taken by the next batch; None: no model
     cdef IntentModel _model  # of this batch
     cdef object _scan
+    cdef object _suspect
+    cdef Suspicion _suspicion  # None until a decision depends on it
+    cdef sophia_pattern_seen _sighting
     cdef object _recall
     cdef object _reshape
     cdef list _shapes  # strings and bytes that the batch borrows from, kept until the next one
@@ -109,6 +115,7 @@ cdef class HotPath:
     cdef void _make_key(self, sophia_input *one) noexcept nogil
     cdef void _find_candidate(self, sophia_input *one, double now) noexcept nogil
     cdef void _judge(self, sophia_input *one) noexcept nogil
+    cdef double _suspect_text(self, sophia_input *one) noexcept nogil
     cdef void _judge_into(self, sophia_input *one, sophia_evidence *seen) noexcept nogil
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil

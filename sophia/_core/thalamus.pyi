@@ -10,6 +10,7 @@ from sophia._core.intent import IntentModel
 from sophia._core.literals import LiteralSet
 from sophia._core.pattern import PatternTable
 from sophia._core.reflex import ReflexCache
+from sophia._core.suspicion import Suspicion
 
 @final
 class HotPath:
@@ -43,6 +44,8 @@ class HotPath:
         encoder: TextEncoder | None = None,
         reshape: Callable[[str], str] | None = None,
         audit: Any = None,
+        suspect: Callable[[], Suspicion] | None = None,
+        message_suspicion: float = 2.0,
     ) -> Self: ...
     def use(self, model: IntentModel | None) -> None: ...
     @property

@@ -80,6 +80,7 @@ cdef enum:
     _MISSING_SCAN = 1
     _MISSING_ANSWER = 2
     _MISSING_COMPARISON = 3
+    _MISSING_SUSPICION = 4
 
 # Before the text, a key has the kind of input, then scope and context, each behind its length: no two inputs
 # that differ in one of them share a key.
@@ -104,14 +105,15 @@ cdef class HotPath:
     `reshape` is what the user's masks make of a text, for the pattern stage only: a str in, a str out.
     `audit` says which share of the served answers is checked, is told of each draw that waits for an answer, and
     compares where the input brought one; see sophia.organs.audit.
-    A model of intents is set with `use`; without one nothing is judged.
+    `suspect` makes the danger score when a decision first depends on it: messages that reach `message_suspicion` go to
+    DEEP_THOUGHT. A model of intents is set with `use`; without one nothing is judged.
     """
 
     def __cinit__(
         self, *, PatternTable patterns not None, GenerationalFilter familiar not None, ReflexCache cache,
         LiteralSet literals not None, scan, clock, policy_version, run, message_danger, message_alarm, line_danger,
         message_reflex, line_reflex, max_chars, ttl, reflex_confidence, cortical_confidence, complex_limit, recall=None,
-        TextEncoder encoder=None, reshape=None, audit=None
+        TextEncoder encoder=None, reshape=None, audit=None, suspect=None, message_suspicion=2.0
     ):
         cdef int kind
         self.patterns = patterns
@@ -123,6 +125,7 @@ cdef class HotPath:
         self._recall = recall
         self._asks = recall is not None
         self._reshape = reshape
+        self._suspect = suspect
         self._clock = clock
         self.audit = audit
         if audit is not None:
@@ -148,6 +151,9 @@ cdef class HotPath:
             self._policies[kind].reflex_safe = reflex_safe
             self._policies[kind].danger_verdict = VERDICTS.index(verdict)
             self._policies[kind].alarm_verdict = VERDICTS.index(alarm)
+            self._policies[kind].suspicion_limit = 2.0
+        if suspect is not None:
+            self._policies[0].suspicion_limit = message_suspicion
 
     def __dealloc__(self):
         PyMem_Free(self._inputs)
@@ -179,6 +185,7 @@ cdef class HotPath:
         memset(one, 0, sizeof(sophia_input))
         one.danger = -1
         one.agrees = -1
+        one.suspicion = -1.0
         if scope:
             one.scope = <const unsigned char *>PyUnicode_AsUTF8AndSize(scope, &size)
             one.scope_size = <size_t>size
@@ -304,6 +311,13 @@ cdef class HotPath:
         else:
             self._model.judge(one.key + start, one.key_size - start, &one.intent)
 
+    cdef double _suspect_text(self, sophia_input *one) noexcept nogil:
+        """The danger score of a message: of the text, or of its normal form where it is not ASCII."""
+        cdef size_t start = _PREFIX + one.scope_size + one.context_size
+        if one.ascii:
+            return self._suspicion.judge(one.text, one.size)
+        return self._suspicion.judge(one.key + start, one.key_size - start)
+
     cdef void _judge_into(self, sophia_input *one, sophia_evidence *seen) noexcept nogil:
         """The model's word as evidence. It was not asked ahead where an answer or a rule seemed to settle all."""
         if not one.judged:
@@ -357,7 +371,10 @@ cdef class HotPath:
         seen.fault = one.fault
         seen.danger = one.danger >= 0
         seen.alarm = one.alarm
-        self._sight(one, entry, &seen, &sighting)
+        if one.sighted:
+            sighting = self._sighting
+        else:
+            self._sight(one, entry, &seen, &sighting)
         self._settle()
         one.pattern = sighting.id
         if one.fault == 0 and not seen.danger:
@@ -381,6 +398,17 @@ cdef class HotPath:
         one.withheld = seen.withheld
         one.judged = seen.judged != SOPHIA_UNJUDGED
         one.outcome = sophia_decide(&seen, &self._policies[one.line])
+        # The score can only raise the level: it is asked for where there is something to raise, and not of what was
+        # thought about already.
+        if (
+            one.outcome.route != SOPHIA_DEEP_THOUGHT and not seen.repeat
+            and self._policies[one.line].suspicion_limit <= 1.0
+        ):
+            if self._suspicion is None:
+                one.sighted, self._sighting = True, sighting
+                return _MISSING_SUSPICION
+            seen.suspicion = one.suspicion = self._suspect_text(one)
+            one.outcome = sophia_decide(&seen, &self._policies[one.line])
         if one.fault != 0 or seen.danger:
             return 0
         if seen.repeat:
@@ -549,6 +577,8 @@ cdef class HotPath:
                 self._ask_store(i)
             elif missing == _MISSING_COMPARISON:
                 self._compare(i)
+            elif missing == _MISSING_SUSPICION:
+                self._suspicion = self._suspect()
         return 0
 
     cdef int _engine(self, list owners, list texts, list hits) except -1:
@@ -694,6 +724,7 @@ cdef class HotPath:
             d._why = one.outcome.why
             d._verdict = one.outcome.verdict
             d.withheld = one.withheld
+            d._danger_score = one.suspicion
             d.audit = one.audit
             d._agrees = one.agrees
             if self._model is not None:

@@ -23,6 +23,7 @@ from sophia.config import Settings
 from sophia.organs.audit import Audit
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
+from sophia.organs.suspicion import trained
 from sophia.store.changes import NOTHING, Answer, Answers, Changes
 from sophia.store.derived import NAMES, replay
 
@@ -156,6 +157,8 @@ class Thalamus:
             encoder=TextEncoder(seed=self.idf.seed, idf=self.idf) if settings.vectors else None,
             reshape=None if masks is None else masks.apply,
             audit=self.audit,
+            suspect=trained if settings.danger_score < 1.0 else None,
+            message_suspicion=settings.danger_score,
         )
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:

@@ -38,6 +38,7 @@ class Example:
     __slots__ = (
         "complexity",
         "confidence",
+        "danger_score",
         "intent",
         "invalid",
         "line",
@@ -82,6 +83,7 @@ class Example:
         self.complexity = decision.complexity
         self.pattern = decision.pattern
         self.rule = None if danger is None else danger.rule
+        self.danger_score = decision.danger_score or 0.0
         self.via = "" if danger is None else danger.via
         self.match = None if match is None else match[0]
         self.invalid = event.invalid

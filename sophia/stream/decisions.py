@@ -44,6 +44,7 @@ def decision_line(decision: Decision) -> str:
         + f', "answer": {_text(decision.answer)}, "k": null, '
         f'"policy_version": "{decision.policy_version}", "us": {decision.us:.1f}, '
         + (_audited(decision) if decision.audit or decision.withheld else _NOT_AUDITED)
+        + f', "danger_score": {"null" if decision.danger_score is None else f"{decision.danger_score:.4f}"}'
         + ("" if decision.model is None else f', "model": "{decision.model}"')
         + ("" if decision.session is None else _in_session(decision))
         + "}"

@@ -100,6 +100,11 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
             f"The same text was answered before in {owner} (decision {example.match}); that answer was given again. "
             "So it is handled at once: reflex."
         )
+    if example.why == "danger" and example.rule is None:
+        return (
+            f"No danger rule hit it, but it sounds like an attack: danger score {_share(example.danger_score)}, and "
+            f"from {_share(settings.danger_score)} on a message is thought about. It is allowed. So: deep thought."
+        )
     if example.why == "danger":
         what = descriptions.get(example.rule or "", "")
         seen = f"Behind a detour ({example.via}) stands" if example.via else "The marked part is"

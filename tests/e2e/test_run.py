@@ -38,6 +38,7 @@ KEYS = [
     "audit",
     "agrees",
     "withheld",
+    "danger_score",
 ]
 PLACE = ["source", "line", "reason"]  # fmt: skip
 

@@ -22,6 +22,7 @@ def decide(
     judged: str | None = None,
     intent_confidence: float = 0.0,
     intent_safe: bool = False,
+    suspicion: float = 0.0,
 ) -> tuple[str, str, str]:
     """Route, reason and verdict."""
     if danger:
@@ -46,4 +47,6 @@ def decide(
     level, why = by_intent if by_intent[0] <= by_pattern[0] else by_pattern
     if level < 2 and complexity >= policy["complex_limit"]:
         level, why = level + 1, "complex"
+    if level < 2 and suspicion >= policy["suspicion_limit"]:
+        level, why = 2, "danger"
     return LEVELS[level], why, "allow"

@@ -20,6 +20,7 @@ POLICIES = st.fixed_dictionaries(
         "reflex_safe": st.booleans(),
         "danger_verdict": st.sampled_from(["flag", "veto"]),
         "alarm_verdict": st.sampled_from(["flag", "veto"]),
+        "suspicion_limit": st.floats(0.01, 2.0),
     }
 )
 EVIDENCE = st.fixed_dictionaries(
@@ -36,6 +37,7 @@ EVIDENCE = st.fixed_dictionaries(
         "judged": st.sampled_from([None, "route", "low-confidence", "out-of-scope"]),
         "intent_confidence": SHARE,
         "intent_safe": st.booleans(),
+        "suspicion": SHARE,
     }
 )
 
@@ -66,8 +68,23 @@ def test_danger_novelty_doubt_and_complexity_only_raise_the_level(
         {"judged": "out-of-scope"},
         {"intent_confidence": min(less, evidence["intent_confidence"])},
         {"intent_safe": False},
+        {"suspicion": max(less, evidence["suspicion"])},
     ):
         assert level(policy, evidence | worse) >= before
+
+
+@given(POLICIES, EVIDENCE, SHARE)
+def test_a_danger_score_raises_the_level_and_changes_no_verdict(
+    policy: dict[str, Any], evidence: dict[str, Any], suspicion: float
+) -> None:
+    calm = decide(policy=policy, **evidence | {"suspicion": 0.0})
+    seen = decide(policy=policy, **evidence | {"suspicion": suspicion})
+    assert seen[2:] == calm[2:]  # verdict, confidence, novelty
+    if seen[:2] != calm[:2]:
+        assert calm[0] != "deep_thought"
+        assert seen[:3] == ("deep_thought", "danger", "allow")
+        assert suspicion >= policy["suspicion_limit"]
+    assert calm[1] != "repeat" or seen == calm
 
 
 @given(POLICIES, EVIDENCE)

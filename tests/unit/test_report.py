@@ -227,7 +227,8 @@ def test_the_same_input_gives_the_same_page(tmp_path: Path) -> None:
 def example(**values: object) -> Example:
     one = Example.__new__(Example)
     usual = {
-        "n": 1, "source": "app.log", "line": 1, "text": "a b", "span": None, "via": "", "plain": True, "scope": "", "why": "novel",
+        "n": 1, "source": "app.log", "line": 1, "text": "a b", "span": None, "plain": True, "scope": "",
+        "why": "novel", "via": "", "danger_score": 0.0,
         "route": "deep_thought", "verdict": "allow", "confidence": 0.0, "complexity": 0.0, "pattern": 1, "rule": None,
         "match": None, "invalid": None, "withheld": False, "novelty": 1.0, "model": None, "intent": None,
         "runner_up": None, "session": None, "session_novel": None,
@@ -294,6 +295,11 @@ def test_every_reason_has_words() -> None:
             ["intent \u201clight\u201d", "0.80"],
         ),
         ({"why": "danger", "rule": "a.b", "verdict": "veto"}, ["rule a.b", "(asks for tea)", "veto", "refuse"]),
+        (
+            {"why": "danger", "rule": "a.b", "via": "base64", "verdict": "veto"},
+            ["Behind a detour (base64)", "rule a.b"],
+        ),
+        ({"why": "danger", "danger_score": 0.9, "plain": False}, ["danger score 0.90", "allowed", "deep thought"]),
         ({"why": "danger", "rule": "a.b", "verdict": "flag"}, ["flag", "a log line tells of it"]),
         ({"why": "complex", "route": "deep_thought", "complexity": 0.8, "confidence": 0.9}, ["0.80", "0.75"]),
         ({"why": "too-long"}, ["20,000"]),

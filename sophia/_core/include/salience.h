@@ -1,6 +1,6 @@
 /* From evidence to a level of thought: the routing rule, as one pure function.
  *
- * Danger, novelty, doubt and complexity may only raise the level; nothing but positive evidence lowers it. A model's
+ * Danger, suspicion, novelty, doubt and complexity may only raise the level; only positive evidence lowers it. A model's
  * word is such evidence where it is sure, and doubt where it is not.
  */
 #ifndef SOPHIA_SALIENCE_H
@@ -37,6 +37,7 @@ struct sophia_policy {
     int reflex_safe;            /* a known pattern may be handled by reflex, without an answer */
     int danger_verdict;         /* SOPHIA_FLAG or SOPHIA_VETO */
     int alarm_verdict;          /* the same for a rule that reports and does not refuse */
+    double suspicion_limit;     /* a danger score of at least this is thought about; over 1: none is */
 };
 
 struct sophia_evidence {
@@ -52,6 +53,7 @@ struct sophia_evidence {
     int judged;        /* enum sophia_judged; SOPHIA_UNJUDGED where no model is in use */
     int intent_safe;   /* its route may be handled by reflex */
     double intent_confidence;
+    double suspicion; /* danger score, 0 to 1; 0 where nobody asked for it */
 };
 
 struct sophia_outcome {
@@ -139,6 +141,10 @@ static struct sophia_outcome sophia_decide(const struct sophia_evidence *seen, c
     if (seen->complexity >= policy->complex_limit) {
         out.why = SOPHIA_WHY_COMPLEX;
         out.route++;
+    }
+    if (seen->suspicion >= policy->suspicion_limit && out.route != SOPHIA_DEEP_THOUGHT) {
+        out.why = SOPHIA_WHY_DANGER; /* and the verdict stays: a score refuses nothing */
+        out.route = SOPHIA_DEEP_THOUGHT;
     }
     return out;
 }
