@@ -153,7 +153,7 @@ cdef class Decision:
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
              policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
-              model, danger_score, session=None, session_novel=None):
+             model, danger_score, session=None, session_novel=None):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
