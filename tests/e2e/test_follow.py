@@ -478,7 +478,7 @@ class TestSocket:
             server.bind(str(short / "s"))
             server.listen()
             live = start("run", short / "s", "--no-store")
-            live.until(lambda: list(live.folder.glob("sophia-out/*/patterns.jsonl.part")))
+            live.until(lambda: list(live.folder.glob("sophia-out/*/patterns.jsonl.*.part")))
             assert live.end(signal.SIGTERM) == 143
 
 

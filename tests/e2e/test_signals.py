@@ -68,7 +68,7 @@ def test_a_signal_while_a_fifo_waits_for_its_first_writer(start: Start, tmp_path
     os.mkfifo(tmp_path / "fifo")
     for follow in ([], ["--follow"]):
         live = start("run", "fifo", "--no-store", *follow)
-        live.until(lambda: list(tmp_path.glob("sophia-out/*/patterns.jsonl.part")))
+        live.until(lambda: list(tmp_path.glob("sophia-out/*/patterns.jsonl.*.part")))
         assert live.end(number) == CODES[number], live.said()
         assert "0 inputs" in live.said()
         assert "Traceback" not in live.said()
@@ -132,7 +132,7 @@ def test_a_background_job_of_a_script(tmp_path: Path) -> None:
     script = f"""
         trap '' HUP
         mkfifo in; {run} & exec 3>in
-        while ! [ -e patterns.jsonl.part ]; do sleep 0.01; done
+        while ! ls patterns.jsonl.*.part > ls 2>&1; do sleep 0.01; done
         kill -HUP $!
         echo one line >&3
         while ! [ -s d.jsonl ]; do sleep 0.01; done
