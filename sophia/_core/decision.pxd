@@ -69,6 +69,11 @@ cdef class Decision:
     cdef readonly double novelty
     cdef readonly double confidence
     cdef readonly double complexity
+    cdef readonly double closeness
+    cdef readonly uint64_t earlier
+    cdef readonly uint64_t earlier_same
+    cdef readonly int accepted
+    cdef readonly int accepted_same
     cdef readonly double us
     cdef double _danger_score  # -1: nobody asked for it
     cdef readonly str policy_version

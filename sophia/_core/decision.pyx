@@ -41,6 +41,13 @@ cdef class Decision:
     ``session`` is the session that the input was said to belong to, or None. ``session_novel`` holds the ids of the
     last patterns of that session where they had never come in this order before: the route is then "deep_thought",
     and a stored answer is withheld.
+
+    What the decision rests on: ``earlier`` inputs of its pattern came before, in any scope and whatever became of them,
+    ``earlier_same`` of them with the same words in every place that no mask covers; ``accepted`` and ``accepted_same``
+    say how many of those were accepted in this scope, as far as that is counted (3 is three or more); ``closeness``
+    is the share of the words that the pattern has too, 1.0 where ``accepted_same`` alone says most. A danger rule is
+    decided before any of that is looked at: ``novelty`` is 1.0, and ``confidence``, ``accepted`` and ``accepted_same``
+    are 0.
     """
 
     def __cinit__(self):
@@ -82,7 +89,8 @@ cdef class Decision:
 
     @property
     def pattern(self):
-        """Stable id of the template that the text belongs to; None where the text could not be read."""
+        """Stable id of the template that the text belongs to; None where the text could not be read, and for
+        another writing of an answered text that fits none."""
         return self._pattern if self._pattern else None
 
     @property
@@ -147,13 +155,15 @@ cdef class Decision:
             self._source, self.novelty, self.confidence, self.complexity, self.us, self.policy_version,
             self._pattern, self._line, self._route, self._why, self._verdict, self.vector,
             self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model, self._danger_score,
+            self.earlier, self.earlier_same, self.accepted, self.accepted_same, self.closeness,
             self.session, self.session_novel,
         )
 
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
              policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
-             model, danger_score, session=None, session_novel=None):
+             model, danger_score, earlier, earlier_same, accepted, accepted_same, closeness, session=None,
+             session_novel=None):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
@@ -162,6 +172,8 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     d._line, d._route, d._why, d._verdict = line, route, why, verdict
     d.audit, d._agrees, d.withheld = audit, agrees, withheld
     d.intent, d.runner_up, d.model, d._danger_score = intent, runner_up, model, danger_score
+    d.earlier, d.earlier_same, d.closeness = earlier, earlier_same, closeness
+    d.accepted, d.accepted_same = accepted, accepted_same
     d.session, d.session_novel = session, session_novel
     return d
 

@@ -400,6 +400,11 @@ cdef class PatternTable:
         return self.table.leaves
 
     @property
+    def newest(self):
+        """The highest id so far, 0 before the first: later patterns have higher ones."""
+        return self.table.next_id - 1
+
+    @property
     def evicted(self):
         """Masked lines that had to go for new ones."""
         return self.table.evicted

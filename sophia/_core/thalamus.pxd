@@ -56,7 +56,12 @@ cdef struct sophia_input:
     double complexity
     double suspicion
     bint sighted  # its pattern has been counted; `_sighting` of the hot path is of it
+    double closeness
     uint64_t pattern
+    uint64_t earlier
+    uint64_t earlier_same
+    int accepted
+    int accepted_same
     unsigned char *served
     size_t served_size
 
@@ -120,7 +125,7 @@ cdef class HotPath:
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil
-    cdef void _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,
+    cdef bint _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,
                      sophia_pattern_seen *sighting) noexcept nogil
     cdef int _familiarity(self, uint64_t code) noexcept nogil
     cdef void _settle(self) noexcept nogil

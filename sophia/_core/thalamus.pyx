@@ -350,7 +350,7 @@ cdef class HotPath:
         cdef int leaf_times = 0, pattern_times = 0
         cdef uint64_t ahead[2]
         cdef size_t start
-        cdef bint stored
+        cdef bint stored, learned
         memset(&seen, 0, sizeof(seen))
         memset(&sighting, 0, sizeof(sighting))
         if one.fault == 0 and self.cache is not None:
@@ -371,27 +371,32 @@ cdef class HotPath:
         seen.fault = one.fault
         seen.danger = one.danger >= 0
         seen.alarm = one.alarm
-        if one.sighted:
-            sighting = self._sighting
+        seen.repeat = stored and not seen.withheld
+        if one.sighted:                 # it was no repeat, and nothing refused it
+            sighting, learned = self._sighting, True
         else:
-            self._sight(one, entry, &seen, &sighting)
+            learned = self._sight(one, entry, &seen, &sighting)
         self._settle()
         one.pattern = sighting.id
+        one.earlier, one.earlier_same = sighting.count, sighting.leaf_count
+        one.closeness = sighting.closeness
         if one.fault == 0 and not seen.danger:
             by_leaf = _in_scope(sighting.leaf_hash, one.scope, one.scope_size)
             by_pattern = _in_scope(sophia_mix64(sighting.id), one.scope, one.scope_size)
             ahead[0], ahead[1] = sophia_mix64(by_leaf), sophia_mix64(by_pattern)
             self.familiar.prefetch_hashes(ahead, 2)  # the filter is larger than the caches
-            seen.repeat = stored and not seen.withheld
             # What the table has never seen and never forgot, no scope has allowed.
             if sighting.leaf_count > 0 or self.patterns.table.evicted > 0:
                 leaf_times = self._familiarity(by_leaf)
             if sighting.count > 0:
                 pattern_times = self._familiarity(by_pattern)
+            one.accepted, one.accepted_same = pattern_times, leaf_times
             if not seen.repeat:
                 _weigh(&seen, &sighting, leaf_times, pattern_times)
                 if self._model is not None:
                     self._judge_into(one, &seen)
+                if seen.familiar:
+                    one.closeness = seen.closeness
         if not seen.repeat and one.fault == 0:
             start = _PREFIX + one.scope_size + one.context_size
             one.complexity = seen.complexity = sophia_complexity(one.key + start, one.key_size - start)
@@ -422,25 +427,37 @@ cdef class HotPath:
                 one.served_size = entry.value_size
         self._owed[0].code, self._owed[0].times = by_leaf, leaf_times
         self._owed[1].code, self._owed[1].times = by_pattern, pattern_times
-        self._owes = True
+        self._owes = learned
         if self.cache is not None and (one.answer != NULL or entry == NULL):
             self._remember(one, &sighting, now)
         return 0
 
-    cdef void _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,
+    cdef bint _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,
                      sophia_pattern_seen *sighting) noexcept nogil:
-        """Finds the input's pattern and counts it; what is refused leaves no words behind, so it is only matched."""
+        """Finds the input's pattern and counts it; False where nothing was learned.
+
+        What is refused leaves no words behind, so it is only matched. So is another writing (capitals, a closing
+        sign) of what is answered from memory: it is the same input, not a new pattern.
+        """
         cdef const sophia_policy *policy = &self._policies[one.line]
         if one.fault != 0 and one.fault != SOPHIA_WHY_TOO_LONG:
-            return
+            return False
         if seen.danger and (policy.alarm_verdict if seen.alarm else policy.danger_verdict) == SOPHIA_VETO:
             self.patterns.match_line(one.shape, one.shape_size, sighting)
-            return
+            return False
         # The entry of identical bytes knows where their masked form is held; else the text is masked.
-        if entry == NULL or not _same(entry, one) or self.patterns.observe_leaf(
+        if entry != NULL and _same(entry, one) and self.patterns.observe_leaf(
             <uint32_t>entry.tag[2], entry.tag[1], one.n, sighting
-        ) != SOPHIA_PATTERN_OK:
-            self.patterns.observe_line(one.shape, one.shape_size, one.n, sighting)
+        ) == SOPHIA_PATTERN_OK:
+            return True
+        if seen.repeat:
+            self.patterns.match_line(one.shape, one.shape_size, sighting)
+            if sighting.leaf_count == 0:
+                sighting.leaf = UINT32_MAX  # held nowhere, should the entry take this writing over
+                return False
+            memset(sighting, 0, sizeof(sighting[0]))
+        self.patterns.observe_line(one.shape, one.shape_size, one.n, sighting)
+        return True
 
     cdef int _familiarity(self, uint64_t code) noexcept nogil:
         """How often this was allowed before in its scope, up to _EARNED. The pattern table's counts are no evidence
@@ -716,6 +733,9 @@ cdef class HotPath:
             d.novelty = one.outcome.novelty
             d.confidence = one.outcome.confidence
             d.complexity = one.complexity
+            d.closeness = one.closeness
+            d.earlier, d.earlier_same = one.earlier, one.earlier_same
+            d.accepted, d.accepted_same = one.accepted, one.accepted_same
             d.us = us
             d.policy_version = self.policy_version
             d._pattern = one.pattern
