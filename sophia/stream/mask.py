@@ -15,8 +15,11 @@ _BEFORE = 200
 
 _NAME = (
     r"(?:(?<![a-z])(?:pass|pwd|otp|pin|cvv)|passw(?:or)?d|passphrase|passcode|secret|token|credentials?|authorization|"
-    r"cookie|signature|session[_\- ]?id|(?:api|access|private|auth|client|session|encryption)[_\- ]?key)"
+    r"cookie|sshpass|rediscli_auth|signature|session[_\- ]?id|"
+    r"(?:api|access|private|auth|client|session|encryption)[_\- ]?key)"
 )
+_SCHEME = r"(?:(?i:bearer|basic|digest|negotiate|token|api-?key|hmac)\s+)?"
+_GIVEN = r"(?:\"[^\"]*\"?|'[^']*'?|[^\s\"']\S*)"
 _SECRETS = re.compile(
     "|".join(
         (
@@ -27,10 +30,17 @@ _SECRETS = re.compile(
             r"|\bxox[a-z]-[\w-]{8,}|\b(?:AKIA|ASIA)[0-9A-Z]{12,}|\bAIza[\w-]{20,}|\bhf_\w{16,}|\bnpm_\w{16,})",
             r"(?P<bearer>(?i:\b(?:bearer|basic)\s+)(?=[\w.~+/=-]*\d|[\w.~+/=-]{16})[\w.~+/=-]{8,})",
             r"(?P<url>\b[a-zA-Z][\w+.-]{1,20}://[^\s/@:]{0,128}:[^\s/@]{1,256}@)",
+            r"(?P<cookie>(?i:\b(?:set-)?cookie\s*:\s*)[^\r\n\"']+)",
+            # -u name:value, --user name:value, -U name%value: curl and its kind
+            r"(?P<user>(?<![^\s\"'(=])(?:-[uUa]|--(?:proxy-)?user|--auth)(?:\s+|=)?[\"']?[^\s:%\"'-][^\s:%\"']{0,63}[:%]"
+            r"(?!//)[^\s\"']+)",
+            rf"(?P<sql>(?i:\bidentified\s+by\s+(?:password\s+)?){_GIVEN})",
             # name = value, "name": "value", --name value; quotes hold blanks
             rf"(?P<named>(?i:{_NAME})[\"']?\s*(?:=>|[=:])\s*"
-            r"(?:(?i:bearer|basic)\s+)?(?:\"[^\"]*\"?|'[^']*'?|[^\s\"'&]+))",
-            rf"(?P<flag>--(?i:{_NAME})\s+[^\s-]\S*)",
+            rf"{_SCHEME}(?:\"[^\"]*\"?|'[^']*'?|[^\s\"'&]+))",
+            rf"(?P<flag>--?(?i:[a-z-]{{0,30}}{_NAME}|pw)\s+(?!-){_GIVEN})",
+            # -pvalue, -p value, -a value, -w value: only where a program before it takes a password so, see _takes
+            rf"(?P<short>(?<![^\s\"'(])-(?:[pP]|[paPw]\s+)(?!-){_GIVEN})",
             # "my password is x1": only what has a digit or a sign in it, prose stays readable
             rf"(?P<told>(?i:\b{_NAME}\s+(?:is|was)\s+)(?=\S*[\d!$%&*#_])\S+)",
             r"(?P<mail>[\w.+%'-]{1,64}(?=@[\w-]+(?:\.[\w-]+)+))",
@@ -40,6 +50,21 @@ _SECRETS = re.compile(
         )
     )
 )
+# Programs to which a short flag gives a password, glued to it or after a blank; in one command: up to | ; or &.
+_COMMAND = r"[^|;&\n]*\Z"
+_GLUED = re.compile(rf"\b(?:mysql\w*|mariadb[\w-]*|sshpass|7z[ar]?|unrar|rar|zip|mongo\w*|sqlcmd|bcp)\b{_COMMAND}")
+_LOGIN = r"(?:docker|podman|nerdctl|helm|az|oc|cf)\b[^|;&\n]*\blogin"
+_APART = {
+    "p": re.compile(rf"\b(?:sshpass|mongo\w*|cqlsh|rabbitmqadmin|{_LOGIN})\b{_COMMAND}"),
+    "P": re.compile(rf"\b(?:zip|sqlcmd|bcp|tsql|isql)\b{_COMMAND}"),
+    "a": re.compile(rf"\b(?:redis-cli|valkey-cli)\b{_COMMAND}"),
+    "w": re.compile(rf"\bldap\w+\b{_COMMAND}"),
+}
+_BEFORE_FLAG = 200
+# What goes on with the word that a span begins or ends in.
+_JOINED = r"(?:\w|(?<=[\w:])[.:/@-](?=[\w:]))"
+_REST = re.compile(rf"(?<=[\w/]){_JOINED}{{1,64}}")
+_HEAD = re.compile(rf"{_JOINED}{{1,64}}\Z")
 # What a page would act upon or not show: controls, directions, zero widths, tags, halves of surrogate pairs.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f"
@@ -80,16 +105,18 @@ def visible(text: str) -> str:
 
 
 def excerpt(text: str, span: tuple[int, int] | None = None, *, width: int = 220) -> list[Part]:
-    """At most about `width` shown characters of `text` with secrets masked; those of `span` are marked.
+    """At most about `width` shown characters of `text` with secrets masked; those of `span` are marked, in whole words.
 
     The marked part is always in it (its middle is left out where it is long). Masks keys with well-known
-    prefixes, values named like passwords or tokens, credentials of URLs, local parts of e-mail addresses,
-    numbers that look like payment cards, and long runs of letters and digits. It cannot know every secret.
-    Time is linear in the text; give it a :func:`window`.
+    prefixes, values named like passwords or tokens, passwords on command lines and in headers, credentials of URLs,
+    local parts of e-mail addresses, numbers that look like payment cards, and long runs of letters and digits.
+    It cannot know every secret. Time is linear in the text; give it a :func:`window`.
 
     >>> excerpt("mail ana@example.org, password=hunter2")[1]
     Part(text='\u2022\u2022\u2022', marked=False, masked=True)
     """
+    if span is not None:
+        span = _whole_words(text, *span)
     pieces = list(_pieces(text, span))
     if span is None:
         return _joined(_clip(pieces, width))
@@ -102,6 +129,15 @@ def excerpt(text: str, span: tuple[int, int] | None = None, *, width: int = 220)
     before = _clip(pieces[:first][::-1], min(first, max(room // 2, room - (len(pieces) - last - 1))))[::-1]
     after = _clip(pieces[last + 1 :], max(room - len(before), 0))
     return _joined([*before, *hit, *after])
+
+
+def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span, and what is missing of the words (addresses, paths) in which it begins and ends; at most 64 signs."""
+    if not start < end <= len(text):
+        return start, end
+    rest = _REST.match(text, end)
+    head = _HEAD.search(text[max(0, start - 64) : start]) if text[start].isalnum() or text[start] == "_" else None
+    return (start - len(head.group()) if head else start), (rest.end() if rest else end)
 
 
 def _pieces(text: str, span: tuple[int, int] | None) -> Iterator[Part]:
@@ -127,9 +163,11 @@ def _letters(text: str, start: int, end: int, low: int, high: int) -> Iterator[P
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
     """Places of the secrets; of a named one only the value."""
-    for match in _SECRETS.finditer(text):
+    at = 0
+    while match := _SECRETS.search(text, at):
         kind, found = match.lastgroup, match.group()
         start, end = match.span()
+        at = max(end, start + 1)
         if kind == "card":
             digits = re.sub(r"\D", "", found)
             if not (re.fullmatch(r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}", found) or _luhn(digits)):
@@ -138,7 +176,21 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
         elif kind == "url":
             start += found.index("://") + 3
             end -= 1
-        elif kind in ("named", "flag", "told", "bearer"):
+        elif kind == "cookie":
+            start += found.index(":") + 1
+            start += len(text[start:end]) - len(text[start:end].lstrip())
+        elif kind == "user":
+            name, value = re.split("[:%]", found, maxsplit=1)
+            if value.isdigit() and not re.search(rf"\bcurl\b{_COMMAND}", text[max(0, start - _BEFORE_FLAG) : start]):
+                at = start + 2  # a user and a group by their numbers; what follows may be something else
+                continue
+            start += len(name) + 1
+        elif kind in ("named", "flag", "told", "bearer", "short", "sql"):
+            if kind == "short":
+                if not _takes(found, text[max(0, start - _BEFORE_FLAG) : start]):
+                    at = start + 2
+                    continue
+                found = found[2:]
             value = _value(found, named=kind == "named")
             if value == "<*>":  # a slot of a template
                 continue
@@ -148,6 +200,13 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
                 end -= len(value) > 1 and value[-1] == value[0]
         if start < end:
             yield start, end
+
+
+def _takes(flag: str, before: str) -> bool:
+    """Whether a program that stands before it takes this short flag as one with a password."""
+    if not flag[2:3].isspace():
+        return flag[1] in "pP" and _GLUED.search(before) is not None
+    return _APART[flag[1]].search(before) is not None
 
 
 def _value(found: str, *, named: bool) -> str:

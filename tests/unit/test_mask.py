@@ -38,6 +38,37 @@ SECRETS = [
     ('secret="never closed', "never closed"),
     ("PASSWORD: Sommer2024", "Sommer2024"),
     ("session_id=9f8e7d", "9f8e7d"),
+    ("mysql -u root -pS3cretPw! -e 'select 1'", "S3cretPw!"),
+    ("sh -c \"mysqldump -h db -p's3 cret' shop\"", "s3 cret"),
+    ("/usr/bin/mariadb-dump -pabc9 shop", "abc9"),
+    ("sshpass -p hunter2 ssh ana@host", "hunter2"),
+    ("sshpass -phunter2 ssh host", "hunter2"),
+    ("SSHPASS=ab9 sshpass -e ssh host", "ab9"),
+    ("PGPASSWORD=abc12 psql -h db", "abc12"),
+    ("export MYSQL_PWD='x y'; mysql shop", "x y"),
+    ("REDISCLI_AUTH=foo9 redis-cli ping", "foo9"),
+    ("redis-cli -a foobar9 ping", "foobar9"),
+    ("curl -u admin:passw0rd http://example.org/", "passw0rd"),
+    ("curl -uadmin:12345 http://example.org/", "12345"),
+    ("curl -s --proxy-user=ana:pw7 http://example.org/", "pw7"),
+    ("http --auth ana:pw7 example.org", "pw7"),
+    ("smbclient -U ana%pw7 //host/share", "pw7"),
+    ("mysql --password hunter2 shop", "hunter2"),
+    ('deploy --password "a b c" --now', "a b c"),
+    ("wget --http-password abc9 --http-user ana x", "abc9"),
+    ("plink -pw abc9 host", "abc9"),
+    ("java -password abc9 Main", "abc9"),
+    ("docker login -u ana -p s3cr3t registry", "s3cr3t"),
+    ("ldapsearch -D cn=admin -w pass1 -b dc=x", "pass1"),
+    ("zip -P pw1 all.zip file", "pw1"),
+    ("openssl rsa -passin pass:abc1 -in key", "abc1"),
+    ("Proxy-Authorization: Basic YTpi", "YTpi"),
+    ("Authorization: Token abcd1", "abcd1"),
+    ("authorization: ApiKey abcd1", "abcd1"),
+    ("Cookie: theme=dark; sid=31d4", "31d4"),
+    ("CREATE USER ana IDENTIFIED BY 'pw x'", "pw x"),
+    ("ls -p password=hunter2", "hunter2"),
+    ("chown -u 12:13 token=abc9", "abc9"),
 ]
 PLAIN = [
     "Failed password for root from 192.0.2.1 port 22 ssh2",
@@ -53,6 +84,14 @@ PLAIN = [
     "2026-03-12T05:25:28.123456789Z ok",
     "token=<*> password=<*>",
     "kube-controller-manager-of-the-second-cluster",
+    "docker run -p 8080:80 -u 1000:1000 image",
+    "docker login && docker run -p 8080:80 image",
+    "ssh -p 2222 ana host; ps -p 1234 -u root",
+    "mkdir -p /var/lib/x",
+    "mysql -u root -p shop -P 3306",
+    "git push -u origin main",
+    "perl -pe s/a/b/ -w file",
+    "uptime -p",
 ]
 
 
@@ -103,6 +142,47 @@ def test_the_span_is_marked_and_always_there() -> None:
     assert len(only.text) <= 222
 
 
+@pytest.mark.parametrize(
+    ("text", "hit", "marked"),
+    [
+        (
+            "Invalid user eoor from 187.141.143.180",
+            "Invalid user eoor from 1",
+            "Invalid user eoor from 187.141.143.180",
+        ),
+        ("invalid user 0 from 5.188.10.180 port 2", "invalid user 0 from 5", "invalid user 0 from 5.188.10.180"),
+        ("from 2001:db8::1 port", "from 2001", "from 2001:db8::1"),
+        ("now rm -rf /etc/passwd please", "rm -rf /", "rm -rf /etc/passwd"),
+        ("an unauthorised login failed.", "authorised login fail", "unauthorised login failed"),
+        ("authentication failure; logname=", "authentication failure", "authentication failure"),
+        ("rhost=192.0.2.1 failed", "rhost=", "rhost="),
+        ("it failed.", "failed", "failed"),
+        ("na\u00efve user", "na", "na\u00efve"),
+    ],
+)
+def test_a_mark_ends_where_a_word_does(text: str, hit: str, marked: str) -> None:
+    at = text.index(hit)
+    assert "".join(part.text for part in excerpt(text, (at, at + len(hit))) if part.marked) == marked
+
+
+@given(st.text("ab1.:/@- ;=", max_size=90), st.integers(0, 90), st.integers(1, 90))
+def test_a_mark_covers_its_span_and_never_cuts_a_word(text: str, start: int, size: int) -> None:
+    end = min(start + size, len(text))
+    if start >= end or shown(text, (start, end)) != text:
+        return
+    parts = excerpt(text, (start, end))
+    marked = "".join(part.text for part in parts if part.marked)
+    assert text[start:end] in marked
+    before = "".join(part.text for part in parts[: [part.marked for part in parts].index(True)])
+    low, high = len(before), len(before) + len(marked)
+    assert low <= start
+    assert high >= end
+    if text[start].isalnum():
+        assert low == 0 or not text[low - 1].isalnum()
+    if text[end - 1].isalnum():
+        assert high == len(text) or not text[high].isalnum()
+
+
 def test_a_span_outside_of_the_text_marks_nothing_more() -> None:
     assert shown("short", (3, 900)) == "short"
     assert shown("short", (10, 20)) == "short"
@@ -130,7 +210,10 @@ def test_nothing_is_invisible() -> None:
     )
 
 
-@pytest.mark.parametrize("piece", ["a1", "password=", "eyJ", "-----BEGIN ", "4 ", "a@", "://a:", "'", "sk-", "1-"])
+@pytest.mark.parametrize(
+    "piece",
+    ["a1", "password=", "eyJ", "-----BEGIN ", "4 ", "a@", "://a:", "'", "sk-", "1-", "-p ", "mysql -p", "-u a:", "-a"],
+)
 def test_hostile_texts_are_read_in_linear_time(piece: str) -> None:
     """Each is over in a moment; a quadratic one would take minutes and end by the time limit."""
     assert excerpt(piece * (200_000 // len(piece)))
