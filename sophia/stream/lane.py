@@ -43,7 +43,7 @@ class Lane:
     unfinished record.
     """
 
-    __slots__ = ("_decoder", "_header", "_name", "_plan", "_skipped", "_splitter")
+    __slots__ = ("_chunk", "_decoder", "_header", "_name", "_plan", "_skipped", "_splitter", "unread")
 
     def __init__(self, name: str, plan: Plan, header: CsvDecoder | None = None) -> None:
         self._name = name
@@ -52,9 +52,13 @@ class Lane:
         self._splitter = LineSplitter(plan.max_line)
         self._decoder: Decoder | None = None  # until a line that is not blank has told the format
         self._skipped = 0  # blank lines before that
+        self._chunk = b""
+        self.unread = 0
+        """Bytes of the last chunk behind the line with which the limit was reached: they were not taken."""
 
     def feed(self, chunk: bytes) -> Iterator[list[Event]]:
         """The events that this chunk completes."""
+        self._chunk = b"" if self._plan.limit is None else chunk
         return self._decoded(self._splitter.feed(chunk))
 
     def finish(self) -> Iterator[list[Event]]:
@@ -91,6 +95,9 @@ class Lane:
             if room < len(block.lines):
                 block, rest = block.cut(room)
             events = decoder.feed(block)
+            if self._chunk and plan.full:
+                taken, *_ = self._chunk.rsplit(b"\n", 1 + (0 if rest is None else len(rest.lines)))
+                self.unread = len(self._chunk) - len(taken) - 1
             if events:
                 yield events
             if rest is None or plan.full:

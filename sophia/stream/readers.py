@@ -121,7 +121,10 @@ class Reader:
                 if chunk is None:
                     yield from lane.finish()
                     break
-                yield from lane.feed(chunk)
+                for events in lane.feed(chunk):
+                    if not source.packed:
+                        counts.bytes[source.name] = before + source.bytes_read - lane.unread
+                    yield events
         finally:
             chunks.close()  # type: ignore[attr-defined]
         if failure is not None:

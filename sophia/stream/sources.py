@@ -96,7 +96,7 @@ class Source:
     it can be stopped. A class that takes its bytes from elsewhere overrides `raw` and `live`.
     """
 
-    __slots__ = ("bytes_read", "fd", "live", "name", "path", "waiter")
+    __slots__ = ("bytes_read", "fd", "live", "name", "packed", "path", "waiter")
 
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, fd: int | None = None, name: str | None = None
@@ -111,6 +111,8 @@ class Source:
         self.live = False
         """The input may pause (it is not a regular file): hand out what has arrived. Known once opened."""
         self.bytes_read = 0
+        self.packed = False
+        """It turned out to be gzip: what is read are packed bytes."""
         self.waiter: Waiter | None = None
         """How to wait; without one the source makes its own, which nobody can stop."""
 
@@ -176,7 +178,8 @@ class Source:
                 if not any(magic.startswith(head) and magic != head for magic in BEGINNINGS):
                     break
             gate = Gate(self.name)
-            for chunk in self._unpacked(head, raw) if head.startswith(GZIP) else _chain(head, raw):
+            self.packed = head.startswith(GZIP)
+            for chunk in self._unpacked(head, raw) if self.packed else _chain(head, raw):
                 gate.check(chunk)
                 yield chunk
         finally:

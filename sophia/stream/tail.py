@@ -226,7 +226,10 @@ class Tail:
                     raise InputError(message)
                 opened.gate.check(chunk)
                 opened.gate = None
-            yield from opened.lane.feed(chunk)
+            read = self._counts.bytes[name]
+            for events in opened.lane.feed(chunk):
+                self._counts.bytes[name] = read - opened.lane.unread
+                yield events
         except InputError:
             self._refuse(opened)
             raise

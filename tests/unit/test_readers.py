@@ -18,6 +18,7 @@ import pytest
 from sophia.errors import ConfigError, InputError
 from sophia.stream import REASONS, Counts, Event, Keys, Source, read_batches, resolve
 from sophia.stream.event import BAD_UTF8, CUT, NUL, PLAIN, SURROGATE
+from sophia.stream.readers import follow_batches
 from sophia.stream.sources import MAGICS
 
 
@@ -445,6 +446,33 @@ class TestBatches:
         events, counts = read(b"a\n\nb\nc\n\nd\n", limit=limit)
         assert len(events) == min(limit, 4)
         assert counts.lines == (events[-1].line if limit < 5 and events else 6 if limit == 5 else 0)
+
+    @pytest.mark.parametrize("follow", [False, True])
+    @pytest.mark.parametrize(
+        ("data", "limit", "taken"),
+        [
+            (b"a\n\nb\r\nc\n\nd\n", 1, 2),
+            (b"a\n\nb\r\nc\n\nd\n", 2, 6),
+            (b"a\n\nb\r\nc\n\nd\n", 4, 11),
+            (b"a\nb\nc", 2, 4),
+            (b"a\nb\nc", 3, 5),
+            (b"a\nb\n", 9, 4),
+            (b'text\na\n"b\nc"\nd\n', 2, 13),
+            (b"x" * 90 + b"\n" + b"y\n" * 100_000, 7, 103),
+        ],
+    )
+    def test_the_bytes_up_to_the_limit_are_counted(
+        self, tmp_path: Path, data: bytes, limit: int, taken: int, follow: bool
+    ) -> None:
+        """Not the block that they were read with."""
+        path = tmp_path / "in"
+        path.write_bytes(data)
+        if follow and data in (b"a\nb\nc", b"a\nb\n"):
+            return  # a followed input has no end to be reached
+        reader = (follow_batches if follow else read_batches)([path], limit=limit)
+        assert sum(len(events) for events in reader) <= limit
+        reader.close()
+        assert reader.counts.bytes == {str(path): taken}
 
     def test_limit_in_a_table_with_an_open_record(self) -> None:
         events, counts = read(b'text\na\n"b\nc"\nd\n', limit=2)
