@@ -84,9 +84,9 @@ class Progress:
         rate = summary.decisions / max(summary.seconds, 1e-9)
         read_as = ", ".join(sorted(set(counts.formats.values()))) or "nothing"
         said = [
-            f"{_number(summary.decisions, 'input')} read as {read_as} in {summary.seconds:.2f} s ({rate:,.0f}/s, "
-            f"{summary.cpu_seconds:.2f} s CPU; p50 {summary.quantile(0.5):g} us, p99 {summary.quantile(0.99):g} us "
-            "of batch averages)"
+            f"{_number(summary.decisions, 'input')} read as {read_as}, decided and written in {summary.seconds:.2f} s "
+            f"({rate:,.0f}/s, {summary.cpu_seconds:.2f} s CPU; a decision: p50 {summary.quantile(0.5):g} us, "
+            f"p99 {summary.quantile(0.99):g} us, of batch averages)"
         ]
         for route, _, _ in _ROUTES:
             share = summary.routes[route] / total
@@ -95,7 +95,10 @@ class Progress:
         whys = ", ".join(f"{why} {count:,}" for why, count in summary.whys.most_common())
         said.append(f"  why: {whys or 'nothing to decide'}")
         saved = f" (saved {summary.served * wanted.cost_per_call:,.2f})" if wanted.cost_per_call else ""
-        said.append(f"  answered from memory: {summary.served:,}{saved}; patterns: {summary.patterns:,}")
+        said.append(
+            f"  answered from memory: {summary.served:,}{saved}; patterns: {summary.patterns:,}, "
+            f"of them {summary.new_patterns:,} new in this run"
+        )
         said += _session_lines(summary)
         said += _audit_lines(summary)
         if summary.rules:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sophia.brain import Sophia
     from sophia.stream.collect import Collector
     from sophia.stream.counts import Counts
+    from sophia.stream.score import Score
     from sophia.stream.summary import Summary
 
 __all__ = ["Report"]
@@ -62,11 +63,18 @@ class Report:
         if self._on:
             from sophia.stream.collect import Collector
 
-            self.collector = Collector(max((pattern.id for pattern in brain.patterns()), default=0))
+            self.collector = Collector(brain.thalamus.patterns.newest)
         return self.collector
 
     def write(
-        self, folder: Path, summary: Summary, counts: Counts, brain: Sophia, *, cost_per_call: float = 0.0
+        self,
+        folder: Path,
+        summary: Summary,
+        counts: Counts,
+        brain: Sophia,
+        *,
+        cost_per_call: float = 0.0,
+        score: Score | None = None,
     ) -> None:
         """Writes the page, after everything else of the run."""
         if self.collector is None:
@@ -76,7 +84,7 @@ class Report:
         path = self.file or folder / _NAME
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_report(path, self.collector, summary, counts, brain, cost_per_call=cost_per_call)
+            write_report(path, self.collector, summary, counts, brain, cost_per_call=cost_per_call, score=score)
         except ImportError as error:  # installed, and broken
             message = f"no {path.name}: a package that it needs cannot be loaded ({error})"
             if self.file is not None:

@@ -121,7 +121,7 @@ def command(options: argparse.Namespace) -> int:
         outputs.write("summary.json", text)
         if not summary.output_gone:  # whoever closes the pipe early has no questions
             progress.finish(summary, outputs.folder, wanted, intake.left_out, score)
-        report.write(outputs.folder, summary, reader.counts, brain, cost_per_call=wanted.cost_per_call)
+        report.write(outputs.folder, summary, reader.counts, brain, cost_per_call=wanted.cost_per_call, score=score)
         _log_notes(outputs, reader.counts.notes, quiet=wanted.quiet)
         _log_end(outputs, summary, reader.counts.errors, fired, code, quiet=wanted.quiet)
     if options.json:
@@ -248,5 +248,6 @@ def _log_end(
     outputs.log.write(
         "end",
         f"decisions {summary.decisions} bad {summary.reasons.total()} patterns {summary.patterns} "
-        f"seconds {summary.seconds:.3f} exit {int(code)}",
+        f"new_patterns {summary.new_patterns} seconds {summary.seconds:.3f} (reading, deciding, writing) "
+        f"in_all {summary.seconds_in_all:.3f} exit {int(code)}",
     )

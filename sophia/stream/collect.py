@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Sequence
 from time import monotonic
@@ -27,6 +28,10 @@ _REASON_EXAMPLES = 4
 _RULE_PLACES = 6
 _RULE_EXAMPLES = 3
 _SAMPLE = 64
+_LINES = 5000
+_DISTINCT = 1000
+_ADDRESS = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]|\.\d)", re.ASCII)
+_ADDRESS_CHARS = 2000
 _BAD_PLACES = 12
 _FAULTS = ("too-long", "empty", "invalid")
 _COLUMNS = (*ROUTES, "novel", "danger", "new", "answered")
@@ -36,9 +41,14 @@ class Example:
     """One input that is shown, with the evidence of its decision; its text is cut to a window."""
 
     __slots__ = (
+        "accepted",
+        "accepted_same",
+        "closeness",
         "complexity",
         "confidence",
         "danger_score",
+        "earlier",
+        "earlier_same",
         "intent",
         "invalid",
         "line",
@@ -80,6 +90,11 @@ class Example:
         self.model = decision.model
         self.intent = decision.intent
         self.runner_up = decision.runner_up
+        self.earlier = decision.earlier
+        self.earlier_same = decision.earlier_same
+        self.accepted = decision.accepted
+        self.accepted_same = decision.accepted_same
+        self.closeness = decision.closeness
         self.complexity = decision.complexity
         self.pattern = decision.pattern
         self.rule = None if danger is None else danger.rule
@@ -96,19 +111,20 @@ class Example:
 
 
 class Kept:
-    """How often something was seen, and the first input of it."""
+    """How often something was seen, how often with a danger rule's hit, and the first input of it."""
 
-    __slots__ = ("count", "example")
+    __slots__ = ("count", "danger", "example")
 
     def __init__(self, example: Example) -> None:
         self.count = 0
+        self.danger = 0
         self.example = example
 
 
 class RuleHits:
     """What one danger rule hit."""
 
-    __slots__ = ("count", "examples", "last", "places", "severity", "verdicts")
+    __slots__ = ("addresses", "count", "examples", "last", "patterns", "places", "severity", "verdicts")
 
     def __init__(self, severity: float) -> None:
         self.severity = severity
@@ -119,6 +135,9 @@ class RuleHits:
         self.last: tuple[str, int] = ("", 0)
         self.examples: list[Example] = []
         """The first hit, then the first ones of other patterns; at most three."""
+        self.patterns: set[int] = set()
+        self.addresses: set[str] = set()
+        """Different patterns that were hit, and different addresses named in the texts; each at most 1,000."""
 
 
 class BadLines:
@@ -157,6 +176,10 @@ class Collector:
         """Inputs answered from memory, by the id of the decision that holds the answer."""
         self.forgotten = 0
         """The highest count that had to make room; 0 means that every count of `patterns` and `repeats` is exact."""
+        self.lines: dict[tuple[int | None, str, str], list[tuple[str, int]]] = {}
+        """Where the first 5,000 inputs stand, by pattern, why and route."""
+        self.repeated = 0
+        """Inputs whose pattern, or whose very text, came before: in this run, or in an earlier one on its store."""
         self.new = 0
         """Patterns that did not exist before."""
         self.first_new: list[Example] = []
@@ -211,6 +234,12 @@ class Collector:
             self._count_named(self.repeats, events, decisions, names)
         for i in dangers:
             self._count_danger(events[i], decisions[i])
+            if (kept := self.patterns.get(patterns[i] or 0)) is not None:
+                kept.danger += 1
+        self.repeated += sum(d.earlier > 0 or d.why == "repeat" for d in decisions)
+        for i in range(min(len(decisions), _LINES - self._n)):
+            key = patterns[i], whys[i], routes[i]
+            self.lines.setdefault(key, []).append((events[i].source, events[i].line))
         for event, why in zip(events, whys, strict=True):
             if event.invalid is not None or why in _FAULTS:
                 self._count_bad(event, event.invalid or why)
@@ -241,8 +270,6 @@ class Collector:
             for i, id in enumerate(patterns):
                 if id is not None and id > self._newest:
                     self._newest = id
-                    if decisions[i].why == "repeat":  # another way to write what is known and answered
-                        continue
                     found.append(i)
                     example = Example(events[i], decisions[i])
                     if len(self.first_new) < _NEW_FIRST:
@@ -305,6 +332,10 @@ class Collector:
         hits.count += 1
         hits.verdicts[decision.verdict] += 1
         hits.last = (event.source, event.line)
+        if decision.pattern is not None and len(hits.patterns) < _DISTINCT:
+            hits.patterns.add(decision.pattern)
+        if len(hits.addresses) < _DISTINCT:
+            hits.addresses.update(_ADDRESS.findall((event.text or "")[:_ADDRESS_CHARS])[:4])
         if len(hits.places) < _RULE_PLACES:
             hits.places.append(hits.last)
         if len(hits.examples) < _RULE_EXAMPLES:

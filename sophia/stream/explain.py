@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from sophia.config import Settings
 from sophia.stream.collect import Example
+from sophia.stream.hindsight import Hindsight
 
-__all__ = ["FAULTS", "REASONS", "ROUTE_WORDS", "Reason", "explain"]
+__all__ = ["FAULTS", "REASONS", "ROUTE_WORDS", "Reason", "explain", "rule"]
 
 
 class Reason(NamedTuple):
@@ -31,8 +32,9 @@ REASONS = {
     ),
     "known-pattern": Reason(
         "Known pattern",
-        "Inputs of the same pattern (the same words, with numbers, addresses and other changing parts left out) were "
-        "seen before and nothing was wrong with them.",
+        "Inputs of the same pattern (the same words, with numbers, addresses and other changing parts left out) came "
+        "before, and enough of them were accepted. A word that is new in its place takes confidence away, however "
+        "often the pattern came.",
     ),
     "route": Reason(
         "Known intent",
@@ -42,12 +44,15 @@ REASONS = {
     "novel": Reason(
         "New",
         "Nothing of this pattern was accepted before from the same owner, or the patterns of its session had never "
-        "come in this order, so there is no experience to rely on.",
+        "come in this order, so there is no experience to rely on. Two "
+        "texts that differ in one word count as two patterns until more of them show that this word changes; then the "
+        "patterns are merged, and this page shows them as one. So the first few inputs of a kind can each be new.",
     ),
     "danger": Reason(
         "Danger rule",
-        "A danger rule found something in the text. Such an input is never answered from memory and never makes its "
-        "kind more trusted.",
+        "A danger rule found something in the text. That is decided first, so how well the input's pattern is known is "
+        "not looked at: its record has novelty 1 and confidence 0, whatever came before. Such an input is never "
+        "answered from memory and never makes its kind more trusted.",
     ),
     "low-confidence": Reason(
         "Not sure enough",
@@ -87,9 +92,12 @@ FAULTS = {
 """Every reason for which a line is unreadable, and what to do about it."""
 
 
-def explain(example: Example, settings: Settings, descriptions: dict[str, str]) -> str:
-    """One or two sentences with the evidence of this decision. `descriptions` has those of the danger rules."""
-    owner = f"scope \u201c{example.scope[:40]}\u201d" if example.scope else "the default scope"
+def explain(
+    example: Example, settings: Settings, descriptions: dict[str, str], hindsight: Hindsight | None = None
+) -> str:
+    """One to three sentences with the evidence of this decision. `descriptions` has those of the danger rules."""
+    hindsight = hindsight or Hindsight()
+    owner = _owner(example)
     reflex, cortical = settings.reflex_confidence, settings.cortical_confidence
     # With a router, confidence is that of the intent; how well the pattern is known is what is not new.
     sure = example.confidence if example.model is None else 1.0 - example.novelty
@@ -109,10 +117,17 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
         what = descriptions.get(example.rule or "", "")
         seen = f"Behind a detour ({example.via}) stands" if example.via else "The marked part is"
         hit = f"{seen} what rule {example.rule} looks for{f' ({_lower(what)})' if what else ''}. "
+        came = (
+            f" Its pattern had come {_times(example.earlier)} before; that is not looked at where a rule hits."
+            if example.earlier
+            else ""
+        )
         if example.verdict == "veto":
-            return hit + "Its verdict is veto: the program that called must refuse it. Its route is deep thought."
+            return (
+                hit + f"Its verdict is veto: the program that called must refuse it. Its route is deep thought.{came}"
+            )
         kind = "a log line tells of it" if example.plain else "the rule is one that reports and does not refuse"
-        return hit + f"Its verdict is flag: {kind}, so somebody should look at it. So: deep thought."
+        return hit + f"Its verdict is flag: {kind}, so somebody should look at it. So: deep thought.{came}"
     if example.why == "novel" and example.session_novel is not None:
         order = ", ".join(map(str, example.session_novel))
         return (
@@ -120,10 +135,7 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
             f"never been seen (patterns {order}). With nothing to go by, it goes to deep thought."
         )
     if example.why == "novel":
-        return (
-            f"No earlier input of {owner} had this pattern. With nothing to go by, it goes to deep thought; "
-            "the next one of its kind is known."
-        )
+        return _new(example, hindsight)
     if example.why == "route":
         if example.route == "reflex":
             return (
@@ -133,13 +145,10 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
     if example.why == "out-of-scope" or (example.why == "low-confidence" and example.model is not None):
         near = f"Nearest is {intent}, and that is not sure enough" if intent else "It has no word or sign to go by"
         return f"{near}. The router of intents does not guess: deep thought."
+    known = _known(example, hindsight, sure)
     if example.why == "low-confidence":
-        return (
-            f"Its pattern was seen before in {owner}, but confidence is {_share(sure)} and {_share(cortical)} is "
-            "needed to call it known. In doubt: deep thought."
-        )
+        return f"{known}. {_share(cortical)} is needed to call it known. In doubt: deep thought."
     if example.why == "known-pattern":
-        known = f"Its pattern was seen {_times(sure)} before in {owner}: confidence {_share(sure)}"
         if example.withheld:
             return (
                 f"{known}. There is a stored answer for this very text, but answers are switched off, since too many "
@@ -154,9 +163,8 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
             )
         return f"{known}. But this very text has no stored answer to give, so it gets normal handling: cortical."
     if example.why == "complex":
-        known = f"Its pattern was seen {_times(sure)} before in {owner} (confidence {_share(sure)})"
         return (
-            f"{known if example.intent is None else f'It is about {intent}'}, but its complexity is "
+            f"{known if example.intent is None else f'It is about {intent}'}. But its complexity is "
             f"{_share(example.complexity)}, over the bound of {_share(settings.complex_limit)}: one level more, "
             f"{ROUTE_WORDS[example.route].title.lower()}."
         )
@@ -171,12 +179,105 @@ def explain(example: Example, settings: Settings, descriptions: dict[str, str]) 
     return f"{example.why}: {ROUTE_WORDS[example.route].meaning}."
 
 
-def _times(confidence: float) -> str:
-    """How many earlier inputs a confidence needs at least: n of them make n / (n + 1) at most."""
-    count = int(confidence / max(1.0 - confidence, 1e-9) + 1e-6)
-    if count <= 1:
-        return "once" if confidence == 0.5 else "at least once" if confidence < 0.5 else "at least twice"
-    return "at least twice" if count == 2 else f"at least {count:,} times"
+def rule(why: str, route: str, settings: Settings) -> str:
+    """What holds for every input with this `why` and route, in one sentence with the numbers in force."""
+    reflex, cortical = _share(settings.reflex_confidence), _share(settings.cortical_confidence)
+    words = {
+        ("danger", "deep_thought"): "a danger rule hit; nothing else was looked at (novelty 1, confidence 0)",
+        ("too-long", "deep_thought"): f"over {settings.max_chars:,} characters; nothing else was looked at",
+        ("empty", "deep_thought"): "no text",
+        ("invalid", "deep_thought"): "could not be read; nothing else was looked at",
+        ("repeat", "reflex"): "the same text was answered before: the stored answer is given again",
+        ("novel", "deep_thought"): "no earlier input of its pattern was accepted from its owner: confidence 0",
+        ("low-confidence", "deep_thought"): f"its pattern was accepted before, but confidence is below {cortical}",
+        ("known-pattern", "reflex"): f"a log line with a confidence of {reflex} or more",
+        (
+            "known-pattern",
+            "cortical",
+        ): f"confidence {cortical} or more, but below {reflex}, or a message without a stored answer",
+        ("route", "reflex"): f"the router is sure of an intent that may be handled at once ({reflex} or more), and the "
+        "pattern is familiar",
+        ("route", "cortical"): "the router is sure of an intent",
+        ("out-of-scope", "deep_thought"): "the router knows too little of the text",
+        ("complex", "cortical"): f"would be reflex, but complexity is {_share(settings.complex_limit)} or more",
+        ("complex", "deep_thought"): f"would be cortical, but complexity is {_share(settings.complex_limit)} or more",
+    }
+    return words.get((why, route), REASONS[why].title.lower() if why in REASONS else why)
+
+
+def _owner(example: Example) -> str:
+    return f"scope \u201c{example.scope[:40]}\u201d" if example.scope else "the default scope"
+
+
+def _new(example: Example, hindsight: Hindsight) -> str:
+    """Why nothing was known of an input's pattern, and what came of the pattern."""
+    owner = _owner(example)
+    if hindsight.survivor is not None:
+        return (
+            f"At that time its words made a pattern of their own (id {example.pattern}), which no accepted input of "
+            f"{owner} had. Later ones showed that it is the same as pattern {hindsight.survivor}: the two were told "
+            "apart then, were merged since, and are one in the tables here. With nothing to go by, "
+            "it went to deep thought."
+        )
+    if example.earlier:
+        return (
+            f"Its pattern had come {_times(example.earlier)} before, but was never accepted in {owner}: those hit a "
+            "danger rule, belong to another owner, stood under another id then, or were taken back. So there is "
+            "nothing to go by: deep thought."
+        )
+    later = (
+        f" The next ones of its kind that had another word were told apart at first ({hindsight.absorbed:,} more "
+        f"{'pattern' if hindsight.absorbed == 1 else 'patterns'}) and merged with it later."
+        if hindsight.absorbed
+        else ""
+    )
+    return (
+        f"No earlier input of {owner} had this pattern. With nothing to go by, it goes to deep thought; what has the "
+        f"same words is known from now on.{later}"
+    )
+
+
+def _known(example: Example, hindsight: Hindsight, sure: float) -> str:
+    """How often an input's pattern came before, what took confidence away, and what is left of it."""
+    owner = _owner(example)
+    known = f"Its pattern was seen {_times(example.earlier)} before"
+    if example.accepted < min(example.earlier, _BELIEVED):
+        known += (
+            f", of which only {example.accepted} {'counts' if example.accepted == 1 else 'count'} in {owner} (the "
+            "others hit a danger rule, belong to another owner, or stood under another id then)"
+        )
+    else:
+        known += f" and accepted in {owner}"
+    if example.closeness >= 1.0:
+        same = example.earlier_same if example.accepted_same >= _BELIEVED else example.accepted_same
+        if same < example.earlier and abs(sure - same / (same + 1)) < 1e-6:
+            known += f", {_times(same)} with these very words"
+        return f"{known}: confidence {_share(sure)}"
+    named = [f"\u201c{word}\u201d" for word in hindsight.words]
+    listed = f" ({', '.join(named)})" if named else ""
+    if example.earlier_same == 0:
+        if len(named) == 1:
+            new = f"{named[0]} is new in its place"
+        elif named:
+            new = f"{', '.join(named[:-1])} and {named[-1]} never stood in these places together"
+        else:
+            new = "not with these very words"
+    elif example.accepted_same:
+        new = f"with these very words{listed} only {_times(example.accepted_same)}"
+    else:
+        new = f"these very words{listed} were never accepted in {owner}"
+    return (
+        f"{known}, but {new}. So it is not quite like them (closeness {_share(example.closeness)}), which leaves a "
+        f"confidence of {_share(sure)}"
+    )
+
+
+# Earlier inputs accepted in a scope from which on all earlier inputs of a pattern count.
+_BELIEVED = 3
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else "twice" if count == 2 else f"{count:,} times"
 
 
 def _share(value: float) -> str:

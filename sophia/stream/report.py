@@ -7,8 +7,10 @@ import platform
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib import resources
 from importlib.util import find_spec
+from itertools import pairwise
 from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,10 +20,12 @@ from sophia.brain import Sophia
 from sophia.organs.danger import SEVERITIES
 from sophia.stream.collect import ROUTES, Collector, Example, Kept
 from sophia.stream.counts import Counts
-from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain
+from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain, rule
+from sophia.stream.hindsight import Later
 from sophia.stream.mask import Part, excerpt, window
 from sophia.stream.partial import Partial
 from sophia.stream.plots import Plots, plots
+from sophia.stream.score import Score
 from sophia.stream.summary import Summary
 from sophia.stream.timeline import Timeline
 
@@ -32,7 +36,15 @@ __all__ = ["missing", "write_report"]
 
 _NEEDS = ("jinja2", "matplotlib")
 _RULES = 100
-_PATTERNS = 30
+_PATTERNS, _MORE_PATTERNS = 30, 170
+_RARE = 2
+_RARE_FROM = 100
+_QUIET = 50  # a fiftieth of the inputs without anything new is a long time
+_NUMBERS = 40
+_RUNS = 60
+# Reasons in the order in which they are looked for.
+_FIRST = ("danger", "invalid", "empty", "too-long", "repeat")
+_LABELS = 30
 _REPEATS = 20
 _ORDERS = 3
 _SOURCES = 12
@@ -52,6 +64,7 @@ def write_report(
     brain: Sophia,
     *,
     cost_per_call: float | None = None,
+    score: Score | None = None,
 ) -> None:
     """Writes the report of a finished run to `path`, as a whole or not at all. About 0.8 s CPU, most of it imports.
 
@@ -59,7 +72,7 @@ def write_report(
     the page has no script and loads nothing. matplotlib, if it is not loaded yet, keeps its files in a folder
     beside `path` that is removed again.
     """
-    content = _Page(collector, summary, counts, brain, cost_per_call)
+    content = _Page(collector, summary, counts, brain, cost_per_call, score)
     with plots(path.parent) as draw:
         page = _environment().get_template("report.html.j2").render(content.content(draw))
     with Partial(path) as partial:
@@ -95,27 +108,33 @@ class _Page:
     """Turns what was collected into what the template prints: numbers, words and masked texts, no markup."""
 
     def __init__(
-        self, collector: Collector, summary: Summary, counts: Counts, brain: Sophia, cost_per_call: float | None
+        self,
+        collector: Collector,
+        summary: Summary,
+        counts: Counts,
+        brain: Sophia,
+        cost_per_call: float | None,
+        score: Score | None,
     ) -> None:
         self._collected = collector
         self._summary = summary
         self._counts = counts
         self._settings = brain.settings
         self._policy = brain.policy_version
-        self._table = brain.thalamus.patterns
+        self._later = Later(brain.thalamus.patterns, brain.settings)
+        self._router = brain.intents is not None
+        self._score = score
         self._rules = {rule.id: rule.description for rule in brain.thalamus.rules.rules}
         self._cost = cost_per_call or None  # 0, as if not given
         self._sources = list(counts.formats)
         self._total = summary.decisions
-        self._seconds = summary.seconds  # before the report's own work
-        self._cpu = summary.cpu_seconds
 
     def content(self, draw: Plots) -> dict[str, Any]:
         reasons = self._collected.reasons
         routes = {route: self._summary.routes[route] for route in ROUTES}
         patterns = self._patterns()
         danger = self._danger()
-        merged = sum(p.merged_into is not None and p.id > self._collected.known for p in self._table.patterns())
+        merged = max(self._collected.new - self._summary.new_patterns, 0)
         new_first = [self._shown(e) for e in self._collected.first_new if self._survives(e)]
         new_last = [self._shown(e) for e in self._collected.last_new if self._survives(e)]
         return {
@@ -125,21 +144,25 @@ class _Page:
             "stopped": None if self._summary.stopped is None else _clean(self._summary.stopped, 300),
             "errors": [_clean(error, 300) for error in self._counts.errors[:_SOURCES]],
             "facts": self._facts(),
-            "wall": f"{self._seconds:.2f} s",
-            "cpu": f"{self._cpu:.2f} s",
+            "wall": f"{self._summary.seconds:.2f} s",
+            "cpu": f"{self._summary.cpu_seconds:.2f} s",
             "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "words": ROUTE_WORDS,
             "routes": routes,
             "share": self._share,
             "novel": self._summary.whys["novel"],
-            "new": self._collected.new - merged,
+            "new": self._summary.new_patterns,
+            "in_all": self._summary.patterns,
             "merged": merged,
-            "latest": [*new_first, *new_last][:-4:-1],
+            "router": self._router,
+            "rare": (rare := self._rare(patterns)),
+            "latest": [] if rare else [*new_first, *new_last][:-4:-1],
             "new_first": new_first,
             "new_last": new_last,
             "danger": danger,
             "danger_total": sum(rule["count"] for rule in danger),
             "danger_shown": danger[:_RULES],
+            "danger_low": sum(rule["count"] for rule in danger if rule["severity"] == "low"),
             "verdicts": self._summary.verdicts,
             "served": self._summary.served,
             "audit": self._audit(),
@@ -147,10 +170,20 @@ class _Page:
             "sessions": self._sessions(),
             "answers_off": self._summary.answers_off,
             "patterns": [self._pattern(*item) for item in patterns[:_PATTERNS]],
+            "more_patterns": [self._pattern(*item) for item in patterns[_PATTERNS : _PATTERNS + _MORE_PATTERNS]],
+            "lines_kept": sum(map(len, self._collected.lines.values())),
             "patterns_total": len(patterns),
             "forgotten": self._collected.forgotten,
             "repeats": self._repeats(),
-            "repeated": sum(n for (_, why), n in reasons.items() if why in ("repeat", "known-pattern", "complex")),
+            "repeated": self._collected.repeated,
+            "known": sum(n for (_, why), n in reasons.items() if why in ("repeat", "known-pattern", "complex")),
+            "rules": [
+                (why, route, reasons[route, why], rule(why, route, self._settings))
+                for why in dict.fromkeys((*_FIRST, *REASONS))
+                for route in ROUTES
+                if reasons[route, why]
+            ],
+            "score": None if self._score is None else self._score_section(self._score),
             "cost": self._cost,
             "why": self._whys(),
             "sample": [self._shown(example) for example in self._collected.sample],
@@ -181,14 +214,17 @@ class _Page:
             ("Input", ", ".join(read) + (f" and {more} more" if more else "") if read else "none"),
             ("Lines", f"{counts.lines:,}, of them {counts.events:,} inputs, {counts.blank:,} blank"),
             *([("Decided", f"{self._total:,} of the inputs")] if self._total < counts.events else []),
-            ("Wall time", f"{self._seconds:.2f} s"),
-            ("CPU time", f"{self._cpu:.2f} s"),
+            (
+                "Wall time",
+                f"{self._summary.seconds:.2f} s to read, decide and write; the start and this page come on top",
+            ),
+            ("CPU time", f"{self._summary.cpu_seconds:.2f} s, of the same"),
         ]
         if collected.first_ts is not None and collected.last_ts is not None:
             facts.append(("Event time", f"{_clean(collected.first_ts, 40)} to {_clean(collected.last_ts, 40)}"))
         return [
             *facts,
-            ("Patterns known before", f"{collected.known:,}"),
+            ("Patterns", f"{self._summary.patterns:,} in all, of them {self._summary.new_patterns:,} new in this run"),
             ("sophia", _version()),
             ("Python, SIMD", f"{platform.python_version()}, {cpu.simd_level()}"),
             ("Seed", f"{self._settings.seed:,}"),
@@ -206,7 +242,7 @@ class _Page:
         return f"line {line:,}" if len(self._sources) <= 1 else f"{_clean(_file(source), 40)}:{line}"
 
     def _shown(self, example: Example) -> _Shown:
-        because = explain(example, self._settings, self._rules)
+        because = explain(example, self._settings, self._rules, self._later.of(example))
         return _Shown(
             self._place(example.source, example.line),
             excerpt(example.text, example.span),
@@ -219,30 +255,41 @@ class _Page:
 
     def _survives(self, example: Example) -> bool:
         """Whether its pattern was not found to be the same as another one later."""
-        try:
-            return example.pattern is None or self._table.resolve(example.pattern) == example.pattern
-        except KeyError:
-            return True
+        return example.pattern is None or self._later.survivor(example.pattern) == example.pattern
 
     def _template(self, pattern: int | None) -> list[Part] | None:
         """The template as it is now; None for a pattern that had to make room."""
-        if pattern is None:
-            return None
-        try:
-            return excerpt(window(self._table.template(pattern))[0])
-        except KeyError:
-            return None
+        template = None if pattern is None else self._later.template(pattern)
+        return None if template is None else excerpt(window(template)[0])
+
+    def _rare(self, patterns: list[tuple[int, Kept]]) -> list[dict[str, Any]]:
+        """New patterns that came once or twice, without danger: those first that came after a long time without any."""
+        if self._total < _RARE_FROM or self._collected.forgotten:
+            return []
+        found = [*self._collected.first_new, *self._collected.last_new]
+        quiet = {b.pattern: b.n - a.n for a, b in pairwise(found)}
+        rare = [
+            (quiet[id], id, kept)
+            for id, kept in patterns
+            if kept.count <= _RARE and not kept.danger and quiet.get(id, 0) * _QUIET >= self._total
+        ]
+        return [
+            {
+                "count": kept.count,
+                "after": after - 1,
+                "place": self._place(kept.example.source, kept.example.line),
+                "text": excerpt(kept.example.text),
+            }
+            for after, _, kept in sorted(rare, key=lambda one: (-one[0], one[1]))[:3]
+        ]
 
     def _patterns(self) -> list[tuple[int, Kept]]:
         """Patterns by how often they came; those that were found to be one are one."""
         joined: dict[int, Kept] = {}
         for id, kept in self._collected.patterns.items():
-            try:
-                survivor = self._table.resolve(id)
-            except KeyError:
-                survivor = id
-            entry = joined.setdefault(survivor, Kept(kept.example))
+            entry = joined.setdefault(self._later.survivor(id), Kept(kept.example))
             entry.count += kept.count
+            entry.danger += kept.danger
             if kept.example.n < entry.example.n:
                 entry.example = kept.example
         return sorted(joined.items(), key=lambda item: (-item[1].count, item[1].example.n))
@@ -250,10 +297,60 @@ class _Page:
     def _pattern(self, id: int, kept: Kept) -> dict[str, Any]:
         return {
             "id": id,
+            "also": self._later.absorbed.get(id, [])[:_NUMBERS],
             "count": kept.count,
+            "danger": kept.danger,
             "first": self._place(kept.example.source, kept.example.line),
             "template": self._template(id),
             "example": excerpt(kept.example.text),
+            "lines": self._lines.get(id, []),
+        }
+
+    @cached_property
+    def _lines(self) -> dict[int, list[tuple[str, str, str]]]:
+        """Where inputs stand, by pattern: route, why, and the first of the lines in words."""
+        joined: dict[int, dict[tuple[str, str], list[tuple[str, int]]]] = {}
+        for (pattern, why, route), places in self._collected.lines.items():
+            if pattern is not None:
+                group = joined.setdefault(self._later.survivor(pattern), {})
+                group.setdefault((route, why), []).extend(places)
+        return {
+            id: [(route, why, self._numbers(sorted(places))) for (route, why), places in groups.items()]
+            for id, groups in joined.items()
+        }
+
+    def _numbers(self, places: list[tuple[str, int]]) -> str:
+        """Lines as a list with ranges; of several inputs with their names."""
+        runs: list[tuple[str, int, int]] = []
+        for source, line in places:
+            if runs and runs[-1][0] == source and line == runs[-1][2] + 1:
+                runs[-1] = (source, runs[-1][1], line)
+            else:
+                runs.append((source, line, line))
+        many = len(self._sources) > 1
+        shown = [
+            (f"{_clean(_file(source), 40)}:" if many else "") + (str(a) if a == b else f"{a}\u2013{b}")
+            for source, a, b in runs[:_RUNS]
+        ]
+        more = sum(b - a + 1 for _, a, b in runs[_RUNS:])
+        return ", ".join(shown) + (f" and {more:,} more" if more else "")
+
+    def _score_section(self, score: Score) -> dict[str, Any]:
+        """How decisions agree with the labels that came with the inputs."""
+        told: Any = score.as_dict()
+        return {
+            "labelled": told["labelled"],
+            "unlabelled": told["unlabelled"],
+            "readings": [
+                (words, meaning, {key: _decimal(told[name][key]) for key in ("precision", "recall", "f1")}, told[name])
+                for name, words, meaning in (
+                    ("raised", "Deep thought", "went to deep thought, for whatever reason: what is new counts"),
+                    ("danger", "Danger rule", "a danger rule hit it"),
+                )
+            ],
+            "labels": [row | {"label": _clean(row["label"], 60)} for row in told["labels"][:_LABELS]],
+            "more_labels": max(len(told["labels"]) - _LABELS, 0),
+            "intents": None if "intents" not in told else _intents(told["intents"]),
         }
 
     def _repeats(self) -> list[dict[str, Any]]:
@@ -320,6 +417,8 @@ class _Page:
                 "description": _clean(self._rules.get(id, ""), 200),
                 "count": hits.count,
                 "verdicts": sorted(hits.verdicts.items()),
+                "patterns": len(hits.patterns),
+                "addresses": len(hits.addresses),
                 "places": [self._place(*place) for place in hits.places],
                 "last": self._place(*hits.last) if hits.count > len(hits.places) else None,
                 "examples": [(self._place(e.source, e.line), excerpt(e.text, e.span)) for e in hits.examples],
@@ -418,6 +517,32 @@ class _Page:
         if not sum(columns["danger"]):
             del drawn["danger"]
         return {name: Markup(svg) for name, svg in drawn.items()}
+
+
+def _intents(told: Any) -> dict[str, Any]:
+    """The figures of a router of intents in words."""
+    shares = ("right", "turned_away", "out_of_scope_recall")
+    rows = sorted((row for row in told["intents"] if row["inputs"]), key=lambda row: (row["f1"] or 0.0, row["intent"]))
+    keys = ("precision", "recall", "f1")
+    return (
+        {key: told[key] for key in ("in_scope", "out_of_scope", "served")}
+        | {key: _decimal(told[key]) for key in shares}
+        | {
+            "macro": {key: _decimal(told["macro"][key]) for key in keys},
+            "rows": [
+                row | {key: _decimal(row[key]) for key in keys} | {"intent": _clean(row["intent"], 60)}
+                for row in rows[:_LABELS]
+            ],
+            "more_rows": max(len(rows) - _LABELS, 0),
+            "confusions": [
+                (_clean(one["label"], 60), _clean(one["taken for"], 60), one["times"]) for one in told["confusions"]
+            ],
+        }
+    )
+
+
+def _decimal(share: float | None) -> str:
+    return "\u2013" if share is None else f"{share:.3f}"
 
 
 def _stretches(line: Timeline) -> list[dict[str, Any]]:

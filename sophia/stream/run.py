@@ -60,8 +60,8 @@ def run(
     `session_key` finds the sessions of inputs; one line for each that has ended goes to `sessions`. Where the inputs
     come to their end all sessions do; those of a run that ends earlier go on in the store, if there is one.
     """
-    summary = Summary(brain.settings)
     table = brain.thalamus.patterns
+    summary = Summary(brain.settings, table.newest)
     table.keep_departed(_DEPARTED_BYTES)
     writer = (ThreadedWriter if workers > 1 else Writer)(brain, out, patterns, summary, sessions)
     try:
@@ -103,6 +103,7 @@ def run(
     writer.write_patterns(table.patterns())
     if collector is not None:
         collector.finish()
+    summary.end()
     return summary
 
 

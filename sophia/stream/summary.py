@@ -6,6 +6,7 @@ from collections import Counter
 from time import monotonic, process_time
 
 from sophia._core.decision import Decision
+from sophia._core.pattern import Pattern
 from sophia.config import Settings
 from sophia.organs.audit import AuditReport, false_serve_interval
 from sophia.store.session_table import Session
@@ -21,8 +22,10 @@ SHOWN_BAD = 20
 class Summary:
     """What was decided, why, and how long it took."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, known: int = 0) -> None:
         self._settings = settings or Settings()
+        self.known = known
+        """The highest pattern id before the run: later ones are new."""
         self.decisions = 0
         self.routes: Counter[str] = Counter()
         self.whys: Counter[str] = Counter()
@@ -35,6 +38,9 @@ class Summary:
         self.withheld = 0
         self.answers_off = False
         self.patterns = 0
+        """Patterns in all, at the end of the run; those that were found to be one count once."""
+        self.new_patterns = 0
+        """Those of them that did not exist before the run."""
         self.raised = 0
         """Inputs that completed a never-seen order of their session."""
         self.sessions: Counter[str] = Counter()
@@ -55,6 +61,7 @@ class Summary:
         self._us: Counter[float] = Counter()
         self._started = monotonic()
         self._cpu = process_time()
+        self._ended: tuple[float, float] | None = None
 
     def add(self, events: list[Event], decisions: list[Decision], reasons: list[str | None]) -> None:
         """Counts one batch; `reasons` say what is wrong with an input."""
@@ -70,8 +77,9 @@ class Summary:
         self.differed += audited.count(False)
         self.withheld += sum(d.withheld for d in decisions)
         self.raised += sum(d.session_novel is not None for d in decisions)
-        # Two significant digits: at most 90 keys a decade.
-        self._us.update([float(f"{d.us:.1e}") for d in decisions[:1]] * len(decisions))
+        times = [d.us for d in decisions]  # several batches may be told together
+        rounded = {us: float(f"{us:.1e}") for us in set(times)}  # two significant digits: at most 90 keys a decade
+        self._us.update([rounded[us] for us in times])
         if any(reasons):
             for event, reason in zip(events, reasons, strict=True):
                 if reason is not None:
@@ -92,6 +100,12 @@ class Summary:
     def add_sessions(self, open: int) -> None:
         """Says that inputs were told by session, and how many of those go on."""
         self.open_sessions = open
+
+    def add_pattern(self, pattern: Pattern) -> None:
+        """Counts a pattern that the run leaves."""
+        if pattern.merged_into is None:
+            self.patterns += 1
+            self.new_patterns += pattern.id > self.known
 
     def _add_bad(self, event: Event, reason: str) -> None:
         self.reasons[reason] += 1
@@ -149,13 +163,24 @@ class Summary:
             "withheld": self.withheld,
         }
 
+    def end(self) -> None:
+        """Stops the clocks: what follows (files of the end, a report page) is no part of the run's time."""
+        self._ended = monotonic() - self._started, process_time() - self._cpu
+
     @property
     def seconds(self) -> float:
-        return monotonic() - self._started
+        """Wall time of reading, deciding and writing, so far or until `end`."""
+        return self._ended[0] if self._ended else monotonic() - self._started
 
     @property
     def cpu_seconds(self) -> float:
-        return process_time() - self._cpu
+        """CPU time of the same, of all threads."""
+        return self._ended[1] if self._ended else process_time() - self._cpu
+
+    @property
+    def seconds_in_all(self) -> float:
+        """Wall time since the start of the run, with what came after its end."""
+        return monotonic() - self._started
 
     def as_dict(self) -> dict[str, object]:
         """The totals under stable names, ready for JSON."""
@@ -168,6 +193,7 @@ class Summary:
             "served_from_memory": self.served,
             "audit": self.audit,
             "patterns": self.patterns,
+            "new_patterns": self.new_patterns,
             "sessions": None
             if self.open_sessions is None
             else {

@@ -93,7 +93,7 @@ class Writer:
         with _naming(self._patterns, "the patterns"):
             for pattern in patterns:
                 self._patterns.write(pattern_line(pattern).encode("ascii") + b"\n")
-                self._summary.patterns += pattern.merged_into is None
+                self._summary.add_pattern(pattern)
             self._patterns.flush()
 
     def write_sessions(self, ended: list[Session]) -> None:

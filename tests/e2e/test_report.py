@@ -90,8 +90,8 @@ def test_the_second_run_on_a_store_knows_what_is_new(whole_command: Run, tmp_pat
     whole_command("run", "app.log", "--store", "mind", "--report", "none")
     whole_command("run", "next.log", "--store", "mind", "--out", "d.jsonl")
     text = page(tmp_path / "report.html").text
-    assert "What was new? 1 new pattern " in text
-    assert "Patterns known before 2" in text
+    assert "What was new? 1 new pattern of 3: " in text
+    assert "Patterns 3 in all, of them 1 new in this run" in text
 
 
 def test_a_run_that_stops_and_a_sample_say_so(whole_command: Run, tmp_path: Path) -> None:

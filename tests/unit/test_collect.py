@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from hashlib import sha256
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import sophia
 from sophia.stream.collect import Collector
 from sophia.stream.demo import demo_path
 from sophia.stream.readers import read_batches
-from sophia.stream.run import run
+from sophia.stream.run import columns, run
+from sophia.stream.summary import Summary
 from sophia.stream.timeline import Timeline
 
 
@@ -172,3 +175,40 @@ def test_a_timeline_is_the_same_for_any_pieces(sizes: list[int]) -> None:
     edges = whole.edges()
     assert len(edges) == len(whole.rows) + 1
     assert [b - a for a, b in pairwise(edges)] == whole.column("one")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_quantiles_are_those_of_the_records(tmp_path: Path, workers: int) -> None:
+    """Also where several batches are told together, each with its own time."""
+    (tmp_path / "in.log").write_text("".join(f"job {i} is done by worker {i % 7}\n" for i in range(3000)))
+    out = io.BytesIO()
+    with sophia.open(None) as brain:
+        summary = run(read_batches([tmp_path / "in.log"], batch=64), brain, out, io.BytesIO(), workers=workers)
+    times = sorted(json.loads(line)["us"] for line in out.getvalue().splitlines())
+    for share in (0.01, 0.5, 0.9, 0.99, 1.0):
+        exact = times[max(ceil(share * len(times)) - 1, 0)]
+        assert summary.quantile(share) == pytest.approx(exact, rel=0.06, abs=0.051)  # two digits of it
+
+
+def test_the_quantiles_of_batches_that_are_told_together(tmp_path: Path) -> None:
+    summary = Summary()
+    (tmp_path / "in.log").write_text("".join(f"job {i} is done\n" for i in range(600)))
+    with sophia.open(None) as brain:
+        groups = [
+            (events, brain.decide(columns(events)).decisions) for events in read_batches([tmp_path / "in.log"], batch=2)
+        ]
+    events = [event for group, _ in groups for event in group]
+    decisions = [decision for _, group in groups for decision in group]
+    summary.add(events, decisions, [None] * len(events))
+    assert summary.quantile(1.0) == pytest.approx(max(d.us for d in decisions), rel=0.06)
+    assert summary.quantile(0.0) == pytest.approx(min(d.us for d in decisions), rel=0.06)
+
+
+def test_the_clocks_of_a_run_stop_with_it(tmp_path: Path) -> None:
+    (tmp_path / "in.log").write_text("job is done\n")
+    with sophia.open(None) as brain:
+        summary = run(read_batches([tmp_path / "in.log"]), brain, io.BytesIO(), io.BytesIO())
+    told = summary.seconds, summary.cpu_seconds
+    sum(i * i for i in range(100_000))
+    assert (summary.seconds, summary.cpu_seconds) == told
+    assert summary.seconds_in_all > summary.seconds

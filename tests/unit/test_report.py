@@ -10,17 +10,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from intent_texts import split
 from page import Page
 
 import sophia
 from sophia._core.decision import WHYS
+from sophia.organs.intents import Intents
 from sophia.stream.collect import Collector, Example
 from sophia.stream.demo import demo_path
 from sophia.stream.event import REASONS as INVALID
-from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain
+from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain, rule
+from sophia.stream.hindsight import Hindsight, Later
 from sophia.stream.readers import read_batches
 from sophia.stream.report import missing, write_report
 from sophia.stream.run import run
+from sophia.stream.score import Score
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -61,10 +65,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Page:
 def test_the_first_screen_answers_four_questions(demo: Page) -> None:
     cards = re.search(r"(What was new\?.*)Where the inputs went", demo.text)
     assert cards
-    assert re.search(r"What was new\? \d+ new patterns 268 inputs \(13\.4 %\)", cards[1])
+    assert re.search(
+        r"What was new\? 191 new patterns: .* 268 inputs \(13\.4 %\) went to deep thought as new", cards[1]
+    )
     assert re.search(r"What was dangerous\? 46 inputs hit a danger rule 9 refused \(veto\), 37 reported", cards[1])
-    assert re.search(r"What repeated\? 83\.7 % of a known kind 380 inputs were exact repeats", cards[1])
-    assert re.search(r"What did it save\? 380 inputs handled at once", cards[1])
+    assert re.search(r"What repeated\? 8\d\.\d % of the inputs had a pattern that had come before 380 inputs", cards[1])
+    assert "83.7 % of all inputs were handled as known" in cards[1]
+    assert re.search(
+        r"What did it save\? 1,674 inputs spared the expensive step .* would be 1,999\. 325 still go", cards[1]
+    )
+    assert re.search(r"380 calls avoided for sure: .* 0 log lines or intents .* 1,294 of a known kind", cards[1])
     assert "0.76 saved at 0.002 a call" in cards[1]
     assert demo.source.index("What did it save?") < demo.source.index("Why was this line routed so?")
 
@@ -232,10 +242,21 @@ def example(**values: object) -> Example:
         "route": "deep_thought", "verdict": "allow", "confidence": 0.0, "complexity": 0.0, "pattern": 1, "rule": None,
         "match": None, "invalid": None, "withheld": False, "novelty": 1.0, "model": None, "intent": None,
         "runner_up": None, "session": None, "session_novel": None,
+        "earlier": 0, "earlier_same": 0, "accepted": 0, "accepted_same": 0, "closeness": 1.0,
     }  # fmt: skip
     for name, value in (usual | values).items():
         setattr(one, name, value)
     return one
+
+
+def seen(earlier: int, same: int | None = None, closeness: float = 1.0) -> dict[str, object]:
+    """The evidence of an input whose pattern came so often, and its own words `same` times."""
+    same = earlier if same is None else same
+    confidence = closeness * earlier / (earlier + 1)
+    return {
+        "earlier": earlier, "earlier_same": same, "accepted": min(earlier, 3), "accepted_same": min(same, 3),
+        "closeness": closeness, "confidence": confidence, "novelty": 1 - confidence,
+    }  # fmt: skip
 
 
 def test_every_reason_has_words() -> None:
@@ -245,6 +266,7 @@ def test_every_reason_has_words() -> None:
         for route, words in ROUTE_WORDS.items():
             said = explain(example(why=why, route=route, confidence=0.6), sophia.Settings(), {})
             assert len(said) > 30
+            assert rule(why, route, sophia.Settings())
             if why in ("known-pattern", "complex"):
                 continue
             assert words.title.lower() in said or route != ("reflex" if why == "repeat" else "deep_thought")
@@ -258,18 +280,39 @@ def test_every_reason_has_words() -> None:
             ["scope \u201cana\u201d", "decision 1.7"],
         ),
         ({"why": "novel", "scope": ""}, ["the default scope"]),
-        ({"why": "known-pattern", "route": "reflex", "confidence": 0.75}, ["at least 3 times", "0.75", "reflex"]),
+        ({"why": "novel", "earlier": 5}, ["5 times before", "never accepted in the default scope"]),
+        ({"why": "known-pattern", "route": "reflex", **seen(3)}, ["seen 3 times before", "0.75", "reflex"]),
+        ({"why": "known-pattern", "route": "cortical", **seen(1)}, ["seen once", "0.50", "not yet", "cortical"]),
+        ({"why": "known-pattern", "route": "cortical", **seen(2)}, ["seen twice", "0.67"]),
         (
-            {"why": "known-pattern", "route": "cortical", "confidence": 0.5},
-            ["seen once", "0.50", "not yet", "cortical"],
-        ),
-        ({"why": "known-pattern", "route": "cortical", "confidence": 2 / 3}, ["at least twice", "0.67"]),
-        (
-            {"why": "known-pattern", "route": "cortical", "confidence": 0.9, "plain": False},
-            ["at least 9 times", "no stored answer", "cortical"],
+            {"why": "known-pattern", "route": "cortical", **seen(72, same=0, closeness=5 / 7)},
+            ["seen 72 times before", "but not with these very words", "closeness 0.71", "0.70", "not yet"],
         ),
         (
-            {"why": "known-pattern", "route": "cortical", "confidence": 0.9, "withheld": True},
+            {"why": "known-pattern", "route": "cortical", **seen(72, same=2, closeness=5 / 7)},
+            ["seen 72 times before", "with these very words only twice"],
+        ),
+        (
+            {"why": "known-pattern", "route": "cortical", **seen(40, same=4), "confidence": 0.8, "novelty": 0.2},
+            ["seen 40 times before", "4 times with these very words", "0.80"],
+        ),
+        (
+            {
+                "why": "known-pattern",
+                "route": "cortical",
+                **seen(9),
+                "accepted": 1,
+                "accepted_same": 1,
+                "confidence": 0.5,
+            },
+            ["seen 9 times before", "only 1 counts in the default scope", "0.50"],
+        ),
+        (
+            {"why": "known-pattern", "route": "cortical", **seen(9), "plain": False},
+            ["seen 9 times", "no stored answer", "cortical"],
+        ),
+        (
+            {"why": "known-pattern", "route": "cortical", **seen(9), "withheld": True},
             ["stored answer", "switched off", "cortical"],
         ),
         ({"why": "low-confidence", "confidence": 0.4}, ["0.40", "0.50 is needed"]),
@@ -287,8 +330,8 @@ def test_every_reason_has_words() -> None:
             ["may be handled at once", "familiar in scope \u201cana\u201d", "reflex"],
         ),
         (
-            {"why": "known-pattern", "route": "reflex", "confidence": 0.99, "novelty": 0.25, "model": "m"},
-            ["at least 3 times", "0.75"],
+            {"why": "known-pattern", "route": "reflex", **seen(3), "confidence": 0.99, "model": "m"},
+            ["seen 3 times", "0.75"],
         ),
         (
             {"why": "complex", "confidence": 0.9, "complexity": 0.8, "model": "m", "intent": "light"},
@@ -301,6 +344,7 @@ def test_every_reason_has_words() -> None:
         ),
         ({"why": "danger", "danger_score": 0.9, "plain": False}, ["danger score 0.90", "allowed", "deep thought"]),
         ({"why": "danger", "rule": "a.b", "verdict": "flag"}, ["flag", "a log line tells of it"]),
+        ({"why": "danger", "rule": "a.b", "verdict": "flag", "earlier": 203}, ["203 times before", "not looked at"]),
         ({"why": "complex", "route": "deep_thought", "complexity": 0.8, "confidence": 0.9}, ["0.80", "0.75"]),
         ({"why": "too-long"}, ["20,000"]),
         ({"why": "invalid", "invalid": "not-json"}, ["not JSON"]),
@@ -340,3 +384,182 @@ def test_no_font_but_the_shipped_one_is_looked_for(tmp_path: Path) -> None:
     assert done.stdout.decode().strip() == "['DejaVu Sans'] False <svg"
     assert not (tmp_path / "asked").exists()
     assert not [*(tmp_path / "home").iterdir(), *(tmp_path / "tmp").iterdir(), *(tmp_path / "out").iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("values", "hindsight", "words"),
+    [
+        (
+            seen(72, same=0, closeness=5 / 7),
+            Hindsight(["oralce"]),
+            ["72 times", "\u201coralce\u201d is new in its place"],
+        ),
+        (
+            seen(72, same=0, closeness=4 / 7),
+            Hindsight(["ana", "tty1"]),
+            ["\u201cana\u201d and \u201ctty1\u201d never stood in these places together"],
+        ),
+        (
+            {"why": "novel", "pattern": 9},
+            Hindsight(survivor=3),
+            ["told apart then", "id 9", "pattern 3", "merged since"],
+        ),
+        ({"why": "novel"}, Hindsight(absorbed=2), ["No earlier input", "2 more patterns", "merged with it later"]),
+    ],
+)
+def test_a_reason_tells_what_came_of_the_pattern(
+    values: dict[str, object], hindsight: Hindsight, words: list[str]
+) -> None:
+    usual = {"why": "known-pattern", "route": "cortical"}
+    said = explain(example(**(usual | values)), sophia.Settings(), {}, hindsight)
+    for word in words:
+        assert word in said, said
+
+
+def logins(names: list[str]) -> str:
+    return "".join(f"sshd[{i}]: invalid user {name} [preauth]\n" for i, name in enumerate(names))
+
+
+NAMES = ["webmaster", "test9", "chen", "matlab", "oracle", "support", "guest", "ftpuser", "git", "deploy", "jenkins"]
+
+
+def decided(text: str, folder: Path, **settings: object) -> tuple[list[dict[str, object]], Page]:
+    """The records of a run over the lines of `text`, and its page."""
+    (folder / "in.log").write_text(text)
+    out = io.BytesIO()
+    with sophia.open(None, settings=sophia.Settings(**settings)) as brain:  # type: ignore[arg-type]
+        collector = Collector()
+        reader = read_batches([folder / "in.log"])
+        summary = run(reader, brain, out, io.BytesIO(), collector=collector)
+    write_report(folder / "page.html", collector, summary, reader.counts, brain)
+    page = Page((folder / "page.html").read_text(encoding="utf-8"))
+    page.check()
+    return [json.loads(line) for line in out.getvalue().splitlines()], page
+
+
+def test_each_line_can_be_looked_up_in_the_page(tmp_path: Path) -> None:
+    """Its number stands in the table of patterns, once, under its pattern, with its route and why."""
+    records, page = decided(logins(NAMES * 4) + "job is done\n" * 7, tmp_path)
+    found: dict[int, tuple[str, str]] = {}
+    cell = (
+        r"<div><span class=\"route (\w+)\">[^<]*</span>\s*, <bdi class=\"text\">([a-z-]+)</bdi>: ([\d\u2013, ]+)</div>"
+    )
+    for route, why, lines in re.findall(cell, page.source):
+        for piece in lines.split(", "):
+            first, _, last = piece.partition("\u2013")
+            for line in range(int(first), int(last or first) + 1):
+                assert line not in found
+                found[line] = route, why
+    assert found == {record["line"]: (record["route"], record["why"]) for record in records}
+
+
+def test_a_word_that_is_new_is_named_with_the_number_of_earlier_lines(tmp_path: Path) -> None:
+    records, page = decided(logins([*NAMES * 3, "oralce"]), tmp_path)
+    assert records[-1]["why"] in ("known-pattern", "low-confidence")
+    assert re.search(r"seen 3\d times before .*, but \u201coralce\u201d is new in its place", page.text)
+
+
+def test_a_secret_word_is_not_named(tmp_path: Path) -> None:
+    lines = [f"login --token {name}9x for all of us" for name in NAMES * 3]
+    _, page = decided("\n".join([*lines, "login --token hunter77 for all of us"]) + "\n", tmp_path)
+    assert "hunter77" not in page.source
+
+
+def test_patterns_that_were_merged_later_are_told(tmp_path: Path) -> None:
+    records, page = decided(logins(NAMES * 3), tmp_path)
+    (first, second) = [record["pattern"] for record in records[:2]]
+    assert first != second
+    assert f"made a pattern of their own (id {second})" in page.text
+    assert f"is the same as pattern {first}" in page.text
+    assert "What was new? 1 new pattern:" in page.text
+
+
+def test_what_repeats_holds_together(tmp_path: Path) -> None:
+    """The share and the list count the same inputs: danger too. What came once is not called repeated."""
+    line = "Failed password for root from 192.0.2.7 port 22 ssh2\n"
+    _, page = decided(line * 60 + "job is done\n" * 40, tmp_path)
+    card = page.text.split("What repeated?")[1].split("What did it save?")[0]
+    assert card.startswith(" 98.0 % of the inputs")
+    assert re.search(r"39\.0 % of all inputs were handled as known; most other repeats hit a danger rule", card)
+    assert "60 \u00d7 (all dangerous)" in card
+    assert "40 \u00d7" in card
+    _, page = decided("one\ntwo is here\nthree are not there\n", tmp_path)
+    card = page.text.split("What repeated?")[1].split("What did it save?")[0]
+    assert "0.0 % of the inputs" in card
+    assert "No pattern came twice" in card
+    assert "\u00d7" not in card
+
+
+def test_what_is_rare_is_named_before_the_latest(tmp_path: Path) -> None:
+    usual = "job is done\ndisk sda is fine\nFailed password for root from 192.0.2.7 port 22 ssh2\n"
+    _, page = decided(usual * 40 + "Accepted password for fztu\n" + usual * 40, tmp_path)
+    card = page.text.split("What was new?")[1].split("What was dangerous?")[0]
+    assert "Seen once or twice" in card
+    assert "line 121 (1 \u00d7, 117 inputs after the last new one) Accepted password for fztu" in card
+
+
+def test_danger_is_grouped_and_low_alarms_are_only_counted(tmp_path: Path) -> None:
+    text = "".join(f"Failed password for ana from 192.0.2.{i} port 22 ssh2\n" for i in range(9))
+    _, page = decided(text + "Failed password for root from 192.0.2.1 port 22 ssh2\n" * 3, tmp_path)
+    card = page.text.split("What was dangerous?")[1].split("What repeated?")[0]
+    assert re.search(r"(\d+) are low: counted", card)
+    assert re.search(r"low A login failed: 9 \(\d patterns?, 9 addresses; line 1,", card)
+    assert page.text.count("not looked at") >= 2
+
+
+def test_a_router_does_not_claim_that_all_was_seen_before(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in zip(*split()[1], strict=True))
+    )
+    with sophia.open(None) as brain:
+        brain.use(Intents.fit(*split()[0], in_scope_loss=0.0))
+        collector, score = Collector(), Score([route.name for route in brain.intents.routes])
+        reader = read_batches([tmp_path / "in.jsonl"])
+        summary = run(reader, brain, io.BytesIO(), io.BytesIO(), collector=collector, score=score)
+    write_report(tmp_path / "page.html", collector, summary, reader.counts, brain, score=score)
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    page.check()
+    card = page.text.split("What was new?")[1].split("What was dangerous?")[0]
+    assert "The router of intents decided" in card
+    assert "known before" not in card
+    section = page.text.split("How well it agrees with the labels")[1].split("Routes over time")[0]
+    assert re.search(r"Intents: [01]\.\d{3} of \d+ inputs in scope got the right one", section)
+    assert re.search(r"Mean over the intents: precision [01]\.\d{3}, recall", section)
+
+
+def test_the_score_stands_in_the_page(tmp_path: Path) -> None:
+    labels = ["ham", "spam", "<b>odd</b>", None]
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps({"text": f"message {i % 5}", "label": labels[i % 4]}) + "\n" for i in range(40))
+    )
+    with sophia.open(None) as brain:
+        collector, score = Collector(), Score()
+        reader = read_batches([tmp_path / "in.jsonl"])
+        summary = run(reader, brain, io.BytesIO(), io.BytesIO(), collector=collector, score=score)
+    write_report(tmp_path / "page.html", collector, summary, reader.counts, brain, score=score)
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    page.check()
+    section = page.text.split("How well it agrees with the labels")[1].split("Routes over time")[0]
+    told = score.as_dict()
+    assert "30 inputs have a label, 10 have none" in section
+    assert f"{told['raised']['recall']:.3f}" in section  # type: ignore[index]
+    assert "<b>odd</b> yes 10" in section
+    assert "How well it agrees" not in report(tmp_path / "plain.html", tmp_path / "in.jsonl").text
+
+
+def test_the_number_of_patterns_is_one_number(tmp_path: Path) -> None:
+    """In the file, in the summary and on the page; answered texts written in another way are none."""
+    texts = ["Who is on call tonight?", "Who Is On Call tonight", "Reset my password", "reset my Password", "Thanks"]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text, "answer": "x"}) + "\n" for text in texts * 3))
+    patterns = io.BytesIO()
+    with sophia.open(None) as brain:
+        collector = Collector()
+        reader = read_batches([tmp_path / "in.jsonl"])
+        summary = run(reader, brain, io.BytesIO(), patterns, collector=collector)
+        assert Later(brain.thalamus.patterns, brain.settings).absorbed == {}
+    write_report(tmp_path / "page.html", collector, summary, reader.counts, brain)
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert summary.patterns == summary.new_patterns == len(patterns.getvalue().splitlines()) == 3
+    assert "What was new? 3 new patterns:" in page.text
+    assert "3 in all, of them 3 new in this run" in page.text
+    assert "3 patterns in all, 3 new in this run" in page.text
