@@ -29,6 +29,7 @@ _RULE_PLACES = 6
 _RULE_EXAMPLES = 3
 _SAMPLE = 64
 _LINES = 5000
+_WEIGHED = ("known-pattern", "low-confidence", "complex")
 _DISTINCT = 1000
 _ADDRESS = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]|\.\d)", re.ASCII)
 _ADDRESS_CHARS = 2000
@@ -176,10 +177,12 @@ class Collector:
         """Inputs answered from memory, by the id of the decision that holds the answer."""
         self.forgotten = 0
         """The highest count that had to make room; 0 means that every count of `patterns` and `repeats` is exact."""
-        self.lines: dict[tuple[int | None, str, str], list[tuple[str, int]]] = {}
-        """Where the first 5,000 inputs stand, by pattern, why and route."""
+        self.lines: dict[tuple[int | None, str, str, str], list[tuple[str, int]]] = {}
+        """Where the first 5,000 inputs stand, by pattern, route, why and what else there is to say."""
         self.repeated = 0
         """Inputs whose pattern, or whose very text, came before: in this run, or in an earlier one on its store."""
+        self.repeated_danger = 0
+        """Those of them that a danger rule hit."""
         self.new = 0
         """Patterns that did not exist before."""
         self.first_new: list[Example] = []
@@ -234,11 +237,12 @@ class Collector:
             self._count_named(self.repeats, events, decisions, names)
         for i in dangers:
             self._count_danger(events[i], decisions[i])
+            self.repeated_danger += decisions[i].earlier > 0
             if (kept := self.patterns.get(patterns[i] or 0)) is not None:
                 kept.danger += 1
         self.repeated += sum(d.earlier > 0 or d.why == "repeat" for d in decisions)
         for i in range(min(len(decisions), _LINES - self._n)):
-            key = patterns[i], whys[i], routes[i]
+            key = patterns[i], routes[i], whys[i], _note(decisions[i])
             self.lines.setdefault(key, []).append((events[i].source, events[i].line))
         for event, why in zip(events, whys, strict=True):
             if event.invalid is not None or why in _FAULTS:
@@ -358,3 +362,10 @@ class Collector:
         if len(self.sample) > _SAMPLE:
             del self.sample[1::2]
             self._stride *= 2
+
+
+def _note(decision: Decision) -> str:
+    """What tells an input from others of its pattern that were routed for the same reason."""
+    if decision.danger is not None:
+        return f"rule {decision.danger.rule}"
+    return "a word is new" if decision.closeness < 1 and decision.why in _WEIGHED else ""

@@ -189,7 +189,8 @@ def rule(why: str, route: str, settings: Settings) -> str:
         ("invalid", "deep_thought"): "could not be read; nothing else was looked at",
         ("repeat", "reflex"): "the same text was answered before: the stored answer is given again",
         ("novel", "deep_thought"): "no earlier input of its pattern was accepted from its owner: confidence 0",
-        ("low-confidence", "deep_thought"): f"its pattern was accepted before, but confidence is below {cortical}",
+        ("low-confidence", "deep_thought"): f"its pattern was accepted before, but confidence is below {cortical}; or "
+        "the router of intents is not sure of the nearest one",
         ("known-pattern", "reflex"): f"a log line with a confidence of {reflex} or more",
         (
             "known-pattern",

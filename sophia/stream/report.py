@@ -41,7 +41,7 @@ _RARE = 2
 _RARE_FROM = 100
 _QUIET = 50  # a fiftieth of the inputs without anything new is a long time
 _NUMBERS = 40
-_RUNS = 60
+_RUNS = 12
 # Reasons in the order in which they are looked for.
 _FIRST = ("danger", "invalid", "empty", "too-long", "repeat")
 _LABELS = 30
@@ -176,7 +176,10 @@ class _Page:
             "forgotten": self._collected.forgotten,
             "repeats": self._repeats(),
             "repeated": self._collected.repeated,
-            "known": sum(n for (_, why), n in reasons.items() if why in ("repeat", "known-pattern", "complex")),
+            "repeated_danger": self._collected.repeated_danger,
+            "known": sum(
+                n for (_, why), n in reasons.items() if why in ("repeat", "known-pattern", "complex", "route")
+            ),
             "rules": [
                 (why, route, reasons[route, why], rule(why, route, self._settings))
                 for why in dict.fromkeys((*_FIRST, *REASONS))
@@ -307,20 +310,23 @@ class _Page:
         }
 
     @cached_property
-    def _lines(self) -> dict[int, list[tuple[str, str, str]]]:
-        """Where inputs stand, by pattern: route, why, and the first of the lines in words."""
-        joined: dict[int, dict[tuple[str, str], list[tuple[str, int]]]] = {}
-        for (pattern, why, route), places in self._collected.lines.items():
+    def _lines(self) -> dict[int, list[dict[str, Any]]]:
+        """Where inputs stand, by pattern: route, why, and the numbers of the lines."""
+        joined: dict[int, dict[tuple[str, str, str], list[tuple[str, int]]]] = {}
+        for (pattern, *key), places in self._collected.lines.items():
             if pattern is not None:
                 group = joined.setdefault(self._later.survivor(pattern), {})
-                group.setdefault((route, why), []).extend(places)
+                group.setdefault((key[0], key[1], key[2]), []).extend(places)
         return {
-            id: [(route, why, self._numbers(sorted(places))) for (route, why), places in groups.items()]
+            id: [
+                {"route": route, "why": why, "note": _clean(note, 60)} | self._numbers(sorted(places))
+                for (route, why, note), places in sorted(groups.items(), key=lambda item: min(item[1]))
+            ]
             for id, groups in joined.items()
         }
 
-    def _numbers(self, places: list[tuple[str, int]]) -> str:
-        """Lines as a list with ranges; of several inputs with their names."""
+    def _numbers(self, places: list[tuple[str, int]]) -> dict[str, str]:
+        """Lines as a list with ranges, the first dozen and the rest; of several inputs with their names."""
         runs: list[tuple[str, int, int]] = []
         for source, line in places:
             if runs and runs[-1][0] == source and line == runs[-1][2] + 1:
@@ -330,10 +336,9 @@ class _Page:
         many = len(self._sources) > 1
         shown = [
             (f"{_clean(_file(source), 40)}:" if many else "") + (str(a) if a == b else f"{a}\u2013{b}")
-            for source, a, b in runs[:_RUNS]
+            for source, a, b in runs
         ]
-        more = sum(b - a + 1 for _, a, b in runs[_RUNS:])
-        return ", ".join(shown) + (f" and {more:,} more" if more else "")
+        return {"lines": ", ".join(shown[:_RUNS]), "more": ", ".join(shown[_RUNS:])}
 
     def _score_section(self, score: Score) -> dict[str, Any]:
         """How decisions agree with the labels that came with the inputs."""

@@ -40,12 +40,21 @@ def facts(collector: Collector) -> dict[str, Any]:
         "examples": {key: [e.astuple() for e in kept] for key, kept in collector.examples.items()},
         "bad": {reason: (lines.count, lines.places) for reason, lines in collector.bad.items()},
         "rules": {
-            rule: (hits.count, hits.verdicts, hits.places, hits.last, [e.astuple() for e in hits.examples])
+            rule: (
+                hits.count,
+                hits.patterns,
+                hits.addresses,
+                hits.verdicts,
+                hits.places,
+                hits.last,
+                [e.astuple() for e in hits.examples],
+            )
             for rule, hits in collector.rules.items()
         },
-        "patterns": {id: (kept.count, kept.example.astuple()) for id, kept in collector.patterns.items()},
+        "patterns": {id: (kept.count, kept.danger, kept.example.astuple()) for id, kept in collector.patterns.items()},
         "repeats": {id: (kept.count, kept.example.astuple()) for id, kept in collector.repeats.items()},
         "new": (collector.new, [e.astuple() for e in [*collector.first_new, *collector.last_new]]),
+        "lines": (collector.lines, collector.repeated, collector.repeated_danger),
         "sample": [e.astuple() for e in collector.sample],
         "times": (collector.first_ts, collector.last_ts, collector.forgotten),
     }
