@@ -63,6 +63,7 @@ class Lane:
 
     def finish(self) -> Iterator[list[Event]]:
         """What the end completes: a last line without a line break, an open CSV record."""
+        self._chunk = b""  # it was taken whole
         yield from self._decoded(self._splitter.finish())
         decoder = self._decoder or self._start("")
         if not self._plan.full:
