@@ -125,6 +125,7 @@ cdef class HotPath:
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil
+    cdef bint _seen_before(self, const unsigned char *text, size_t size, sophia_pattern_seen *sighting) noexcept nogil
     cdef bint _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,
                      sophia_pattern_seen *sighting) noexcept nogil
     cdef int _familiarity(self, uint64_t code) noexcept nogil

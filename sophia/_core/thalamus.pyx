@@ -436,8 +436,8 @@ cdef class HotPath:
                      sophia_pattern_seen *sighting) noexcept nogil:
         """Finds the input's pattern and counts it; False where nothing was learned.
 
-        What is refused leaves no words behind, so it is only matched. So is another writing (capitals, a closing
-        sign) of what is answered from memory: it is the same input, not a new pattern.
+        What is refused leaves no words behind, so it is only matched. Another writing (capitals, a closing sign) of
+        what is answered from memory is the same input: it counts for the pattern of the first.
         """
         cdef const sophia_policy *policy = &self._policies[one.line]
         if one.fault != 0 and one.fault != SOPHIA_WHY_TOO_LONG:
@@ -445,18 +445,26 @@ cdef class HotPath:
         if seen.danger and (policy.alarm_verdict if seen.alarm else policy.danger_verdict) == SOPHIA_VETO:
             self.patterns.match_line(one.shape, one.shape_size, sighting)
             return False
-        # The entry of identical bytes knows where their masked form is held; else the text is masked.
-        if entry != NULL and _same(entry, one) and self.patterns.observe_leaf(
+        # The entry of the same input knows where its masked form is held; else the text is masked.
+        if entry != NULL and (seen.repeat or _same(entry, one)) and self.patterns.observe_leaf(
             <uint32_t>entry.tag[2], entry.tag[1], one.n, sighting
         ) == SOPHIA_PATTERN_OK:
             return True
-        if seen.repeat:
-            self.patterns.match_line(one.shape, one.shape_size, sighting)
-            if sighting.leaf_count == 0:
-                sighting.leaf = UINT32_MAX  # held nowhere, should the entry take this writing over
-                return False
-            memset(sighting, 0, sizeof(sighting[0]))
-        self.patterns.observe_line(one.shape, one.shape_size, one.n, sighting)
+        if not seen.repeat or self._seen_before(one.shape, one.shape_size, sighting):
+            self.patterns.observe_line(one.shape, one.shape_size, one.n, sighting)
+            return True
+        if self._reshape is None and self._seen_before(entry.raw, entry.raw_size, sighting):
+            self.patterns.observe_line(entry.raw, entry.raw_size, one.n, sighting)
+            return True
+        sighting.leaf = UINT32_MAX      # held nowhere, should the entry take this writing over
+        return False
+
+    cdef bint _seen_before(self, const unsigned char *text, size_t size, sophia_pattern_seen *sighting) noexcept nogil:
+        """Whether the table holds the text's masked form. Clears the sighting if so."""
+        self.patterns.match_line(text, size, sighting)
+        if sighting.leaf_count == 0:
+            return False
+        memset(sighting, 0, sizeof(sighting[0]))
         return True
 
     cdef int _familiarity(self, uint64_t code) noexcept nogil:
