@@ -148,6 +148,6 @@ def test_failing_impatient_and_cancelled_callers_never_hang_the_others() -> None
                 allowed = [OSError] + [AnswerTimeout] * (i % 3 == 0)
                 assert result in ("yes", None) or isinstance(result, tuple(allowed)), result
                 assert result is not None or i % 3 == 2
-            assert most[0] == 1  # plain thoughts of one key never overlap
+            assert most[0] <= 1  # plain thoughts of one key never overlap
             assert brain.answer(text, lambda decision: "yes").answer == "yes"
             assert len(brain._single_flight()) == 0
