@@ -17,11 +17,11 @@ import re2
 
 from benchmarks import data
 from benchmarks.harness import Bar, Contender, Row, Suite, Timing
+from benchmarks.hostile import hostile_text, words_of
 from benchmarks.injection_data import TextSet, load
 from benchmarks.injection_data import lines as lines_of
 from sophia.config import Settings
 from sophia.organs.danger import RuleSet
-from sophia.organs.rule_syntax import analyse
 from sophia.organs.suspicion import trained
 
 MEGABYTE = 1_000_000
@@ -58,29 +58,11 @@ def _set(rules: RuleSet) -> Any:
     return made
 
 
-def _words(rules: RuleSet) -> list[str]:
-    found = {
-        literal.decode()
-        for rule in rules.rules
-        for branch in analyse(rule.pattern).branches
-        for group in branch
-        for literal in group
-    }
-    return sorted(found)
-
-
-def _hostile_text(words: list[str], size: int, seed: int) -> str:
-    draw = random.Random(seed)
-    text = ""
-    while len(text) < size:
-        text += " ".join(draw.choices(words, k=64)) + " "
-    return text[:size]
-
-
 def _agree(suite: Suite, rules: RuleSet, peer: Any, plain: list[str]) -> None:
-    words = _words(rules)
+    words = words_of(rules)
     texts = plain + [text for rule in rules.rules for text in rule.examples]
-    texts += [_hostile_text(words, size, size) for size in range(20, 420)]
+    draw = random.Random(1)
+    texts += [" ".join(draw.choices(words, k=size // 4)) for size in range(20, 420)]
     wrong = [text for text in texts if (rules.scan(text) is None) != (not peer.Match(text))]
     wrong += [text for text, hit in zip(texts, rules.scan_many(texts), strict=True) if hit != rules.scan(text)]
     bars = [Bar("flags the same texts as every pattern on its own", len(wrong), "<=", 0)]
@@ -135,9 +117,13 @@ def _ordinary(suite: Suite, rules: RuleSet, peer: Any, texts: list[str], name: s
 
 
 def _hostile(suite: Suite, rules: RuleSet, peer: Any) -> None:
-    words = _words(rules)
+    words = words_of(rules)
+
+    def hits(text: str) -> bool:
+        return rules.scan(text) is not None
+
     for size in (40, 200, 800, 4000):
-        texts = [_hostile_text(words, size, seed) for seed in range(20_000 // size + 1)]
+        texts = [hostile_text(hits, words, size, seed) for seed in range(20_000 // size + 1)]
         names = {"rules": rules, "peer": peer, "texts": texts}
         total = size * len(texts)
 
@@ -157,8 +143,12 @@ def _hostile(suite: Suite, rules: RuleSet, peer: Any) -> None:
 
 
 def _megabytes(suite: Suite, rules: RuleSet, peer: Any) -> None:
-    words = _words(rules)
-    hostile = _hostile_text(words, MEGABYTE, 7)
+    words = words_of(rules)
+
+    def hits(text: str) -> bool:
+        return rules.scan(text) is not None
+
+    hostile = hostile_text(hits, words, MEGABYTE, 7)
     spent, whole = _milliseconds(lambda: rules.scan(hostile)), 0.0
     encoded = hostile.encode()
     for number in range(len(rules)):  # the worst that could be: every rule reads everything
