@@ -1,7 +1,7 @@
 """Normal form of a text: what may differ between two inputs that share one answer.
 
 The rule is in ``include/normalise.h``: NFC, case folded in plain words only, blanks and line breaks collapsed,
-closing marks dropped at the very end. Everything else is meaning and stays.
+one closing mark behind a word dropped at the very end. Everything else is meaning and stays.
 """
 
 import sys
@@ -52,7 +52,7 @@ cdef extern from "Python.h":
 
 
 # Part of every policy version: a change of the rule makes stored answers unreachable instead of wrong.
-VERSION = 1
+VERSION = 2
 
 cdef uint8_t _ascii[128]
 cdef uint8_t _odd[16]  # classes that the short way cannot take

@@ -30,6 +30,12 @@ NEVER = [
     ("Delete a.txt", "Delete A.txt"),
     ("in Ma\u00dfen", "in Massen"),
     ("pay\u200bload", "payload"),
+    ("What is (3+2)?", "What is (3+2)!"),
+    ("Simplify n?", "Simplify n!"),
+    ("Expand (n-1)!", "Expand (n-1)?"),
+    ("Explain the regex (ab)?", "Explain the regex (ab)"),
+    ("Explain the regex 'ab'?", "Explain the regex 'ab'"),
+    ("git log HEAD..", "git log HEAD"),
 ]
 
 ALWAYS = [

@@ -8,7 +8,6 @@ import unicodedata
 BREAKS = "\n\r\x85\u2028\u2029"
 OPENS = "(\"'),;:\u201c\u201e\u00ab\u00bf\u00a1\u201d\u00bb\u2018\u2019"
 CLOSES = ")\"',;:.?!\u201d\u00bb\u2018\u2019"
-SHELL = set("*/\\~$|<>=&`#^[]{}")
 
 
 def is_blank(c: str) -> bool:
@@ -42,16 +41,12 @@ def keeps_case(token: str, shouted: bool, after_digit: bool) -> bool:
 
 
 def drop_closing(token: str) -> str:
-    body = token.rstrip(".?!")
-    run = token[len(body) :]
-    if not run or not body or ("." in run and run.strip(".")):
+    """One mark goes, behind an ordinary word: two letters or more, apostrophes between them."""
+    if not token.endswith((".", "?", "!")):
         return token
-    last = body[-1]
-    if is_digit(last) and run[0] == "!":
-        return token
-    if not (is_letter(last) or is_digit(last) or last in ")\"',;:\u201d\u00bb\u2018\u2019"):
-        return token
-    return token if set(body) & SHELL else body
+    parts = re.split("['\u2018\u2019]", token[:-1])
+    ordinary = all(part and all(map(is_letter, part)) for part in parts) and len("".join(parts)) > 1
+    return token[:-1] if ordinary else token
 
 
 def normalise(text: str) -> str:

@@ -17,9 +17,11 @@ SAME = [
     ("What's my name?", "what's my name"),
     ("caf\u00e9", "cafe\u0301"),
     ("one\r\ntwo", "one\ntwo"),
-    ("wait...", "Wait"),
+    ("Wait.", "wait"),
+    ("don't!", "Don't"),
+    ("\u4f60\u597d?", "\u4f60\u597d"),
     ("\u00dcber die Br\u00fccke", "\u00fcber die br\u00fccke"),
-    ("really?!", "Really"),
+    ("really?", "Really"),
 ]
 
 DIFFERENT = [
@@ -45,6 +47,28 @@ DIFFERENT = [
     ("find a*?", "find a*"),
     ("1.5", "15"),
     ("don't", "dont"),
+    ("wait...", "wait"),
+    ("really?!", "really?"),
+]
+
+# What a closing mark may carry meaning behind: the text with any mark, or with none, is another text.
+BEFORE_MEANING = [
+    *("What is (3+2)", "(n-1)", "Simplify n", "What is C", "\u4e2d", "5", "12 times 13", "x2", "3.5", "1,000", "50%"),
+    *(
+        "the regex (ab)",
+        "[ab]",
+        "{2}",
+        "'ab'",
+        '"a b"',
+        "`ls`",
+        "\u201cab\u201d",
+        "\u00abab\u00bb",
+        "a_b",
+        "a-b",
+        "a/b",
+    ),
+    *("$x", "a*", "ab+", "@ab", "<b>", "x=yes", "obj.name", "dogs'", "'tis", "(ab", "ab,", "ab:", "git log HEAD..main"),
+    *("cd .", "cd ..", "HEAD.", "sort!", "sort?", "ab\u2032", "\u221a", "e\u0301", "\U0001f600", "f(x)", "|ab|", "i++"),
 ]
 
 
@@ -56,6 +80,18 @@ def test_same(one: str, other: str) -> None:
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_different(one: str, other: str) -> None:
     assert normalise(one) != normalise(other)
+
+
+@pytest.mark.parametrize("text", BEFORE_MEANING)
+def test_a_mark_that_may_carry_meaning_stays(text: str) -> None:
+    forms = [normalise(text + mark) for mark in ("", ".", "?", "!", "..", "?!", "!!", "...")]
+    assert len(set(forms)) == len(forms)
+
+
+@pytest.mark.parametrize("text", ["How is it going", "Tell me what US means", "I don't", "STOP NOW", "caf\u00e9", "ok"])
+def test_one_mark_behind_an_ordinary_word_goes(text: str) -> None:
+    assert len({normalise(text + mark) for mark in ("", ".", "?", "!")}) == 1
+    assert len({normalise(text + mark) for mark in ("", "..", "??", "!!", "?!", "...")}) == 6
 
 
 TEXTS = st.text(
@@ -90,9 +126,10 @@ def test_nothing_but_case_blanks_and_closing_marks_changes(text: str) -> None:
 
     def skeleton(value: str) -> str:
         composed = unicodedata.normalize("NFC", value).casefold()
-        return "".join(c for c in composed if not c.isspace()).rstrip(".?!")
+        return "".join(c for c in composed if not c.isspace())
 
-    assert skeleton(normalise(text)) == skeleton(text)
+    before, after = skeleton(text), skeleton(normalise(text))
+    assert before == after or (before[:-1] == after and before[-1] in ".?!" and after[-1].isalpha())
 
 
 def test_lone_surrogates_are_refused() -> None:

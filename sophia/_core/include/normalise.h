@@ -6,8 +6,9 @@
  *     letters (`US`), unless the whole text is two or more words in capitals;
  *   - a run of blanks becomes one space. A run with a line break becomes one line break, and the blanks that
  *     indent the next line stay, since they can be code;
- *   - at the very end, blanks go, and so does a closing run of `.` or of `?` and `!` behind a plain word;
- *     not one behind a digit that starts with `!` (a factorial), nor one in a token with shell characters.
+ *   - at the very end, blanks go, and so does one closing `.`, `?` or `!` behind an ordinary word: two letters or
+ *     more and nothing else but apostrophes within. Behind anything else (`5!`, `n!`, `(ab)?`, `HEAD..`) a mark may
+ *     carry meaning.
  *
  * The caller fills one class a character: from a table for ASCII bytes, from Python's tables otherwise. The plan
  * is one operation a character, so bytes and code points share this code.
@@ -31,8 +32,7 @@ enum sophia_class {
     SOPHIA_CLASS_CLOSE, /* may stand behind a word: ) " , ; : */
     SOPHIA_CLASS_STOP,
     SOPHIA_CLASS_QUERY,
-    SOPHIA_CLASS_BANG,
-    SOPHIA_CLASS_SHELL /* a sign of code: closing marks stay in its token */
+    SOPHIA_CLASS_BANG
 };
 
 enum sophia_edit { SOPHIA_EDIT_DROP = 0, SOPHIA_EDIT_KEEP, SOPHIA_EDIT_FOLD, SOPHIA_EDIT_SPACE, SOPHIA_EDIT_BREAK };
@@ -56,8 +56,6 @@ static uint8_t sophia_ascii_class(unsigned char c)
     case '.': return SOPHIA_CLASS_STOP;
     case '?': return SOPHIA_CLASS_QUERY;
     case '!': return SOPHIA_CLASS_BANG;
-    case '*': case '/': case '\\': case '~': case '$': case '|': case '<': case '>': case '=': case '&':
-    case '`': case '#': case '^': case '[': case ']': case '{': case '}': return SOPHIA_CLASS_SHELL;
     default: return SOPHIA_CLASS_OTHER;
     }
 }
@@ -91,25 +89,15 @@ static int sophia_keeps_case(const uint8_t *cls, size_t start, size_t end, int s
     return inner_capital;
 }
 
-/* Where the text ends once closing marks behind its last token [start, end) are dropped. */
+/* Where the text ends once the closing mark behind its last token [start, end) is dropped. */
 static size_t sophia_drop_closing(const uint8_t *cls, size_t start, size_t end)
 {
-    size_t mark = end;
-    int stops = 0, calls = 0;
-    while (mark > start && SOPHIA_IS_MARK(cls[mark - 1])) {
-        mark--;
-        stops |= cls[mark] == SOPHIA_CLASS_STOP;
-        calls |= cls[mark] != SOPHIA_CLASS_STOP;
+    if (end - start < 3 || !SOPHIA_IS_MARK(cls[end - 1])) return end;
+    for (size_t i = start; i < end - 1; i++) {
+        const int within = i > start && cls[i] == SOPHIA_CLASS_APOSTROPHE && SOPHIA_IS_LETTER(cls[i - 1]);
+        if (!SOPHIA_IS_LETTER(cls[i]) && !(within && SOPHIA_IS_LETTER(cls[i + 1]))) return end;
     }
-    if (mark == end || mark == start || (stops && calls)) return end;
-    const uint8_t last = cls[mark - 1];
-    if (last == SOPHIA_CLASS_DIGIT && cls[mark] == SOPHIA_CLASS_BANG) return end;
-    if (!SOPHIA_IS_LETTER(last) && last != SOPHIA_CLASS_DIGIT && last != SOPHIA_CLASS_CLOSE &&
-        last != SOPHIA_CLASS_APOSTROPHE)
-        return end;
-    for (size_t i = start; i < mark; i++)
-        if (cls[i] == SOPHIA_CLASS_SHELL) return end;
-    return mark;
+    return end - 1;
 }
 
 /* Two or more words, none with a small letter. */
