@@ -12,7 +12,9 @@ cdef size_t normalise_ascii(
 cdef bytes normalise_unicode(str text)
 
 # What a danger rule should see of a text that hides its letters (compatibility forms, zero-width signs, control
-# characters): other texts to scan beside it, none where nothing is hidden.
+# characters): other texts to scan beside it, none where nothing is hidden. In all of them letters are plain and marks
+# gone; in the first, what shows nothing is a blank where it takes room and nothing where it takes none; in the second
+# it is always a blank; in the third never, and tag characters are the letters they stand for.
 cdef list unmask(str text)
 
 # False for a text with more than 32 combining marks in a row: normalising it takes quadratic time, and nobody

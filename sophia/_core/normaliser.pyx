@@ -156,66 +156,130 @@ cdef bytes normalise_unicode(str text):
         PyMem_Free(out)
 
 
+cdef inline bint _is_mark_sign(Py_UCS4 c):
+    """Whether a code point is a combining mark, or falls apart into marks only."""
+    if c in (0xFF9E, 0xFF9F, 0xF73, 0xF75, 0xF81):
+        return True
+    if c < 0x300 or Py_UNICODE_ISALPHA(c) or Py_UNICODE_ISSPACE(c):
+        return False
+    return unicodedata.combining(chr(c)) != 0
+
+
 cpdef bint stream_safe(str text):
     """False for a text with more than 32 combining marks in a row, which normalising would take quadratic time for."""
     cdef Py_UCS4 c
     cdef int run = 0
     for c in text:
-        if c < 0x300 or Py_UNICODE_ISALPHA(c) or Py_UNICODE_ISSPACE(c):
+        if not _is_mark_sign(c):
             run = 0
-        elif unicodedata.combining(chr(c)):
+        else:
             run += 1
             if run > 32:
                 return False
-        else:
-            run = 0
     return True
 
 
-# Letters of other scripts that look like Latin ones, as an attacker's keyboard has them.
+# Signs of other scripts, and other signs, that look like those of ASCII, as an attacker's keyboard has them.
 _LOOKALIKES = (
     ("\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456\u0455\u0458\u0501\u051b\u051d\u04bb", "aeopcxyisjdqwh"),
+    ("\u0432\u043a\u043c\u043d\u0442\u0433\u043f\u0475\u04cf\u04c0", "bkmhtrnvlI"),
     ("\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0406\u0408\u0405\u0423", "ABEKMHOPCTXIJSY"),
     ("\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7", "ABEZHIKMNOPTYX"),
-    ("\u03bf\u03b1\u03bd\u03b9\u03c1\u03c5", "oavipu"),
-    ("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "----------"),
+    ("\u03bf\u03b1\u03bd\u03b9\u03c1\u03c5\u03ba\u03c4\u03b7\u03b5\u03c9\u03b3\u03c7\u03c2\u03f3", "oavipuktnewyxsj"),
+    ("\u0561\u0570\u0578\u057d\u0581\u0585\u0566\u0575", "whnugoqj"),
+    # Latin letters without a compatibility form: dotless, script, barred and small capitals.
+    ("\u0131\u0237\u0251\u0261\u0269\u026a\u00f8\u00d8\u0111\u0110\u0127\u0126", "ijagiioOdDhH"),
+    ("\u0142\u0141\u0167\u0166\u0180\u0268\u0247\u0249\u024d\u024f\u0289\u01e5\u1d7d\u01b6", "lLtTbiejryugpz"),
+    ("\u1d00\u0299\u1d04\u1d05\u1d07\ua730\u0262\u029c\u1d0a\u1d0b\u029f\u1d0d\u0274", "abcdefghjklmn"),
+    ("\u1d0f\u1d18\u0280\ua731\u1d1b\u1d1c\u1d20\u1d21\u028f\u1d22", "oprstuvwyz"),
+    ("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\u02d7\u2796\ufe58\ufe63\uff0d", "-" * 13),
+    ("\u2215\u2044\u29f8\u2571\u27cb\u2216\u29f5\u29f9\u2572\u27cd", "/////" + "\\" * 5),
+    ("\u2018\u2019\u201b\u02b9\u02bc\u2032", "'" * 6),
+    ("\u201c\u201d\u201f", '"' * 3),
+    ("\u2217\u204e\u2731\u223c\u2223\u01c0\u2236\ua789\u02d0\u2039\u203a\u066a", "***~||:::<>%"),
 )
 
-# Code points that show nothing or sit on a letter: Cf, Cc but blanks, default ignorables, the common Mn blocks.
+# Letters in a shape of their own, alphabets in order: in a dark circle, in a dark square, as half a flag.
+_SHAPED = (0x1F150, 0x1F170, 0x1F1E6)
+
+# Code points that show nothing and take no room: Cf, Cc but blanks, default ignorables.
 _HIDDEN = (
-    (0x00, 0x09), (0x0E, 0x20), (0x7F, 0x85), (0x86, 0xA0), (0xAD, 0xAE), (0x300, 0x370), (0x483, 0x48A),
-    (0x600, 0x606), (0x61C, 0x61D), (0x6DD, 0x6DE), (0x70F, 0x710), (0x890, 0x892), (0x8E2, 0x8E3), (0x115F, 0x1161),
-    (0x17B4, 0x17B6), (0x180B, 0x1810), (0x1AB0, 0x1B00), (0x1DC0, 0x1E00), (0x200B, 0x2010), (0x202A, 0x202F),
-    (0x2060, 0x2070), (0x20D0, 0x2100), (0x2800, 0x2801), (0x3164, 0x3165), (0xD800, 0xE000), (0xFE00, 0xFE10),
-    (0xFE20, 0xFE30), (0xFEFF, 0xFF00), (0xFFA0, 0xFFA1), (0xFFF0, 0xFFFE), (0x110BD, 0x110BE), (0x110CD, 0x110CE),
-    (0x13430, 0x13440), (0x1BCA0, 0x1BCA4), (0x1D173, 0x1D17B), (0xE0000, 0xE0020), (0xE007F, 0xE0100),
-    (0xE0100, 0xE01F0),
+    (0x00, 0x09), (0x0E, 0x20), (0x7F, 0x85), (0x86, 0xA0), (0xAD, 0xAE), (0x34F, 0x350),
+    (0x600, 0x606), (0x61C, 0x61D), (0x6DD, 0x6DE), (0x70F, 0x710), (0x890, 0x892), (0x8E2, 0x8E3),
+    (0x17B4, 0x17B6), (0x180B, 0x180E), (0x180F, 0x1810), (0x200B, 0x2010), (0x202A, 0x202F),
+    (0x2060, 0x2070), (0xD800, 0xE000), (0xFE00, 0xFE10),
+    (0xFEFF, 0xFF00), (0xFFF0, 0xFFFE), (0x110BD, 0x110BE), (0x110CD, 0x110CE),
+    (0x13430, 0x13440), (0x1BCA0, 0x1BCA4), (0x1D173, 0x1D17B), (0xE0000, 0xE0020), (0xE007F, 0xE1000),
 )
 
-cdef dict _dropped = None
-cdef dict _blanked = None
+# Code points that show nothing and take room, and are letters or signs to Unicode.
+_BLANKS = (0x115F, 0x1160, 0x180E, 0x2800, 0x3164, 0xFFA0, 0x1D159)
+
+# Blanks for us, not for the rules' \s; the others have a space as compatibility form.
+_SPACES = (0x0B, 0x85, 0x1680, 0x2028, 0x2029)
+
+# Marks that combine with nothing in canonical order: gone in every view, as the others are.
+_ENCLOSING = ((0x488, 0x48A), (0x1ABE, 0x1ABF), (0x20DD, 0x20E1), (0x20E2, 0x20E5))
+
+cdef list _tables = None
 
 
 cdef int _fill_tables() except -1:
-    """What a hidden sign becomes in the two views of a text: nothing, or a space."""
-    global _dropped, _blanked
-    shared = {0x0B: " ", 0x85: " ", 0x2028: " ", 0x2029: " "}  # blanks for us, not for the rules' \\s
+    """What signs become in the three views of a text, see unmask."""
+    global _tables
+    shared = dict.fromkeys(_SPACES, " ")
     for signs, letters in _LOOKALIKES:
-        shared.update(zip(map(ord, signs), letters))
-    for code in range(0xE0020, 0xE007F):  # tag letters: ASCII, shown by nobody
-        shared[code] = chr(code - 0xE0000)
-    codes = [code for low, high in _HIDDEN for code in range(low, high)]
-    _dropped = dict.fromkeys(codes) | shared
-    _blanked = dict.fromkeys(codes, " ") | shared
+        shared.update(zip(map(ord, signs), letters, strict=True))
+    for first in _SHAPED:
+        shared.update((first + at, chr(ord("A") + at)) for at in range(26))
+    shared.update((code, None) for low, high in _ENCLOSING for code in range(low, high))
+    hidden = [code for low, high in _HIDDEN for code in range(low, high)]
+    tags = range(0xE0020, 0xE007F)
+    letters = {code: chr(code - 0xE0000) for code in tags}  # ASCII, shown by nobody
+    nothing, space = dict.fromkeys([*hidden, *tags]), dict.fromkeys([*hidden, *tags, *_BLANKS], " ")
+    _tables = [
+        nothing | dict.fromkeys(_BLANKS, " ") | shared,
+        space | shared,
+        dict.fromkeys([*hidden, *_BLANKS]) | letters | shared,
+    ]
     return 0
 
 
+cdef inline bint _is_long(Py_UCS4 c):
+    """Whether a code point has a long compatibility form without Latin letters: a text of them could crowd out its own
+    views."""
+    return 0x3200 <= c <= 0xFDFC and (
+        c < 0x3250 or 0x3260 <= c < 0x3280 or 0x3300 <= c < 0x3371 or 0x33AE <= c < 0x33B0 or c >= 0xFDF0
+    )
+
+
+cdef str _bare(str text):
+    """A text without combining marks and without signs that have long compatibility forms."""
+    cdef Py_ssize_t size = len(text), i, kept = 0
+    cdef Py_UCS4 c
+    cdef Py_UCS4 *out = <Py_UCS4 *>PyMem_Malloc(size * sizeof(Py_UCS4) + 1)
+    if out == NULL:
+        raise MemoryError(f"plain form of a text of {size} characters")
+    try:
+        for i in range(size):
+            c = text[i]
+            if c >= 0x300 and (_is_mark_sign(c) or _is_long(c)):
+                continue
+            out[kept] = c
+            kept += 1
+        return text if kept == size else PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, out, kept)
+    finally:
+        PyMem_Free(out)
+
+
 cdef list unmask(str text):
-    if _dropped is None:
+    if _tables is None:
         _fill_tables()
-    cdef str plain = unicodedata.normalize("NFKD", text) if stream_safe(text) else text
+    # Marks go first: without them the form takes linear time, whatever the text.
+    cdef str plain = _bare(unicodedata.normalize("NFKD", _bare(text)))
     cdef list views = []
-    for view in (plain.translate(_dropped), plain.translate(_blanked)):
+    for table in _tables:
+        view = plain.translate(table)
         if view != text and view not in views:
             views.append(view)
     return views

@@ -173,9 +173,9 @@ cdef class HotPath:
         if 2 * longest > self._classes_room:
             self._classes = <uint8_t *>_grown(self._classes, 2 * longest)
             self._classes_room = 2 * longest
-        if 2 * widest > self._views_room:
-            self._views = <unsigned char *>_grown(self._views, 2 * widest)
-            self._views_room = 2 * widest
+        if 3 * widest > self._views_room:
+            self._views = <unsigned char *>_grown(self._views, 3 * widest)
+            self._views_room = 3 * widest
         return 0
 
     cdef int _read(self, sophia_input *one, object text, object scope, object context, object answer,

@@ -10,8 +10,8 @@ pass, but the prefilter leaves it none to read, and on a text made of the rules'
 state for almost every byte: 2.2 us a byte, against .3 for all rules one after the other (measured). A set
 that runs out of memory also answers "no match", where a single rule goes on with a slower method.
 
-The prefilter is ASCII-case-insensitive and sees raw text. Zero-width characters, homoglyphs, base64 and the like are
-undone by :mod:`sophia._core.detour` for the hot path, which scans what comes out as well.
+The prefilter is ASCII-case-insensitive and sees raw text. Zero-width characters, homoglyphs, base64, runs of blanks and
+the like are undone by :mod:`sophia._core.detour` for the hot path, which scans what comes out as well.
 """
 
 from __future__ import annotations

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import re
 
+from .spacing import spaced
+
 RUN, LEAST, WIDE = 10, 7, 16
 SIGNS = re.compile(rb"[A-Za-z0-9+/_-]+")
 READABLE = re.compile(
-    rb"(?:[\x20-\x7e\t\n\r]\x00?|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})+"
+    rb"(?:[\x20-\x7e\t-\r]\x00?|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})+"
 )
 NAMED = {b"lt": "<", b"gt": ">", b"amp": "&", b"quot": '"', b"apos": "'", b"nbsp": " "}
 MARKS = {
@@ -16,9 +18,19 @@ MARKS = {
     "entity": re.compile(rb"&(?:#[xX]([0-9A-Fa-f]{1,6});?|#([0-9]{1,7});?|(lt|gt|amp|quot|apos|nbsp);)"),
     "escape": re.compile(
         rb"\\(?:x(?!00)([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|U([0-9A-Fa-f]{8})"
-        rb"|(?!000)([0-3][0-7]{2})|([!-tv-~]))"
+        rb"|(?!000)([0-3][0-7]{2})|([!-tv-~]|\r\n|\r|\n))"
     ),
 }
+
+
+def first_views(text: str) -> list[tuple[str, set[str]]]:
+    """The views of a text without disguise, up to the first of its encodings."""
+    shown, kinds = view(text.encode())
+    found = [(spaced(text.encode()), {"spacing"})] + [(spaced(shown), kinds)] * bool(kinds)
+    out: dict[bytes, set[str]] = {text.encode(): set()}
+    for one, names in found:
+        out.setdefault(one, names)
+    return [(one.decode("utf-8", "replace"), names) for one, names in out.items() if names]
 
 
 def view(data: bytes) -> tuple[bytes, set[str]]:
@@ -92,7 +104,7 @@ def mark(data: bytes, at: int) -> tuple[bytes, int, str]:
             return (code.encode(), found.end(), "escape") if code else (sign, at + 1, "")
         if found[6] == b"U":
             return sign, at + 1, ""
-        plain = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(found[6], found[6])
+        plain = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(found[6], found[6].strip())
         return plain, found.end(), "escape"
     return sign, at + 1, ""
 

@@ -1,7 +1,8 @@
 /* Encodings that take words past the danger rules, undone where they stand: one more view of the text.
  *
  *   percent   %69, a byte
- *   escape    \x69 \151 (bytes), \u0069 \u{69} \U00000069, \n \r \t; any other ASCII sign after a backslash is itself
+ *   escape    \x69 \151 (bytes), \u0069 \u{69} \U00000069, \n \r \t; any other ASCII sign after a backslash is itself,
+ *             and a line break after one is nothing
  *   entity    &#105; &#x69; &lt; &gt; &amp; &quot; &apos; &nbsp;
  *   base64    a run of its alphabet (the one for addresses too), at whichever of its four alignments the longest
  *             readable text comes out: it may stand in a path or have signs before it. UTF-16 loses its zero bytes.
@@ -108,7 +109,7 @@ static inline void sophia_detour_feed(struct sophia_detour_stretch *s, size_t at
         }
         sophia_detour_close(s, at);
     }
-    if ((byte >= ' ' && byte < 0x7F) || (byte >= '\t' && byte <= '\r' && byte != '\v' && byte != '\f')) {
+    if ((byte >= ' ' && byte < 0x7F) || (byte >= '\t' && byte <= '\r')) {
         s->end = at + 1;
         s->now = ++s->half;
     } else if (byte == 0 && s->last && s->last < 0x7F) {
@@ -272,6 +273,9 @@ static size_t sophia_detour_mark(const unsigned char *text, size_t left, unsigne
         *out = c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c;
         *wrote = 1;
         n = 2;
+    } else if (c == '\n' || c == '\r') {
+        *wrote = 0;
+        n = left > 2 && c == '\r' && text[2] == '\n' ? 3 : 2;
     } else {
         return 0;
     }
