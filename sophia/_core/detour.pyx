@@ -15,6 +15,7 @@ from sophia._core.normaliser cimport unmask
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object text)
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 
 # Bits of a view's detours, in the order in which they are told.
@@ -54,9 +55,15 @@ cdef tuple _decoded(str text):
 
 cdef str _spaced(str text):
     """A text with its spacing undone; the text itself where that is as usual."""
-    cdef bytes data = text.encode("utf-8", "replace")
-    cdef const unsigned char *at = <const unsigned char *>PyBytes_AS_STRING(data)
-    cdef size_t size = <size_t>PyBytes_GET_SIZE(data), wrote
+    cdef Py_ssize_t length = 0
+    cdef bytes data
+    cdef const unsigned char *at
+    if PyUnicode_IS_ASCII(text):  # as it lies there
+        at = <const unsigned char *>PyUnicode_AsUTF8AndSize(text, &length)
+    else:
+        data = text.encode("utf-8", "replace")
+        at, length = <const unsigned char *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+    cdef size_t size = <size_t>length, wrote
     cdef bint changed = False
     if not sophia_spacing_possible(at, size):
         return text

@@ -206,42 +206,42 @@ _SHAPED = (0x1F150, 0x1F170, 0x1F1E6)
 _HIDDEN = (
     (0x00, 0x09), (0x0E, 0x20), (0x7F, 0x85), (0x86, 0xA0), (0xAD, 0xAE), (0x34F, 0x350),
     (0x600, 0x606), (0x61C, 0x61D), (0x6DD, 0x6DE), (0x70F, 0x710), (0x890, 0x892), (0x8E2, 0x8E3),
-    (0x17B4, 0x17B6), (0x180B, 0x180E), (0x180F, 0x1810), (0x200B, 0x2010), (0x202A, 0x202F),
+    (0x17B4, 0x17B6), (0x180B, 0x1810), (0x200B, 0x2010), (0x202A, 0x202F),
     (0x2060, 0x2070), (0xD800, 0xE000), (0xFE00, 0xFE10),
     (0xFEFF, 0xFF00), (0xFFF0, 0xFFFE), (0x110BD, 0x110BE), (0x110CD, 0x110CE),
     (0x13430, 0x13440), (0x1BCA0, 0x1BCA4), (0x1D173, 0x1D17B), (0xE0000, 0xE0020), (0xE007F, 0xE1000),
 )
 
 # Code points that show nothing and take room, and are letters or signs to Unicode.
-_BLANKS = (0x115F, 0x1160, 0x180E, 0x2800, 0x3164, 0xFFA0, 0x1D159)
+_BLANKS = (0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0, 0x1D159)
 
 # Blanks for us, not for the rules' \s; the others have a space as compatibility form.
 _SPACES = (0x0B, 0x85, 0x1680, 0x2028, 0x2029)
 
 # Marks that combine with nothing in canonical order: gone in every view, as the others are.
-_ENCLOSING = ((0x488, 0x48A), (0x1ABE, 0x1ABF), (0x20DD, 0x20E1), (0x20E2, 0x20E5))
+_ENCLOSING = ((0x488, 0x48A), (0x1ABE, 0x1ABF), (0x20DD, 0x20E1), (0x20E2, 0x20E5), (0xA670, 0xA673))
 
-cdef list _tables = None
+cdef dict _shown = None  # what a sign becomes in the three views of a text, see unmask
 
 
-cdef int _fill_tables() except -1:
-    """What signs become in the three views of a text, see unmask."""
-    global _tables
-    shared = dict.fromkeys(_SPACES, " ")
+cdef enum:
+    _GONE = 0x110000  # no code point
+
+
+cdef int _fill_shown() except -1:
+    global _shown
+    cdef dict shown = {}
+    shown.update((code, (_GONE, 32, _GONE)) for low, high in _HIDDEN for code in range(low, high))
+    shown.update((code, (32, 32, _GONE)) for code in _BLANKS)
+    shown.update((code, (_GONE, 32, code - 0xE0000)) for code in range(0xE0020, 0xE007F))  # tags
+    shown.update((code, (_GONE, _GONE, _GONE)) for low, high in _ENCLOSING for code in range(low, high))
+    alike = dict.fromkeys(_SPACES, " ")
     for signs, letters in _LOOKALIKES:
-        shared.update(zip(map(ord, signs), letters, strict=True))
+        alike.update(zip(map(ord, signs), letters, strict=True))
     for first in _SHAPED:
-        shared.update((first + at, chr(ord("A") + at)) for at in range(26))
-    shared.update((code, None) for low, high in _ENCLOSING for code in range(low, high))
-    hidden = [code for low, high in _HIDDEN for code in range(low, high)]
-    tags = range(0xE0020, 0xE007F)
-    letters = {code: chr(code - 0xE0000) for code in tags}  # ASCII, shown by nobody
-    nothing, space = dict.fromkeys([*hidden, *tags]), dict.fromkeys([*hidden, *tags, *_BLANKS], " ")
-    _tables = [
-        nothing | dict.fromkeys(_BLANKS, " ") | shared,
-        space | shared,
-        dict.fromkeys([*hidden, *_BLANKS]) | letters | shared,
-    ]
+        alike.update((first + at, chr(ord("A") + at)) for at in range(26))
+    shown.update((code, (ord(sign), ord(sign), ord(sign))) for code, sign in alike.items())
+    _shown = shown
     return 0
 
 
@@ -255,34 +255,53 @@ cdef inline bint _is_long(Py_UCS4 c):
 
 cdef str _bare(str text):
     """A text without combining marks and without signs that have long compatibility forms."""
-    cdef Py_ssize_t size = len(text), i, kept = 0
     cdef Py_UCS4 c
-    cdef Py_UCS4 *out = <Py_UCS4 *>PyMem_Malloc(size * sizeof(Py_UCS4) + 1)
-    if out == NULL:
-        raise MemoryError(f"plain form of a text of {size} characters")
-    try:
-        for i in range(size):
-            c = text[i]
-            if c >= 0x300 and (_is_mark_sign(c) or _is_long(c)):
-                continue
-            out[kept] = c
-            kept += 1
-        return text if kept == size else PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, out, kept)
-    finally:
-        PyMem_Free(out)
+    for c in text:
+        if c >= 0x300 and (_is_mark_sign(c) or _is_long(c)):
+            break
+    else:
+        return text
+    return "".join([chr(c) for c in text if c < 0x300 or not (_is_mark_sign(c) or _is_long(c))])
 
 
 cdef list unmask(str text):
-    if _tables is None:
-        _fill_tables()
+    if _shown is None:
+        _fill_shown()
     # Marks go first: without them the form takes linear time, whatever the text.
-    cdef str plain = _bare(unicodedata.normalize("NFKD", _bare(text)))
+    cdef str plain = unicodedata.normalize("NFKD", _bare(text)), view
+    cdef Py_ssize_t size = len(plain), i
+    cdef Py_ssize_t kept[3]
+    cdef Py_UCS4 c
+    cdef Py_UCS4 shape[3]
+    cdef int k, shapes = 1
+    cdef tuple found
     cdef list views = []
-    for table in _tables:
-        view = plain.translate(table)
-        if view != text and view not in views:
-            views.append(view)
-    return views
+    cdef Py_UCS4 *out = <Py_UCS4 *>PyMem_Malloc(3 * size * sizeof(Py_UCS4) + 1)
+    if out == NULL:
+        raise MemoryError(f"plain forms of a text of {size} characters")
+    try:
+        kept[0] = kept[1] = kept[2] = 0
+        for i in range(size):
+            c = plain[i]
+            shape[0] = shape[1] = shape[2] = c
+            if c < 0x20 or c >= 0x7F:
+                found = <tuple>_shown.get(<int>c)
+                if found is not None:
+                    shape[0], shape[1], shape[2] = <int>found[0], <int>found[1], <int>found[2]
+                    if shape[0] != shape[1] or shape[0] != shape[2]:
+                        shapes = 3
+                elif _is_mark_sign(c):
+                    continue
+            for k in range(3):
+                out[k * size + kept[k]] = shape[k]
+                kept[k] += shape[k] != _GONE
+        for k in range(shapes):
+            view = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, out + k * size, kept[k])
+            if view != text and view not in views:
+                views.append(view)
+        return views
+    finally:
+        PyMem_Free(out)
 
 
 def normalise(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -146,7 +147,7 @@ DISGUISED = [
     ),
     *(
         ORDER.replace("o", "o\u200d").replace(" ", sign)
-        for sign in "\u1680\u180e\u2800\u3164\uffa0\u1160\U0001d159\U000e0020"
+        for sign in "\u1680\u2800\u3164\uffa0\u1160\U0001d159\U000e0020"
     ),
     "\u200b".join(chr(ord(sign) + 0xE0000) for sign in ORDER),
     *(ORDER.translate(table) + tail for table in (FULL, BOLD) for tail in (HEAP, "\u0f73" * 99, "\uff9e\u0301" * 99)),
@@ -168,6 +169,28 @@ def test_a_rule_sees_through_every_disguise(at: int) -> None:
             decision = brain.route(DISGUISED[at], kind=kind)
             assert (decision.verdict, decision.danger.via) == (verdict, "disguise")
             assert brain.route_many([DISGUISED[at], "a plain text"] * 2, kind=kind)[2].verdict == verdict
+
+
+SIGNS = [chr(code) for code in range(0x110000)]
+
+
+def test_no_sign_of_its_kind_hides_a_letter_or_joins_words() -> None:
+    """Every mark that combines and every format or control sign within a word, every blank of Unicode between two."""
+    hidden = [sign for sign in SIGNS if unicodedata.combining(sign) or unicodedata.category(sign) in {"Cc", "Cf", "Me"}]
+    blanks = [sign for sign in SIGNS if sign.isspace() or unicodedata.category(sign) in {"Zs", "Zl", "Zp"}]
+    between = [ORDER.replace("or", f"o{sign}r").replace(" ", "\u2800") for sign in hidden if not sign.isspace()]
+    apart = [ORDER.replace("or", "o\u200br").replace(" ", sign) for sign in blanks if sign not in "\x1c\x1d\x1e\x1f"]
+    assert (len(between) > 900, len(apart) > 20) == (True, True)
+    with sophia.open(None) as brain:
+        assert [text for text in between + apart if brain.route(text).verdict != "veto"] == []
+
+
+def test_letters_of_every_compatibility_form_are_read() -> None:
+    with sophia.open(None) as brain:
+        for sign in SIGNS:
+            plain = unicodedata.normalize("NFKD", sign)
+            if plain != sign and len(plain) == 1 and plain in "ignore":
+                assert brain.route(ORDER.replace(plain, sign)).verdict == "veto", sign
 
 
 # Each is one of its rule's orders, with blanks and paths as nobody writes them.
