@@ -107,7 +107,7 @@ def test_huge_lines_take_bounded_memory_and_are_named(tmp_path: Path, case: str)
     write(tmp_path / "in.log", pieces())
     code, peak, summary = measured(tmp_path, "in.log")
     assert code == 0
-    assert peak < 350
+    assert peak < 450  # wide characters: the line, its normal form and three views without disguises
     assert summary["inputs"]["bad"] == bad
     assert [place["line"] for place in summary["bad_lines"]] == places
     assert summary["decisions"] == events

@@ -105,7 +105,7 @@ def test_a_run_that_stops_and_a_sample_say_so(whole_command: Run, tmp_path: Path
 def test_money(whole_command: Run, tmp_path: Path) -> None:
     done = whole_command("demo", "--out", "d.jsonl", "--cost-per-call", "0.5")
     assert done.returncode == 0, done.stderr.decode()
-    assert "190.00 saved at 0.5 a call" in page(tmp_path / "report.html").text
+    assert "186.50 saved at 0.5 a call" in page(tmp_path / "report.html").text
 
 
 def test_no_page_when_none_is_wanted_and_nothing_is_loaded_for_it(tmp_path: Path) -> None:
