@@ -452,6 +452,8 @@ cdef class HotPath:
             return True
         if not seen.repeat or self._seen_before(one.shape, one.shape_size, sighting):
             self.patterns.observe_line(one.shape, one.shape_size, one.n, sighting)
+            if entry != NULL and _same(entry, one):
+                _keep_leaf(<sophia_reflex_entry *>entry, sighting)
             return True
         if self._reshape is None and self._seen_before(entry.raw, entry.raw_size, sighting):
             self.patterns.observe_line(entry.raw, entry.raw_size, one.n, sighting)
@@ -902,6 +904,11 @@ cdef inline void _weigh(
 cdef inline uint64_t _answered(const unsigned char *key, size_t size) noexcept nogil:
     """The familiarity code of an answered input: where it is missing, the store need not be asked."""
     return sophia_hash_bytes(key, size, SOPHIA_MIX_A).low
+
+
+cdef inline void _keep_leaf(sophia_reflex_entry *entry, const sophia_pattern_seen *sighting) noexcept nogil:
+    """Where the masked form of the entry's text is held: the next input of the same bytes need not be masked."""
+    entry.tag[0], entry.tag[1], entry.tag[2] = sighting.id, sighting.leaf_hash, sighting.leaf
 
 
 cdef inline bint _same(const sophia_reflex_entry *entry, const sophia_input *one) noexcept nogil:
