@@ -17,7 +17,7 @@ import re2
 
 from benchmarks import data
 from benchmarks.harness import Bar, Contender, Row, Suite, Timing
-from benchmarks.hostile import hostile_text, words_of
+from benchmarks.hostile import Hostile, words_of
 from benchmarks.injection_data import TextSet, load
 from benchmarks.injection_data import lines as lines_of
 from sophia.config import Settings
@@ -122,8 +122,9 @@ def _hostile(suite: Suite, rules: RuleSet, peer: Any) -> None:
     def hits(text: str) -> bool:
         return rules.scan(text) is not None
 
+    hostile = Hostile(hits, words, 3)
     for size in (40, 200, 800, 4000):
-        texts = [hostile_text(hits, words, size, seed) for seed in range(20_000 // size + 1)]
+        texts = [hostile.text(size) for _ in range(20_000 // size + 1)]
         names = {"rules": rules, "peer": peer, "texts": texts}
         total = size * len(texts)
 
@@ -148,7 +149,7 @@ def _megabytes(suite: Suite, rules: RuleSet, peer: Any) -> None:
     def hits(text: str) -> bool:
         return rules.scan(text) is not None
 
-    hostile = hostile_text(hits, words, MEGABYTE, 7)
+    hostile = Hostile(hits, words, 7).text(MEGABYTE)
     spent, whole = _milliseconds(lambda: rules.scan(hostile)), 0.0
     encoded = hostile.encode()
     for number in range(len(rules)):  # the worst that could be: every rule reads everything

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import statistics
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable
 import sophia
 from benchmarks import data
 from benchmarks.harness import Bar, Row, Suite
-from benchmarks.hostile import hostile_text, words_of
+from benchmarks.hostile import Hostile, words_of
 from sophia._core.thalamus import HotPath
 from sophia.organs.danger import RuleSet
 
@@ -185,29 +184,27 @@ def _mix(suite: Suite, queries: list[str]) -> None:
 def _hostile(suite: Suite) -> None:
     """Random words of the rules: they defeat the prefilter and the engine's cache."""
     rules = RuleSet.load()
-    words = words_of(rules)
-    seeds = itertools.count()
-
     judge = sophia.open(None, settings=sophia.Settings(cache=False))
 
     def hits(text: str) -> bool:
         return judge.route(text).danger is not None
 
+    hostile = Hostile(hits, words_of(rules), 11)
+
     def text(size: int, end: str) -> str:
         while True:
-            made = hostile_text(hits, words, size - 1, next(seeds)) + end
+            made = hostile.text(size - 1) + end
             if not hits(made):
                 return made
 
     for hidden in ("", "\u200d"):
         for size in (40, 800, 19_999, 1_000_000):
-            count = max(1, 200_000 // size)
+            count = max(1, 100_000 // size)
             kind = f"hostile text of {size:,}{' with a hidden sign' if hidden else ''}"
-            found = []
-            for _ in range(5 if size < 1_000_000 else 3):
+            texts, found = [text(size, hidden or " ") for _ in range(count)], []
+            for _ in range(5):
                 brain = sophia.open(None)
                 brain.route("a first text: rm -rf /")
-                texts = [text(size, hidden or " ") for _ in range(count)]
                 found.append(_timed(lambda brain=brain, texts=texts: brain.route_many(texts), count))  # type: ignore[misc]
             us = statistics.median(found)
             bars = [Bar(f"{kind}, whole route, us a byte", us / size, "<=", 0.5)]

@@ -14,7 +14,9 @@ from sophia.organs.rule_syntax import analyse
 # What is scanned before a part that is added: more than any rule looks over.
 _BEFORE = 400
 _TRIES = 40
-_PIECE, _PIECES = 800, 16
+_PIECE, _PIECES = 800, 64
+# From here on a text is repeated: it has more states than an automaton's cache already.
+_BLOCK = 20_000
 
 
 def words_of(rules: RuleSet) -> list[str]:
@@ -26,26 +28,36 @@ def words_of(rules: RuleSet) -> list[str]:
     return sorted(word for word in found if rules.scan(word) is None)
 
 
-def hostile_text(hits: Callable[[str], bool], words: Sequence[str], size: int, seed: int) -> str:
-    """`size` characters of these words at random; `hits` says what must not be in it.
+class Hostile:
+    """Makes such texts of words at random; `hits` says what must not be in one.
 
-    A long text is made of pieces in random order, since few words in a row make no hit.
+    Long ones are made of pieces in random order, since few words in a row make no hit.
     """
-    draw = random.Random(seed)
-    if size <= _PIECE:
-        return _joined(hits, words, 4, size, draw)
-    pieces = [_joined(hits, words, 4, _PIECE, draw) for _ in range(_PIECES)]
-    return _joined(hits, pieces, 1, size, draw)
 
+    def __init__(self, hits: Callable[[str], bool], words: Sequence[str], seed: int) -> None:
+        self._hits, self._words, self._draw = hits, words, random.Random(seed)
+        self._pieces: list[str] = []
 
-def _joined(hits: Callable[[str], bool], parts: Sequence[str], each: int, size: int, draw: random.Random) -> str:
-    while True:
-        text, refused = "", 0
-        while len(text) < size:
-            more = " ".join(draw.choices(parts, k=each)) + " "
-            if not hits(text[-_BEFORE:] + more):
-                text, refused = text + more, 0
-            elif (refused := refused + 1) == _TRIES:  # what stands there is completed by nearly anything
-                text, refused = text[:-_BEFORE], 0
-        if not hits(text[:size]):
-            return text[:size]
+    def text(self, size: int) -> str:
+        """One of `size` characters."""
+        if size <= _PIECE:
+            return self._joined(self._words, 4, size)
+        if size > _BLOCK:
+            while self._hits(text := ((self.text(_BLOCK - 1) + " ") * (size // _BLOCK + 1))[:size]):
+                pass
+            return text
+        if not self._pieces:
+            self._pieces = [self._joined(self._words, 4, _PIECE) for _ in range(_PIECES)]
+        return self._joined(self._pieces, 1, size)
+
+    def _joined(self, parts: Sequence[str], each: int, size: int) -> str:
+        while True:
+            text, refused = "", 0
+            while len(text) < size:
+                more = " ".join(self._draw.choices(parts, k=each)) + " "
+                if not self._hits(text[-_BEFORE:] + more):
+                    text, refused = text + more, 0
+                elif (refused := refused + 1) == _TRIES:  # what stands there is completed by nearly anything
+                    text, refused = text[:-_BEFORE], 0
+            if not self._hits(text[:size]):
+                return text[:size]
