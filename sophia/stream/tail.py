@@ -81,6 +81,10 @@ class _File(_Opened):
     def take(self, _: set[int], /) -> bytes | None:
         chunk = b"" if self.refused else os.read(self.fd, CHUNK)
         self.at_end = not chunk
+        if chunk and not self._holds():  # it was cut and written anew between the look and the read
+            os.lseek(self.fd, self._position, os.SEEK_SET)
+            self._seen = (-1, -1)
+            return b""
         if chunk:
             self._position += len(chunk)
             if len(self._head) < MARK:
@@ -97,16 +101,19 @@ class _File(_Opened):
         self._seen = seen
         self._sized = self._sized or state.st_size > 0
         # One that was cut and has grown past the old place since the last look shows other bytes there.
-        if not self._sized or (
-            state.st_size >= self._position
-            and os.pread(self.fd, len(self._head), self._start) == self._head
-            and os.pread(self.fd, len(self._tail), self._position - len(self._tail)) == self._tail
-        ):
+        if not self._sized or (state.st_size >= self._position and self._holds()):
             return False
         os.lseek(self.fd, 0, os.SEEK_SET)
         self._start = self._position = 0
         self._head = self._tail = b""
         return True
+
+    def _holds(self) -> bool:
+        """Whether what was read first and last still stands there; always where there is no size (/proc)."""
+        return not self._sized or (
+            os.pread(self.fd, len(self._head), self._start) == self._head
+            and os.pread(self.fd, len(self._tail), self._position - len(self._tail)) == self._tail
+        )
 
 
 class _Stream(_Opened):
@@ -203,6 +210,8 @@ class Tail:
                 self.took = True
                 opened.last = monotonic()
                 yield from self._fed(opened, chunk)
+                if isinstance(opened, _File) and opened is not self._opened[-1]:
+                    break  # what came before a new file comes first
             elif chunk is None:
                 yield from opened.lane.finish()
                 self._end(opened)
