@@ -1,10 +1,10 @@
-from typing import final
+from typing import Self, final
 
 from sophia._core.readout import Readout
 
 @final
 class Suspicion:
-    def __init__(self, readout: Readout, *, slope: float, offset: float) -> None: ...
+    def __new__(cls, readout: Readout, *, slope: float, offset: float) -> Self: ...
     @property
     def readout(self) -> Readout: ...
     @property
