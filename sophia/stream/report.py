@@ -1,3 +1,4 @@
+# Over 600 lines: one page, whose parts share the run's counts and the names that its template reads.
 """The report of a run: one HTML file that needs nothing else, for a person who was not there."""
 
 from __future__ import annotations

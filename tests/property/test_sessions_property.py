@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle.sessions import Sessions as Oracle
@@ -59,7 +60,9 @@ def test_it_is_as_the_oracle_says_however_it_is_kept(
 
 @given(st.binary(max_size=300), st.binary(max_size=40))
 def test_anything_else_is_refused(data: bytes, tail: bytes) -> None:
-    for dump in (data, b"SophSes1" + data, b"SophSes1" + len(tail).to_bytes(8, "little") + tail + data):
+    with pytest.raises(StoreCorrupt):  # without its magic
+        SessionTable.load(b"x" + data)
+    for dump in (b"SophSes1" + data, b"SophSes1" + len(tail).to_bytes(8, "little") + tail + data):
         with suppress(StoreCorrupt):
             SessionTable.load(dump)
     with suppress(StoreCorrupt):
