@@ -267,12 +267,13 @@ def _settle(part: Path, delivery: Delivery) -> None:
     # A later batch has begun since the copy was taken: one writer, in order, so this one had arrived.
     later = (delivery.run, delivery.n) > (last.run, last.n)
     count = len(last) if later else last.acknowledged(delivery)
-    data = Pending(last.run, last.n, last.at, last.head(count), settings=last.settings, rules=last.rules).pack()
     with guarded(part):
         connection = sqlite3.connect(part, isolation_level=None)
         try:
             connection.execute("PRAGMA secure_delete = ON")
             if count:
+                told = Pending(last.run, last.n, last.at, last.head(count), settings=last.settings, rules=last.rules)
+                data = told.pack()
                 sealed = (data, checksum.of_blob(seq, "pending", data), seq)
                 connection.execute("UPDATE pending SET data = ?, checksum = ? WHERE seq = ?", sealed)
             else:

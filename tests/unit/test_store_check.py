@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import sophia
 from sophia.errors import ConfigError, StoreLocked
+from sophia.organs.thalamus import Columns
 from sophia.store.answer_key import split_key
-from sophia.store.backup import backup
+from sophia.store.backup import backup, restore
 from sophia.store.check import check
 from sophia.store.lock import StoreLock, holder
 from sophia.store.overview import overview
@@ -218,6 +219,29 @@ def test_a_backup_is_never_written_over_other_files(mind: Path, tmp_path: Path) 
             backup(mind, target, force=force)
     assert [f.name for f in target.iterdir()] == ["thesis.tex"]
     assert backup(mind, tmp_path / "a" / "b").answers == 1
+
+
+@pytest.mark.parametrize("arrived", [0, 9, 10, 19, 20])
+def test_a_backup_between_a_batch_and_its_arrival_holds_what_was_told(tmp_path: Path, arrived: int) -> None:
+    """Also where nothing was told yet: a copy of a running store may be taken at any moment."""
+    texts = ["When do you open?", "Who are you?"]
+    brain = sophia.open(tmp_path / "mind")
+    ack = brain.begin(brain.decide(Columns(list(texts), answers=["At nine.", "Sophia."])), [10, 20])
+    assert ack is not None
+    out = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
+    if arrived:
+        ack.send(out, b"x" * arrived)
+    backup(tmp_path / "mind", tmp_path / "copy")
+    os.close(out)
+    brain.discard()
+    brain.close()
+    restore(tmp_path / "copy", tmp_path / "other")
+    assert check(tmp_path / "other").sound
+    with sophia.open(tmp_path / "other") as again:
+        assert again.notes == []
+        assert [again.route(text).answer for text in texts] == [
+            ["At nine.", "Sophia."][i] if arrived >= 10 * (i + 1) else None for i in range(2)
+        ]
 
 
 @pytest.mark.parametrize("text", ["", "How do I turn on dark mode?"])
