@@ -4,6 +4,9 @@ from libc.stdint cimport uint32_t, uint64_t
 
 
 cdef extern from "literals.h" nogil:
+    enum:
+        SOPHIA_LITERALS_MAX_RULES
+
     ctypedef struct sophia_literals:
         uint32_t states
         uint32_t columns
@@ -14,6 +17,10 @@ cdef extern from "literals.h" nogil:
 cdef class LiteralSet:
     # Owned; built in __cinit__, never written again, freed in __dealloc__.
     cdef sophia_literals automaton
+    cdef uint32_t reaches[SOPHIA_LITERALS_MAX_RULES]
+    cdef bint has_reaches
+
+    cdef int _reach(self, object reaches, Py_ssize_t count, list literals) except -1
 
     # True when the text (UTF-8, or any bytes) may match some rule. Ends at the first candidate.
     cdef bint may_hit(self, const unsigned char *text, size_t size) noexcept nogil

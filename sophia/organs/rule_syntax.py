@@ -1,8 +1,8 @@
 """What can be read off a rule's pattern before any text is seen.
 
-One pass over RE2's syntax gives three things: the literals that every match must contain, the largest counted
-repeat, and the same pattern with its text anchors turned into line anchors. RE2 itself has accepted the
-pattern before; this reader only has to understand it, and says so where it does not.
+One pass over RE2's syntax gives four things: the literals that every match must contain, how far a match can reach,
+the largest counted repeat, and the same pattern with its text anchors turned into line anchors. RE2 itself has
+accepted the pattern before; this reader only has to understand it, and says so where it does not.
 
 Required literals follow the prefilter of RE2 (Cox, "Regular Expression Matching with a Trigram Index", 2012;
 class Prefilter of RE2): a part of the pattern is either *exact* (a small set of strings, all that it can
@@ -24,6 +24,8 @@ SHORTEST = 3
 """Bytes of the shortest literal worth seeking: shorter ones are in nearly every text."""
 
 _LONGEST = 10  # a literal is cut here: a prefix of a required string is required too
+_BLANKS = frozenset("\t\n\f\r ")  # what \s matches
+_FAR = 1 << 20  # a reach without a bound
 _EXACT = 96  # strings of an exact part before it is given up
 _GROUPS = 4  # groups kept of a branch, the most selective ones
 _BRANCHES = 24  # branches of a rule
@@ -44,6 +46,8 @@ _PROPERTY = r"[pP](?:\{\^?\w+\}|[A-Z])"
 _QUOTED = r"(?s)\\(?:Q(.*?)(?:\\E|\Z)|E|(.))"
 _CONTROL = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _CLASS_ESCAPES = frozenset("dDsSwW")
+_WIDE_REPEATED = re.compile(r"(?:\\[WD]|\.)[*+]")
+_POSIX_INK = frozenset(("alnum", "alpha", "digit", "graph", "lower", "punct", "upper", "word", "xdigit"))
 _HEADS = frozenset("\\^$.?*+()[]{}")
 _REPEATS = frozenset("?*+{")
 _LINE_START, _LINE_END = "(?m:^)", "(?m:$)"
@@ -61,7 +65,10 @@ class Analysis(NamedTuple):
     occurs in it, in some ASCII case or with U+017F for s and U+212A for k. One branch without a group:
     nothing is known, every text is a candidate."""
     line_pattern: str
-    """Matches in texts joined by line breaks if the pattern matches one of them alone."""
+    """Matches in texts joined by line breaks if the pattern matches one of them alone. Its groups have no names, so
+    patterns can be joined as well."""
+    reach: int | None
+    """Runs of blanks (what ``\\s`` matches) that a match can hold, at most; None where there is no bound."""
 
 
 _Branches = tuple[tuple[frozenset[str], ...], ...]
@@ -72,9 +79,13 @@ class _Part(NamedTuple):
     exact: frozenset[str] | None  # every string that the part can match, or None when there are too many
     branches: _Branches  # otherwise: for one branch, of each group one occurs
     times: int = 1  # the largest product of nested counted repeats
+    reach: int = 0  # runs of blanks in a match, at most
 
 
-_ANY = _Part(None, _NOTHING)
+# One character of a class of many: blank or not, never blank, always blank.
+_ANY = _Part(None, _NOTHING, reach=1)
+_INK = _Part(None, _NOTHING)
+_BLANK = _Part(None, _NOTHING, reach=1)
 _EMPTY = _Part(frozenset({""}), _NOTHING)
 
 
@@ -100,7 +111,8 @@ def analyse(pattern: str) -> Analysis:
         usable = {ranked for group in branch if (ranked := rank[group]) is not None}
         branches.append(tuple(frozenset(literals) for _, _, literals in sorted(usable)[:_GROUPS]))
     known = all(branches)
-    return Analysis(tuple(dict.fromkeys(branches)) if known else ((),), reader.line_pattern())
+    reach = part.reach if part.reach < _FAR else None
+    return Analysis(tuple(dict.fromkeys(branches)) if known else ((),), reader.line_pattern(), reach)
 
 
 def _rank(group: frozenset[str]) -> tuple[int, int, tuple[bytes, ...]] | None:
@@ -174,8 +186,10 @@ def _sequence(parts: list[_Part]) -> _Part:
     run = empty
     whole = True
     count = 1
+    reach = 0
     for part in parts:
         exact = part.exact
+        reach += part.reach
         if part.times > count:
             count = part.times
         if exact is not None and len(run) * len(exact) <= _EXACT:
@@ -187,28 +201,39 @@ def _sequence(parts: list[_Part]) -> _Part:
         if exact is not None:
             run = exact
             continue
-        if part is not _ANY:
-            branches = _both(branches, part.branches)
+        branches = _both(branches, part.branches)
         run = empty
     if whole:
-        return _Part(run, _NOTHING, count)
-    return _Part(None, branches if "" in run else _both(branches, ((run,),)), count)
+        return _Part(run, _NOTHING, count, reach)
+    return _Part(None, branches if "" in run else _both(branches, ((run,),)), count, reach)
 
 
 def _choice(parts: list[_Part]) -> _Part:
     if len(parts) == 1:
         return parts[0]
     count = max(part.times for part in parts)
+    reach = max(part.reach for part in parts)
     exact: frozenset[str] = frozenset().union(*(part.exact for part in parts if part.exact is not None))
     branches = [branch for part in parts if part.exact is None for branch in part.branches]
     if not branches and len(exact) <= 4 * _EXACT:
-        return _Part(exact, _NOTHING, count)
+        return _Part(exact, _NOTHING, count, reach)
     if "" in exact:
-        return _Part(None, _NOTHING, count)
+        return _Part(None, _NOTHING, count, reach)
     if exact:
         branches.append((exact,))
     found = tuple(dict.fromkeys(branches))
-    return _Part(None, found if len(found) <= _BRANCHES else _one_branch(found), count)
+    return _Part(None, found if len(found) <= _BRANCHES else _one_branch(found), count, reach)
+
+
+def _reach_repeated(part: _Part, high: int | None) -> int:
+    if part is _BLANK or (part.exact is not None and part.exact <= _BLANKS):
+        return 1  # one run, however long
+    return part.reach if part.reach == 0 else _FAR if high is None else part.reach * high
+
+
+def _reach_of(text: str) -> int:
+    """Of plain text: each blank counted as a run."""
+    return 0 if _BLANKS.isdisjoint(text) else sum(char in _BLANKS for char in text)
 
 
 class _Reader:
@@ -217,7 +242,7 @@ class _Reader:
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
         self.at = 0
-        self.anchors: list[tuple[int, int, str]] = []
+        self.edits: list[tuple[int, int, str]] = []
 
     def refuse(self, what: str) -> NoReturn:
         message = f"{what} at character {self.at + 1} of the pattern"
@@ -226,7 +251,7 @@ class _Reader:
     def line_pattern(self) -> str:
         pieces: list[str] = []
         last = 0
-        for start, end, replacement in self.anchors:
+        for start, end, replacement in self.edits:
             pieces += (self.pattern[last:start], replacement)
             last = end
         return "".join((*pieces, self.pattern[last:]))
@@ -266,7 +291,7 @@ class _Reader:
                     part = self.repeated(_literal(text[-1]))
                 else:
                     part = _literal(text)
-            if part is not _EMPTY and not (part is _ANY and parts and parts[-1] is _ANY):
+            if part is not _EMPTY:
                 parts.append(part)
         return _sequence(parts) if parts else _EMPTY
 
@@ -276,19 +301,27 @@ class _Reader:
         if found is None or self.pattern[found.end() : found.end() + 1] in _REPEATS:
             return None  # none, or one with a count or a repeated \b: read with care
         self.at = found.end()
-        return _EMPTY if found[0] == "\\b" else _ANY
+        text = found[0]
+        if text == "\\b":
+            return _EMPTY
+        if _WIDE_REPEATED.search(text):
+            return _Part(None, _NOTHING, reach=_FAR)
+        reach = text.count("\\s") + text.count("\\W") + text.count("\\D") + text.count(".")
+        if reach == 1 and text.startswith("\\s") and text.count("\\") == 1:
+            return _BLANK
+        return _Part(None, _NOTHING, reach=reach) if reach else _INK
 
     def words(self) -> _Part:
         """A group, at its bracket."""
         gap = _GAP.match(self.pattern, self.at)
         if gap is not None:
             self.at = gap.end()
-            return _Part(None, _NOTHING, int(gap[1] or 1))
+            return _Part(None, _NOTHING, int(gap[1] or 1), int(gap[1] or _FAR))
         found = _WORDS.match(self.pattern, self.at)
         if found is None or not found[1].isascii():
             return self.atom("(")
         self.at = found.end()
-        return _Part(frozenset(found[1].lower().split("|")), _NOTHING)
+        return _Part(frozenset(found[1].lower().split("|")), _NOTHING, reach=_reach_of(found[1]))
 
     def atom(self, head: str) -> _Part:
         self.at += 1
@@ -301,7 +334,7 @@ class _Reader:
         if head == ".":
             return _ANY
         if head in "^$":
-            self.anchors.append((self.at - 1, self.at, _LINE_START if head == "^" else _LINE_END))
+            self.edits.append((self.at - 1, self.at, _LINE_START if head == "^" else _LINE_END))
             return _EMPTY
         if head not in "{}]":
             self.at -= 1
@@ -309,7 +342,7 @@ class _Reader:
         return _literal(head)
 
     def repeated(self, part: _Part) -> _Part:
-        head = self.peek()
+        one, head = part, self.peek()
         if head == "{":
             counted = _COUNT.match(self.pattern, self.at)
             if counted is None:
@@ -333,18 +366,24 @@ class _Reader:
             return part
         if (low, high) == (0, 1) and part.exact is not None:
             return part._replace(exact=part.exact | {""})
+        reach = _reach_repeated(one, high)
         if high is not None and high <= 4 and part.exact is not None and len(part.exact) ** high <= _EXACT:
             powers = [frozenset({""})]
             for _ in range(high):
                 powers.append(frozenset(head + tail for head in powers[-1] for tail in part.exact))
-            return part._replace(exact=frozenset().union(*powers[low:]))
-        return _Part(None, _needs(part) if low > 0 else _NOTHING, part.times)
+            return part._replace(exact=frozenset().union(*powers[low:]), reach=reach)
+        return _Part(None, _needs(part) if low > 0 else _NOTHING, part.times, reach)
 
     def group(self) -> _Part:
         if self.pattern.startswith("?:", self.at):
             self.at += 2
         elif self.peek() == "?":
-            found = self.form(_NAME) or self.form(_FLAGS)
+            start = self.at
+            found = self.form(_NAME)
+            if found is not None:
+                self.edits.append((start, self.at, "?:"))
+            else:
+                found = self.form(_FLAGS)
             if found is None:
                 self.refuse("a group that rules may not use")
             if found[0][-1] == ")":  # for the rest of the group; no flag changes what is read here
@@ -362,13 +401,15 @@ class _Reader:
         head = self.peek()
         if head in ("A", "z"):
             self.at += 1
-            self.anchors.append((start, self.at, _LINE_START if head == "A" else _LINE_END))
+            self.edits.append((start, self.at, _LINE_START if head == "A" else _LINE_END))
             return _EMPTY
         if head in ("b", "B"):
             self.at += 1
             return _EMPTY
         char = self.character()
-        return _ANY if char is None else _literal(char)
+        if char is not None:
+            return _literal(char)
+        return _BLANK if head == "s" else _INK if head in "Swd" else _ANY
 
     def character(self) -> str | None:
         """What stands after a backslash: one character, or None for a class of many."""
@@ -395,35 +436,49 @@ class _Reader:
     def bracket(self) -> _Part:
         """A character class: exact when it is a handful of ASCII characters."""
         members: set[str] | None = set()
+        blanks: set[str] = set()
+        ink = wide = negated = False
         if self.peek() == "^":
             self.at += 1
             members = None
+            negated = True
         first = True
         while first or self.peek() != "]":
             first = False
+            start = self.at
             if not self.peek():
                 self.refuse("a missing ]")
             if self.pattern.startswith("[:", self.at) and (end := self.pattern.find(":]", self.at)) > 0:
                 self.at = end + 2
                 members = None
+                known = self.pattern[start + 2 : end] in _POSIX_INK
+                ink, wide = ink or known, wide or not known
                 continue
             low = self.member()
             if low is None:
                 members = None
+                kind = self.pattern[start + 1]
+                blanks |= _BLANKS if kind == "s" else set()
+                ink, wide = ink or kind in "Swd", wide or kind not in "sSwd"
                 continue
             high: str | None = low
             following = self.pattern[self.at + 1 : self.at + 2]
             if self.peek() == "-" and following not in ("]", ""):
                 self.at += 1
                 high = self.member()
+            within = {blank for blank in _BLANKS if high is not None and low <= blank <= high}
+            blanks |= within
+            ink, wide = ink or high != low or not within, wide or high is None
             if high is None or ord(high) > 127 or ord(high) - ord(low) > 9 or members is None:
                 members = None
             else:
                 members.update(chr(code) for code in range(ord(low), ord(high) + 1))
         self.at += 1
-        if not members or len(members) > 10:
-            return _ANY
-        return _Part(frozenset(member.lower() for member in members), _NOTHING)
+        if members and len(members) <= 10:
+            return _Part(frozenset(member.lower() for member in members), _NOTHING, reach=int(bool(blanks)))
+        if negated:  # only what surely stands in it is surely left out
+            return _INK if blanks == _BLANKS else _ANY
+        return _ANY if wide or (blanks and ink) else _BLANK if blanks else _INK
 
     def member(self) -> str | None:
         head = self.peek()
@@ -434,6 +489,6 @@ class _Reader:
 def _literal(text: str) -> _Part:
     """A run of characters: exact in ASCII; elsewhere case folding may change length, so it only separates."""
     if text.isascii():
-        return _Part(frozenset({text.lower()}), _NOTHING)
+        return _Part(frozenset({text.lower()}), _NOTHING, reach=_reach_of(text))
     words = "".join(c if c.isascii() else "\0" for c in text).lower().split("\0")
-    return _Part(None, (tuple(frozenset({word}) for word in words if word),))
+    return _Part(None, (tuple(frozenset({word}) for word in words if word),), reach=_reach_of(text))

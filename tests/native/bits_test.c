@@ -16,6 +16,7 @@
 #include "idf.h"
 #include "kv_batch.h"
 #include "literals.h"
+#include "places.h"
 #include "ngrams.h"
 #include "normalise.h"
 #include "pattern.h"
@@ -304,7 +305,7 @@ static void literals(const struct sophia_kernels *k)
     /* Two literals a group, one group a branch, one branch a rule. */
     for (uint32_t i = 0; i < WORDS; i++) {
         given[i] = (sophia_literal){(const unsigned char *)words[i], (uint32_t)strlen(words[i]), i / 2};
-        links[i / 2] = (sophia_literals_link){i / 2, i / 2};
+        links[i / 2] = (sophia_literals_link){i / 2, i / 2, 0};
         rule_of[i / 2] = i / 2;
     }
     const uint32_t rules = WORDS / 2 + 1;
@@ -317,6 +318,15 @@ static void literals(const struct sophia_kernels *k)
         for (size_t parts = next() % 4; parts > 0; parts--) size += make_text(text + size);
         take_number(sophia_literals_scan(&set, text, size, bits));
         take_number(bits[0]);
+        const uint32_t reaches[WORDS / 2 + 1] = {0, 1, 2, 3, SOPHIA_PLACES_FAR};
+        sophia_places found = {0};
+        check(!sophia_places_find(&set, reaches, text, size, &found), "places");
+        for (size_t k = 0; k < found.count; k++) {
+            take_number(found.places[k].rule);
+            take_number(found.places[k].from);
+            take_number(found.places[k].to);
+        }
+        sophia_places_free(&found);
     }
     sophia_literals_free(&set);
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import re2
@@ -13,6 +15,7 @@ from oracle.danger import Oracle
 from oracle.patterns import sample
 
 from sophia.errors import RuleError
+from sophia.organs import danger
 from sophia.organs.danger import Rule, RuleSet
 from sophia.organs.rule_syntax import analyse
 
@@ -71,6 +74,7 @@ def test_every_text_of_a_rule_is_a_candidate(number: int) -> None:
 
 # Patterns of every form that the reader knows, over two letters so that they match often.
 LEAVES = r"a b ab abc B [ab] [^a] . \w \s k s ß \x61 [a-c] \Qa.\E \b \B ^ $ \A \z (?m:^) (?m:$) é \n"
+LEAVES += r" \x20 \S \W [\sa] [^\s] [^\S] [\t-\x20] [[:space:]] [[:^alpha:]] \pZ (?P<hit>abc) (?:a\x20b|c) \s+ \S+"
 LEAF = st.sampled_from(LEAVES.split())
 PATTERN = st.recursive(
     LEAF,
@@ -84,7 +88,7 @@ PATTERN = st.recursive(
     max_leaves=10,
 )
 SMALL = st.lists(
-    st.sampled_from(["a", "b", "c", "A", "\n", " ", "k", "\u212a", "ſ", "é", ".", "ß", "abc"]), max_size=12
+    st.sampled_from(["a", "b", "c", "A", "\n", " ", "\t", "\v", "k", "\u212a", "ſ", "é", ".", "ß", "abc"]), max_size=12
 )
 
 
@@ -92,9 +96,13 @@ SMALL = st.lists(
     st.lists(PATTERN, min_size=1, max_size=3),
     st.lists(SMALL.map("".join), max_size=20),
     st.lists(st.tuples(st.sampled_from([0.2, 0.5, 0.8]), st.booleans()), min_size=3, max_size=3),
+    st.sampled_from([0, 512]),
 )
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_pattern_on_any_text(patterns: list[str], texts: list[str], kinds: list[tuple[float, bool]]) -> None:
+@settings(max_examples=700, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_pattern_on_any_text(
+    patterns: list[str], texts: list[str], kinds: list[tuple[float, bool]], whole: int
+) -> None:
+    """Read whole, and in places only."""
     for pattern in patterns:
         try:
             re2.compile(pattern)
@@ -108,8 +116,50 @@ def test_any_pattern_on_any_text(patterns: list[str], texts: list[str], kinds: l
     )
     oracle = Oracle(rules)
     expected = [oracle.scan(text) for text in texts]
-    assert rules.scan_many(texts) == expected
-    assert [rules.scan(text) for text in texts] == expected
+    with mock.patch.object(danger, "_WHOLE", whole):
+        assert rules.scan_many(texts) == expected
+        assert [rules.scan(text) for text in texts] == expected
+
+
+@given(PATTERN, st.lists(SMALL.map("".join), max_size=20))
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_match_reaches_farther_than_its_pattern_says(pattern: str, texts: list[str]) -> None:
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        engine = re2.compile(pattern, options)
+        reach = analyse(pattern).reach
+    except (re2.error, ValueError):
+        assume(False)
+    assume(reach is not None)
+    for text in texts:
+        for match in engine.finditer(text):
+            assert len(re.findall(r"[\t\n\f\r ]+", match[0])) <= reach, text
+
+
+LONG = st.lists(st.one_of(TEXT, SPACE, st.sampled_from([*WORDS, *EXAMPLES])), min_size=60, max_size=400).map("".join)
+
+
+@given(st.lists(LONG, min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_long_texts_of_the_rules_own_words(texts: list[str]) -> None:
+    expected = [ORACLE.scan(text) for text in texts]
+    assert [SHIPPED.scan(text) for text in texts] == expected
+    assert SHIPPED.scan_many(texts * 2) == expected * 2
+
+
+@pytest.mark.parametrize("number", range(len(SHIPPED)), ids=[rule.id for rule in SHIPPED.rules])
+def test_a_rule_finds_its_examples_deep_in_a_long_text(number: int) -> None:
+    """Among words of other rules: what is far away neither hides a match nor moves it."""
+    rule, rng = SHIPPED.rules[number], random.Random(SHIPPED.rules[number].id)
+    alone = RuleSet([rule])
+    oracle = Oracle(alone)
+    for example in rule.examples:
+        words = rng.choices(WORDS, k=400)
+        words.insert(rng.randrange(400), example)
+        text = " ".join(words)
+        found = alone.scan(text)
+        assert found == oracle.scan(text)
 
 
 RAW = st.text(alphabet="abckS ß[]()|*+?{}0123,\\^$.-:=!PQEpNxzAdw<>isUm\n", max_size=14)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import literals as oracle
@@ -29,3 +31,51 @@ def test_short_texts(rules: list[list[list[list[bytes]]]], text: bytes) -> None:
 def test_long_texts(rules: list[list[list[list[bytes]]]], text: bytes, before: int, after: int) -> None:
     padded = b"-" * before + text + b"-" * after
     assert LiteralSet(rules).candidates(padded) == oracle.candidates(rules, padded)
+
+
+ASCII = st.text("abCks.", min_size=1, max_size=4).map(str.encode)
+REACHING = st.lists(
+    st.tuples(
+        st.lists(st.lists(st.lists(ASCII, min_size=1, max_size=3), min_size=1, max_size=3), max_size=3),
+        st.one_of(st.none(), st.integers(0, 4)),
+    ),
+    max_size=4,
+)
+WORDS = st.lists(
+    st.sampled_from(
+        [b"a", b"B", b"ck", b".", b" ", b"\t\n", b"\v", b"\xc5\xbf", b"\xe2\x84\xaa", b"\xe2\x84", b"s" * 3]
+    ),
+    max_size=24,
+).map(b"".join)
+
+
+@given(REACHING, WORDS)
+@settings(max_examples=600, deadline=None)
+def test_places_hold_all_that_stands_near_enough(
+    rules: list[tuple[list[list[list[bytes]]], int | None]], text: bytes
+) -> None:
+    branches, reaches = [rule for rule, _ in rules], [reach for _, reach in rules]
+    found = dict(LiteralSet(branches, reaches).places(text))
+    near = oracle.near(branches, reaches, text)
+    assert list(found) == sorted(near)
+    for rule, spans in near.items():
+        places, reach = found[rule], reaches[rule]
+        assert places == sorted(places)
+        for start, end in spans:
+            before, after = reached(text, start, end, reach)
+            assert any(first <= before and after <= last for first, last in places), (rule, start, end, places)
+
+
+def reached(text: bytes, start: int, end: int, reach: int | None) -> tuple[int, int]:
+    """The farthest that a match may begin and end that holds text[start:end] and `reach` runs of blanks in all."""
+    if reach is None:
+        return 0, len(text)
+    left = reach - len(re.findall(rb"[\t\n\f\r ]+", text[start:end]))
+    if left < 0:
+        return start, end
+    before, after = start, end
+    while before > 0 and len(re.findall(rb"[\t\n\f\r ]+", text[before - 1 : end])) <= reach:
+        before -= 1
+    while after < len(text) and len(re.findall(rb"[\t\n\f\r ]+", text[start : after + 1])) <= reach:
+        after += 1
+    return before, after

@@ -13,6 +13,7 @@ import re2
 from oracle.danger import Oracle
 
 from sophia.errors import ConfigError, RuleError
+from sophia.organs import danger
 from sophia.organs.danger import Hit, Rule, RuleSet
 from sophia.organs.rule_syntax import analyse
 
@@ -288,8 +289,23 @@ def test_threads_give_the_same(shipped: RuleSet, oracle: Oracle) -> None:
 def test_an_engine_that_finds_nothing_is_not_taken_into_service(monkeypatch: pytest.MonkeyPatch) -> None:
     never = re2.compile("(?:)x{0}$.^")  # matches nothing
     monkeypatch.setattr(re2, "compile", lambda pattern, options: never)
+    danger._shipped.cache_clear()
     with pytest.raises(RuntimeError, match="blind"):
         RuleSet.load()
+
+
+def test_the_shipped_set_is_one_object_and_a_fork_has_its_own() -> None:
+    shipped = RuleSet.load()
+    assert RuleSet.load() is shipped
+    assert RuleSet.load([], shipped=False) is not shipped
+    parent, child = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.write(child, b"same" if RuleSet.load() is shipped else b"its own")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(parent, 10) == b"its own"
+    os.close(parent)
+    os.close(child)
 
 
 # ---- files --------------------------------------------------------------------------------------------

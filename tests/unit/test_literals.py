@@ -84,7 +84,25 @@ def test_rules_without_a_group_are_always_candidates_and_without_a_branch_never(
 def test_suspects_are_the_texts_with_candidates() -> None:
     rules = LiteralSet(RULES)
     texts = ["zz", "mkfs", "drop", b"drop table", "", "\ud800", "xmkfs"]
-    assert rules.suspects(texts) == [(1, (1,)), (3, (0,)), (6, (1,))]
+    assert rules.suspects(texts) == [1, 3, 6]
+
+
+def test_places() -> None:
+    rules = LiteralSet([[[[b"rm"], [b"root"]]], [[[b"find"], [b"delete"]]], [[[b"mkfs"]]], [[]]], [1, None, 0, 2])
+    far = "rm a b c root " + "x " * 70 + "RM root"
+    assert rules.places("find x") == [(3, [(0, 6)])]
+    assert rules.places(far) == [(0, [(len(far) - 8, len(far))]), (3, [(0, len(far))])]
+    assert rules.places("delete " * 50 + "find") == [(1, [(0, 354)]), (3, [(0, 354)])]
+    assert rules.places("a mkfs  b") == [(2, [(1, 6)]), (3, [(0, 9)])]
+    assert rules.places("\u212a m\u212afs")[0] == (2, [(3, 10)])
+    with pytest.raises(ValueError, match="with reaches only"):
+        LiteralSet(RULES).places("x")
+    with pytest.raises(ValueError, match="2 reaches for 1 rules"):
+        LiteralSet([[]], [1, 2])
+    with pytest.raises(ValueError, match="ASCII literals only"):
+        LiteralSet([[[["\u212a".encode()]]]], [1])
+    with pytest.raises(ValueError, match="cannot reach over -1"):
+        LiteralSet([[]], [-1])
 
 
 def test_limits() -> None:

@@ -75,6 +75,44 @@ def test_required_literals(pattern: str, expected: set[tuple[frozenset[str], ...
     assert branches(pattern) == expected
 
 
+@pytest.mark.parametrize(
+    ("pattern", "reach"),
+    [
+        ("abc", 0),
+        ("a b  c", 3),
+        (r"a\s+b\s*c", 2),
+        (r"a\s{2,9}b", 1),
+        (r"a[ \t]{1,3}b", 1),
+        (r"(\s)+|(?:\s+x){3}", 3),
+        (r"(?:\S+\s+){0,5}end", 5),
+        (r"(?:\S+\s+)*end", None),
+        (r"(?:-\S+ )+end", None),
+        (r"a.b", 1),
+        (r"a.?b.{0,7}", 8),
+        (r"a.*b", None),
+        (r"a\W+b", None),
+        (r"a[^\n]*b", None),
+        (r"a[^\s|]*b", 0),
+        (r"a[\w.-]+b[[:alpha:]]*", 0),
+        (r"a[[:space:]]+b", None),
+        (r"a[\s,]+b", None),
+        (r"a[\t-z]*b", None),
+        (r"a[!-~]*b", 0),
+        (r"a\pL+b", None),
+        (r"\b\d+\B$", 0),
+        (r"a(?: |%20)b| c d ", 3),
+        (r"(?P<hit>a b)\Q c \E", 3),
+        (r"a b?c*", 1),
+        ("a *b", 1),
+        (r"a[ ]*b", 1),
+        ("wört mit", 1),
+    ],
+)
+def test_reach(pattern: str, reach: int | None) -> None:
+    re2.compile(pattern)
+    assert analyse(pattern).reach == reach
+
+
 def test_branches_stay_few() -> None:
     alternatives = "(?:aaa\\d|bbb\\d|ccc\\d|ddd\\d)"
     made = analyse(alternatives * 6).branches
@@ -91,6 +129,7 @@ def test_branches_stay_few() -> None:
         (r"\\Aabc", r"\\Aabc"),
         (r"(?:x|^)abc(?:$|y)", r"(?:x|(?m:^))abc(?:(?m:$)|y)"),
         (r"\babc\B", r"\babc\B"),
+        (r"(?P<hit>^a)|(?<other>b)(?i:c)", r"(?:(?m:^)a)|(?:b)(?i:c)"),
     ],
 )
 def test_line_pattern(pattern: str, expected: str) -> None:

@@ -50,6 +50,8 @@ typedef struct {
     uint32_t *link;     /* [groups + 1] group g is one of the branches links[link[g] .. link[g + 1]) */
     uint32_t *links;
     uint32_t *rule_of;   /* [branches] */
+    uint32_t *need;      /* [branches + 1] branch b has the groups needs[need[b] .. need[b + 1]) */
+    uint32_t *needs;
     uint8_t *wanted;     /* [branches] number of groups of a branch */
     uint64_t *always;    /* [words] the rules with a branch without a group */
     uint32_t states, columns, groups, branches, rules, words, always_count;
@@ -67,6 +69,8 @@ static void sophia_literals_free(sophia_literals *set)
     free(set->link);
     free(set->links);
     free(set->rule_of);
+    free(set->need);
+    free(set->needs);
     free(set->wanted);
     free(set->always);
     memset(set, 0, sizeof *set);
@@ -182,9 +186,9 @@ static void sophia_literals_fill(sophia_literals *set, const sophia_literals_dra
     }
 }
 
-/* A group belongs to a branch. */
+/* A group belongs to a branch, and is the `rank`-th to be asked of it: the more selective the earlier. */
 typedef struct {
-    uint32_t group, branch;
+    uint32_t group, branch, rank;
 } sophia_literals_link;
 
 /* Who owns what; `links` are sorted by group. 1 when a branch has too many groups. */
@@ -198,6 +202,9 @@ static int sophia_literals_own(sophia_literals *set, const sophia_literals_link 
     }
     for (uint32_t group = 0; group < set->groups; group++) /* a group that nobody owns */
         if (set->link[group + 1] < set->link[group]) set->link[group + 1] = set->link[group];
+    for (uint32_t branch = 0; branch < set->branches; branch++)
+        set->need[branch + 1] = set->need[branch] + set->wanted[branch];
+    for (size_t i = 0; i < count; i++) set->needs[set->need[links[i].branch] + links[i].rank] = links[i].group;
     for (uint32_t branch = 0; branch < set->branches; branch++) {
         const uint32_t rule = set->rule_of[branch] = rule_of[branch];
         const uint64_t bit = 1ull << (rule % 64);
@@ -241,10 +248,12 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
     set->link = calloc((size_t)groups + 1, sizeof *set->link);
     set->links = calloc(link_count + 1, sizeof *set->links);
     set->rule_of = calloc((size_t)branches + 1, sizeof *set->rule_of);
+    set->need = calloc((size_t)branches + 1, sizeof *set->need);
+    set->needs = calloc(link_count + 1, sizeof *set->needs);
     set->wanted = calloc((size_t)branches + 1, sizeof *set->wanted);
     set->always = calloc((size_t)set->words + 1, sizeof *set->always);
     int ok = draft.trie && draft.fail && draft.order && draft.place && draft.end && draft.emits && draft.report
-             && set->link && set->links && set->rule_of && set->wanted && set->always;
+             && set->link && set->links && set->rule_of && set->need && set->needs && set->wanted && set->always;
     if (ok) {
         sophia_literals_plant(set, &draft, literals, count);
         sophia_literals_complete(set, &draft);

@@ -21,3 +21,5 @@ def check(data: bytes) -> None:
     assert [RULES.scan(text) for text in texts] == expected
     assert RULES.scan_many(texts) == expected
     assert RULES.scan_many(texts * 9) == expected * 9
+    long = " - ".join(texts * 40)  # read in places
+    assert RULES.scan(long) == ORACLE.scan(long)
