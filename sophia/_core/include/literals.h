@@ -24,7 +24,7 @@
 
 #include "pages.h"
 
-#define SOPHIA_LITERALS_MAX_RULES 1024u /* the scratch of a scan lives on the stack: 10 KiB at most */
+#define SOPHIA_LITERALS_MAX_RULES 1024u /* the scratch of a scan lives on the stack: 2 KiB at most */
 #define SOPHIA_LITERALS_MAX_WORDS (SOPHIA_LITERALS_MAX_RULES / 64)
 #define SOPHIA_LITERALS_MAX_BRANCHES 8192u
 #define SOPHIA_LITERALS_MAX_GROUPS 16384u
@@ -49,6 +49,9 @@ typedef struct {
     uint32_t *items;
     uint32_t *link;     /* [groups + 1] group g is one of the branches links[link[g] .. link[g + 1]) */
     uint32_t *links;
+    uint32_t *lead;     /* [groups + 1] group g is the first to be asked of leads[lead[g] .. lead[g + 1]) */
+    uint32_t *leads;
+    uint64_t *leading;  /* [groups / 64 + 1] the groups that lead */
     uint32_t *rule_of;   /* [branches] */
     uint32_t *need;      /* [branches + 1] branch b has the groups needs[need[b] .. need[b + 1]) */
     uint32_t *needs;
@@ -68,6 +71,9 @@ static void sophia_literals_free(sophia_literals *set)
     free(set->items);
     free(set->link);
     free(set->links);
+    free(set->lead);
+    free(set->leads);
+    free(set->leading);
     free(set->rule_of);
     free(set->need);
     free(set->needs);
@@ -195,13 +201,21 @@ typedef struct {
 static int sophia_literals_own(sophia_literals *set, const sophia_literals_link *links, size_t count,
                                const uint32_t *rule_of)
 {
+    uint32_t led = 0;
     for (size_t i = 0; i < count; i++) {
         set->links[i] = links[i].branch;
         set->link[links[i].group + 1] = (uint32_t)i + 1;
+        if (links[i].rank == 0) {
+            set->leads[led++] = links[i].branch;
+            set->lead[links[i].group + 1] = led;
+            set->leading[links[i].group / 64] |= 1ull << (links[i].group % 64);
+        }
         if (++set->wanted[links[i].branch] == 0) return 1;
     }
-    for (uint32_t group = 0; group < set->groups; group++) /* a group that nobody owns */
+    for (uint32_t group = 0; group < set->groups; group++) { /* a group that nobody owns, or that leads nowhere */
         if (set->link[group + 1] < set->link[group]) set->link[group + 1] = set->link[group];
+        if (set->lead[group + 1] < set->lead[group]) set->lead[group + 1] = set->lead[group];
+    }
     for (uint32_t branch = 0; branch < set->branches; branch++)
         set->need[branch + 1] = set->need[branch] + set->wanted[branch];
     for (size_t i = 0; i < count; i++) set->needs[set->need[links[i].branch] + links[i].rank] = links[i].group;
@@ -247,13 +261,16 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
     draft.report = calloc(states, sizeof *draft.report);
     set->link = calloc((size_t)groups + 1, sizeof *set->link);
     set->links = calloc(link_count + 1, sizeof *set->links);
+    set->lead = calloc((size_t)groups + 1, sizeof *set->lead);
+    set->leads = calloc(link_count + 1, sizeof *set->leads);
+    set->leading = calloc((size_t)groups / 64 + 1, sizeof *set->leading);
     set->rule_of = calloc((size_t)branches + 1, sizeof *set->rule_of);
     set->need = calloc((size_t)branches + 1, sizeof *set->need);
     set->needs = calloc(link_count + 1, sizeof *set->needs);
     set->wanted = calloc((size_t)branches + 1, sizeof *set->wanted);
     set->always = calloc((size_t)set->words + 1, sizeof *set->always);
     int ok = draft.trie && draft.fail && draft.order && draft.place && draft.end && draft.emits && draft.report
-             && set->link && set->links && set->rule_of && set->need && set->needs && set->wanted && set->always;
+             && set->link && set->links && set->lead && set->leads && set->leading && set->rule_of && set->need && set->needs && set->wanted && set->always;
     if (ok) {
         sophia_literals_plant(set, &draft, literals, count);
         sophia_literals_complete(set, &draft);
@@ -279,7 +296,6 @@ typedef struct {
     uint64_t *bits; /* NULL: the first candidate ends the scan */
     uint32_t found;
     int open;
-    uint8_t missing[SOPHIA_LITERALS_MAX_BRANCHES];
     uint64_t seen[SOPHIA_LITERALS_MAX_GROUPS / 64];
 } sophia_literals_scratch;
 
@@ -300,13 +316,25 @@ static int sophia_literals_found(const sophia_literals *set, sophia_literals_scr
     return ++scratch->found == set->rules;
 }
 
-/* Takes note of the literals that end in `row`; 1 when nothing more can be learned from the text. */
+/* Marks the rules whose branches `group` leads and of which all groups were seen; 1 as below. */
+static int sophia_literals_led(const sophia_literals *set, sophia_literals_scratch *scratch, uint32_t group)
+{
+    for (uint32_t i = set->lead[group]; i < set->lead[group + 1]; i++) {
+        const uint32_t branch = set->leads[i];
+        uint32_t k = set->need[branch];
+        while (k < set->need[branch + 1] && scratch->seen[set->needs[k] / 64] >> (set->needs[k] % 64) & 1) k++;
+        if (k == set->need[branch + 1] && sophia_literals_found(set, scratch, set->rule_of[branch])) return 1;
+    }
+    return 0;
+}
+
+/* Takes note of the literals that end in `row`; 1 when nothing more can be learned from the text. A branch is looked at
+ * when its first group comes up, which is rare, and once more at the end of the text (sophia_literals_settle). */
 static __attribute__((noinline)) int sophia_literals_note(const sophia_literals *set,
                                                           sophia_literals_scratch *scratch, uint32_t row)
 {
     if (!scratch->open) {
         scratch->open = 1;
-        memcpy(scratch->missing, set->wanted, set->branches * sizeof *set->wanted);
         memset(scratch->seen, 0, ((set->groups + 63) / 64) * sizeof *scratch->seen);
     }
     for (uint32_t state = row / set->columns; state != 0; state = set->shorter[state]) {
@@ -316,13 +344,18 @@ static __attribute__((noinline)) int sophia_literals_note(const sophia_literals 
             const uint64_t group_bit = 1ull << (group % 64);
             if (scratch->seen[group / 64] & group_bit) continue;
             scratch->seen[group / 64] |= group_bit;
-            for (uint32_t j = set->link[group]; j < set->link[group + 1]; j++)
-                if (--scratch->missing[set->links[j]] == 0
-                    && sophia_literals_found(set, scratch, set->rule_of[set->links[j]]))
-                    return 1;
+            if (set->lead[group] < set->lead[group + 1] && sophia_literals_led(set, scratch, group)) return 1;
         }
     }
     return 0;
+}
+
+/* At the end of a text that was read to its end. */
+static void sophia_literals_settle(const sophia_literals *set, sophia_literals_scratch *scratch)
+{
+    for (uint32_t word = 0; scratch->open && word < (set->groups + 63) / 64; word++)
+        for (uint64_t left = scratch->seen[word] & set->leading[word]; left != 0; left &= left - 1)
+            if (sophia_literals_led(set, scratch, 64 * word + (uint32_t)__builtin_ctzll(left))) return;
 }
 
 /* One cursor from `row` over [at, end); 1 when the scan is over. */
@@ -383,10 +416,11 @@ static uint32_t sophia_literals_scan(const sophia_literals *set, const unsigned 
     scratch.open = 0;
     if (bits) memcpy(bits, set->always, set->words * sizeof *bits);
     if (scratch.found == set->rules || (!bits && scratch.found)) return scratch.found;
-    if (size >= SOPHIA_LITERALS_LONG && size / SOPHIA_LITERALS_LANES >= set->longest)
-        sophia_literals_walk_long(set, &scratch, text, size);
-    else if (size > 0)
-        sophia_literals_walk(set, &scratch, 0, text, text + size);
+    if (size == 0) return scratch.found;
+    const int done = size >= SOPHIA_LITERALS_LONG && size / SOPHIA_LITERALS_LANES >= set->longest
+                         ? sophia_literals_walk_long(set, &scratch, text, size)
+                         : sophia_literals_walk(set, &scratch, 0, text, text + size);
+    if (!done) sophia_literals_settle(set, &scratch);
     return scratch.found;
 }
 
