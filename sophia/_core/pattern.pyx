@@ -188,6 +188,7 @@ _ROW = struct.Struct("<qQQQQII")  # see sophia_put_row()
 _TABLE_STATE = struct.Struct("<8Q")  # see sophia_write_rows(), as the other two
 _PATTERN_STATE = struct.Struct("<Q")
 _NODE_STATE = struct.Struct("<BBQQ")
+_MOST = 1 << 62  # ids are signed in a row, and what is counted on from here never wraps
 _MAX_CAPACITY = 1 << 26
 
 
@@ -538,6 +539,8 @@ cdef class PatternTable:
         for row in rows:
             if row[0] == 0:
                 state = _TABLE_STATE.unpack(row[6])
+        if not 1 <= state[1] < _MOST or not 1 <= state[5] < _MOST or max(state[2:7]) >= _MOST:
+            raise StoreCorrupt("the row of the table itself has counts that no table comes to")
         self.table.tick = state[2]
         for id, _, count, first_n, last_n, merged, own in patterns:
             if id >= state[1]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import doctest
 import pickle
 import random
+import struct
 from collections import Counter
 
 import pytest
@@ -398,6 +399,31 @@ def test_a_smaller_capacity_evicts_the_oldest():
 def test_no_rows_are_a_new_table():
     assert len(PatternTable.restore([])) == 0
     assert PatternTable.restore([], 16).observe("a b").id == 1
+
+
+@pytest.mark.parametrize("number", [0, 1 << 62, (1 << 63) - 1, (1 << 64) - 1])
+@pytest.mark.parametrize("place", range(1, 8))
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_table_row_with_impossible_counts_is_refused(place, number, lines):
+    """Ids and ages go on from it: they must neither begin at nothing nor ever wrap."""
+    table = PatternTable(16)
+    for line in range(lines):
+        table.observe(f"{'abc'[line] * 3} is up")
+    rows = [list(row) for row in table.changes()]
+    (own,) = (row for row in rows if row[0] == 0)
+    state = list(struct.unpack("<8Q", own[6]))
+    state[place] = number
+    own[6] = struct.pack("<8Q", *state)
+    rows = [tuple(row) for row in rows]
+    refused = place < 7 and (number > 0 or place in (1, 5) or place == 2)
+    if refused:
+        with pytest.raises(StoreCorrupt):
+            PatternTable.restore(rows, 16)
+        return
+    again = PatternTable.restore(rows, 16)
+    for line in ("ddd is up", "another", "ddd is up"):
+        seen = again.observe(line)
+        assert again.resolve(seen.id) == seen.id
 
 
 def test_rows_that_do_not_fit_together_are_refused():
