@@ -8,7 +8,6 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -22,9 +21,10 @@ from sophia.config import Settings
 from sophia.errors import ConfigError, SophiaError, StoreCorrupt
 from sophia.organs.aside import SideThreads
 from sophia.organs.audit import Audit, AuditReport
+from sophia.organs.batch import Batch, Columns, is_line
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
-from sophia.organs.thalamus import CHANGE_LOG, Columns, Thalamus, is_line
+from sophia.organs.thalamus import CHANGE_LOG, Thalamus
 from sophia.store import derived
 from sophia.store.ack import Ack, Delivery
 from sophia.store.changes import Changes
@@ -49,36 +49,6 @@ _PENDING_INPUTS = 8192
 _PENDING_CHARS = 1 << 22
 # A single batch over this is committed whole, before its decisions are told.
 _PENDING_BATCH_CHARS = 1 << 26
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What :meth:`Sophia.decide` gives: decisions, what they were made from, and what must be committed with it."""
-
-    decisions: list[Decision]
-    columns: Columns
-    n: int
-    at: float
-    chars: int
-    changes: Changes | None
-    ended: list[Session] = field(default_factory=list)
-    """Sessions that its inputs, or the want of room, have ended."""
-
-    def takes(self, other: Batch) -> bool:
-        """Whether `other` may be told together with this one: it comes right after it, and nothing must be committed
-        between the two."""
-        return other.changes is None and other.n == self.n + len(self.decisions)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Batch]) -> Batch:
-        """Batches of which each takes the next, as one: their inputs are committed together."""
-        first = parts[0]
-        if len(parts) == 1:
-            return first
-        decisions = [decision for part in parts for decision in part.decisions]
-        columns = Columns.joined([part.columns for part in parts])
-        ended = [session for part in parts for session in part.ended]
-        return cls(decisions, columns, first.n, first.at, sum(part.chars for part in parts), first.changes, ended)
 
 
 class Sophia:
@@ -274,7 +244,7 @@ class Sophia:
         from sophia.organs.arrivals import arrivals
 
         async for batch in arrivals(texts, 256):
-            columns = _columns(batch, scope, context, line=is_line(kind))
+            columns = Columns.of(batch, scope, context, line=is_line(kind))
             for decision in await self._aside.run(self._decide_batch, columns):
                 yield decision
 
@@ -481,7 +451,7 @@ class Sophia:
             self._n += len(columns.texts)
             chars = 0
             if self._store is not None:
-                chars = _chars(columns)
+                chars = columns.chars
                 self._waiting_batches += 1
                 self._waiting_inputs += len(columns.texts)
                 self._waiting_chars += chars
@@ -914,28 +884,6 @@ def _shipped_rules() -> RuleSet:
     return RuleSet.load()
 
 
-def _columns(
-    batch: Sequence[str | Mapping[str, Any]], scope: str | None, context: str | None, *, line: bool
-) -> Columns:
-    """Texts and objects by column; `scope` and `context` are those of an object that names none."""
-    objects = [{"text": item} if isinstance(item, str) else item for item in batch]
-    for item in objects:
-        if not isinstance(item, Mapping) or "text" not in item:
-            message = f"an input is a str or an object with a text, not {item!r:.80}"
-            raise TypeError(message)
-    column = {key: [item.get(key) for item in objects] for key in ("text", "answer", "ts", "id", "session")}
-    return Columns(
-        column["text"],
-        scopes=[item.get("scope", scope) for item in objects],
-        contexts=[item.get("context", context) for item in objects],
-        answers=column["answer"],
-        stamps=column["ts"],
-        names=column["id"],
-        lines=[line] * len(batch),
-        sessions=column["session"] if any(column["session"]) else None,
-    )
-
-
 def _storable(text: str) -> bool:
     """Whether UTF-8 has the text: not where it holds half a surrogate pair."""
     try:
@@ -951,12 +899,6 @@ def _unreadable(error: UnicodeEncodeError, **given: str | None) -> ValueError:
     return ValueError(
         f"{name} is {error.object!r:.80}: it holds half a surrogate pair, which UTF-8 has not; replace it"
     )
-
-
-def _chars(columns: Columns) -> int:
-    """About what a batch costs to keep, in characters."""
-    texts = sum([len(text) for text in columns.texts if text is not None])
-    return texts + sum([len(answer) for answer in columns.answers or () if answer is not None])
 
 
 def _batches(texts: Iterable[str], size: int) -> Iterator[list[str | None]]:

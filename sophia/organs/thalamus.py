@@ -7,7 +7,7 @@ rules) and knows nothing of stores: what must be kept is handed out as `Changes`
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from sophia._core.reflex import ReflexCache
 from sophia._core.thalamus import HotPath
 from sophia.config import Settings
 from sophia.organs.audit import Audit
+from sophia.organs.batch import Columns
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
 from sophia.organs.suspicion import trained
@@ -32,60 +33,13 @@ if TYPE_CHECKING:
     from sophia.organs.sessions import Sessions
     from sophia.store.session_table import SessionTable
 
-__all__ = ["CHANGE_LOG", "LOG_BYTES", "Columns", "Thalamus", "is_line"]
-
+__all__ = ["CHANGE_LOG", "LOG_BYTES", "Thalamus"]
 
 # Bytes of familiarity changes kept between two commits; when they overflow, the store takes a full dump.
 CHANGE_LOG = 1 << 20
 
 # Bytes of a derived table's log from which on a dump replaces it: replaying more would make opening slow.
 LOG_BYTES = 1 << 20
-
-
-class Columns:
-    """One batch of inputs by column; a column of None means that no input has that property.
-
-    `lines` says which inputs are log lines and not messages, `faults` which could not be read.
-    """
-
-    __slots__ = ("answers", "contexts", "faults", "lines", "names", "scopes", "sessions", "stamps", "texts")
-
-    def __init__(
-        self,
-        texts: list[str | None],
-        *,
-        scopes: list[str | None] | None = None,
-        contexts: list[str | None] | None = None,
-        answers: list[str | None] | None = None,
-        stamps: list[str | None] | None = None,
-        names: list[str | None] | None = None,
-        lines: list[bool] | None = None,
-        faults: list[str | None] | None = None,
-        sessions: list[str | None] | None = None,
-    ) -> None:
-        self.texts = texts
-        self.scopes = scopes
-        self.contexts = contexts
-        self.answers = answers
-        self.stamps = stamps
-        self.names = names
-        self.lines = lines
-        self.faults = faults
-        self.sessions = sessions
-
-    @classmethod
-    def joined(cls, parts: Sequence[Columns]) -> Columns:
-        """The inputs of several batches as one."""
-        made: dict[str, Any] = {}
-        for name in cls.__slots__:
-            values = [getattr(part, name) for part in parts]
-            if any(one is not None for one in values):
-                made[name] = [
-                    value
-                    for part, one in zip(parts, values, strict=True)
-                    for value in (one if one is not None else [False if name == "lines" else None] * len(part.texts))
-                ]
-        return cls(**made)
 
 
 class Thalamus:
@@ -320,14 +274,6 @@ class Thalamus:
             return None
         expires = self._clock() + self.settings.ttl if self.settings.ttl else 0.0
         return Answer(key, decision.text.encode(), answer, decision.id, self.policy_version, expires)
-
-
-def is_line(kind: str) -> bool:
-    """Whether a kind of input is compared as it stands; ValueError for another word than "message" and "line"."""
-    if kind not in ("message", "line"):
-        message = f"kind is {kind!r}; use 'message' or 'line'"
-        raise ValueError(message)
-    return kind == "line"
 
 
 _UNREADABLE = ("invalid", "empty", "too-long")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from sophia._core.normaliser import stream_safe
 from sophia.brain import Sophia
 from sophia.errors import InputError
-from sophia.organs.thalamus import Columns
+from sophia.organs.batch import Columns
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
 from sophia.stream.readers import Reader

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracle import audit as oracle
 
 import sophia
-from sophia.organs.thalamus import Columns
+from sophia.organs.batch import Columns
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.run import run
 

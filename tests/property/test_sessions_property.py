@@ -12,7 +12,7 @@ from oracle.sessions import Sessions as Oracle
 
 import sophia
 from sophia.errors import StoreCorrupt
-from sophia.organs.thalamus import Columns
+from sophia.organs.batch import Columns
 from sophia.store.session_table import Session, SessionRules, SessionTable
 
 RULES = st.builds(

@@ -116,7 +116,7 @@ INPUTS = st.lists(st.tuples(TEXTS, SCOPES, st.sampled_from([None, "c"]), ANSWERS
 
 def decisions(inputs: list[Any], cuts: set[int], **settings: Any) -> list[tuple[Any, ...]]:
     """The decisions of one brain, with the batch cut at the given places."""
-    from sophia.organs.thalamus import Columns
+    from sophia.organs.batch import Columns
 
     out: list[tuple[Any, ...]] = []
     with sophia.open(None, settings=sophia.Settings(max_chars=40, **settings)) as brain:

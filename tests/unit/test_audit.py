@@ -14,7 +14,7 @@ from oracle import audit as oracle
 import sophia
 from sophia.errors import ConfigError
 from sophia.organs.audit import WINDOW, Audit, false_serve_interval, same_text
-from sophia.organs.thalamus import Columns
+from sophia.organs.batch import Columns
 
 ALL = sophia.Settings(audit=1.0, audit_budget=0.2)
 

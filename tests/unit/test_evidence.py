@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import sophia
 from sophia._core.decision import Decision
 from sophia._core.pattern import PatternTable
-from sophia.organs.thalamus import Columns
+from sophia.organs.batch import Columns
 
 NAMES = ["ana", "ben", "cyd", "dan", "eve", "fay"]
 LINES = [

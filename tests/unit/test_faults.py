@@ -15,7 +15,7 @@ import pytest
 import sophia
 from sophia._core.decision import Decision
 from sophia.errors import ConfigError, SophiaError, StoreCorrupt, StoreFailed, StoreLocked
-from sophia.organs.thalamus import Columns
+from sophia.organs.batch import Columns
 from sophia.store.check import check
 
 

@@ -16,8 +16,8 @@ from intent_texts import OUTSIDE, examples, split
 
 import sophia
 from sophia.errors import SophiaError, StoreCorrupt
+from sophia.organs.batch import Columns
 from sophia.organs.intents import Intents
-from sophia.organs.thalamus import Columns
 from sophia.store.backup import backup, restore
 from sophia.store.check import check
 from sophia.store.compaction import compact

@@ -21,7 +21,7 @@ import sophia
 from sophia import brain as brain_module
 from sophia.brain import Batch, Sophia
 from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
-from sophia.organs.thalamus import Columns
+from sophia.organs.batch import Columns
 from sophia.store.ack import Ack, Delivery
 from sophia.store.pending import FileMark, Pending
 from sophia.store.store import Store

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import sophia
 from sophia.errors import ConfigError, StoreLocked
-from sophia.organs.thalamus import Columns
+from sophia.organs.batch import Columns
 from sophia.store.answer_key import split_key
 from sophia.store.backup import backup, restore
 from sophia.store.check import check
