@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from time import monotonic, time
+from time import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from sophia.organs.masks import Masks
 from sophia.organs.thalamus import CHANGE_LOG, Thalamus
 from sophia.store import derived
 from sophia.store.ack import Ack, Delivery
-from sophia.store.changes import Changes
+from sophia.store.ledger import Ledger
 from sophia.store.pending import FileMark, Pending
 from sophia.store.store import Store
 
@@ -37,18 +36,6 @@ if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.sessions import Session
 
 __all__ = ["Batch", "Sophia", "open"]
-
-# Sightings and familiarity are committed in groups; answers at once, see Sophia.complete.
-_COMMIT_DECISIONS = 256
-_COMMIT_SECONDS = 1.0
-
-# Batches that are in the store by their inputs alone; what they taught is committed for all of them together. More
-# would make a recovery longer (10 us an input) and the store larger for a while.
-_PENDING_BATCHES = 32
-_PENDING_INPUTS = 8192
-_PENDING_CHARS = 1 << 22
-# A single batch over this is committed whole, before its decisions are told.
-_PENDING_BATCH_CHARS = 1 << 26
 
 
 class Sophia:
@@ -70,14 +57,8 @@ class Sophia:
     ) -> None:
         self._lock = threading.RLock()  # re-entered by a signal handler only: see _check
         self._store = store
-        # What was learned and is not durable yet, oldest first, each with the last input that it knows of; the store
-        # takes it in this order, each once.
-        self._unsaved: deque[tuple[Changes, int]] = deque()
-        self._saving = threading.RLock()
+        self._ledger = None if store is None else Ledger(store)
         self._learning = threading.Lock()  # held while a router is made of the one in use
-        self._tried: tuple[Changes, int] | None = None  # the changes last given to the store, and its commits before
-        self._saved_n = 0  # what the inputs up to here taught is in the store's tables
-        self._waiting_batches = self._waiting_inputs = self._waiting_chars = 0
         self._notes: list[str] = []
         self._clock = clock
         self._replayed_at: float | None = None
@@ -86,8 +67,6 @@ class Sophia:
         self._forked = False
         self._close_wanted = False
         self._n = 0
-        self._pending = 0
-        self._committed_at = monotonic()
         self._same = same
         self._changed = settings.changed()
         self._rule_files = [str(rule.absolute()) for rule in rule_files]
@@ -169,9 +148,8 @@ class Sophia:
                 raise _unreadable(error, scope=scope, context=context) from error
             if session:
                 self._thalamus.sessions.follow([decision], [session])
-            self._pending += 1
-            if self._store is not None:
-                self._commit_when_due()
+            if self._ledger is not None and self._ledger.is_due(1):
+                self._commit_now()
             if self._close_wanted:
                 self.close()
             return decision
@@ -433,15 +411,9 @@ class Sophia:
         """
         with self._lock:
             self._check()
-            changes = None
-            if (
-                self._waiting_batches >= _PENDING_BATCHES
-                or self._waiting_inputs >= _PENDING_INPUTS
-                or self._waiting_chars >= _PENDING_CHARS
-            ):
-                # Of the batches before: they will all have been told when this one begins.
-                changes = self._take()
-                self._waiting_batches = self._waiting_inputs = self._waiting_chars = 0
+            ledger = self._ledger
+            # Of the batches before: they will all have been told when this one begins.
+            changes = None if ledger is None else ledger.take_when_full(self._thalamus.take_changes, self._n)
             n, at = self._n + 1, self._clock()
             try:
                 decisions = self._thalamus.route_batch(columns, n)
@@ -450,11 +422,9 @@ class Sophia:
                 raise
             self._n += len(columns.texts)
             chars = 0
-            if self._store is not None:
+            if ledger is not None:
                 chars = columns.chars
-                self._waiting_batches += 1
-                self._waiting_inputs += len(columns.texts)
-                self._waiting_chars += chars
+                ledger.expect(len(columns.texts), chars)
             ended = [] if columns.sessions is None else self._thalamus.sessions.take_ended()
             return Batch(decisions, columns, n, at, chars, changes, ended)
 
@@ -467,32 +437,21 @@ class Sophia:
         arrived, and None is returned; so it is without a store. When this fails nothing is lost and nothing may be
         told; `discard` and open again. May be called from any thread.
         """
-        store = self._store
-        if store is None:
+        if self._ledger is None:
             return None
-        if batch.chars > _PENDING_BATCH_CHARS:
+        if not self._ledger.may_wait(batch.chars):
             self._commit_now()
-        with self._saving:
-            record = None
-            if batch.n > self._saved_n:
-                record = Pending(
-                    self._thalamus.hot_path.run,
-                    batch.n,
-                    batch.at,
-                    {name: getattr(batch.columns, name) for name in Columns.__slots__},
-                    ends,
-                    mark,
-                    self._changed,
-                    self._rule_files,
-                )
-            if batch.changes is not None:
-                self._commit(store, batch.changes, record)
-            elif record is not None:
-                store.append(record)
-            if record is None or ends is None:
-                return None
-            store.ack.begin(record.run, record.n)
-            return store.ack
+        record = Pending(
+            self._thalamus.hot_path.run,
+            batch.n,
+            batch.at,
+            {name: getattr(batch.columns, name) for name in Columns.__slots__},
+            ends,
+            mark,
+            self._changed,
+            self._rule_files,
+        )
+        return self._ledger.begin(record, batch.changes)
 
     def discard(self) -> None:
         """Gives up what was learned since the last commit, and the brain with it: only `close` may follow.
@@ -576,9 +535,8 @@ class Sophia:
             except UnicodeEncodeError as error:
                 raise _unreadable(error) from error
             self._n += size
-            self._pending += size
-            if self._store is not None:
-                self._commit_when_due()
+            if self._ledger is not None and self._ledger.is_due(size):
+                self._commit_now()
             if self._close_wanted:
                 self.close()
             return decisions
@@ -710,7 +668,7 @@ class Sophia:
             rules,
             run=run,
             patterns=patterns,
-            recall=self._recall,
+            recall=None if self._ledger is None else self._ledger.answer,
             keep_changes=True,
             audit=self._load_audit(store, settings),
             clock=self._now,
@@ -740,62 +698,9 @@ class Sophia:
             thalamus.load_answers(answers, complete=not more)
         return thalamus
 
-    def _recall(self, key: bytes) -> tuple[bytes, str, str, float] | None:
-        """An answer that the cache had no room for: not durable yet, or in the store."""
-        with self._saving:
-            found = self._thalamus.pending_answer(key)
-            for changes, _ in reversed(self._unsaved):
-                found = found or changes.answers.latest(key)
-            if found is None and self._store is not None:
-                found = self._store.answer(key, self._thalamus.policy_version, self._now())
-        return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
-
-    def _commit_when_due(self) -> None:
-        if self._pending >= _COMMIT_DECISIONS or monotonic() - self._committed_at >= _COMMIT_SECONDS:
-            self._commit_now()
-
     def _commit_now(self) -> None:
-        self._pending = 0
-        self._committed_at = monotonic()
-        changes = self._take()
-        if self._store is not None:
-            self._commit(self._store, changes, None)
-
-    def _take(self) -> Changes:
-        """What was learned, put in line for the store."""
-        changes = self._thalamus.take_changes()
-        if self._store is not None:
-            with self._saving:
-                self._unsaved.append((changes, self._n))
-        return changes
-
-    def _commit(self, store: Store, changes: Changes, record: Pending | None) -> None:
-        """Makes `changes`, and all that came before them, durable, and `record` with the last of them.
-
-        When it fails nothing is lost: the changes wait for the next commit, or for close.
-        """
-        with self._saving:
-            while any(waiting is changes for waiting, _ in self._unsaved):
-                first, upto = self._unsaved[0]
-                ends = first is changes
-                if self._has_come(store, first):
-                    pass  # an exception came after the commit
-                elif first or self._saved_n < upto or (ends and record is not None):
-                    self._tried = (first, store.commits)
-                    store.commit(first, record if ends else None)
-                if ends:
-                    record = None
-                self._unsaved.popleft()
-                self._saved_n = upto
-            if record is not None:  # another call has taken the changes along
-                store.append(record)
-
-    def _has_come(self, store: Store, changes: Changes) -> bool:
-        """Whether a commit of these changes that an exception broke off had been made: they teach once."""
-        if self._tried is None or self._tried[0] is not changes:
-            return False
-        store.settle()
-        return store.commits > self._tried[1]
+        if self._ledger is not None:
+            self._ledger.commit(self._thalamus.take_changes, self._n)
 
     def _check(self) -> None:
         if self._closed:

@@ -45,8 +45,9 @@ LOG_BYTES = 1 << 20
 class Thalamus:
     """Routing state and the hot path over it. Not thread-safe; :class:`sophia.Sophia` holds the lock.
 
-    `recall` is asked for an answer by key when the cache could not hold all of them. With `keep_changes` what was
-    learned is kept for `take_changes`, to be called often. `audit` checks served answers; without one, none is drawn.
+    With `keep_changes` what was learned is kept for `take_changes`, to be called often. `recall` finds an answer that
+    was handed out so, by key, policy and time; it is asked when the cache could not hold all of them. `audit` checks
+    served answers; without one, none is drawn.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Thalamus:
         familiar: GenerationalFilter | None = None,
         idf: IdfTable | None = None,
         sessions: SessionTable | None = None,
-        recall: Callable[[bytes], tuple[bytes, str, str, float] | None] | None = None,
+        recall: Callable[[bytes, str, float], Answer | None] | None = None,
         keep_changes: bool = False,
         audit: Audit | None = None,
         clock: Callable[[], float] = time,
@@ -82,6 +83,7 @@ class Thalamus:
         self.policy_version = _policy_version(settings, rules, masks)
         self.audit = audit if audit is not None else Audit(settings.with_changes(audit=0.0))
         self._clock = clock
+        self._kept_answer = recall
         self._keep_changes = keep_changes
         self._log_sizes = {"familiar": 0, "idf": 0, "sessions": 0}
         self._answers = Answers()
@@ -94,7 +96,7 @@ class Thalamus:
             cache=self.cache,
             literals=rules.literals,
             scan=rules.scan_many,
-            recall=recall,
+            recall=None if recall is None else self._recall,
             clock=clock,
             policy_version=self.policy_version,
             run=run,
@@ -227,10 +229,6 @@ class Thalamus:
         self._answers = Answers()
         return changes
 
-    def pending_answer(self, key: bytes) -> Answer | None:
-        """The last answer under `key` that no `take_changes` has handed out yet."""
-        return self._answers.latest(key)
-
     def count_log(self, name: str, size: int) -> None:
         """Tells how long a derived table's log already is."""
         self._log_sizes[name] = size
@@ -266,6 +264,13 @@ class Thalamus:
             return b""
         documents, records = self.idf.changes()
         return documents.to_bytes(8, "little", signed=True) + records if documents or records else b""
+
+    def _recall(self, key: bytes) -> tuple[bytes, str, str, float] | None:
+        """An answer that the cache had no room for: not handed out yet, or where `take_changes` has brought it."""
+        found = self._answers.latest(key)
+        if found is None and self._kept_answer is not None:
+            found = self._kept_answer(key, self.policy_version, self._clock())
+        return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
 
     def _answer(self, decision: Decision, answer: str) -> Answer | None:
         """The answer as it is stored, or None where nothing may be."""

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sophia
-from sophia import brain as brain_module
 from sophia.brain import Batch, Sophia
 from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
 from sophia.organs.batch import Columns
+from sophia.store import ledger
 from sophia.store.ack import Ack, Delivery
 from sophia.store.pending import FileMark, Pending
 from sophia.store.store import Store
@@ -297,7 +297,7 @@ def test_an_answer_of_the_python_interface_takes_the_batches_before_along(tmp_pa
 
 
 def test_pending_inputs_are_bounded_and_committed_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(brain_module, "_PENDING_BATCHES", 3)
+    monkeypatch.setattr(ledger, "_PENDING_BATCHES", 3)
     brain = sophia.open(tmp_path / "mind")
     sizes = []
     for i in range(10):
@@ -311,7 +311,7 @@ def test_pending_inputs_are_bounded_and_committed_in_order(tmp_path: Path, monke
 
 
 def test_a_batch_that_is_too_large_to_keep_is_committed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(brain_module, "_PENDING_BATCH_CHARS", 10)
+    monkeypatch.setattr(ledger, "_PENDING_BATCH_CHARS", 10)
     brain = sophia.open(tmp_path / "mind")
     batch = brain.decide(Columns(["When do you open?"], answers=["At nine."]))
     assert brain.begin(batch, [10]) is None

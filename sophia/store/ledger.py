@@ -1,0 +1,147 @@
+"""What was learned and is not durable yet: on its way to the store, in order, each change once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from sophia.store.ack import Ack
+from sophia.store.changes import Answer, Changes
+from sophia.store.pending import Pending
+from sophia.store.store import Store
+
+__all__ = ["Ledger"]
+
+# Sightings and familiarity are committed in groups: those of so many decisions, or of so many seconds.
+_GROUP_DECISIONS = 256
+_GROUP_SECONDS = 1.0
+
+# Batches that are in the store by their inputs alone; what they taught is committed for all of them together. More
+# would make a recovery longer (10 us an input) and the store larger for a while.
+_PENDING_BATCHES = 32
+_PENDING_INPUTS = 8192
+_PENDING_CHARS = 1 << 22
+# A single batch over this is committed whole, before its decisions are told.
+_PENDING_BATCH_CHARS = 1 << 26
+
+
+class Ledger:
+    """What `store` has not committed yet, in line, and what it has by its inputs alone.
+
+    Changes are taken from what learns them, put in line, and committed, at once or later, maybe in another thread.
+    `learned` always is a call that gives them, and `upto` the number of the last input that they know of. What holds,
+    whatever fails, and wherever an exception such as that of a Ctrl-C breaks in:
+
+    * Order: the store takes changes in the order in which they were put in line, as a log that lacks a piece cannot be
+      replayed. Who commits some also commits all that came before them.
+    * Once: changes leave the line only after their commit. Of one that an exception broke off, the store says whether
+      it was made; if it was, it is not made again.
+    * A failed commit loses nothing: its changes stay at the head of the line, and the next commit begins with them.
+      Until then `answer` finds them there.
+    * Inputs or what they taught, never both: the store gets the inputs of a batch only where its tables do not know
+      them yet, and a commit deletes the inputs in the transaction that brings what they taught. So a recovery learns
+      nothing twice.
+
+    The line and the store are guarded by a lock of its own, which is taken after the brain's and never before it. What
+    only counts (`is_due`, `expect`) belongs to who holds the brain's.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._saving = threading.RLock()  # re-entered by a signal handler only
+        self._unsaved: deque[tuple[Changes, int]] = deque()  # oldest first, each with its `upto`
+        self._tried: tuple[Changes, int] | None = None  # the changes last given to the store, and its commits before
+        self._saved_n = 0  # what the inputs up to here taught is in the store's tables
+        self._decisions = 0
+        self._committed_at = monotonic()
+        self._batches = self._inputs = self._chars = 0
+
+    def is_due(self, decisions: int) -> bool:
+        """Counts decisions; True when it is time to commit what all since the last commit have taught."""
+        self._decisions += decisions
+        return self._decisions >= _GROUP_DECISIONS or monotonic() - self._committed_at >= _GROUP_SECONDS
+
+    def commit(self, learned: Callable[[], Changes], upto: int) -> None:
+        """Makes durable what was learned, and all that waits before it."""
+        self._decisions = 0
+        self._committed_at = monotonic()
+        self._commit(self._take(learned, upto), None)
+
+    def take_when_full(self, learned: Callable[[], Changes], upto: int) -> Changes | None:
+        """What was learned, put in line for the next `begin`, when the store has enough batches by their inputs alone.
+
+        None as long as it has not.
+        """
+        if self._batches < _PENDING_BATCHES and self._inputs < _PENDING_INPUTS and self._chars < _PENDING_CHARS:
+            return None
+        changes = self._take(learned, upto)
+        self._batches = self._inputs = self._chars = 0
+        return changes
+
+    def expect(self, inputs: int, chars: int) -> None:
+        """Counts a batch that `begin` will give the store by its inputs."""
+        self._batches += 1
+        self._inputs += inputs
+        self._chars += chars
+
+    def may_wait(self, chars: int) -> bool:
+        """Whether a batch of so many characters may stand in the store by its inputs."""
+        return chars <= _PENDING_BATCH_CHARS
+
+    def begin(self, record: Pending, changes: Changes | None) -> Ack | None:
+        """Makes a batch durable by its inputs, and `changes`, that were taken before it was made, in the same step.
+
+        Returns what counts how many of its decisions arrive; None where nobody needs to: the tables know all of its
+        inputs already, as another call has committed them, or its record has no ends.
+        """
+        with self._saving:
+            needed = record if record.n > self._saved_n else None
+            if changes is not None:
+                self._commit(changes, needed)
+            elif needed is not None:
+                self.store.append(needed)
+            if needed is None or needed.ends is None:
+                return None
+            self.store.ack.begin(needed.run, needed.n)
+            return self.store.ack
+
+    def answer(self, key: bytes, policy_version: str, now: float) -> Answer | None:
+        """The last answer under `key`, in line or in the store; one without a text takes back what came before it."""
+        with self._saving:
+            for changes, _ in reversed(self._unsaved):
+                if (found := changes.answers.latest(key)) is not None:
+                    return found
+            return self.store.answer(key, policy_version, now)
+
+    def _take(self, learned: Callable[[], Changes], upto: int) -> Changes:
+        changes = learned()
+        with self._saving:
+            self._unsaved.append((changes, upto))
+        return changes
+
+    def _commit(self, changes: Changes, record: Pending | None) -> None:
+        """Makes `changes`, and all that came before them, durable, and `record` with the last of them."""
+        with self._saving:
+            while any(waiting is changes for waiting, _ in self._unsaved):
+                first, upto = self._unsaved[0]
+                ends = first is changes
+                if self._was_made(first):
+                    pass  # an exception came after the commit
+                elif first or self._saved_n < upto or (ends and record is not None):
+                    self._tried = (first, self.store.commits)
+                    self.store.commit(first, record if ends else None)
+                if ends:
+                    record = None
+                self._unsaved.popleft()
+                self._saved_n = upto
+            if record is not None:  # another call has taken the changes along
+                self.store.append(record)
+
+    def _was_made(self, changes: Changes) -> bool:
+        """Whether a commit of these changes, which an exception broke off, came to its end all the same."""
+        if self._tried is None or self._tried[0] is not changes:
+            return False
+        self.store.settle()
+        return self.store.commits > self._tried[1]
