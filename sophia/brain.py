@@ -602,8 +602,8 @@ class Sophia:
             learned = make(self._thalamus.intents)
             with self._lock:
                 self._check()
-                if self._store is not None:
-                    self._store.set_router(learned.dump())
+                if self._ledger is not None:
+                    self._ledger.keep_router(learned.dump())
                 self._thalamus.use(learned)
             return learned
 

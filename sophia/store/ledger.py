@@ -31,13 +31,15 @@ class Ledger:
     """What `store` has not committed yet, in line, and what it has by its inputs alone.
 
     Changes are taken from what learns them, put in line, and committed, at once or later, maybe in another thread.
-    `learned` always is a call that gives them, and `upto` the number of the last input that they know of. What holds,
-    whatever fails, and wherever an exception such as that of a Ctrl-C breaks in:
+    `learned` always is a call that gives them, and `upto` the number of the last input that they know of. From then on
+    this holds, whatever fails, and wherever an exception such as that of a Ctrl-C breaks in. (One that breaks in while
+    they are being taken may lose them; the call that was to commit them has then promised nothing.)
 
     * Order: the store takes changes in the order in which they were put in line, as a log that lacks a piece cannot be
       replayed. Who commits some also commits all that came before them.
     * Once: changes leave the line only after their commit. Of one that an exception broke off, the store says whether
-      it was made; if it was, it is not made again.
+      it was made; if it was, it is not made again. It is asked before it commits anything else, which could be taken
+      for it: whatever a brain commits while it is open goes through here.
     * A failed commit loses nothing: its changes stay at the head of the line, and the next commit begins with them.
       Until then `answer` finds them there.
     * Inputs or what they taught, never both: the store gets the inputs of a batch only where its tables do not know
@@ -67,7 +69,10 @@ class Ledger:
         """Makes durable what was learned, and all that waits before it."""
         self._decisions = 0
         self._committed_at = monotonic()
-        self._commit(self._take(learned, upto), None)
+        changes = self._take(learned, upto)
+        with self._saving:
+            self._settle()
+            self._commit(changes, None)
 
     def take_when_full(self, learned: Callable[[], Changes], upto: int) -> Changes | None:
         """What was learned, put in line for the next `begin`, when the store has enough batches by their inputs alone.
@@ -97,11 +102,13 @@ class Ledger:
         inputs already, as another call has committed them, or its record has no ends.
         """
         with self._saving:
+            settled = self._settle()
             needed = record if record.n > self._saved_n else None
-            if changes is not None:
+            if changes is None:
+                if needed is not None:
+                    self.store.append(needed)
+            elif changes is not settled:  # if it is, the record came with them
                 self._commit(changes, needed)
-            elif needed is not None:
-                self.store.append(needed)
             if needed is None or needed.ends is None:
                 return None
             self.store.ack.begin(needed.run, needed.n)
@@ -115,6 +122,12 @@ class Ledger:
                     return found
             return self.store.answer(key, policy_version, now)
 
+    def keep_router(self, dump: bytes) -> None:
+        """Puts a router of intents in the place of the one before, durably."""
+        with self._saving:
+            self._settle()
+            self.store.set_router(dump)
+
     def _take(self, learned: Callable[[], Changes], upto: int) -> Changes:
         changes = learned()
         with self._saving:
@@ -123,25 +136,34 @@ class Ledger:
 
     def _commit(self, changes: Changes, record: Pending | None) -> None:
         """Makes `changes`, and all that came before them, durable, and `record` with the last of them."""
-        with self._saving:
-            while any(waiting is changes for waiting, _ in self._unsaved):
-                first, upto = self._unsaved[0]
-                ends = first is changes
-                if self._was_made(first):
-                    pass  # an exception came after the commit
-                elif first or self._saved_n < upto or (ends and record is not None):
-                    self._tried = (first, self.store.commits)
-                    self.store.commit(first, record if ends else None)
-                if ends:
-                    record = None
-                self._unsaved.popleft()
-                self._saved_n = upto
-            if record is not None:  # another call has taken the changes along
-                self.store.append(record)
+        while any(waiting is changes for waiting, _ in self._unsaved):
+            first, upto = self._unsaved[0]
+            ends = first is changes
+            if first or self._saved_n < upto or (ends and record is not None):
+                self._tried = (first, self.store.commits)
+                self.store.commit(first, record if ends else None)
+            if ends:
+                record = None
+            self._leave()
+        if record is not None:  # another call has taken the changes along
+            self.store.append(record)
 
-    def _was_made(self, changes: Changes) -> bool:
-        """Whether a commit of these changes, which an exception broke off, came to its end all the same."""
-        if self._tried is None or self._tried[0] is not changes:
-            return False
+    def _settle(self) -> Changes | None:
+        """Takes out of the line, and returns, what is in the store although an exception came before the line knew.
+
+        To be called before the store commits anything else.
+        """
         self.store.settle()
-        return self.store.commits > self._tried[1]
+        if self._tried is None or not self._unsaved or self._unsaved[0][0] is not self._tried[0]:
+            return None
+        changes, before = self._tried
+        if self.store.commits == before:
+            self._tried = None
+            return None
+        self._leave()
+        return changes
+
+    def _leave(self) -> None:
+        """The head of the line is in the store."""
+        self._saved_n = self._unsaved[0][1]  # first, as an exception may come between the two
+        self._unsaved.popleft()

@@ -133,9 +133,10 @@ class Store:
         """
         if not self._unsettled:
             return
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-        self._commits = self._counted()
+        with self._guarded():
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._commits = self._counted()
         self.ack.committed(self._commits)
         self._unsettled = False
 

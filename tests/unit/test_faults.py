@@ -38,6 +38,27 @@ def test_a_commit_that_fails_loses_nothing_and_leaves_no_gap(tmp_path: Path) -> 
         assert [again.route(t).answer for t in ("When do you open?", "When do you close?")] == ["At nine.", "At five."]
 
 
+@pytest.mark.parametrize("then", ["fit", "begin"])
+def test_a_commit_of_something_else_is_not_taken_for_one_that_failed(tmp_path: Path, then: str) -> None:
+    brain = sophia.open(tmp_path / "mind")
+    brain._store._connection.execute("PRAGMA busy_timeout = 10")  # type: ignore[union-attr]
+    other = sqlite3.connect(tmp_path / "mind" / "sophia.db", isolation_level=None)
+    first = brain.route("When do you open?")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreLocked):
+        brain.complete(first, answer="At nine.")
+    other.close()
+    if then == "fit":
+        brain.fit(["light it up", "lights please", "the time now", "what time"], ["light"] * 2 + ["time"] * 2)
+    else:
+        brain.begin(brain.decide(Columns(["worker 7 is done"])))
+    brain.close()
+    with sophia.open(tmp_path / "mind") as again:
+        assert again.notes == []
+        assert again.route("When do you open?").answer == "At nine."
+        assert "When do you open?" in [pattern.template for pattern in again.patterns()]
+
+
 @pytest.mark.parametrize("column", ["answer", "key", "raw", "name", "expires"])
 def test_a_changed_row_is_not_served(tmp_path: Path, column: str) -> None:
     with sophia.open(tmp_path / "mind") as brain:
