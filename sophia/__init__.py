@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from sophia._core.vector import Hypervector as Hypervector
     from sophia._core.vector import SharedVector as SharedVector
     from sophia.brain import Sophia as Sophia
-    from sophia.brain import open as open
     from sophia.config import Settings as Settings
     from sophia.errors import SophiaError as SophiaError
+    from sophia.opening import open as open
     from sophia.organs.intents import Intents as Intents
     from sophia.store.session_table import Session as Session
 
@@ -41,7 +41,7 @@ _HOME = {
     "SharedVector": "sophia._core.vector",
     "Sophia": "sophia.brain",
     "SophiaError": "sophia.errors",
-    "open": "sophia.brain",
+    "open": "sophia.opening",
 }
 
 __all__ = [

@@ -1,5 +1,5 @@
 # Over 600 lines: the Python API in one place, most of it docstrings.
-"""Sophia: opens a store, wires the organs, answers the program that uses it."""
+"""Sophia: the organs over one store, and the calls of the program that uses them."""
 
 from __future__ import annotations
 
@@ -7,39 +7,36 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from itertools import islice
-from pathlib import Path
 from time import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sophia._core.decision import Decision
-from sophia._core.pattern import Pattern, PatternTable
+from sophia._core.pattern import Pattern
 from sophia.config import Settings
-from sophia.errors import ConfigError, SophiaError, StoreCorrupt
+from sophia.errors import SophiaError
 from sophia.organs.aside import SideThreads
-from sophia.organs.audit import Audit, AuditReport
+from sophia.organs.audit import AuditReport
 from sophia.organs.batch import Batch, Columns, is_line
-from sophia.organs.danger import RuleSet
-from sophia.organs.masks import Masks
-from sophia.organs.thalamus import CHANGE_LOG, Thalamus
-from sophia.store import derived
-from sophia.store.ack import Ack, Delivery
+from sophia.organs.thalamus import Thalamus
+from sophia.store.ack import Ack
 from sophia.store.ledger import Ledger
 from sophia.store.pending import FileMark, Pending
-from sophia.store.store import Store
 
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.flight import Flights, Reply
     from sophia.organs.intents import Explanation, Intents
     from sophia.organs.sessions import Session
 
-__all__ = ["Batch", "Sophia", "open"]
+__all__ = ["Batch", "Sophia"]
 
 
 class Sophia:
-    """A brain over one store. Open it with :func:`open`, close it or use it in a ``with`` block.
+    """A brain over one store. Open it with :func:`sophia.open`, close it or use it in a ``with`` block.
+
+    `thalamus` decides; `ledger`, where there is a store, makes durable what it learns. Both are the brain's own from
+    then on, and closing it closes the store. `notes` is what was found when it was opened.
 
     Thread-safe: one lock around each call. Not fork-safe: in a forked child every call raises SophiaError,
     since the lock and the store belong to the parent.
@@ -47,37 +44,30 @@ class Sophia:
 
     def __init__(
         self,
-        store: Store | None,
-        settings: Settings,
-        rules: RuleSet,
+        thalamus: Thalamus,
+        ledger: Ledger | None = None,
         *,
-        rule_files: Sequence[Path] = (),
-        same: Callable[[str, str], bool] | None = None,
+        rule_files: Sequence[str] = (),
+        notes: Sequence[str] = (),
         clock: Callable[[], float] = time,
     ) -> None:
         self._lock = threading.RLock()  # re-entered by a signal handler only: see _check
-        self._store = store
-        self._ledger = None if store is None else Ledger(store)
         self._learning = threading.Lock()  # held while a router is made of the one in use
-        self._notes: list[str] = []
+        self._thalamus = thalamus
+        self._route = thalamus.hot_path.route
+        self._ledger = ledger
+        self._store = None if ledger is None else ledger.store
+        self._changed = thalamus.settings.changed()
+        self._rule_files = list(rule_files)
+        self._notes = list(notes)
         self._clock = clock
-        self._replayed_at: float | None = None
         self._closed = False
         self._discarded = False
         self._forked = False
         self._close_wanted = False
         self._n = 0
-        self._same = same
-        self._changed = settings.changed()
-        self._rule_files = [str(rule.absolute()) for rule in rule_files]
         self._aside = SideThreads()
         self._flights: Flights | None = None
-        if store is None:
-            self._thalamus = Thalamus(settings, rules, audit=Audit(settings, same=same), clock=clock)
-        else:
-            self._recover(store, settings, rules)
-            self._thalamus = self._load(store, settings, rules, store.begin_run())
-        self._route = self._thalamus.hot_path.route
         _OPEN.add(self)
 
     @property
@@ -213,8 +203,9 @@ class Sophia:
         in batches of 256.
 
             >>> import asyncio
+            >>> import sophia
             >>> async def whys(texts):
-            ...     with open(None) as brain:
+            ...     with sophia.open(None) as brain:
             ...         return [decision.why async for decision in brain.astream(texts)]
             >>> asyncio.run(whys([{"text": "When?", "answer": "Now."}, "when"]))
             ['novel', 'repeat']
@@ -247,7 +238,8 @@ class Sophia:
         Raises AnswerTimeout after `timeout` seconds of waiting for another caller (None waits for ever; `think` itself
         is not timed), DeadlockError when `think` asks for its own answer, SophiaError when the brain is closed.
 
-            >>> with open(None) as brain:
+            >>> import sophia
+            >>> with sophia.open(None) as brain:
             ...     one = brain.answer("When do you open?", lambda decision: "At nine.")
             ...     two = brain.answer("when do you open", lambda decision: "never called")
             >>> one.answer, one.origin, two.answer, two.origin
@@ -288,7 +280,8 @@ class Sophia:
         """Ends a session and says what was new in it: orders, and the counts of its patterns, which are known only
         now. None where it is not open: it had no input, or has ended (see `ended_sessions`).
 
-            >>> with open(None) as brain:
+            >>> import sophia
+            >>> with sophia.open(None) as brain:
             ...     for name in ("a", "b", "c"):
             ...         for line in ("open the door", "go in", "close the door")[: 3 if name != "c" else 2]:
             ...             _ = brain.route(line, kind="line", session=name)
@@ -584,16 +577,6 @@ class Sophia:
                 )
             return self._flights
 
-    def _load_audit(self, store: Store, settings: Settings) -> Audit:
-        """The audit as the store has it. Where that cannot be read, answers stay off: they may have been."""
-        try:
-            return Audit(settings, same=self._same, state=store.meta("audit"))
-        except StoreCorrupt as error:
-            self._notes.append(f"the audit of the store is damaged and starts anew, with answers off ({error})")
-            audit = Audit(settings, same=self._same)
-            audit.off = True
-            return audit
-
     def _learn(self, make: Callable[[Intents | None], Intents]) -> Intents:
         """Makes a router of the one in use, one caller at a time, so that nothing that was learned is lost."""
         with self._lock:
@@ -606,97 +589,6 @@ class Sophia:
                     self._ledger.keep_router(learned.dump())
                 self._thalamus.use(learned)
             return learned
-
-    def _recover(self, store: Store, settings: Settings, rules: RuleSet) -> None:
-        """Learns what the last process had told and not committed when it died: the same inputs, run and numbers.
-
-        Done under its settings and rules, so that its answers are there when it is run again; under today's, should a
-        file of them be gone or no longer be taken. Killed meanwhile it is done again: one commit ends it.
-        """
-        waiting = store.pending()
-        if not waiting:
-            return
-        delivery = store.ack.before
-        last = waiting[-1]
-        if last.ends is not None and last.mark is None and delivery == Delivery():
-            self._notes.append(
-                f"how much of its last batch the last run had written cannot be read; its {len(last)} inputs count as "
-                "not acknowledged and are forgotten"
-            )
-        self._replayed_at = waiting[0].at
-        try:
-            try:
-                then = Settings().with_changes(**last.settings)
-                same_rules = last.rules == self._rule_files
-                its_rules = rules if same_rules else RuleSet.load([Path(rule) for rule in last.rules])
-                self._thalamus = self._load(store, then, its_rules, last.run)
-            except (ConfigError, TypeError):
-                self._thalamus = self._load(store, settings, rules, last.run)
-            for record in waiting:
-                # One writer, in order: where a batch has begun, all before it had been written.
-                count = len(record) if record is not last else record.acknowledged(delivery)
-                self._replayed_at = record.at
-                self._thalamus.route_batch(Columns(**record.head(count)), record.n)
-            store.commit(self._thalamus.take_changes())
-        finally:
-            self._replayed_at = None
-
-    def _now(self) -> float:
-        """The time; of what is learned once more, that of its first time."""
-        return self._clock() if self._replayed_at is None else self._replayed_at
-
-    def _load(self, store: Store, settings: Settings, rules: RuleSet, run: int) -> Thalamus:
-        """A Thalamus that knows what the store holds. The filter keeps the capacity and seed it was made with."""
-        try:
-            patterns = PatternTable.restore(
-                store.pattern_rows(), capacity=settings.pattern_capacity, masks=settings.mask != "none"
-            )
-        except StoreCorrupt as error:
-            raise store.corrupt(error) from error
-        tables: dict[str, Any] = {}
-        kept, faults = store.derived(derived.NAMES)
-        for name in derived.NAMES:
-            dump = kept[name][0]
-            try:
-                usable = dump if name not in faults else None
-                tables[name] = None if usable is None else derived.load(name, usable, track_changes=CHANGE_LOG)
-            except StoreCorrupt as error:
-                faults[name] = str(error)
-                tables[name] = None
-        thalamus = Thalamus(
-            settings,
-            rules,
-            run=run,
-            patterns=patterns,
-            recall=None if self._ledger is None else self._ledger.answer,
-            keep_changes=True,
-            audit=self._load_audit(store, settings),
-            clock=self._now,
-            **tables,
-        )
-        for name, (_, log) in kept.items():
-            if name in faults:
-                continue
-            try:
-                for changes in log:
-                    thalamus.replay(name, changes)
-            except StoreCorrupt as error:
-                faults[name] = str(error)
-            thalamus.count_log(name, sum(map(len, log)))
-        if faults:
-            # What a derived table forgets is only thought about once more.
-            self._notes += [
-                f"the {name} table of the store is damaged and starts anew ({fault})" for name, fault in faults.items()
-            ]
-            store.replace_derived(thalamus.dumps())
-            for name in derived.NAMES:
-                thalamus.count_log(name, 0)
-        thalamus.take_changes()  # what was loaded is not news
-        store.purge(self._now())
-        if thalamus.cache is not None:
-            answers, more = store.answers(thalamus.policy_version, self._now(), settings.cache_entries // 2)
-            thalamus.load_answers(answers, complete=not more)
-        return thalamus
 
     def _commit_now(self) -> None:
         if self._ledger is not None:
@@ -717,76 +609,11 @@ class Sophia:
             raise SophiaError(message)
 
 
-def open(
-    path: str | os.PathLike[str] | None,
-    *,
-    settings: Settings | None = None,
-    rules: Sequence[str | os.PathLike[str]] = (),
-    same: Callable[[str, str], bool] | None = None,
-    model: str | os.PathLike[str] | None = None,
-    clock: Callable[[], float] = time,
-) -> Sophia:
-    """Opens the brain whose memory is the folder `path` (made when it is not there); None keeps nothing.
-
-    `rules` are further danger rule files (TOML) beside the shipped set. `same(served, new)` says whether two answers
-    to an audited input are the same; without it they must be equal but for line ends and outer white space. `model`
-    is a router of intents that was saved, a file or its folder; without it the one is used that was last fitted in
-    this store, if any.
-
-    Raises StoreLocked when another process has the store open, StoreVersionError for a store or router of a newer
-    version, StoreCorrupt for a damaged one, InputError for a router that is not there, RuleError for a rule that
-    cannot be taken, ConfigError for a mask, and for a file that is no router.
-    """
-    if settings is not None and not isinstance(settings, Settings):
-        message = f"settings is a sophia.Settings, not {type(settings).__name__}"
-        raise TypeError(message)
-    if path is not None and (not (name := os.fspath(path)) or "\0" in name):
-        message = f"the store is {name!r}; name a folder, or None for a brain that keeps nothing"
-        raise ConfigError(message)
-    rule_files = [Path(rule) for rule in rules]
-    rule_set = RuleSet.load(rule_files) if rules else _shipped_rules()
-    if settings is not None and settings.mask not in ("auto", "none"):
-        Masks.load(settings.mask)  # what cannot be taken is refused before there is a store
-    intents = None if model is None else _router(model)
-    store = None if path is None else Store(Path(path))
-    try:
-        if intents is None and store is not None and (dump := store.router()) is not None:
-            intents = _parsed(dump, store)
-        brain = Sophia(store, settings or Settings(), rule_set, rule_files=rule_files, same=same, clock=clock)
-        brain.thalamus.use(intents)
-        return brain
-    except BaseException:
-        if store is not None:
-            store.close()
-        raise
-
-
-def _router(path: str | os.PathLike[str]) -> Intents:
-    from sophia.organs.intents import Intents
-
-    return Intents.load(path)
-
-
-def _parsed(dump: bytes, store: Store) -> Intents:
-    from sophia.organs.intents import Intents
-
-    try:
-        return Intents.parse(dump, "its router of intents")
-    except StoreCorrupt as error:
-        raise store.corrupt(error) from error
-
-
 def _needed(intents: Intents | None) -> Intents:
     if intents is None:
         message = "no router of intents is in use; fit one first, or open with model=FILE"
         raise SophiaError(message)
     return intents
-
-
-@cache
-def _shipped_rules() -> RuleSet:
-    """Immutable and thread-safe, so every brain of a process shares one."""
-    return RuleSet.load()
 
 
 def _storable(text: str) -> bool:

@@ -83,10 +83,9 @@ class Thalamus:
         self.policy_version = _policy_version(settings, rules, masks)
         self.audit = audit if audit is not None else Audit(settings.with_changes(audit=0.0))
         self._clock = clock
-        self._kept_answer = recall
         self._keep_changes = keep_changes
         self._log_sizes = {"familiar": 0, "idf": 0, "sessions": 0}
-        self._answers = Answers()
+        self._given = _Given(recall, self.policy_version, clock)
         self._intents: Intents | None = None
         self._session_table = sessions
         self._sessions: Sessions | None = None
@@ -96,7 +95,7 @@ class Thalamus:
             cache=self.cache,
             literals=rules.literals,
             scan=rules.scan_many,
-            recall=None if recall is None else self._recall,
+            recall=None if recall is None else self._given,
             clock=clock,
             policy_version=self.policy_version,
             run=run,
@@ -130,7 +129,7 @@ class Thalamus:
             for decision, answer in zip(decisions, c.answers, strict=True):
                 kept = None if answer is None else self._answer(decision, answer)
                 if kept is not None:
-                    self._answers.append(kept)
+                    self._given.answers.append(kept)
         if c.sessions is not None:
             self.sessions.follow(decisions, c.sessions)
         return decisions
@@ -173,7 +172,7 @@ class Thalamus:
             return False
         self.hot_path.store_answer(kept.key, kept.raw, answer, kept.name, kept.expires)
         if self._keep_changes:
-            self._answers.append(kept)
+            self._given.answers.append(kept)
         return True
 
     def answer_key(self, decision: Decision) -> bytes | None:
@@ -201,7 +200,7 @@ class Thalamus:
             self.count_audit(agrees=False)
         if self.hot_path.reject(decision) and self._keep_changes and decision.text is not None:
             key = self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
-            self._answers.append(Answer(key, b"", None, decision.id, self.policy_version, 0.0))
+            self._given.answers.append(Answer(key, b"", None, decision.id, self.policy_version, 0.0))
 
     def load_answers(self, answers: list[Answer], *, complete: bool) -> None:
         """Fills the cache from a store, the last one the most recent; `complete` says that these are all."""
@@ -225,8 +224,8 @@ class Thalamus:
         if self._logged("sessions", len(sessions)):
             dumps["sessions"] = self.dump("sessions")
         audit = self.audit.changes(self.hot_path.served)
-        changes = Changes(self._answers, self.patterns.changes(), familiar or b"", idf, sessions, dumps, audit)
-        self._answers = Answers()
+        changes = Changes(self._given.answers, self.patterns.changes(), familiar or b"", idf, sessions, dumps, audit)
+        self._given.answers = Answers()
         return changes
 
     def count_log(self, name: str, size: int) -> None:
@@ -265,13 +264,6 @@ class Thalamus:
         documents, records = self.idf.changes()
         return documents.to_bytes(8, "little", signed=True) + records if documents or records else b""
 
-    def _recall(self, key: bytes) -> tuple[bytes, str, str, float] | None:
-        """An answer that the cache had no room for: not handed out yet, or where `take_changes` has brought it."""
-        found = self._answers.latest(key)
-        if found is None and self._kept_answer is not None:
-            found = self._kept_answer(key, self.policy_version, self._clock())
-        return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
-
     def _answer(self, decision: Decision, answer: str) -> Answer | None:
         """The answer as it is stored, or None where nothing may be."""
         key = self.answer_key(decision)
@@ -279,6 +271,27 @@ class Thalamus:
             return None
         expires = self._clock() + self.settings.ttl if self.settings.ttl else 0.0
         return Answer(key, decision.text.encode(), answer, decision.id, self.policy_version, expires)
+
+
+class _Given:
+    """Answers that wait for `take_changes`. Called with a key, finds the last one under it, here or where they went.
+
+    No part of the Thalamus: the hot path calls it, and the two would keep each other in memory.
+    """
+
+    def __init__(
+        self, recall: Callable[[bytes, str, float], Answer | None] | None, policy: str, clock: Callable[[], float]
+    ) -> None:
+        self.answers = Answers()
+        self._recall = recall
+        self._policy = policy
+        self._clock = clock
+
+    def __call__(self, key: bytes) -> tuple[bytes, str, str, float] | None:
+        found = self.answers.latest(key)
+        if found is None and self._recall is not None:
+            found = self._recall(key, self._policy, self._clock())
+        return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
 
 
 _UNREADABLE = ("invalid", "empty", "too-long")

@@ -52,7 +52,7 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._saving = threading.RLock()  # re-entered by a signal handler only
+        self._lock = threading.RLock()  # re-entered by a signal handler only
         self._unsaved: deque[tuple[Changes, int]] = deque()  # oldest first, each with its `upto`
         self._tried: tuple[Changes, int] | None = None  # the changes last given to the store, and its commits before
         self._saved_n = 0  # what the inputs up to here taught is in the store's tables
@@ -70,7 +70,7 @@ class Ledger:
         self._decisions = 0
         self._committed_at = monotonic()
         changes = self._take(learned, upto)
-        with self._saving:
+        with self._lock:
             self._settle()
             self._commit(changes, None)
 
@@ -101,7 +101,7 @@ class Ledger:
         Returns what counts how many of its decisions arrive; None where nobody needs to: the tables know all of its
         inputs already, as another call has committed them, or its record has no ends.
         """
-        with self._saving:
+        with self._lock:
             settled = self._settle()
             needed = record if record.n > self._saved_n else None
             if changes is None:
@@ -116,7 +116,7 @@ class Ledger:
 
     def answer(self, key: bytes, policy_version: str, now: float) -> Answer | None:
         """The last answer under `key`, in line or in the store; one without a text takes back what came before it."""
-        with self._saving:
+        with self._lock:
             for changes, _ in reversed(self._unsaved):
                 if (found := changes.answers.latest(key)) is not None:
                     return found
@@ -124,13 +124,13 @@ class Ledger:
 
     def keep_router(self, dump: bytes) -> None:
         """Puts a router of intents in the place of the one before, durably."""
-        with self._saving:
+        with self._lock:
             self._settle()
             self.store.set_router(dump)
 
     def _take(self, learned: Callable[[], Changes], upto: int) -> Changes:
         changes = learned()
-        with self._saving:
+        with self._lock:
             self._unsaved.append((changes, upto))
         return changes
 

@@ -19,9 +19,10 @@ LAYERS = {
     "store": 3,
     "organs": 4,
     "brain": 5,
-    "stream": 6,
-    "compat": 6,
-    "cli": 7,
+    "opening": 6,
+    "stream": 7,
+    "compat": 7,
+    "cli": 8,
 }
 # Rooms of one layer that may use another room of it, in one direction.
 WITHIN = {("store", "config")}
