@@ -31,6 +31,9 @@ if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
 
 __all__ = ["Batch", "Sophia"]
 
+# Inputs that are decided under one lock, at most.
+_BATCH = 256
+
 
 class Sophia:
     """A brain over one store. Open it with :func:`sophia.open`, close it or use it in a ``with`` block.
@@ -51,13 +54,13 @@ class Sophia:
         notes: Sequence[str] = (),
         clock: Callable[[], float] = time,
     ) -> None:
-        self._lock = threading.RLock()  # re-entered by a signal handler only: see _check
+        self._lock = threading.RLock()  # re-entered by a signal handler only: see _require_usable
         self._learning = threading.Lock()  # held while a router is made of the one in use
         self._thalamus = thalamus
         self._route = thalamus.hot_path.route
         self._ledger = ledger
         self._store = None if ledger is None else ledger.store
-        self._changed = thalamus.settings.changed()
+        self._changed_settings = thalamus.settings.changed()
         self._rule_files = list(rule_files)
         self._notes = list(notes)
         self._clock = clock
@@ -130,7 +133,7 @@ class Sophia:
             raise TypeError(message)
         with self._lock:
             if self._closed or self._forked or self._discarded:
-                self._check()
+                self._require_usable()
             self._n = n = self._n + 1
             try:
                 decision = self._route(text, n, scope, context, line)
@@ -161,7 +164,7 @@ class Sophia:
             message = "route_many takes many texts; give one text to route, or a list of it"
             raise TypeError(message)
         decisions: list[Decision] = []
-        for batch in _batches(texts, 256):
+        for batch in _batches(texts):
             size = len(batch)
             columns = Columns(
                 batch,
@@ -212,7 +215,7 @@ class Sophia:
         """
         from sophia.organs.arrivals import arrivals
 
-        async for batch in arrivals(texts, 256):
+        async for batch in arrivals(texts, _BATCH):
             columns = Columns.of(batch, scope, context, line=is_line(kind))
             for decision in await self._aside.run(self._decide_batch, columns):
                 yield decision
@@ -245,7 +248,7 @@ class Sophia:
             >>> one.answer, one.origin, two.answer, two.origin
             ('At nine.', 'thought', 'At nine.', 'memory')
         """
-        return self._single_flight().answer(text, think, timeout, {"scope": scope, "context": context, "kind": kind})
+        return self._single_flight().answer(text, think, timeout, scope=scope, context=context, kind=kind)
 
     async def aanswer(
         self,
@@ -261,9 +264,7 @@ class Sophia:
 
         A caller that is cancelled while it thinks hands over to the next of the waiting.
         """
-        return await self._single_flight().aanswer(
-            text, think, timeout, {"scope": scope, "context": context, "kind": kind}
-        )
+        return await self._single_flight().aanswer(text, think, timeout, scope=scope, context=context, kind=kind)
 
     def resume_answers(self) -> None:
         """Serves answers again after the audit has switched them off, and counts from nothing; durable.
@@ -272,7 +273,7 @@ class Sophia:
         comparison of your own where answers differ only in words.
         """
         with self._lock:
-            self._check()
+            self._require_usable()
             self._thalamus.resume_answers()
             self._commit_now()
 
@@ -292,22 +293,21 @@ class Sophia:
             c True 0 True
         """
         with self._lock:
-            self._check()
+            self._require_usable()
             return self._thalamus.sessions.end(session, scope or "") if self._thalamus.has_sessions else None
 
     def end_sessions(self) -> list[Session]:
         """Ends all sessions; returns these, after those of `ended_sessions`."""
         with self._lock:
-            self._check()
-            if not self._thalamus.has_sessions:
-                return []
-            self._thalamus.sessions.end_all()
-            return self._thalamus.sessions.take_ended()
+            self._require_usable()
+            if self._thalamus.has_sessions:
+                self._thalamus.sessions.end_all()
+            return self.ended_sessions()
 
     def ended_sessions(self) -> list[Session]:
         """Sessions that have ended of themselves since the last call: idle, too long, or to make room for others."""
         with self._lock:
-            self._check()
+            self._require_usable()
             return self._thalamus.sessions.take_ended() if self._thalamus.has_sessions else []
 
     @property
@@ -335,7 +335,7 @@ class Sophia:
             message = f"use takes a router of intents or None, not {type(intents).__name__}; load one with Intents.load"
             raise TypeError(message)
         with self._lock:
-            self._check()
+            self._require_usable()
             self._thalamus.use(intents)
 
     def fit(self, texts: Sequence[str], labels: Sequence[str], **options: Any) -> Intents:
@@ -382,7 +382,7 @@ class Sophia:
         A decision must have been made with the router in use: another one's reasons were others.
         """
         with self._lock:
-            self._check()
+            self._require_usable()
             intents = _needed(self._thalamus.intents)
         if isinstance(what, str):
             return intents.explain(what)
@@ -394,7 +394,7 @@ class Sophia:
     def patterns(self) -> list[Pattern]:
         """Every template that is known, merged ones too, by id. May be called from any thread."""
         with self._lock:
-            self._check()
+            self._require_usable()
             return list(self._thalamus.patterns.patterns())
 
     def decide(self, columns: Columns) -> Batch:
@@ -403,7 +403,7 @@ class Sophia:
         `sophia run` does both in different threads, and writes while the next batch is routed.
         """
         with self._lock:
-            self._check()
+            self._require_usable()
             ledger = self._ledger
             # Of the batches before: they will all have been told when this one begins.
             changes = None if ledger is None else ledger.take_when_full(self._thalamus.take_changes, self._n)
@@ -441,7 +441,7 @@ class Sophia:
             {name: getattr(batch.columns, name) for name in Columns.__slots__},
             ends,
             mark,
-            self._changed,
+            self._changed_settings,
             self._rule_files,
         )
         return self._ledger.begin(record, batch.changes)
@@ -479,14 +479,14 @@ class Sophia:
             message = f"reject takes a Decision, not {type(decision).__name__}"
             raise TypeError(message)
         with self._lock:
-            self._check()
+            self._require_usable()
             self._thalamus.reject(decision)
             self._commit_now()
 
     def flush(self) -> None:
         """Commits what was learned since the last commit (at most 256 decisions or one second of them)."""
         with self._lock:
-            self._check()
+            self._require_usable()
             self._commit_now()
 
     def close(self) -> None:
@@ -511,7 +511,7 @@ class Sophia:
                     self._store.close()
 
     def __enter__(self) -> Sophia:
-        self._check()
+        self._require_usable()
         return self
 
     def __exit__(
@@ -521,7 +521,7 @@ class Sophia:
 
     def _decide_batch(self, columns: Columns) -> list[Decision]:
         with self._lock:
-            self._check()
+            self._require_usable()
             size = len(columns.texts)
             try:
                 decisions = self._thalamus.route_batch(columns, self._n + 1)
@@ -541,7 +541,7 @@ class Sophia:
             return None
         audit = self._thalamus.audit
         with self._lock:
-            self._check()
+            self._require_usable()
             if not audit.claim(decision):
                 return None
         try:
@@ -553,7 +553,7 @@ class Sophia:
 
     def _keep(self, decision: Decision, answer: str, agrees: bool | None) -> bool:
         with self._lock:
-            self._check()
+            self._require_usable()
             if agrees is not None:
                 self._thalamus.count_audit(agrees=agrees)
             stored = _storable(answer) and self._thalamus.complete(decision, answer)
@@ -580,11 +580,11 @@ class Sophia:
     def _learn(self, make: Callable[[Intents | None], Intents]) -> Intents:
         """Makes a router of the one in use, one caller at a time, so that nothing that was learned is lost."""
         with self._lock:
-            self._check()
+            self._require_usable()
         with self._learning:
             learned = make(self._thalamus.intents)
             with self._lock:
-                self._check()
+                self._require_usable()
                 if self._ledger is not None:
                     self._ledger.keep_router(learned.dump())
                 self._thalamus.use(learned)
@@ -594,7 +594,7 @@ class Sophia:
         if self._ledger is not None:
             self._ledger.commit(self._thalamus.take_changes, self._n)
 
-    def _check(self) -> None:
+    def _require_usable(self) -> None:
         if self._closed:
             message = "this Sophia is closed; open it again with sophia.open(path)"
             raise SophiaError(message)
@@ -633,9 +633,9 @@ def _unreadable(error: UnicodeEncodeError, **given: str | None) -> ValueError:
     )
 
 
-def _batches(texts: Iterable[str], size: int) -> Iterator[list[str | None]]:
+def _batches(texts: Iterable[str]) -> Iterator[list[str | None]]:
     iterator = iter(texts)
-    while batch := list[str | None](islice(iterator, size)):
+    while batch := list[str | None](islice(iterator, _BATCH)):
         yield batch
 
 

@@ -116,10 +116,8 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flights)
 
-    def answer(
-        self, text: str, think: Callable[[Decision], str], timeout: float | None, where: dict[str, Any]
-    ) -> Reply:
-        """See :meth:`sophia.Sophia.answer`."""
+    def answer(self, text: str, think: Callable[[Decision], str], timeout: float | None, **where: Any) -> Reply:
+        """See :meth:`sophia.Sophia.answer`; `where` is what `route` takes beside the text."""
         arrived = threading.Event()
         caller = _Caller(arrived.set)
         _check_timeout(timeout)
@@ -140,7 +138,7 @@ class Flights:
         text: str,
         think: Callable[[Decision], Awaitable[str]],
         timeout: float | None,
-        where: dict[str, Any],
+        **where: Any,
     ) -> Reply:
         """See :meth:`sophia.Sophia.aanswer`. What may wait for the disk or the lock runs in a thread."""
         import asyncio
