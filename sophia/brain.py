@@ -18,7 +18,7 @@ from sophia.config import Settings
 from sophia.errors import SophiaError
 from sophia.organs.aside import SideThreads
 from sophia.organs.audit import AuditReport
-from sophia.organs.batch import Batch, Columns, is_line
+from sophia.organs.batch import Batch, Columns, check_session, is_line
 from sophia.organs.thalamus import Thalamus
 from sophia.store.ack import Ack
 from sophia.store.ledger import Ledger
@@ -128,9 +128,8 @@ class Sophia:
             ('novel', True, 'repeat', 'Done.')
         """
         line = kind != "message" and is_line(kind)
-        if session is not None and not isinstance(session, str):
-            message = f"session takes a str, not {type(session).__name__}"
-            raise TypeError(message)
+        if session is not None:
+            check_session(session)
         with self._lock:
             if self._closed or self._forked or self._discarded:
                 self._require_usable()
@@ -163,6 +162,7 @@ class Sophia:
         if isinstance(texts, str):
             message = "route_many takes many texts; give one text to route, or a list of it"
             raise TypeError(message)
+        check_session(session)
         decisions: list[Decision] = []
         for batch in _batches(texts):
             size = len(batch)
@@ -292,6 +292,7 @@ class Sophia:
             b False 0 False
             c True 0 True
         """
+        check_session(session)
         with self._lock:
             self._require_usable()
             return self._thalamus.sessions.end(session, scope or "") if self._thalamus.has_sessions else None

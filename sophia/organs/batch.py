@@ -12,7 +12,7 @@ from sophia.store.changes import Changes
 if TYPE_CHECKING:
     from sophia.store.session_table import Session
 
-__all__ = ["Batch", "Columns", "is_line"]
+__all__ = ["Batch", "Columns", "check_session", "is_line"]
 
 
 class Columns:
@@ -56,6 +56,7 @@ class Columns:
             if not isinstance(item, Mapping) or "text" not in item:
                 message = f"an input is a str or an object with a text, not {item!r:.80}"
                 raise TypeError(message)
+            check_session(item.get("session"))
         column = {key: [item.get(key) for item in objects] for key in ("text", "answer", "ts", "id", "session")}
         return cls(
             column["text"],
@@ -129,3 +130,10 @@ def is_line(kind: str) -> bool:
         message = f"kind is {kind!r}; use 'message' or 'line'"
         raise ValueError(message)
     return kind == "line"
+
+
+def check_session(session: object) -> None:
+    """TypeError for what is no name of a session; before anything is learned of the input."""
+    if session is not None and not isinstance(session, str):
+        message = f"session takes a str, not {type(session).__name__}"
+        raise TypeError(message)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -276,3 +278,23 @@ class TestSessionKey:
 
     def test_no_text_makes_it_slow(self) -> None:
         assert SessionKey((r"re:(a+)+$",)).of([self.event("a" * 19_000 + "!")]) == [None]
+
+
+@pytest.mark.parametrize("session", [0, 5, b"a", ["a"]])
+def test_a_session_that_is_no_text_is_refused_before_anything_is_learned(session: Any) -> None:
+    async def stream(brain: sophia.Sophia) -> list[sophia.Decision]:
+        return [decision async for decision in brain.astream([{"text": "one", "session": session}])]
+
+    with sophia.open(None) as brain:
+        calls: list[Callable[[], object]] = [
+            lambda: brain.route("one", session=session),
+            lambda: brain.route_many(["one", "two"], session=session),
+            lambda: asyncio.run(brain.aroute("one", session=session)),
+            lambda: asyncio.run(stream(brain)),
+            lambda: brain.end_session(session),
+        ]
+        for call in calls:
+            with pytest.raises(TypeError, match=f"session takes a str, not {type(session).__name__}"):
+                call()
+        assert brain.patterns() == []
+        assert (brain.route("one").n, brain.route_many(["two"])[0].n) == (1, 2)
