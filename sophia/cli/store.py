@@ -6,12 +6,17 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sophia.cli.exits import Exit
+
+if TYPE_CHECKING:  # each action loads its own
+    from sophia.store.backup import Backup
+    from sophia.store.check import Health
+    from sophia.store.repair import Repair
 
 __all__ = ["command"]
 
@@ -36,35 +41,34 @@ def _info(options: argparse.Namespace) -> int:
     from sophia.store.overview import overview
 
     facts = overview(Path(options.store))
-    if options.json:
-        _print_json(facts)
-        return Exit.DONE
-    write = sys.stdout.write
+    _tell(options, facts, _info_lines(facts))
+    return Exit.DONE
+
+
+def _info_lines(facts: dict[str, Any]) -> Iterator[str]:
     answers, patterns = facts["answers"], facts["patterns"]
-    write(f"store      {facts['path']}, format {facts['format']}, {_many(facts['runs'], 'run')}\n")
+    yield f"store      {facts['path']}, format {facts['format']}, {_many(facts['runs'], 'run')}"
     writer = f"process {facts['writer']} is writing to it" if facts["writer"] else "not in use"
-    write(f"written    {facts['written']}; {writer}\n")
-    policies = len(answers["policies"])
-    write(f"answers    {answers['count']:,}, of {_many(policies, 'policy', 'policies')}; ")
-    write(f"{answers['expiring']:,} with an expiry\n")
+    yield f"written    {facts['written']}; {writer}"
+    policies = _many(len(answers["policies"]), "policy", "policies")
+    yield f"answers    {answers['count']:,}, of {policies}; {answers['expiring']:,} with an expiry"
     for scope in answers["scopes"][:10]:
-        write(f"           {scope['answers']:>10,}  {_shown_scope(scope['scope'])}\n")
+        yield f"           {scope['answers']:>10,}  {_shown_scope(scope['scope'])}"
     if len(answers["scopes"]) > 10:
-        write("                       and more scopes, see --json\n")
-    write(f"patterns   {patterns['kept']:,}, and {patterns['merged']:,} merged into others\n")
+        yield "                       and more scopes, see --json"
+    yield f"patterns   {patterns['kept']:,}, and {patterns['merged']:,} merged into others"
     if facts["pending"]:
-        write(f"pending    {_many(facts['pending'], 'batch', 'batches')} of a run that goes on or was killed\n")
+        yield f"pending    {_many(facts['pending'], 'batch', 'batches')} of a run that goes on or was killed"
     for name, what in (("familiar", _shown_filter), ("idf", _shown_idf), ("sessions", _shown_sessions)):
         found = facts[name]
-        write(f"{name:<11}{'damaged: ' + found['problem'] if 'problem' in found else what(found)}\n")
+        yield f"{name:<11}{'damaged: ' + found['problem'] if 'problem' in found else what(found)}"
     if facts["router_bytes"]:
-        write(f"router     of intents, {facts['router_bytes']:,} bytes\n")
-    write(f"files      {sum(facts['files'].values()):,} bytes\n")
+        yield f"router     of intents, {facts['router_bytes']:,} bytes"
+    yield f"files      {sum(facts['files'].values()):,} bytes"
     for name, size in facts["files"].items():
-        write(f"           {size:>14,}  {name}\n")
+        yield f"           {size:>14,}  {name}"
     for name in facts["foreign"]:
-        write(f"           not sophia's:   {name}\n")
-    return Exit.DONE
+        yield f"           not sophia's:   {name}"
 
 
 def _shown_scope(scope: str | None) -> str:
@@ -90,56 +94,54 @@ def _check(options: argparse.Namespace) -> int:
     from sophia.store.check import check
 
     health = check(Path(options.store))
-    if options.json:
-        _print_json(health.as_dict())
-    else:
-        sys.stdout.write(f"{health.path}: {'sound' if health.sound else 'DAMAGED'}\n")
-        for name, count in health.tables.items():
-            sys.stdout.write(f"  {name:<9}{count.sound:>12,} sound {count.damaged:>9,} damaged\n")
-        for problem in health.problems:
-            sys.stdout.write(f"  damage: {problem}\n")
-        for note in health.notes:
-            sys.stdout.write(f"  note: {note}\n")
-        if not health.sound:
-            sys.stdout.write(f"save what is sound with: sophia store repair --store {health.path}\n")
+    _tell(options, health.as_dict(), _check_lines(health))
     return Exit.DONE if health.sound else Exit.GATED
+
+
+def _check_lines(health: Health) -> Iterator[str]:
+    yield f"{health.path}: {'sound' if health.sound else 'DAMAGED'}"
+    for name, count in health.tables.items():
+        yield f"  {name:<9}{count.sound:>12,} sound {count.damaged:>9,} damaged"
+    for problem in health.problems:
+        yield f"  damage: {problem}"
+    for note in health.notes:
+        yield f"  note: {note}"
+    if not health.sound:
+        yield f"save what is sound with: sophia store repair --store {health.path}"
 
 
 def _repair(options: argparse.Namespace) -> int:
     from sophia.store.repair import repair
 
     done = repair(Path(options.store), dry_run=options.dry_run)
-    if options.json:
-        _print_json(done.as_dict())
-    elif done.state == "sound":
-        sys.stdout.write(f"{done.path}: sound; nothing to repair\n")
-    else:
-        verb = "repaired" if done.state == "repaired" else "DAMAGED; this is what a repair would save"
-        sys.stdout.write(f"{done.path}: {verb}\n")
-        for problem in done.problems:
-            sys.stdout.write(f"  damage: {problem}\n")
-        for name, saved in done.saved.items():
-            sys.stdout.write(f"  {name:<9}{saved:>12,} saved {done.lost[name]:>9,} lost\n")
-        for name in done.anew:
-            sys.stdout.write(f"  the table {name} starts anew: what it knew is thought about once more\n")
-        if done.unreadable_pages:
-            sys.stdout.write(f"  pages that cannot be read: {done.unreadable_pages:,}; their rows are not counted\n")
-        if done.aside is not None:
-            sys.stdout.write(f"  the damaged files are in {done.aside}\n")
+    _tell(options, done.as_dict(), _repair_lines(done))
     return Exit.GATED if done.state == "damaged" else Exit.DONE
+
+
+def _repair_lines(done: Repair) -> Iterator[str]:
+    if done.state == "sound":
+        yield f"{done.path}: sound; nothing to repair"
+        return
+    verb = "repaired" if done.state == "repaired" else "DAMAGED; this is what a repair would save"
+    yield f"{done.path}: {verb}"
+    for problem in done.problems:
+        yield f"  damage: {problem}"
+    for name, saved in done.saved.items():
+        yield f"  {name:<9}{saved:>12,} saved {done.lost[name]:>9,} lost"
+    for name in done.anew:
+        yield f"  the table {name} starts anew: what it knew is thought about once more"
+    if done.unreadable_pages:
+        yield f"  pages that cannot be read: {done.unreadable_pages:,}; their rows are not counted"
+    if done.aside is not None:
+        yield f"  the damaged files are in {done.aside}"
 
 
 def _compact(options: argparse.Namespace) -> int:
     from sophia.store.compaction import compact
 
     done = compact(Path(options.store))
-    if options.json:
-        _print_json(done.as_dict())
-    else:
-        sys.stdout.write(
-            f"{done.path}: {done.before:,} bytes before, {done.after:,} after; "
-            f"{_many(done.expired, 'expired answer')} dropped\n"
-        )
+    size = f"{done.before:,} bytes before, {done.after:,} after"
+    _tell(options, done.as_dict(), [f"{done.path}: {size}; {_many(done.expired, 'expired answer')} dropped"])
     return Exit.DONE
 
 
@@ -147,13 +149,8 @@ def _backup(options: argparse.Namespace) -> int:
     from sophia.store.backup import backup
 
     made = backup(Path(options.store), Path(options.dest), force=options.force)
-    if options.json:
-        _print_json(made.as_dict())
-    else:
-        sys.stdout.write(
-            f"{options.dest}: {_many(made.answers, 'answer')}, {_many(made.patterns, 'pattern')}, {made.bytes:,} "
-            f"bytes; put it back with: sophia store restore {options.dest} --store DIR\n"
-        )
+    again = f"put it back with: sophia store restore {options.dest} --store DIR"
+    _tell(options, made.as_dict(), [f"{options.dest}: {_held(made)}, {made.bytes:,} bytes; {again}"])
     return Exit.DONE
 
 
@@ -161,17 +158,15 @@ def _restore(options: argparse.Namespace) -> int:
     from sophia.store.backup import restore
 
     done = restore(Path(options.source), Path(options.store), force=options.force)
-    if options.json:
-        _print_json(done.as_dict())
-    else:
-        source = done.source
-        sys.stdout.write(
-            f"{done.path}: restored as of {source.made}, {_many(source.answers, 'answer')}, "
-            f"{_many(source.patterns, 'pattern')}\n"
-        )
-        if done.aside is not None:
-            sys.stdout.write(f"  the store that was there is in {done.aside}\n")
+    lines = [f"{done.path}: restored as of {done.source.made}, {_held(done.source)}"]
+    if done.aside is not None:
+        lines.append(f"  the store that was there is in {done.aside}")
+    _tell(options, done.as_dict(), lines)
     return Exit.DONE
+
+
+def _held(backup: Backup) -> str:
+    return f"{_many(backup.answers, 'answer')}, {_many(backup.patterns, 'pattern')}"
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -232,9 +227,13 @@ def _output(name: str | None, store: Path) -> Iterator[TextIO]:
         raise
 
 
-def _print_json(facts: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(facts, indent=2) + "\n")
-    sys.stdout.flush()
+def _tell(options: argparse.Namespace, facts: dict[str, Any], lines: Iterable[str]) -> None:
+    """What came of an action: as JSON where that was asked for, or else in words."""
+    if options.json:
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+        sys.stdout.flush()
+    else:
+        sys.stdout.writelines(line + "\n" for line in lines)
 
 
 def _many(count: int | None, noun: str, plural: str | None = None) -> str:
