@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -58,7 +57,7 @@ def open(
         raise ConfigError(message)
     settings = settings or Settings()
     rule_files = [Path(rule) for rule in rules]
-    rule_set = RuleSet.load(rule_files) if rules else _shipped_rules()
+    rule_set = RuleSet.load(rule_files)
     if settings.mask not in ("auto", "none"):
         Masks.load(settings.mask)  # what cannot be taken is refused before there is a store
     intents = None if model is None else _saved_router(model)
@@ -215,9 +214,3 @@ def _kept_router(store: Store) -> Intents | None:
         return Intents.parse(dump, "its router of intents")
     except StoreCorrupt as error:
         raise store.corrupt(error) from error
-
-
-@cache
-def _shipped_rules() -> RuleSet:
-    """Immutable and thread-safe, so every brain of a process shares one."""
-    return RuleSet.load()
