@@ -22,7 +22,7 @@ from sophia.brain import Batch, Sophia
 from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
 from sophia.organs.batch import Columns
 from sophia.store import ledger
-from sophia.store.ack import Ack, Delivery
+from sophia.store.ack import Ack, Delivery, read
 from sophia.store.pending import FileMark, Pending
 from sophia.store.store import Store
 
@@ -235,6 +235,21 @@ def test_a_bit_that_turned_in_the_ack_file_is_seen(tmp_path: Path, place: int) -
     again = Ack(tmp_path / "ack")
     assert again.before.fault is None
     again.close()
+
+
+def test_a_look_between_a_number_and_its_twin_finds_no_damage(tmp_path: Path) -> None:
+    ack = Ack(tmp_path / "ack")
+    child = os.fork()
+    if child == 0:
+        for n in range(200_000):
+            ack.committed(n)
+            ack.begin(1, n)
+        os._exit(0)
+    faults = set()
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        faults.add(read(tmp_path / "ack").fault)
+    ack.close()
+    assert faults <= {None}
 
 
 def test_a_file_that_was_replaced_has_not_grown(tmp_path: Path) -> None:
