@@ -415,12 +415,12 @@ class Sophia:
                 self._discarded = True  # half of a batch may have been learned
                 raise
             self._n += len(columns.texts)
-            chars = 0
-            if ledger is not None:
-                chars = columns.chars
-                ledger.expect(len(columns.texts), chars)
+            whole = False
+            if ledger is not None and not ledger.expect(len(columns.texts), columns.chars):
+                whole = True
+                changes = ledger.take(self._thalamus.take_changes, self._n)
             ended = [] if columns.sessions is None else self._thalamus.sessions.take_ended()
-            return Batch(decisions, columns, n, at, chars, changes, ended)
+            return Batch(decisions, columns, n, at, changes, whole, ended)
 
     def begin(self, batch: Batch, ends: list[int] | None = None, mark: FileMark | None = None) -> Ack | None:
         """Makes what `batch` depends on durable: all that came before it, and its inputs. To be called in order.
@@ -433,8 +433,8 @@ class Sophia:
         """
         if self._ledger is None:
             return None
-        if not self._ledger.may_wait(batch.chars):
-            self._commit_now()
+        if batch.whole:
+            return self._ledger.begin(None, batch.changes)
         record = Pending(
             self._thalamus.hot_path.run,
             batch.n,

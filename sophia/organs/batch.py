@@ -94,23 +94,24 @@ class Columns:
 class Batch:
     """What :meth:`sophia.Sophia.decide` gives: decisions, numbered from `n`, made of `columns` at the time `at`.
 
-    `chars` is what the inputs cost to keep. `changes` is what the batches before have taught, where it is time to
-    commit that: in one step with these inputs, before the decisions are told.
+    `changes` is what the batches before have taught, where it is time to commit that: in one step with these inputs,
+    before the decisions are told. Of a `whole` batch it is what the batch itself has taught as well, in the place of
+    its inputs, which are too large to keep.
     """
 
     decisions: list[Decision]
     columns: Columns
     n: int
     at: float
-    chars: int
     changes: Changes | None
+    whole: bool = False
     ended: list[Session] = field(default_factory=list)
     """Sessions that its inputs, or the want of room, have ended."""
 
     def takes(self, other: Batch) -> bool:
         """Whether `other` may be told together with this one: it comes right after it, and nothing must be committed
         between the two."""
-        return other.changes is None and other.n == self.n + len(self.decisions)
+        return not self.whole and other.changes is None and other.n == self.n + len(self.decisions)
 
     @classmethod
     def joined(cls, parts: Sequence[Batch]) -> Batch:
@@ -121,7 +122,7 @@ class Batch:
         decisions = [decision for part in parts for decision in part.decisions]
         columns = Columns.joined([part.columns for part in parts])
         ended = [session for part in parts for session in part.ended]
-        return cls(decisions, columns, first.n, first.at, sum(part.chars for part in parts), first.changes, ended)
+        return cls(decisions, columns, first.n, first.at, first.changes, ended=ended)
 
 
 def is_line(kind: str) -> bool:

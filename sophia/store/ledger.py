@@ -69,7 +69,7 @@ class Ledger:
         """Makes durable what was learned, and all that waits before it."""
         self._decisions = 0
         self._committed_at = monotonic()
-        changes = self._take(learned, upto)
+        changes = self.take(learned, upto)
         with self._lock:
             self._settle()
             self._commit(changes, None)
@@ -81,29 +81,30 @@ class Ledger:
         """
         if self._batches < _PENDING_BATCHES and self._inputs < _PENDING_INPUTS and self._chars < _PENDING_CHARS:
             return None
-        changes = self._take(learned, upto)
+        changes = self.take(learned, upto)
         self._batches = self._inputs = self._chars = 0
         return changes
 
-    def expect(self, inputs: int, chars: int) -> None:
-        """Counts a batch that `begin` will give the store by its inputs."""
+    def expect(self, inputs: int, chars: int) -> bool:
+        """Counts a batch that `begin` will give the store by its inputs; False where they are too large for that: then
+        what it has taught must be taken at once."""
+        if chars > _PENDING_BATCH_CHARS:
+            return False
         self._batches += 1
         self._inputs += inputs
         self._chars += chars
+        return True
 
-    def may_wait(self, chars: int) -> bool:
-        """Whether a batch of so many characters may stand in the store by its inputs."""
-        return chars <= _PENDING_BATCH_CHARS
-
-    def begin(self, record: Pending, changes: Changes | None) -> Ack | None:
-        """Makes a batch durable by its inputs, and `changes`, that were taken before it was made, in the same step.
+    def begin(self, record: Pending | None, changes: Changes | None) -> Ack | None:
+        """Makes a batch durable by its inputs, and `changes`, that were taken before it was made, in the same step;
+        without a record, by the changes alone.
 
         Returns what counts how many of its decisions arrive; None where nobody needs to: the tables know all of its
         inputs already, as another call has committed them, or its record has no ends.
         """
         with self._lock:
             settled = self._settle()
-            needed = record if record.n > self._saved_n else None
+            needed = record if record is not None and record.n > self._saved_n else None
             if changes is None:
                 if needed is not None:
                     self.store.append(needed)
@@ -128,7 +129,8 @@ class Ledger:
             self._settle()
             self.store.set_router(dump)
 
-    def _take(self, learned: Callable[[], Changes], upto: int) -> Changes:
+    def take(self, learned: Callable[[], Changes], upto: int) -> Changes:
+        """What was learned, put in line."""
         changes = learned()
         with self._lock:
             self._unsaved.append((changes, upto))

@@ -23,7 +23,10 @@ from sophia.store.store import Store
 FAULTS = st.none() | st.just("locked") | st.integers(1, 90)
 FILES = ("/sophia/store/ledger.py", "/sophia/store/store.py", "/contextlib.py")
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["commit", "take", "begin", "begin late", "begin taken", "router"]), FAULTS), max_size=12
+    st.tuples(
+        st.sampled_from(["commit", "take", "begin", "begin late", "begin taken", "begin whole", "router"]), FAULTS
+    ),
+    max_size=12,
 )
 
 
@@ -35,8 +38,8 @@ class CtrlC:
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> None:
         code = frame.f_code
-        # A generator expression that is closed swallows what is raised there; until _take ends nothing is in line.
-        if code.co_filename.endswith(FILES) and code.co_name not in ("<genexpr>", "_take"):
+        # A generator expression that is closed swallows what is raised there; until take ends nothing is in line.
+        if code.co_filename.endswith(FILES) and code.co_name not in ("<genexpr>", "take"):
             self.left -= 1
             if self.left == 0:
                 sys.setprofile(None)
@@ -64,7 +67,9 @@ def step(ledger: Ledger, learner: Learner, what: str, taken: list[Changes], n: i
     if what == "commit":
         ledger.commit(learned, n)
     elif what == "take":
-        taken.append(ledger._take(learned, n))
+        taken.append(ledger.take(learned, n))
+    elif what == "begin whole":
+        ledger.begin(None, ledger.take(learned, n))
     elif what == "router":
         ledger.keep_router(b"a router")
     else:

@@ -337,6 +337,29 @@ def test_a_batch_that_is_too_large_to_keep_is_committed_whole(tmp_path: Path, mo
         assert again.route("When do you open?").answer == "At nine."
 
 
+def test_what_comes_after_a_batch_that_is_too_large_to_keep_is_not_committed_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one may be decided already, in another thread, when it is told."""
+    monkeypatch.setattr(ledger, "_PENDING_BATCH_CHARS", 12)
+    brain = sophia.open(tmp_path / "mind")
+    before = brain.decide(Columns(["one"], answers=["1"]))
+    large = brain.decide(Columns(["two two two two two"], answers=["2"]))
+    after = brain.decide(Columns(["three"], answers=["3"]))
+    assert not before.takes(large)
+    assert not large.takes(after)
+    brain.begin(before)
+    assert [len(record) for record in brain._store.pending()] == [1]  # type: ignore[union-attr]
+    brain.begin(large)
+    assert brain._store.pending() == []  # type: ignore[union-attr]
+    brain.discard()
+    brain.close()
+    with sophia.open(tmp_path / "mind") as again:
+        texts = ("one", "two two two two two", "three")
+        assert [again.route(text).answer for text in texts] == ["1", "2", None]
+        assert [(p.template, p.count) for p in again.patterns()] == [(text, 2 - (text == "three")) for text in texts]
+
+
 def test_an_answer_learned_once_more_expires_when_it_would_have(tmp_path: Path) -> None:
     now = 1000.0
     settings = sophia.Settings(ttl=60.0)
