@@ -73,7 +73,7 @@ def parse_fail_on(value: object) -> tuple[str, float]:
     found = re.fullmatch(r"error-rate\s*>\s*(\d{1,9}(?:\.\d{1,9})?)(%?)", value) if isinstance(value, str) else None
     if found and (share := float(found[1]) / (100 if found[2] else 1)) <= 1.0:
         return "error-rate", share
-    message = f"{value!r} cannot be gated on; use danger, novel, novel-session, or error-rate>0.01"
+    message = f"{value!r} cannot be gated on; use danger, novel, novel-session, or, in quotes, 'error-rate>0.01'"
     raise ValueError(message)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Report"]
 
 _NAME = "report.html"
-_CURE = 'pip install "sophia-hlb[brain]" brings it'
+_CURE = 'pip install jinja2 matplotlib (the extra "brain") brings it'
 
 
 class Report:
