@@ -35,8 +35,8 @@ _PLAIN = re.compile(r"[^\\^$.|?*+()\[\]{}]+")
 # words, a gap of some words. Reading the shipped rules costs a third of what it would without them.
 _CLASSES = re.compile(r"(?:(?:\\[sSwWdD]|\.)[*+?]?\??|\\b)+")
 _WORDS = re.compile(r"\(\?:([^\\^$.?*+()\[\]{}]*)\)")
-_GAP = re.compile(r"\(\?:\\S\+\\s\+\)(?:\{0,(\d)\}|\*)")  # up to nine words
-_COUNT = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
+_GAP = re.compile(r"\(\?:\\S\+\\s\+\)(?:\{0,([0-9])\}|\*)")  # up to nine words
+_COUNT = re.compile(r"\{(0|[1-9][0-9]*)(?:(,)(0|[1-9][0-9]*|))?\}")  # x{02} and x{,2} are plain text to RE2
 # Rarer forms, compiled by `re` (which keeps them) when a pattern first has one: each costs start-up time.
 _FLAGS = r"\?[imsU]*(?:-[imsU]+)?[:)]"
 _NAME = r"\?P?<\w+>"
@@ -135,7 +135,9 @@ def _unquote(pattern: str) -> str:
         if not found[1]:
             message = f"an empty quotation at character {found.start() + 1} of the pattern"
             raise PatternError(message)
-        return "".join(c if c.isalnum() or ord(c) > 127 else f"\\{c}" for c in found[1])
+        spelled = "".join(c if c.isalnum() or ord(c) > 127 else f"\\{c}" for c in found[1])
+        # A digit must not become part of what stands before: \0\Q1\E is two characters, x{\Q2\E} is no repeat.
+        return f"\\x3{spelled}" if spelled[0] in "0123456789" else spelled
 
     return re.sub(_QUOTED, spell, pattern)
 
@@ -448,7 +450,7 @@ class _Reader:
             start = self.at
             if not self.peek():
                 self.refuse("a missing ]")
-            if self.pattern.startswith("[:", self.at) and (end := self.pattern.find(":]", self.at)) > 0:
+            if self.pattern.startswith("[:", self.at) and (end := self.pattern.find(":]", self.at + 2)) > 0:
                 self.at = end + 2
                 members = None
                 known = self.pattern[start + 2 : end] in _POSIX_INK

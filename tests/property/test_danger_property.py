@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 from pathlib import Path
@@ -181,6 +182,31 @@ def test_any_string_as_a_pattern_is_refused_or_right(pattern: str, texts: list[s
     oracle = Oracle(rules)
     assert [rules.scan(text) for text in texts] == [oracle.scan(text) for text in texts]
     assert rules.scan_many(texts * 3) == [oracle.scan(text) for text in texts] * 3
+
+
+# What is a count, an octal escape or a class of POSIX only where nothing comes between, and what each spells.
+ALMOST = [(text, text) for text in ("x", "{", "}", ",", "0", "2", "\u0662", "02")]
+ALMOST += [(rf"\Q{text}\E", text) for text, _ in ALMOST]
+ALMOST += [(r"\0", "\0"), (r"\12", "\n"), ("[x[:]", ":"), ("[[:]", "["), (":]", ":]")]
+ALMOST += [("(?i)", ""), ("(?:", ""), (")", "")]
+
+
+@given(st.lists(st.sampled_from(ALMOST), min_size=2, max_size=7), st.sampled_from(["abc", "x+abc"]))
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+def test_what_only_looks_like_syntax_is_read_as_the_engine_reads_it(parts: list[tuple[str, str]], end: str) -> None:
+    pattern = "".join(piece for piece, _ in parts) + end
+    options = re2.Options()
+    options.log_errors = False
+    rules = None
+    with contextlib.suppress(re2.error, RuleError):
+        re2.compile(pattern, options)
+        rules = RuleSet([Rule("r", "random", pattern, 0.5)])
+    assume(rules is not None)
+    oracle = Oracle(rules)
+    spelled = "".join(text for _, text in parts)
+    texts = [text + "xabc" for text in (spelled, spelled[:-1], "", "xx", "xxx,2}", spelled + "abc")]
+    texts += [text + "abc" for text in (spelled, "xx", "x")]
+    assert [rules.scan(text) for text in texts] == [oracle.scan(text) for text in texts]
 
 
 @given(st.one_of(st.binary(max_size=200), RAW.map(lambda pattern: _file(pattern).encode())))

@@ -68,6 +68,12 @@ NOTHING: set[tuple[frozenset[str], ...]] = {()}
         (r"(?:curl|wget)\s.*\|\s*(?:ba)?sh", {groups("curl wget")}),
         ("K\u212akelvin", {groups("kelvin")}),
         (r"abc\b*\s+\b?defg", {groups("defg", "abc")}),
+        ("x{02}abc", {groups("x{02}abc")}),
+        ("x{1,02}abc", {groups("x{1,02}abc")}),
+        ("x{\u0662}abc", {groups("}abc")}),
+        (r"x{\Q2\E}abc", {groups("x{2}abc")}),
+        (r"\0\Q1\Eabc", {(frozenset({b"\x001abc".decode()}),)}),
+        ("abc[x[:]def|ghi[j]", {groups("abcxdef abc[def abc:def ghij")}),
     ],
 )
 def test_required_literals(pattern: str, expected: set[tuple[frozenset[str], ...]]) -> None:
