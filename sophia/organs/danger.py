@@ -205,7 +205,8 @@ class RuleSet:
         for union in self._wide:
             asked = Counter([at for number in union for at in waiting.get(number, ())])
             for texts in _batches([at for at, rules in asked.items() if rules > 1], data):
-                if self._union(union).search(b"\n".join([data[at] for at in texts])) is None:
+                together = self._union(union)
+                if together is not None and together.search(b"\n".join([data[at] for at in texts])) is None:
                     for number in union:
                         for at in texts:
                             waiting.get(number, {}).pop(at, None)
@@ -267,12 +268,15 @@ class RuleSet:
         return joined
 
     def _union(self, numbers: tuple[int, ...]) -> Any:
-        """Matches where one of these rules does, and perhaps in other texts."""
-        union = self._unions.get(numbers)
-        if union is None:
+        """Matches where one of these rules does, and perhaps in other texts; None where the engine cannot take
+        rules together that it takes alone: they may be too large, or a "[:" of one may end at the ":]" of another."""
+        if numbers not in self._unions:
             pattern = "|".join([f"(?:{self._line_patterns[number]})" for number in numbers])
-            union = self._unions[numbers] = re2.compile(pattern, _options(_UNION_MEMORY))
-        return union
+            try:
+                self._unions[numbers] = re2.compile(pattern, _options(_UNION_MEMORY))
+            except re2.error:
+                self._unions[numbers] = None
+        return self._unions[numbers]
 
     def _prove(self, number: int) -> None:
         """Compiles a user's rule and tries its examples."""

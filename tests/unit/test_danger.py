@@ -273,6 +273,23 @@ def test_a_pattern_that_hangs_backtracking_engines_does_not_hang() -> None:
     assert rules.scan("x" * 50_000) is None
 
 
+@pytest.mark.parametrize(
+    "tails",
+    [
+        ("[x[:]", "[[:blank:]]", "y"),  # one after the other, "[:" would go on to ":]"
+        tuple(r"\pL" * 40 + name for name in "abc"),  # each as large as one rule may be, nearly
+    ],
+)
+def test_rules_that_cannot_be_tried_together_are_tried_alone(tmp_path: Path, tails: tuple[str, ...]) -> None:
+    table = "[[rule]]\nid = 'r{}'\ndescription = 'd'\nseverity = 1\npattern = '''word.*(?:{}|end)'''\n"
+    path = tmp_path / "rules.toml"
+    path.write_text("".join(table.format(number, tail) for number, tail in enumerate(tails)))
+    rules = RuleSet.load([path], shipped=False)
+    oracle = Oracle(rules)
+    texts = ["a word", "a word : end", "word\n\tend", "word x" + "a word " * 200 + "y"] * 3
+    assert rules.scan_many(texts) == [oracle.scan(text) for text in texts]
+
+
 def test_threads_give_the_same(shipped: RuleSet, oracle: Oracle) -> None:
     texts = [text for shipped_rule in shipped.rules for text in shipped_rule.examples + shipped_rule.counter_examples]
     expected = [oracle.scan(text) for text in texts]
