@@ -351,6 +351,8 @@ class _Reader:
                 return part
             low = int(counted[1])
             high = low if counted[2] is None else int(counted[3]) if counted[3] else None
+            if high is not None and high < low:
+                self.refuse(f"the counted repeat {counted[0]} ends before it begins")
             total = max(low, high or 0, 1) * part.times
             if total > MAX_REPEAT:
                 nested = f" ({total} times in all, with the repeats inside)" if part.times > 1 else ""

@@ -162,6 +162,13 @@ def test_counts_over_32_are_refused(pattern: str) -> None:
         analyse(pattern)
 
 
+@pytest.mark.parametrize("pattern", ["a{2,0}", "[b-d]{2,1}x", "(?:ab|c){31,30}", r"\s{3,0}"])
+def test_a_count_that_ends_before_it_begins_is_refused(pattern: str) -> None:
+    """By the engine as well, but what is read here comes first."""
+    with pytest.raises(PatternError, match="ends before it begins"):
+        analyse(pattern)
+
+
 @pytest.mark.parametrize("pattern", [".{0,32}abc", "a{32}", "(?:a{8}){4}", "a{32}b{32}", "a*b+", "a{1,}", "x{,99}"])
 def test_counts_up_to_32_are_taken(pattern: str) -> None:
     """Without line anchors, the pattern for a joined text is the pattern itself, as far as RE2 can tell."""
