@@ -110,7 +110,7 @@ class RuleSet:
                 rule.place.refuse(f"rule {rule.id!r}: {error}", "pattern")
         self._line_patterns = [analysis.line_pattern for analysis in found]
         far = [number for number, analysis in enumerate(found) if analysis.reach is None]
-        self._wide = [tuple(far[at : at + _UNION]) for at in range(0, len(far), _UNION)]
+        self._wide = {far[i]: tuple(far[i - i % _UNION :][:_UNION]) for i in range(len(far))}
         try:
             self.literals = LiteralSet(
                 [analysis.branches for analysis in found], [analysis.reach for analysis in found]
@@ -172,7 +172,7 @@ class RuleSet:
         Cost: about 1 us plus 1.5 ns a byte for a text without candidates; 2 us and 2 ns a byte of its places for
         each candidate tried; at worst .15 us a byte, whatever the text.
         """
-        return self.scan_many((text,))[0]
+        return self.scan_many((text,))[0] if self.literals.hits(text) else None
 
     def scan_many(self, texts: Sequence[str | bytes]) -> list[Hit | None]:
         """`[scan(text) for text in texts]`, with fewer calls of the engine."""
@@ -184,10 +184,12 @@ class RuleSet:
             data[at] = _encode(whole[at])
             for number, places in self._places(data[at]):
                 waiting.setdefault(number, {})[at] = places
-        self._sift(waiting, data)
+        if len(waiting) > 1:
+            self._sift(waiting, data)
         for number in sorted(waiting):  # what an earlier rule took is not asked again
             asked = {at: places for at, places in waiting[number].items() if hits[at] is None}
-            for at in self._plausible(number, asked, data):
+            few = sum(map(len, asked.values())) < _JOIN
+            for at in asked if few else self._plausible(number, asked, data):
                 match = self._match(number, data[at], asked[at])
                 if match is not None:
                     hits[at] = self._hit(number, whole[at], data[at], match)
@@ -202,7 +204,8 @@ class RuleSet:
 
     def _sift(self, waiting: Mapping[int, dict[int, _Places]], data: Mapping[int, bytes]) -> None:
         """Takes from the rules without a reach the texts that a union of them does not match."""
-        for union in self._wide:
+        wide = Counter([union for number in waiting if (union := self._wide.get(number)) is not None])
+        for union in [union for union, asking in wide.items() if asking > 1]:
             asked = Counter([at for number in union for at in waiting.get(number, ())])
             for texts in _batches([at for at, rules in asked.items() if rules > 1], data):
                 together = self._union(union)
@@ -220,14 +223,14 @@ class RuleSet:
         return left
 
     def _finds(self, number: int, pieces: Sequence[bytes]) -> bool:
-        """Whether rule `number` may match one of the pieces: true where they are too few for asking.
+        """Whether rule `number` may match one of the pieces.
 
         Joined by line breaks, with the text anchors of the pattern made line anchors, every assertion that
         holds at an end of a text alone holds there still (for ``\\b`` a line break is no word character, as
         the end of the text is none), and nothing else in a match looks beyond it. So a rule that matches one
         of the texts matches the joined one.
         """
-        return len(pieces) < _JOIN or self._line_rule(number).search(b"\n".join(pieces)) is not None
+        return self._line_rule(number).search(b"\n".join(pieces)) is not None
 
     def _match(self, number: int, data: bytes, places: _Places) -> Any:
         """The first match of a rule in `data`, None where there is none: what the whole of it would give."""
