@@ -253,10 +253,24 @@ cdef class LiteralSet:
                 found = self.mark(start, size, bits)
         return _numbers(bits, self.automaton.rules) if found else ()
 
-    def suspects(self, texts) -> list[int]:
-        """Of a batch, the positions of the texts that some rule may match, in order; see `hits`."""
-        cdef Py_ssize_t position
-        return [position for position, text in enumerate(texts) if self.hits(text)]
+    def suspects(self, texts, size_t whole=0xFFFFFFFF) -> list[tuple[int, tuple[int, ...] | None]]:
+        """Of a batch, (position, candidates) of each text that has candidates, in order.
+
+        Of a text of more than `whole` bytes only that it has some is found out, and None stands for them: see `places`.
+        """
+        cdef uint64_t bits[SOPHIA_LITERALS_MAX_WORDS]
+        cdef const unsigned char *start = NULL
+        cdef Py_ssize_t size = 0, position = 0
+        cdef list keep = [], found = []
+        for text in texts:
+            _view(text, &start, &size, keep)
+            if <size_t>size > whole:
+                if self.hits(text):
+                    found.append((position, None))
+            elif self.mark(start, size, bits):
+                found.append((position, _numbers(bits, self.automaton.rules)))
+            position += 1
+        return found
 
     def places(self, text) -> list[tuple[int, list[tuple[int, int]]]]:
         """Where each candidate rule may match: (rule, [(from, to), ...]) in bytes of the UTF-8, both ascending.

@@ -43,11 +43,11 @@ _UNION_MEMORY = 1 << 21
 _MEMORY = 1 << 20  # bytes that the automata of one rule may take; beyond, RE2 goes on without an automaton
 _SPAN = "hit"  # the group that is the span of a hit, where a pattern needs to see what stands before
 _WHOLE = 512  # bytes up to which a text is read whole
-_JOIN = 3  # pieces of text in question for one rule from which on they are read in one call first
+_JOIN = 3  # texts, or places of one, in question for one rule from which on they are read in one call first
 _JOIN_BATCH = 1 << 20  # bytes of one joined text
 
 
-_Places = Sequence[tuple[int, int]]
+_Places = Sequence[tuple[int, int]] | None  # bytes from and to; None is all of a text
 
 
 class Hit(NamedTuple):
@@ -172,7 +172,20 @@ class RuleSet:
         Cost: about 1 us plus 1.5 ns a byte for a text without candidates; 2 us and 2 ns a byte of its places for
         each candidate tried; at worst .15 us a byte, whatever the text.
         """
-        return self.scan_many((text,))[0] if self.literals.hits(text) else None
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "replace")
+        found = self.literals.suspects((text,), _WHOLE)
+        if not found:
+            return None
+        numbers = found[0][1]
+        if numbers is None:
+            return self.scan_many((text,))[0]
+        data = _encode(text)
+        for number in numbers:
+            match = self._rule(number).search(data)
+            if match is not None:
+                return self._hit(number, text, data, match)
+        return None
 
     def scan_many(self, texts: Sequence[str | bytes]) -> list[Hit | None]:
         """`[scan(text) for text in texts]`, with fewer calls of the engine."""
@@ -180,27 +193,23 @@ class RuleSet:
         hits: list[Hit | None] = [None] * len(whole)
         data: dict[int, bytes] = {}
         waiting: dict[int, dict[int, _Places]] = {}  # by rule, the texts in question and where
-        for at in self.literals.suspects(whole):
+        for at, numbers in self.literals.suspects(whole, _WHOLE):
             data[at] = _encode(whole[at])
-            for number, places in self._places(data[at]):
-                waiting.setdefault(number, {})[at] = places
+            if numbers is None:
+                for number, places in self.literals.places(data[at]):
+                    waiting.setdefault(number, {})[at] = places
+            else:
+                for number in numbers:
+                    waiting.setdefault(number, {})[at] = None
         if len(waiting) > 1:
             self._sift(waiting, data)
         for number in sorted(waiting):  # what an earlier rule took is not asked again
             asked = {at: places for at, places in waiting[number].items() if hits[at] is None}
-            few = sum(map(len, asked.values())) < _JOIN
-            for at in asked if few else self._plausible(number, asked, data):
+            for at in self._plausible(number, asked, data):
                 match = self._match(number, data[at], asked[at])
                 if match is not None:
                     hits[at] = self._hit(number, whole[at], data[at], match)
         return hits
-
-    def _places(self, data: bytes) -> Sequence[tuple[int, _Places]]:
-        """The rules that may match `data`, in order, each with where."""
-        if len(data) > _WHOLE:
-            return self.literals.places(data)
-        whole = ((0, len(data)),)
-        return [(number, whole) for number in self.literals.candidates(data)]
 
     def _sift(self, waiting: Mapping[int, dict[int, _Places]], data: Mapping[int, bytes]) -> None:
         """Takes from the rules without a reach the texts that a union of them does not match."""
@@ -214,8 +223,10 @@ class RuleSet:
                         for at in texts:
                             waiting.get(number, {}).pop(at, None)
 
-    def _plausible(self, number: int, asked: Mapping[int, _Places], data: Mapping[int, bytes]) -> list[int]:
+    def _plausible(self, number: int, asked: Mapping[int, _Places], data: Mapping[int, bytes]) -> Iterable[int]:
         """Those of the texts that rule `number` may match: none where it does not match their places joined."""
+        if len(asked) < _JOIN:  # one with many places is looked at in them
+            return asked
         left: list[int] = []
         for texts in _batches(asked, data):
             if self._finds(number, [piece for at in texts for piece in _pieces(data[at], asked[at])]):
@@ -234,9 +245,11 @@ class RuleSet:
 
     def _match(self, number: int, data: bytes, places: _Places) -> Any:
         """The first match of a rule in `data`, None where there is none: what the whole of it would give."""
+        rule = self._rule(number)
+        if places is None:
+            return rule.search(data)
         if len(places) >= _JOIN and not self._finds(number, _pieces(data, places)):
             return None
-        rule = self._rule(number)
         for start, end in places:
             match = rule.search(data, start, end)
             if match is not None:
@@ -325,7 +338,7 @@ def _batches(texts: Iterable[int], data: Mapping[int, bytes]) -> Iterator[list[i
 
 def _pieces(data: bytes, places: _Places) -> list[bytes]:
     """The text at these places, each with the bytes beside it: an assertion at its ends looks at them."""
-    return [data[max(0, start - 1) : end + 1] for start, end in places]
+    return [data] if places is None else [data[max(0, start - 1) : end + 1] for start, end in places]
 
 
 def _options(memory: int) -> Any:

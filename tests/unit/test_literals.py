@@ -84,7 +84,9 @@ def test_rules_without_a_group_are_always_candidates_and_without_a_branch_never(
 def test_suspects_are_the_texts_with_candidates() -> None:
     rules = LiteralSet(RULES)
     texts = ["zz", "mkfs", "drop", b"drop table", "", "\ud800", "xmkfs"]
-    assert rules.suspects(texts) == [1, 3, 6]
+    assert rules.suspects(texts) == [(1, (1,)), (3, (0,)), (6, (1,))]
+    assert rules.suspects(texts, 4) == [(1, (1,)), (3, None), (6, None)]
+    assert rules.suspects(texts, 3) == [(1, None), (3, None), (6, None)]
 
 
 def test_places() -> None:

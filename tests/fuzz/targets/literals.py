@@ -37,5 +37,5 @@ def check(data: bytes) -> None:
     assert made.candidates(text) == expected
     assert made.hits(text) == bool(expected)
     assert made.suspects([text, b"", text]) == [
-        at for at, one in enumerate((text, b"", text)) if oracle.candidates(rules, one)
+        (at, found) for at, one in enumerate((text, b"", text)) if (found := oracle.candidates(rules, one))
     ]
