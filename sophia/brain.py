@@ -64,7 +64,7 @@ class Sophia:
         self._rule_files = list(rule_files)
         self._notes = list(notes)
         self._clock = clock
-        self._closed = False
+        self._closed = self._closing = False
         self._discarded = False
         self._forked = False
         self._close_wanted = False
@@ -494,22 +494,28 @@ class Sophia:
         """Commits and closes the store; may be called twice. From a signal handler it takes effect after the call
         that was interrupted."""
         with self._lock:
-            if self._closed or self._forked:
+            if self._forked or self._closing:
                 self._closed = True
                 return
-            if self._thalamus.hot_path.busy:
+            if not self._closed and self._thalamus.hot_path.busy:
                 self._close_wanted = True
                 return
-            self._closed = True
+            self._closing = True
             try:
-                if not self._discarded:
-                    self._commit_now()
+                if not self._closed:
+                    self._closed = True
+                    if not self._discarded:
+                        self._commit_now()
             finally:
-                if self._flights is not None:
-                    self._flights.close()
-                self._aside.close()
-                if self._store is not None:
-                    self._store.close()
+                # Done at each call: a Ctrl-C may have kept the one before from it, and the store must not stay locked.
+                try:
+                    if self._flights is not None:
+                        self._flights.close()
+                    self._aside.close()
+                finally:
+                    self._closing = False
+                    if self._store is not None:
+                        self._store.close()
 
     def __enter__(self) -> Sophia:
         self._require_usable()

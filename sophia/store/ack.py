@@ -140,8 +140,8 @@ class Ack:
         if self._descriptor >= 0:
             self._offset = None  # it is a view of the map
             self._map.close()
-            os.close(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
 
     def _send_file(self, descriptor: int, data: bytes) -> bool:
         """False where nothing was sent, since this output cannot be sent to in this way."""

@@ -41,29 +41,40 @@ def _holder(descriptor: int) -> str:
 class StoreLock:
     """Holds `path` locked until `release`; StoreLocked names the holder when another process has it."""
 
+    _descriptor = -1
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
+        try:
+            self._take()
+            with suppress(OSError):  # who holds it is said in an error only; a full disk must not keep a store shut
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        except BaseException:
+            self.release()
+            raise
+
+    def _take(self) -> None:
         for left in reversed(range(_TRIES)):
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if left and isinstance(error, BlockingIOError):
+                return
+            except BlockingIOError as error:
+                if left:
                     sleep(_PAUSE)
                     continue
                 found = _holder(self._descriptor)
-                os.close(self._descriptor)
-                if not isinstance(error, BlockingIOError):  # no lock at all: a file system without, or no memory for it
-                    raise
                 message = (
-                    f"the store {path.parent} is open for writing elsewhere (process {found}); "
+                    f"the store {self._path.parent} is open for writing elsewhere (process {found}); "
                     "close it there, or give this one its own --store"
                 )
                 raise StoreLocked(message) from error
-        with suppress(OSError):  # who holds it is said in an error only; a full disk must not keep a store shut
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def __del__(self) -> None:
+        # Where a Ctrl-C kept the call from returning it: a descriptor left open would lock the store until the end.
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
     def holds(self) -> bool:
         """Whether the file that is locked still has its name: without, another process may lock another one."""
@@ -74,9 +85,9 @@ class StoreLock:
 
     def release(self) -> None:
         """Gives the lock back; may be called twice. In a forked child it leaves the parent's lock alone."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -340,9 +340,11 @@ class Store:
         except sqlite3.Error:
             pass  # closed before, or no room: the log is read at the next open
         finally:
-            self._connection.close()
-            self.ack.close()
-            self._lock.release()
+            try:
+                self._connection.close()
+                self.ack.close()
+            finally:
+                self._lock.release()
 
     def _counted(self) -> int:
         """The number of the last commit, as the file has it."""
@@ -390,8 +392,8 @@ class Store:
             yield self._connection.execute
             self._connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:
-                with suppress(sqlite3.Error):  # the first error is the one to tell
+            with suppress(sqlite3.Error):  # the first error is the one to tell
+                if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             raise
         self._commits += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from types import FrameType
@@ -11,7 +12,7 @@ import pytest
 import sophia
 from sophia.store.check import check
 
-ROOMS = ("/sophia/store/", "/sophia/brain.py", "/contextlib.py")
+ROOMS = ("/sophia/store/", "/sophia/brain.py", "/sophia/opening.py", "/contextlib.py")
 MOST = 400
 
 
@@ -22,8 +23,10 @@ class Interrupt:
         self.left = at
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> None:
-        code = frame.f_code  # a generator expression that is closed swallows what is raised there
-        if code.co_name != "<genexpr>" and (code.co_filename.endswith(ROOMS[1:]) or ROOMS[0] in code.co_filename):
+        code = frame.f_code  # a generator expression that is closed, or __del__, swallows what is raised there
+        if code.co_name not in ("<genexpr>", "__del__") and (
+            code.co_filename.endswith(ROOMS[1:]) or ROOMS[0] in code.co_filename
+        ):
             self.left -= 1
             if self.left == 0:
                 sys.setprofile(None)
@@ -68,3 +71,43 @@ def test_an_interrupt_at_any_step_of_a_commit(tmp_path: Path, part: int) -> None
         assert familiar - 3 <= len(brain.thalamus.familiar) <= familiar
         for text, answer in answers.items():
             assert brain.route(text).answer == answer
+
+
+def test_an_interrupt_at_any_step_of_opening_or_closing_leaves_the_store_free(tmp_path: Path) -> None:
+    """For the same process: it may go on, as in a notebook, and open the store again."""
+    path = tmp_path / "mind"
+    with sophia.open(path) as brain:
+        assert brain.complete(brain.route("is it kept?"), answer="yes")
+    steps = dict.fromkeys(("open", "close"), True)
+    at = 0
+    while any(steps.values()) and at < 4 * MOST:
+        at += 1 if at < 20 else 7
+        for step in [step for step, reached in steps.items() if reached]:
+            steps[step], brain = stopped(path, step, at)
+            if brain is not None:
+                brain.close()  # where a first call was broken off, a second one ends it
+            gc.collect()  # a brain that nobody was given
+            with sophia.open(path) as brain:
+                assert brain.route("is it kept?").answer == "yes"
+    assert 20 < at < 4 * MOST
+    assert check(path).problems == []
+
+
+def stopped(path: Path, step: str, at: int) -> tuple[bool, sophia.Sophia | None]:
+    """Whether opening or closing got as far as its n-th call or return, and the brain as far as there is one."""
+    watch = Interrupt(at)
+    brain = None
+    try:
+        if step == "close":
+            brain = sophia.open(path)
+            brain.route("is it new?")
+        sys.setprofile(watch)
+        if brain is None:
+            brain = sophia.open(path)
+        else:
+            brain.close()
+    except KeyboardInterrupt:
+        return True, brain
+    finally:
+        sys.setprofile(None)
+    return False, brain
