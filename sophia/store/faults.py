@@ -48,6 +48,12 @@ def guarded(file: Path) -> Iterator[None]:
                 "acknowledged is lost"
             )
             raise StoreFailed(message) from error
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
+            message = (
+                f"the store {file} was being made when its process was killed; the next run that uses it takes the "
+                "broken piece back, and nothing is lost"
+            )
+            raise StoreFailed(message) from error
         if code in _FAILED:
             message = (
                 f"the store {file} cannot be used ({error}); look at the disk and its permissions, then run again: "

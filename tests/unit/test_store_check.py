@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sophia
-from sophia.errors import ConfigError, StoreLocked
+from sophia.errors import ConfigError, StoreFailed, StoreLocked
 from sophia.organs.batch import Columns
 from sophia.store.answer_key import split_key
 from sophia.store.backup import backup, restore
@@ -242,6 +242,26 @@ def test_a_backup_between_a_batch_and_its_arrival_holds_what_was_told(tmp_path: 
         assert [again.route(text).answer for text in texts] == [
             ["At nine.", "Sophia."][i] if arrived >= 10 * (i + 1) else None for i in range(2)
         ]
+
+
+def test_a_store_that_was_killed_while_it_was_made_says_so_and_is_mended_by_the_next_run(tmp_path: Path) -> None:
+    """A journal of SQLite's that has to be played back, which those who only read must not do."""
+    mind, half = tmp_path / "mind", tmp_path / "half.db"
+    mind.mkdir()
+    rows = sqlite3.connect(half, isolation_level=None)
+    rows.execute("PRAGMA cache_size = 5")
+    rows.execute("BEGIN")
+    rows.execute("CREATE TABLE t (a)")
+    rows.executemany("INSERT INTO t VALUES (?)", [("y" * 3000,)] * 300)
+    shutil.copy(half, mind / "sophia.db")
+    shutil.copy(tmp_path / "half.db-journal", mind / "sophia.db-journal")
+    rows.close()
+    for look in (check, overview):
+        with pytest.raises(StoreFailed, match="the next run that uses it"):
+            look(mind)
+    with sophia.open(mind) as brain:
+        brain.complete(brain.route("When do you open?"), answer="At nine.")
+    assert check(mind).sound
 
 
 @pytest.mark.parametrize("text", ["", "How do I turn on dark mode?"])
