@@ -94,7 +94,9 @@ class Progress:
             said.append(f"  {route:<13}{summary.routes[route]:>9,}  {share:6.1%}  {bar}".rstrip())
         whys = ", ".join(f"{why} {count:,}" for why, count in summary.whys.most_common())
         said.append(f"  why: {whys or 'nothing to decide'}")
-        saved = f" (saved {summary.served * wanted.cost_per_call:,.2f})" if wanted.cost_per_call else ""
+        saved = f" (saved {summary.avoided * wanted.cost_per_call:,.2f})" if wanted.cost_per_call else ""
+        if summary.avoided < summary.served:
+            saved = f", calls avoided: {summary.avoided:,}{saved}"
         said.append(
             f"  answered from memory: {summary.served:,}{saved}; patterns: {summary.patterns:,}, "
             f"of them {summary.new_patterns:,} new in this run"

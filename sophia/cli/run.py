@@ -108,9 +108,9 @@ def command(options: argparse.Namespace) -> int:
             "inputs": reader.counts.as_dict() | {"left_out": intake.left_out},
             **summary.as_dict(),
             "saved": {
-                "calls": summary.served,
+                "calls": summary.avoided,
                 "cost_per_call": wanted.cost_per_call,
-                "cost": round(summary.served * wanted.cost_per_call, 6),
+                "cost": round(summary.avoided * wanted.cost_per_call, 6),
             },
             "score": None if score is None else score.as_dict(),
             "failed_on": fired,

@@ -112,13 +112,14 @@ class Example:
 
 
 class Kept:
-    """How often something was seen, how often with a danger rule's hit, and the first input of it."""
+    """How often something was seen, how often with a danger rule's hit or drawn for an audit, and its first input."""
 
-    __slots__ = ("count", "danger", "example")
+    __slots__ = ("count", "danger", "drawn", "example")
 
     def __init__(self, example: Example) -> None:
         self.count = 0
         self.danger = 0
+        self.drawn = 0
         self.example = example
 
 
@@ -235,6 +236,9 @@ class Collector:
         if any(answers):
             names = [d.match[0] if d.answer is not None and d.match is not None else None for d in decisions]
             self._count_named(self.repeats, events, decisions, names)
+            for name, decision in zip(names, decisions, strict=True):
+                if decision.audit and name is not None and (kept := self.repeats.get(name)) is not None:
+                    kept.drawn += 1
         for i in dangers:
             self._count_danger(events[i], decisions[i])
             self.repeated_danger += decisions[i].earlier > 0

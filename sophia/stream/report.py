@@ -166,6 +166,8 @@ class _Page:
             "danger_low": sum(rule["count"] for rule in danger if rule["severity"] == "low"),
             "verdicts": self._summary.verdicts,
             "served": self._summary.served,
+            "avoided": self._summary.avoided,
+            "unspared": self._summary.unspared,
             "audit": self._audit(),
             "withheld": self._summary.withheld,
             "sessions": self._sessions(),
@@ -364,7 +366,8 @@ class _Page:
         return [
             {
                 "count": kept.count,
-                "saved": None if self._cost is None else f"{kept.count * self._cost:,.2f}",
+                "avoided": kept.count - kept.drawn,
+                "saved": None if self._cost is None else f"{(kept.count - kept.drawn) * self._cost:,.2f}",
                 "scope": _clean(kept.example.scope, 60),
                 "first": self._place(kept.example.source, kept.example.line),
                 "text": excerpt(kept.example.text),

@@ -32,6 +32,10 @@ class Summary:
         self.verdicts: Counter[str] = Counter()
         self.rules: Counter[str] = Counter()
         self.served = 0
+        self.avoided = 0
+        """Answers from memory that stood in for a call of the expensive step: drawn ones were sent on to it as well."""
+        self.unspared = 0
+        """Inputs of the lower routes that spare nothing: drawn ones, and those whose stored answer was withheld."""
         self.audited = 0
         self.agreed = 0
         self.differed = 0
@@ -71,6 +75,8 @@ class Summary:
         self.verdicts.update([d.verdict for d in decisions])
         self.rules.update([d.danger.rule for d in decisions if d.danger is not None])
         self.served += sum(d.answer is not None for d in decisions)
+        self.avoided += sum(d.answer is not None and not d.audit for d in decisions)
+        self.unspared += sum((d.audit or d.withheld) and d.route != "deep_thought" for d in decisions)
         audited = [d.agrees for d in decisions if d.audit]
         self.audited += len(audited)
         self.agreed += audited.count(True)

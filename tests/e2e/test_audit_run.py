@@ -124,11 +124,15 @@ def test_a_killed_run_leaves_the_switch_where_the_records_say(tmp_path: Path) ->
 
 def test_drawn_inputs_without_an_answer_are_open(command: Run, tmp_path: Path) -> None:
     question = json.dumps({"text": QUESTIONS[0]}).encode() + b"\n"
-    done = command("run", "-", "--out", "-", "--audit", "1", stdin=stream(1, 1) + 50 * question)
+    done = command("run", "-", "--out", "-", "--audit", "1", "--cost-per-call", "2", stdin=stream(1, 1) + 50 * question)
     assert [d["agrees"] for d in records(done.stdout)] == [None] * 51
     audit = summary_of(tmp_path)
     assert (audit["drawn"], audit["open"], audit["false_serve_rate"], audit["interval"]) == (50, 50, None, None)
     assert b"audited: 50, of them 0 compared, 0 wrong; 50 open" in done.stderr
+    (totals,) = [json.loads(path.read_bytes()) for path in tmp_path.glob("sophia-out/*/summary.json")]
+    assert totals["served_from_memory"] == 50
+    assert totals["saved"] == {"calls": 0, "cost_per_call": 2.0, "cost": 0.0}
+    assert b"answered from memory: 50, calls avoided: 0 (saved 0.00);" in done.stderr
 
 
 def test_identical_inputs_of_one_batch_are_as_one_at_a_time(command: Run) -> None:

@@ -25,6 +25,7 @@ from sophia.stream.readers import read_batches
 from sophia.stream.report import missing, write_report
 from sophia.stream.run import run
 from sophia.stream.score import Score
+from sophia.stream.summary import Summary
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -222,6 +223,49 @@ def test_the_audit_stands_in_the_page(tmp_path: Path) -> None:
     assert "Answers from memory are switched off" in page.text
     assert re.search(r"There is a stored answer .* but answers are switched off", page.text)
     assert "drawn for an audit" not in report(tmp_path / "plain.html", tmp_path / "in.jsonl").text
+
+
+def test_what_an_audit_sends_on_or_withholds_saves_nothing(tmp_path: Path) -> None:
+    """With each answer drawn nothing is saved, with some drawn the rest is; withheld ones are no saving either."""
+    first = json.dumps({"text": "Who is on call?", "answer": "Ana"})
+    question, other = json.dumps({"text": "Who is on call?"}), json.dumps({"text": "something else"})
+    (tmp_path / "in.jsonl").write_text("\n".join([first, *[question, other] * 39]) + "\n")
+    for share, avoided in ((1.0, 0), (0.4, None), (0.0, 39)):
+        collector, summary, page = audited(tmp_path, share)
+        assert summary.served == 39
+        assert avoided in (None, summary.avoided)
+        assert summary.avoided == summary.served - summary.audited
+        (repeats,) = collector.repeats.values()
+        assert repeats.count - repeats.drawn == summary.avoided
+        card = page.text.split("What did it save?")[1].split("Where the inputs went")[0]
+        lower = summary.routes["reflex"] + summary.routes["cortical"]
+        assert card.startswith(f" {lower - summary.audited} inputs spared")
+        assert f"{summary.avoided} calls avoided for sure" in card
+        assert f"{summary.avoided * 0.5:.2f} saved at 0.5 a call" in card
+        assert ("that an audit sent on as well" in card) == (share > 0)
+        table = page.text.split("What was answered from memory")[1]
+        assert f" {summary.avoided} {summary.avoided * 0.5:.2f} Who is on call?" in table
+    wrong = [json.dumps({"text": "Who is on call?", "answer": f"person {i}"}) for i in range(30)]
+    (tmp_path / "in.jsonl").write_text("\n".join(wrong) + "\n")
+    _, summary, page = audited(tmp_path, 1.0)
+    assert summary.withheld > 10
+    assert summary.avoided == 0
+    card = page.text.split("What did it save?")[1].split("Where the inputs went")[0]
+    assert card.startswith(" 0 inputs spared")
+    assert re.search(r" 0 log lines .* 0 of a known kind", card)
+
+
+def audited(folder: Path, share: float) -> tuple[Collector, Summary, Page]:
+    """What a run over in.jsonl collected and counted, and its page."""
+    settings = sophia.Settings(audit=share, audit_budget=0.1)
+    with sophia.open(None, settings=settings) as brain:
+        collector = Collector()
+        reader = read_batches([folder / "in.jsonl"])
+        summary = run(reader, brain, io.BytesIO(), io.BytesIO(), collector=collector)
+    write_report(folder / "page.html", collector, summary, reader.counts, brain, cost_per_call=0.5)
+    page = Page((folder / "page.html").read_text(encoding="utf-8"))
+    page.check()
+    return collector, summary, page
 
 
 def test_the_same_input_gives_the_same_page(tmp_path: Path) -> None:
