@@ -13,11 +13,14 @@ from sophia.stream.event import PLAIN, Event
 from sophia.stream.mask import window
 from sophia.stream.timeline import Timeline
 
-__all__ = ["ROUTES", "BadLines", "Collector", "Example", "Kept", "RuleHits"]
+__all__ = ["QUIET", "ROUTES", "BadLines", "Collector", "Example", "Kept", "RuleHits"]
 
 _Name = TypeVar("_Name", int, str)
 
 ROUTES = ("reflex", "cortical", "deep_thought")
+
+QUIET = 50
+"""A fiftieth of the inputs so far without anything new is a long time."""
 
 # Decisions that are folded at a time. A constant, so that what is kept does not depend on the batch size.
 _FOLD = 256
@@ -189,12 +192,16 @@ class Collector:
         self.first_new: list[Example] = []
         self.last_new: deque[Example] = deque(maxlen=_NEW_LAST)
         """The newest ones after the first forty."""
+        self.quiet: dict[int, int] = {}
+        """New patterns that came after a long time without any, and how many inputs came in between. Each makes the
+        stream longer by a fiftieth, so there are not many: about a thousand in a thousand million inputs."""
         self.sample: list[Example] = []
         """Inputs at equal distances, from the first one on."""
         self.first_ts: str | None = None
         self.last_ts: str | None = None
         self.known = known
         self._newest = known
+        self._last_new: int | None = None
         self._n = 0
         self._stride = 1
         self._due: dict[tuple[str, str], int] = {}
@@ -279,7 +286,11 @@ class Collector:
                 if id is not None and id > self._newest:
                     self._newest = id
                     found.append(i)
-                    example = Example(events[i], decisions[i])
+                    example, place = Example(events[i], decisions[i]), self._n + i
+                    between = 0 if self._last_new is None else place - self._last_new - 1
+                    self._last_new = place
+                    if between and between * QUIET >= place:
+                        self.quiet[id] = between
                     if len(self.first_new) < _NEW_FIRST:
                         self.first_new.append(example)
                     else:

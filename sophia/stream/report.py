@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib import resources
 from importlib.util import find_spec
-from itertools import pairwise
 from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sophia._core import cpu
 from sophia.brain import Sophia
 from sophia.organs.danger import SEVERITIES
-from sophia.stream.collect import ROUTES, Collector, Example, Kept
+from sophia.stream.collect import QUIET, ROUTES, Collector, Example, Kept
 from sophia.stream.counts import Counts
 from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain, rule
 from sophia.stream.hindsight import Later
@@ -40,7 +39,6 @@ _RULES = 100
 _PATTERNS, _MORE_PATTERNS = 30, 170
 _RARE = 2
 _RARE_FROM = 100
-_QUIET = 50  # a fiftieth of the inputs without anything new is a long time
 _NUMBERS = 40
 _RUNS = 12
 # Reasons in the order in which they are looked for.
@@ -272,17 +270,16 @@ class _Page:
         """New patterns that came once or twice, without danger: those first that came after a long time without any."""
         if self._total < _RARE_FROM or self._collected.forgotten:
             return []
-        found = [*self._collected.first_new, *self._collected.last_new]
-        quiet = {b.pattern: b.n - a.n for a, b in pairwise(found)}
+        quiet = self._collected.quiet
         rare = [
             (quiet[id], id, kept)
             for id, kept in patterns
-            if kept.count <= _RARE and not kept.danger and quiet.get(id, 0) * _QUIET >= self._total
+            if kept.count <= _RARE and not kept.danger and quiet.get(id, 0) * QUIET >= self._total
         ]
         return [
             {
                 "count": kept.count,
-                "after": after - 1,
+                "after": after,
                 "place": self._place(kept.example.source, kept.example.line),
                 "text": excerpt(kept.example.text),
             }

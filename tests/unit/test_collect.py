@@ -55,6 +55,7 @@ def facts(collector: Collector) -> dict[str, Any]:
         "repeats": {id: (kept.count, kept.example.astuple()) for id, kept in collector.repeats.items()},
         "new": (collector.new, [e.astuple() for e in [*collector.first_new, *collector.last_new]]),
         "lines": (collector.lines, collector.repeated, collector.repeated_danger),
+        "quiet": collector.quiet,
         "sample": [e.astuple() for e in collector.sample],
         "times": (collector.first_ts, collector.last_ts, collector.forgotten),
     }

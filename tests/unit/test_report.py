@@ -545,6 +545,20 @@ def test_what_is_rare_is_named_before_the_latest(tmp_path: Path) -> None:
     assert "line 121 (1 \u00d7, 117 inputs after the last new one) Accepted password for fztu" in card
 
 
+def test_a_gap_is_that_to_the_new_pattern_before(tmp_path: Path) -> None:
+    """Also where that one is not in the lists of the page: of 400 new patterns they have 150."""
+    words = ["".join(chr(97 + (i * 7 + k * 11 + i // 26 * k) % 26) for k in range(9)) for i in range(400)]
+    news = [f"{word} {word[::-1]} came by" for word in words]
+    _, page = decided("\n".join(news) + "\n", tmp_path)
+    card = page.text.split("What was new?")[1].split("What was dangerous?")[0]
+    assert "after the last new one" not in card
+    usual = ["job is done"] * 60
+    _, page = decided("\n".join(["job is done", *news[:120], *usual, "late it is", *news[120:]]) + "\n", tmp_path)
+    card = page.text.split("What was new?")[1].split("What was dangerous?")[0]
+    assert "line 182 (1 \u00d7, 60 inputs after the last new one) late it is" in card
+    assert card.count("after the last new one") == 1
+
+
 def test_danger_is_grouped_and_low_alarms_are_only_counted(tmp_path: Path) -> None:
     text = "".join(f"Failed password for ana from 192.0.2.{i} port 22 ssh2\n" for i in range(9))
     _, page = decided(text + "Failed password for root from 192.0.2.1 port 22 ssh2\n" * 3, tmp_path)
