@@ -13,19 +13,19 @@ from sophia.stream.event import PLAIN, Event
 from sophia.stream.mask import window
 from sophia.stream.timeline import Timeline
 
-__all__ = ["QUIET", "ROUTES", "BadLines", "Collector", "Example", "Kept", "RuleHits"]
+__all__ = ["NAMED", "QUIET", "ROUTES", "BadLines", "Collector", "Example", "Kept", "RuleHits"]
 
 _Name = TypeVar("_Name", int, str)
 
 ROUTES = ("reflex", "cortical", "deep_thought")
 
+NAMED = 4096
+"""Things that are counted by name (patterns, repeated inputs); over the bound the rarer half is forgotten."""
 QUIET = 50
 """A fiftieth of the inputs so far without anything new is a long time."""
 
 # Decisions that are folded at a time. A constant, so that what is kept does not depend on the batch size.
 _FOLD = 256
-# Things that are counted by name (patterns, repeated inputs); over the bound the rarer half is forgotten.
-_NAMED = 4096
 _NEW_FIRST, _NEW_LAST = 40, 110
 _REASON_EXAMPLES = 4
 _RULE_PLACES = 6
@@ -337,10 +337,10 @@ class Collector:
                 first = names.index(name)
                 entry = kept[name] = Kept(Example(events[first], decisions[first]))
             entry.count += count
-        if len(kept) > _NAMED:
+        if len(kept) > NAMED:
             order = sorted(kept, key=lambda name: (-kept[name].count, kept[name].example.n))
-            self.forgotten = max(self.forgotten, kept[order[_NAMED // 2]].count)
-            for name in order[_NAMED // 2 :]:
+            self.forgotten = max(self.forgotten, kept[order[NAMED // 2]].count)
+            for name in order[NAMED // 2 :]:
                 del kept[name]
 
     def _count_danger(self, event: Event, decision: Decision) -> None:

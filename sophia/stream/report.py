@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sophia._core import cpu
 from sophia.brain import Sophia
 from sophia.organs.danger import SEVERITIES
-from sophia.stream.collect import QUIET, ROUTES, Collector, Example, Kept
+from sophia.stream.collect import NAMED, QUIET, ROUTES, Collector, Example, Kept
 from sophia.stream.counts import Counts
 from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain, rule
 from sophia.stream.hindsight import Later
@@ -173,8 +173,10 @@ class _Page:
             "patterns": [self._pattern(*item) for item in patterns[:_PATTERNS]],
             "more_patterns": [self._pattern(*item) for item in patterns[_PATTERNS : _PATTERNS + _MORE_PATTERNS]],
             "lines_kept": sum(map(len, self._collected.lines.values())),
+            "lines_listed": self._listed(patterns[: _PATTERNS + _MORE_PATTERNS]),
             "patterns_total": len(patterns),
             "forgotten": self._collected.forgotten,
+            "named": NAMED,
             "repeats": self._repeats(),
             "repeated": self._collected.repeated,
             "repeated_danger": self._collected.repeated_danger,
@@ -324,6 +326,14 @@ class _Page:
             ]
             for id, groups in joined.items()
         }
+
+    def _listed(self, patterns: list[tuple[int, Kept]]) -> int:
+        """Inputs whose line stands in the table of these patterns."""
+        found = Counter[int]()
+        for (pattern, *_), places in self._collected.lines.items():
+            if pattern is not None:
+                found[self._later.survivor(pattern)] += len(places)
+        return sum(found[id] for id, _ in patterns)
 
     def _numbers(self, places: list[tuple[str, int]]) -> dict[str, str]:
         """Lines as a list with ranges, the first dozen and the rest; of several inputs with their names."""

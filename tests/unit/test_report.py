@@ -500,6 +500,37 @@ def test_each_line_can_be_looked_up_in_the_page(tmp_path: Path) -> None:
     assert notes <= {"a word is new"}
 
 
+def different(count: int) -> str:
+    """So many lines that share no pattern."""
+    words = [f"{i:05}".translate(str.maketrans("0123456789", "ghijklmnop")) for i in range(count)]
+    return "".join(f"{word} {word[::-1]}{word} came {word}{word}\n" for word in words)
+
+
+def test_a_table_that_was_cut_says_how_much_of_the_input_it_lists(tmp_path: Path) -> None:
+    records, page = decided("job is done\n" * 5 + different(500), tmp_path)
+    assert len({record["pattern"] for record in records}) == 501
+    assert "find its number in the table of patterns below if it is there, with its route" in page.text
+    assert "That table lists 204 of the 505 inputs (40.4 %): only those of the 200 most frequent patterns." in page.text
+    assert "All of them are in decisions.jsonl, their patterns in patterns.jsonl." in page.text
+    assert "The 30 most frequent of the 501 patterns that came in this run" in page.text
+    assert "counts at most" not in page.text
+    _, page = decided("job is done\n" * 5100, tmp_path)
+    assert "lists 5,000 of the 5,100 inputs (98.0 %): only of the first 5,000. All" in page.text
+    _, page = decided("job is done\n" * 5, tmp_path)
+    assert "That table lists" not in page.text
+
+
+def test_more_patterns_than_are_counted(tmp_path: Path) -> None:
+    """Each number is told with what it counts, and what is missing is told in full."""
+    _, page = decided("job is done\n" * 5 + different(4400), tmp_path)
+    assert "What was new? 4,401 new patterns:" in page.text
+    assert "4,401 patterns in all, 4,401 new in this run" in page.text
+    assert "This page counts at most 4,096 different patterns at a time." in page.text
+    assert "none that had come more than once by then" in page.text
+    assert "may be too low; patterns.jsonl has every pattern with its full count" in page.text
+    assert "The 30 most frequent patterns of this run" in page.text
+
+
 def test_a_word_that_is_new_is_named_with_the_number_of_earlier_lines(tmp_path: Path) -> None:
     records, page = decided(logins([*NAMES * 3, "oralce"]), tmp_path)
     assert records[-1]["why"] in ("known-pattern", "low-confidence")
