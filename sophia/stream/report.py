@@ -133,7 +133,7 @@ class _Page:
         routes = {route: self._summary.routes[route] for route in ROUTES}
         patterns = self._patterns()
         danger = self._danger()
-        merged = max(self._collected.new - self._summary.new_patterns, 0)
+        merged = self._merged()
         new_first = [self._shown(e) for e in self._collected.first_new if self._survives(e)]
         new_last = [self._shown(e) for e in self._collected.last_new if self._survives(e)]
         return {
@@ -152,7 +152,7 @@ class _Page:
             "novel": self._summary.whys["novel"],
             "new": self._summary.new_patterns,
             "in_all": self._summary.patterns,
-            "merged": merged,
+            "merged": merged[0],
             "router": self._router,
             "rare": (rare := self._rare(patterns)),
             "latest": [] if rare else [*new_first, *new_last][:-4:-1],
@@ -178,8 +178,8 @@ class _Page:
             "forgotten": self._collected.forgotten,
             "named": NAMED,
             "repeats": self._repeats(),
-            "repeated": self._collected.repeated,
-            "repeated_danger": self._collected.repeated_danger,
+            "repeated": self._collected.repeated + merged[0],
+            "repeated_danger": self._collected.repeated_danger + merged[1],
             "known": sum(
                 n for (_, why), n in reasons.items() if why in ("repeat", "known-pattern", "complex", "route")
             ),
@@ -267,6 +267,19 @@ class _Page:
         """The template as it is now; None for a pattern that had to make room."""
         template = None if pattern is None else self._later.template(pattern)
         return None if template is None else excerpt(window(template)[0])
+
+    def _merged(self) -> tuple[int, int]:
+        """New patterns that were found to be the same as another, so that the first input of each of them was no first
+        one; and how many of these inputs hit a danger rule."""
+        collected = self._collected
+        first = [
+            kept.example
+            for ids in self._later.absorbed.values()
+            for id in ids
+            if (kept := collected.patterns.get(id)) is not None and id > collected.known and not kept.example.earlier
+        ]
+        danger = sum(example.rule is not None for example in first)
+        return max(collected.new - self._summary.new_patterns, len(first)), danger
 
     def _rare(self, patterns: list[tuple[int, Kept]]) -> list[dict[str, Any]]:
         """New patterns that came once or twice, without danger: those first that came after a long time without any."""
@@ -433,7 +446,7 @@ class _Page:
                 "description": _clean(self._rules.get(id, ""), 200),
                 "count": hits.count,
                 "verdicts": sorted(hits.verdicts.items()),
-                "patterns": len(hits.patterns),
+                "patterns": len({self._later.survivor(pattern) for pattern in hits.patterns}),
                 "addresses": len(hits.addresses),
                 "places": [self._place(*place) for place in hits.places],
                 "last": self._place(*hits.last) if hits.count > len(hits.places) else None,

@@ -552,6 +552,38 @@ def test_patterns_that_were_merged_later_are_told(tmp_path: Path) -> None:
     assert "What was new? 1 new pattern:" in page.text
 
 
+def test_the_page_counts_patterns_as_they_are_at_the_end(tmp_path: Path) -> None:
+    """What repeated, and the patterns of a rule, are those of patterns.jsonl with the merged ones resolved."""
+    alarms = "".join(f"sshd[{i}]: Failed password for {name} on tty1\n" for i, name in enumerate(NAMES * 2))
+    (tmp_path / "in.log").write_text(logins(NAMES * 2) + alarms + "job is done\n")
+    out, patterns = io.BytesIO(), io.BytesIO()
+    with sophia.open(None) as brain:
+        collector = Collector()
+        reader = read_batches([tmp_path / "in.log"])
+        summary = run(reader, brain, out, patterns, collector=collector)
+    write_report(tmp_path / "page.html", collector, summary, reader.counts, brain)
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    merged = {one["id"]: one["merged_into"] for one in map(json.loads, patterns.getvalue().splitlines())}
+    seen: set[int] = set()
+    hit: set[int] = set()
+    repeated = repeated_danger = 0
+    for record in map(json.loads, out.getvalue().splitlines()):
+        id = record["pattern"]
+        while merged[id] is not None:
+            id = merged[id]
+        repeated += id in seen
+        if record["danger"] is not None:
+            repeated_danger += id in seen
+            hit.add(id)
+        seen.add(id)
+    assert len(seen) < len(merged)
+    assert len({e.pattern for e in collector.rules["log.auth-failure"].examples}) > len(hit)
+    card = page.text.split("What repeated?")[1].split("What did it save?")[0]
+    assert card.startswith(f" {100 * repeated / summary.decisions:.1f} % of the inputs")
+    assert f"{repeated_danger} repeats" in card
+    assert f"A login failed: {summary.rules['log.auth-failure']} ({len(hit)} pattern;" in page.text
+
+
 def test_what_repeats_holds_together(tmp_path: Path) -> None:
     """The share and the list count the same inputs: danger too. What came once is not called repeated."""
     line = "Failed password for root from 192.0.2.7 port 22 ssh2\n"
