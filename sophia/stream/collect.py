@@ -68,6 +68,7 @@ class Example:
         "scope",
         "session",
         "session_novel",
+        "severity",
         "source",
         "span",
         "text",
@@ -102,6 +103,7 @@ class Example:
         self.complexity = decision.complexity
         self.pattern = decision.pattern
         self.rule = None if danger is None else danger.rule
+        self.severity = 0.0 if danger is None else danger.severity
         self.danger_score = decision.danger_score or 0.0
         self.via = "" if danger is None else danger.via
         self.match = None if match is None else match[0]

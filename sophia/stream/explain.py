@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sophia.config import Settings
+from sophia.organs.danger import SEVERITIES
 from sophia.stream.collect import Example
 from sophia.stream.hindsight import Hindsight
 
@@ -127,7 +128,14 @@ def explain(
                 hit + f"Its verdict is veto: the program that called must refuse it. Its route is deep thought.{came}"
             )
         kind = "a log line tells of it" if example.plain else "the rule is one that reports and does not refuse"
-        return hit + f"Its verdict is flag: {kind}, so somebody should look at it. So: deep thought.{came}"
+        if example.severity < SEVERITIES["medium"]:
+            order = (
+                f"{kind}. Its severity is low: it is counted, so that somebody sees how many there are, and needs no "
+                "look by itself. Whatever hits a rule goes to deep thought"
+            )
+        else:
+            order = f"{kind}, so somebody should look at it. So: deep thought"
+        return hit + f"Its verdict is flag: {order}.{came}"
     if example.why == "novel" and example.session_novel is not None:
         order = ", ".join(map(str, example.session_novel))
         return (

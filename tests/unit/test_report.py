@@ -282,7 +282,7 @@ def example(**values: object) -> Example:
     one = Example.__new__(Example)
     usual = {
         "n": 1, "source": "app.log", "line": 1, "text": "a b", "span": None, "plain": True, "scope": "",
-        "why": "novel", "via": "", "danger_score": 0.0,
+        "why": "novel", "via": "", "danger_score": 0.0, "severity": 0.5,
         "route": "deep_thought", "verdict": "allow", "confidence": 0.0, "complexity": 0.0, "pattern": 1, "rule": None,
         "match": None, "invalid": None, "withheld": False, "novelty": 1.0, "model": None, "intent": None,
         "runner_up": None, "session": None, "session_novel": None,
@@ -388,6 +388,8 @@ def test_every_reason_has_words() -> None:
         ),
         ({"why": "danger", "danger_score": 0.9, "plain": False}, ["danger score 0.90", "allowed", "deep thought"]),
         ({"why": "danger", "rule": "a.b", "verdict": "flag"}, ["flag", "a log line tells of it"]),
+        ({"why": "danger", "rule": "a.b", "verdict": "flag"}, ["so somebody should look at it"]),
+        ({"why": "danger", "rule": "a.b", "verdict": "flag", "severity": 0.25}, ["is low", "needs no look by itself"]),
         ({"why": "danger", "rule": "a.b", "verdict": "flag", "earlier": 203}, ["203 times before", "not looked at"]),
         ({"why": "complex", "route": "deep_thought", "complexity": 0.8, "confidence": 0.9}, ["0.80", "0.75"]),
         ({"why": "too-long"}, ["20,000"]),
@@ -629,6 +631,11 @@ def test_danger_is_grouped_and_low_alarms_are_only_counted(tmp_path: Path) -> No
     assert re.search(r"(\d+) are low: counted", card)
     assert re.search(r"low A login failed: 9 \(\d patterns?, 9 addresses; line 1,", card)
     assert page.text.count("not looked at") >= 2
+    lines = re.findall(
+        r"rule log\.(auth-\w+) looks for .*?So: deep thought|rule log\.(auth-\w+) .*?goes to deep", page.text
+    )
+    assert {one or other for one, other in lines} == {"auth-failure", "auth-attack"}
+    assert not re.search(r"rule log\.auth-failure looks for(?:(?!deep thought).)*somebody should look at it", page.text)
 
 
 def test_a_router_does_not_claim_that_all_was_seen_before(tmp_path: Path) -> None:
