@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor
 from typing import NamedTuple
 
 from sophia.config import Settings
@@ -9,7 +10,7 @@ from sophia.organs.danger import SEVERITIES
 from sophia.stream.collect import Example
 from sophia.stream.hindsight import Hindsight
 
-__all__ = ["FAULTS", "REASONS", "ROUTE_WORDS", "Reason", "explain", "rule"]
+__all__ = ["FAULTS", "REASONS", "ROUTE_WORDS", "Reason", "explain", "rule", "share"]
 
 
 class Reason(NamedTuple):
@@ -103,7 +104,7 @@ def explain(
     # With a router, confidence is that of the intent; how well the pattern is known is what is not new.
     sure = example.confidence if example.model is None else 1.0 - example.novelty
     nearest = example.intent or example.runner_up
-    intent = f"intent \u201c{nearest[:60]}\u201d (confidence {_share(example.confidence)})" if nearest else ""
+    intent = f"intent \u201c{nearest[:60]}\u201d (confidence {share(example.confidence)})" if nearest else ""
     if example.why == "repeat":
         return (
             f"The same text was answered before in {owner} (decision {example.match}); that answer was given again. "
@@ -111,8 +112,8 @@ def explain(
         )
     if example.why == "danger" and example.rule is None:
         return (
-            f"No danger rule hit it, but it sounds like an attack: danger score {_share(example.danger_score)}, and "
-            f"from {_share(settings.danger_score)} on a message is thought about. It is allowed. So: deep thought."
+            f"No danger rule hit it, but it sounds like an attack: danger score {share(example.danger_score)}, and "
+            f"from {share(settings.danger_score)} on a message is thought about. It is allowed. So: deep thought."
         )
     if example.why == "danger":
         what = descriptions.get(example.rule or "", "")
@@ -155,7 +156,7 @@ def explain(
         return f"{near}. The router of intents does not guess: deep thought."
     known = _known(example, hindsight, sure)
     if example.why == "low-confidence":
-        return f"{known}. {_share(cortical)} is needed to call it known. In doubt: deep thought."
+        return f"{known}. {share(cortical)} is needed to call it known. In doubt: deep thought."
     if example.why == "known-pattern":
         if example.withheld:
             return (
@@ -163,17 +164,17 @@ def explain(
                 f"audited ones were wrong. So: {ROUTE_WORDS[example.route].title.lower()}."
             )
         if example.route == "reflex":
-            return f"{known}; a log line needs {_share(reflex)} to be handled at once. So: reflex."
+            return f"{known}; a log line needs {share(reflex)} to be handled at once. So: reflex."
         if example.plain and sure < reflex:
             return (
-                f"{known}. That makes it known (from {_share(cortical)}), but not yet to be handled at once "
-                f"(from {_share(reflex)}). So: cortical."
+                f"{known}. That makes it known (from {share(cortical)}), but not yet to be handled at once "
+                f"(from {share(reflex)}). So: cortical."
             )
         return f"{known}. But this very text has no stored answer to give, so it gets normal handling: cortical."
     if example.why == "complex":
         return (
             f"{known if example.intent is None else f'It is about {intent}'}. But its complexity is "
-            f"{_share(example.complexity)}, over the bound of {_share(settings.complex_limit)}: one level more, "
+            f"{share(example.complexity)}, over the bound of {share(settings.complex_limit)}: one level more, "
             f"{ROUTE_WORDS[example.route].title.lower()}."
         )
     if example.why == "too-long":
@@ -189,7 +190,7 @@ def explain(
 
 def rule(why: str, route: str, settings: Settings) -> str:
     """What holds for every input with this `why` and route, in one sentence with the numbers in force."""
-    reflex, cortical = _share(settings.reflex_confidence), _share(settings.cortical_confidence)
+    reflex, cortical = share(settings.reflex_confidence), share(settings.cortical_confidence)
     words = {
         ("danger", "deep_thought"): "a danger rule hit; nothing else was looked at (novelty 1, confidence 0)",
         ("too-long", "deep_thought"): f"over {settings.max_chars:,} characters; nothing else was looked at",
@@ -208,8 +209,8 @@ def rule(why: str, route: str, settings: Settings) -> str:
         "pattern is familiar",
         ("route", "cortical"): "the router is sure of an intent",
         ("out-of-scope", "deep_thought"): "the router knows too little of the text",
-        ("complex", "cortical"): f"would be reflex, but complexity is {_share(settings.complex_limit)} or more",
-        ("complex", "deep_thought"): f"would be cortical, but complexity is {_share(settings.complex_limit)} or more",
+        ("complex", "cortical"): f"would be reflex, but complexity is {share(settings.complex_limit)} or more",
+        ("complex", "deep_thought"): f"would be cortical, but complexity is {share(settings.complex_limit)} or more",
     }
     return words.get((why, route), REASONS[why].title.lower() if why in REASONS else why)
 
@@ -261,7 +262,7 @@ def _known(example: Example, hindsight: Hindsight, sure: float) -> str:
         same = example.earlier_same if example.accepted_same >= _BELIEVED else example.accepted_same
         if same < example.earlier and abs(sure - same / (same + 1)) < 1e-6:
             known += f", {_times(same)} with these very words"
-        return f"{known}: confidence {_share(sure)}"
+        return f"{known}: confidence {share(sure)}"
     named = [f"\u201c{word}\u201d" for word in hindsight.words]
     listed = f" ({', '.join(named)})" if named else ""
     if example.earlier_same == 0:
@@ -276,8 +277,8 @@ def _known(example: Example, hindsight: Hindsight, sure: float) -> str:
     else:
         new = f"these very words{listed} were never accepted in {owner}"
     return (
-        f"{known}, but {new}. So it is not quite like them (closeness {_share(example.closeness)}), which leaves a "
-        f"confidence of {_share(sure)}"
+        f"{known}, but {new}. So it is not quite like them (closeness {share(example.closeness)}), which leaves a "
+        f"confidence of {share(sure)}"
     )
 
 
@@ -289,8 +290,13 @@ def _times(count: int) -> str:
     return "once" if count == 1 else "twice" if count == 2 else f"{count:,} times"
 
 
-def _share(value: float) -> str:
-    return f"{value:.2f}"
+def share(value: float) -> str:
+    """A share with two digits; one below 1 is never shown as 1.
+
+    >>> share(0.75), share(0.9957), share(0.99999), share(1.0)
+    ('0.75', '0.995', '0.999', '1.00')
+    """
+    return f"{floor(1000 * value) / 1000:.3f}" if 0.995 <= value < 1 else f"{value:.2f}"
 
 
 def _lower(sentence: str) -> str:

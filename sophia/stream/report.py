@@ -21,6 +21,7 @@ from sophia.organs.danger import SEVERITIES
 from sophia.stream.collect import NAMED, QUIET, ROUTES, Collector, Example, Kept
 from sophia.stream.counts import Counts
 from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain, rule
+from sophia.stream.explain import share as confidence
 from sophia.stream.hindsight import Later
 from sophia.stream.mask import Part, excerpt, window
 from sophia.stream.partial import Partial
@@ -200,7 +201,8 @@ class _Page:
             "speed": self._speed(),
             "latency": self._latency(),
             "plots": self._plots(draw) if self._total else {},
-            "settings": self._settings,
+            "known_from": confidence(self._settings.cortical_confidence),
+            "reflex_from": confidence(self._settings.reflex_confidence),
         }
 
     def _title(self) -> str:
@@ -233,7 +235,7 @@ class _Page:
             ("Patterns", f"{self._summary.patterns:,} in all, of them {self._summary.new_patterns:,} new in this run"),
             ("sophia", _version()),
             ("Python, SIMD", f"{platform.python_version()}, {cpu.simd_level()}"),
-            ("Seed", f"{self._settings.seed:,}"),
+            ("Seed", str(self._settings.seed)),
             ("Policy", self._policy),
         ]
 
@@ -571,7 +573,7 @@ def _intents(told: Any) -> dict[str, Any]:
 
 
 def _decimal(share: float | None) -> str:
-    return "\u2013" if share is None else f"{share:.3f}"
+    return "\u2013" if share is None else f"{share if share == 1 else min(share, 0.999):.3f}"
 
 
 def _stretches(line: Timeline) -> list[dict[str, Any]]:

@@ -326,6 +326,8 @@ def test_every_reason_has_words() -> None:
         ({"why": "novel", "scope": ""}, ["the default scope"]),
         ({"why": "novel", "earlier": 5}, ["5 times before", "never accepted in the default scope"]),
         ({"why": "known-pattern", "route": "reflex", **seen(3)}, ["seen 3 times before", "0.75", "reflex"]),
+        ({"why": "known-pattern", "route": "reflex", **seen(400)}, ["seen 400 times before", "confidence 0.997;"]),
+        ({"why": "known-pattern", "route": "reflex", **seen(400_000)}, ["confidence 0.999;"]),
         ({"why": "known-pattern", "route": "cortical", **seen(1)}, ["seen once", "0.50", "not yet", "cortical"]),
         ({"why": "known-pattern", "route": "cortical", **seen(2)}, ["seen twice", "0.67"]),
         (
@@ -400,6 +402,14 @@ def test_a_reason_names_its_evidence(values: dict[str, object], words: list[str]
     said = explain(example(**values), sophia.Settings(), {"a.b": "Asks for tea"})
     for word in words:
         assert word in said, said
+
+
+def test_no_share_below_one_is_shown_as_one(tmp_path: Path) -> None:
+    _, page = decided("job is done\n" * 3000, tmp_path, seed=331546, reflex_confidence=0.9999)
+    assert "confidence 1.00" not in page.text
+    assert "1.00 lets a log line" not in page.text
+    assert "confidence 0.999." in page.text
+    assert "Seed 331546 " in page.text
 
 
 def test_the_packages_of_the_extra_are_named_when_they_are_not_there() -> None:
