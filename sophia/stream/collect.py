@@ -385,4 +385,4 @@ def _note(decision: Decision) -> str:
     """What tells an input from others of its pattern that were routed for the same reason."""
     if decision.danger is not None:
         return f"rule {decision.danger.rule}"
-    return "a word is new" if decision.closeness < 1 and decision.why in _WEIGHED else ""
+    return "not quite like those before" if decision.closeness < 1 and decision.why in _WEIGHED else ""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sophia.config import Settings
 from sophia.organs.danger import SEVERITIES
 from sophia.stream.collect import Example
-from sophia.stream.hindsight import Hindsight
+from sophia.stream.hindsight import Difference, Hindsight
 
 __all__ = ["FAULTS", "REASONS", "ROUTE_WORDS", "Reason", "explain", "rule", "share"]
 
@@ -271,7 +271,7 @@ def _known(example: Example, hindsight: Hindsight, sure: float) -> str:
         elif named:
             new = f"{', '.join(named[:-1])} and {named[-1]} never stood in these places together"
         else:
-            new = "not with these very words"
+            new = _other(hindsight.difference)
     elif example.accepted_same:
         new = f"with these very words{listed} only {_times(example.accepted_same)}"
     else:
@@ -280,6 +280,26 @@ def _known(example: Example, hindsight: Hindsight, sure: float) -> str:
         f"{known}, but {new}. So it is not quite like them (closeness {share(example.closeness)}), which leaves a "
         f"confidence of {share(sure)}"
     )
+
+
+def _other(difference: Difference | None) -> str:
+    """That an input does not have the constant part of those before it, and what differs if that is known."""
+    new = "never with this very constant part"
+    if difference is None:
+        return f"{new}: other words or signs, or more or fewer of them"
+    beside = f"{new}: beside the first one here ({difference.place})"
+    if difference.writing:
+        return f"{beside} its capitals, blanks or signs differ"
+    told = [
+        f"{', '.join([_quoted(word) for word in words])} {rest}"
+        for words, rest in ((difference.more, "came in"), (difference.fewer, "is gone"))
+        if words
+    ]
+    return f"{beside} {' and '.join(told) or 'it has other, more or fewer numbers, addresses or the like'}"
+
+
+def _quoted(word: str) -> str:
+    return f"\u201c{word[:60]}\u201d"
 
 
 # Earlier inputs accepted in a scope from which on all earlier inputs of a pattern count.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from sophia._core.pattern import PatternTable, mask
@@ -10,10 +11,22 @@ from sophia.config import Settings
 from sophia.stream.collect import Example
 from sophia.stream.mask import WINDOW, excerpt
 
-__all__ = ["Hindsight", "Later"]
+__all__ = ["Difference", "Hindsight", "Later"]
 
 _WORDS = 4
 _SLOT = "<*>"
+
+
+class Difference(NamedTuple):
+    """What one input has and the first input of its pattern has not, masked parts apart."""
+
+    place: str
+    """Where the first one stands."""
+    more: Sequence[str] = ()
+    fewer: Sequence[str] = ()
+    """Words that only this input has, or only the first one; at most four."""
+    writing: bool = False
+    """The words are the same: only capitals, blanks or signs differ."""
 
 
 class Hindsight(NamedTuple):
@@ -25,6 +38,8 @@ class Hindsight(NamedTuple):
     """The pattern that its pattern was found to be the same as."""
     absorbed: int = 0
     """Patterns that were found to be the same as its own."""
+    difference: Difference | None = None
+    """How it differs from the first input of its pattern in this run, if it does and that is known."""
 
 
 class Later:
@@ -53,8 +68,8 @@ class Later:
         except KeyError:
             return None
 
-    def of(self, example: Example) -> Hindsight:
-        """What came of this input's pattern."""
+    def of(self, example: Example, first: Example | None = None, place: str = "") -> Hindsight:
+        """What came of this input's pattern. `first` is the first input of that, which stands at `place`."""
         if example.pattern is None:
             return Hindsight()
         survivor = self.survivor(example.pattern)
@@ -62,7 +77,21 @@ class Later:
             self._own_words(example),
             None if survivor == example.pattern else survivor,
             len(self.absorbed.get(example.pattern, ())),
+            None if first is None or first.n >= example.n else self._difference(example, first, place),
         )
+
+    def _difference(self, example: Example, first: Example, place: str) -> Difference | None:
+        if not self._masks or max(len(example.text), len(first.text)) >= WINDOW:
+            return None
+        own, other = mask(example.text).split(), mask(first.text).split()
+        changes = SequenceMatcher(None, own, other, autojunk=False).get_opcodes()
+        more = [word for kind, a, b, _, _ in changes if kind != "equal" for word in own[a:b]]
+        fewer = [word for kind, _, _, c, d in changes if kind != "equal" for word in other[c:d]]
+        if not more and not fewer:
+            return None
+        if _letters(own) == _letters(other):
+            return Difference(place, writing=True)
+        return Difference(place, _named(more, example.text), _named(fewer, first.text))
 
     def _own_words(self, example: Example) -> list[str]:
         """Words of the input that stand where its pattern has a slot and no mask put one; none that is a secret."""
@@ -73,6 +102,18 @@ class Later:
         own, kept = mask(example.text).split(), template.split()
         if len(own) != len(kept):
             return []
-        shown = "".join(part.text for part in excerpt(example.text, width=WINDOW))
         words = [word for word, place in zip(own, kept, strict=True) if word != place and _SLOT in place]
-        return [word for word in dict.fromkeys(words) if _SLOT not in word and word in shown][:_WORDS]
+        if any(_SLOT in word for word in words):  # signs at a masked part: which of all this was new is not known
+            return []
+        return _named(words, example.text)
+
+
+def _named(words: Sequence[str], text: str) -> list[str]:
+    """The first four different ones that may be shown: no slot in them, and no part of a secret of their text."""
+    shown = "".join(part.text for part in excerpt(text, width=WINDOW))
+    return [word for word in dict.fromkeys(words) if _SLOT not in word and word in shown][:_WORDS]
+
+
+def _letters(words: Sequence[str]) -> str:
+    """What is left of words without capitals, blanks and signs."""
+    return "".join(sign for sign in "".join(words).replace(_SLOT, "0").casefold() if sign.isalnum())

@@ -250,7 +250,9 @@ class _Page:
         return f"line {line:,}" if len(self._sources) <= 1 else f"{_clean(_file(source), 40)}:{line}"
 
     def _shown(self, example: Example) -> _Shown:
-        because = explain(example, self._settings, self._rules, self._later.of(example))
+        first = None if example.pattern is None else self._first.get(self._later.survivor(example.pattern))
+        place = "" if first is None else self._place(first.source, first.line)
+        because = explain(example, self._settings, self._rules, self._later.of(example, first, place))
         return _Shown(
             self._place(example.source, example.line),
             excerpt(example.text, example.span),
@@ -313,6 +315,11 @@ class _Page:
             if kept.example.n < entry.example.n:
                 entry.example = kept.example
         return sorted(joined.items(), key=lambda item: (-item[1].count, item[1].example.n))
+
+    @cached_property
+    def _first(self) -> dict[int, Example]:
+        """The first input of each pattern that is still counted."""
+        return {id: kept.example for id, kept in self._patterns()}
 
     def _pattern(self, id: int, kept: Kept) -> dict[str, Any]:
         return {

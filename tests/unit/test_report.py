@@ -20,7 +20,7 @@ from sophia.stream.collect import Collector, Example
 from sophia.stream.demo import demo_path
 from sophia.stream.event import REASONS as INVALID
 from sophia.stream.explain import FAULTS, REASONS, ROUTE_WORDS, explain, rule
-from sophia.stream.hindsight import Hindsight, Later
+from sophia.stream.hindsight import Difference, Hindsight, Later
 from sophia.stream.readers import read_batches
 from sophia.stream.report import missing, write_report
 from sophia.stream.run import run
@@ -332,7 +332,7 @@ def test_every_reason_has_words() -> None:
         ({"why": "known-pattern", "route": "cortical", **seen(2)}, ["seen twice", "0.67"]),
         (
             {"why": "known-pattern", "route": "cortical", **seen(72, same=0, closeness=5 / 7)},
-            ["seen 72 times before", "but not with these very words", "closeness 0.71", "0.70", "not yet"],
+            ["seen 72 times before", "but never with this very constant part", "closeness 0.71", "0.70", "not yet"],
         ),
         (
             {"why": "known-pattern", "route": "cortical", **seen(72, same=2, closeness=5 / 7)},
@@ -460,6 +460,21 @@ def test_no_font_but_the_shipped_one_is_looked_for(tmp_path: Path) -> None:
             Hindsight(survivor=3),
             ["told apart then", "id 9", "pattern 3", "merged since"],
         ),
+        (
+            seen(1, same=0, closeness=0.9),
+            Hindsight(difference=Difference("line 7", writing=True)),
+            ["beside the first one here (line 7) its capitals, blanks or signs differ"],
+        ),
+        (
+            seen(1, same=0, closeness=0.9),
+            Hindsight(difference=Difference("line 7", ["in"], ["XMAS", "ur"])),
+            ["(line 7) \u201cin\u201d came in and \u201cXMAS\u201d, \u201cur\u201d is gone"],
+        ),
+        (
+            seen(1, same=0, closeness=0.9),
+            Hindsight(difference=Difference("line 7")),
+            ["(line 7) it has other, more or fewer numbers"],
+        ),
         ({"why": "novel"}, Hindsight(absorbed=2), ["No earlier input", "2 more patterns", "merged with it later"]),
     ],
 )
@@ -509,7 +524,7 @@ def test_each_line_can_be_looked_up_in_the_page(tmp_path: Path) -> None:
                 found[line] = route, why
     assert found == {record["line"]: (record["route"], record["why"]) for record in records}
     notes = {note for _, why, rest in cells if why == "known-pattern" for note in re.findall(r"^ \((.*?)\)", rest)}
-    assert notes <= {"a word is new"}
+    assert notes <= {"not quite like those before"}
 
 
 def different(count: int) -> str:
@@ -547,6 +562,34 @@ def test_a_word_that_is_new_is_named_with_the_number_of_earlier_lines(tmp_path: 
     records, page = decided(logins([*NAMES * 3, "oralce"]), tmp_path)
     assert records[-1]["why"] in ("known-pattern", "low-confidence")
     assert re.search(r"seen 3\d times before .*, but \u201coralce\u201d is new in its place", page.text)
+
+
+VOICEMAIL = "You have 1 new voicemail. Please call 08719181503"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        (VOICEMAIL, VOICEMAIL + ".", "its capitals, blanks or signs differ"),
+        (
+            'Eerie tones for all, reply to 8007 or 150p"',
+            'Eerie tones for all, reply to 8007 or 150p "',
+            "its capitals, blanks or signs differ",
+        ),
+        (
+            "I have to take exam with march 3 and pay 5",
+            "I have to take exam with in march 3 and pay 5",
+            "\u201cin\u201d came in",
+        ),
+    ],
+)
+def test_what_differs_from_the_line_before_is_told(first: str, then: str, told: str, tmp_path: Path) -> None:
+    records, page = decided(f"{first}\n{then}\n", tmp_path)
+    assert records[1]["pattern"] == records[0]["pattern"]
+    assert records[1]["why"] == "low-confidence"
+    assert f"never with this very constant part: beside the first one here (line 1) {told}. So" in page.text
+    assert "is new in its place" not in page.text
+    assert "(a word is new)" not in page.text
 
 
 def test_a_secret_word_is_not_named(tmp_path: Path) -> None:
