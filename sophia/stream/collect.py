@@ -199,6 +199,8 @@ class Collector:
         stream longer by a fiftieth, so there are not many: about a thousand in a thousand million inputs."""
         self.sample: list[Example] = []
         """Inputs at equal distances, from the first one on."""
+        self.scoped = False
+        """Some input said whom it belongs to."""
         self.first_ts: str | None = None
         self.last_ts: str | None = None
         self.known = known
@@ -275,6 +277,7 @@ class Collector:
         )
         for i in range(-self._n % self._stride, len(decisions), self._stride):
             self._take_sample(Example(events[i], decisions[i]), self._n + i)
+        self.scoped = self.scoped or any(d.scope for d in decisions)
         stamps = [d.ts for d in decisions if d.ts is not None]
         if stamps:
             self.first_ts = self.first_ts or stamps[0][:64]

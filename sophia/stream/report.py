@@ -150,6 +150,7 @@ class _Page:
             "words": ROUTE_WORDS,
             "routes": routes,
             "share": self._share,
+            "scoped": self._collected.scoped,
             "novel": self._summary.whys["novel"],
             "new": self._summary.new_patterns,
             "in_all": self._summary.patterns,
@@ -236,7 +237,7 @@ class _Page:
             ("sophia", _version()),
             ("Python, SIMD", f"{platform.python_version()}, {cpu.simd_level()}"),
             ("Seed", str(self._settings.seed)),
-            ("Policy", self._policy),
+            ("Policy", f"{self._policy}, a fingerprint of the settings and danger rules in force (policy_version)"),
         ]
 
     def _share(self, count: float) -> str:

@@ -56,6 +56,7 @@ def facts(collector: Collector) -> dict[str, Any]:
         "new": (collector.new, [e.astuple() for e in [*collector.first_new, *collector.last_new]]),
         "lines": (collector.lines, collector.repeated, collector.repeated_danger),
         "quiet": collector.quiet,
+        "scoped": collector.scoped,
         "sample": [e.astuple() for e in collector.sample],
         "times": (collector.first_ts, collector.last_ts, collector.forgotten),
     }

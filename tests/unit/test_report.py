@@ -412,6 +412,24 @@ def test_no_share_below_one_is_shown_as_one(tmp_path: Path) -> None:
     assert "Seed 331546 " in page.text
 
 
+def test_its_own_words_are_explained_before_they_are_used(tmp_path: Path) -> None:
+    _, page = decided("job is done\n" * 9 + "Failed password for root from 192.0.2.7 port 22 ssh2\n", tmp_path)
+    for word, meaning in (
+        ("default scope", "No input here names one, so all have one owner together, the default scope."),
+        ("owner", "the owner (scope) is whom an input belongs to"),
+        ("accepted", "An input is accepted, so that its kind becomes known to its owner, unless it hit a danger rule"),
+        ("Policy", "Policy [0-9a-f]+, a fingerprint of the settings and danger rules in force"),
+    ):
+        found = re.search(meaning, page.text) or re.search(re.escape(meaning), page.text)
+        assert found, meaning
+        assert found.start() <= page.text.index(word) < found.end(), word
+    assert "answered repeats" not in page.text
+    (tmp_path / "in.jsonl").write_text('{"text": "Who?", "answer": "x", "scope": "ana"}\n' * 3)
+    page = report(tmp_path / "page.html", tmp_path / "in.jsonl")
+    assert "Inputs that name no owner have one together, the default scope." in page.text
+    assert "answered repeats" in page.text
+
+
 def test_the_packages_of_the_extra_are_named_when_they_are_not_there() -> None:
     assert missing() == []
 
