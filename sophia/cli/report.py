@@ -75,6 +75,7 @@ class Report:
         *,
         cost_per_call: float = 0.0,
         score: Score | None = None,
+        store: str | None = None,
     ) -> None:
         """Writes the page, after everything else of the run."""
         if self.collector is None:
@@ -84,7 +85,9 @@ class Report:
         path = self.file or folder / _NAME
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_report(path, self.collector, summary, counts, brain, cost_per_call=cost_per_call, score=score)
+            write_report(
+                path, self.collector, summary, counts, brain, cost_per_call=cost_per_call, score=score, store=store
+            )
         except ImportError as error:  # installed, and broken
             message = f"no {path.name}: a package that it needs cannot be loaded ({error})"
             if self.file is not None:

@@ -90,7 +90,12 @@ def test_the_second_run_on_a_store_knows_what_is_new(whole_command: Run, tmp_pat
     whole_command("run", "app.log", "--store", "mind", "--report", "none")
     whole_command("run", "next.log", "--store", "mind", "--out", "d.jsonl")
     text = page(tmp_path / "report.html").text
-    assert "What was new? 1 new pattern of 3: " in text
+    assert "What was new? 1 new pattern, of 3 with those known before: " in text
+    assert text.count("2 patterns were known before this run, from the store mind. ") == 1
+    assert text.index("known before this run, from") < text.index("What was new?")
+    assert "lines are those of its input; patterns.jsonl has all patterns of the store" in text
+    whole_command("run", "app.log", "--store", "other", "--out", "d.jsonl")
+    assert "known before this run" not in page(tmp_path / "report.html").text
     assert "Patterns 3 in all, of them 1 new in this run" in text
 
 
