@@ -614,6 +614,11 @@ def test_a_secret_word_is_not_named(tmp_path: Path) -> None:
     lines = [f"login --token {name}9x for all of us" for name in NAMES * 3]
     _, page = decided("\n".join([*lines, "login --token hunter77 for all of us"]) + "\n", tmp_path)
     assert "hunter77" not in page.source
+    limits = page.text.split("What this cannot see")[-1]
+    assert "Only this page is masked" in limits
+    assert (
+        "patterns.jsonl, sessions.jsonl and the store hold texts as they came, so share the page and not them" in limits
+    )
 
 
 def test_patterns_that_were_merged_later_are_told(tmp_path: Path) -> None:
