@@ -10,12 +10,13 @@ PATH = re.compile(rb"""[^ \t\v\f\r\n"'`;|&()<>,=:\\]+""")
 
 
 def spaced(data: bytes) -> bytes:
-    return BLANKS.sub(lambda found: blank(found[0]), PATH.sub(path, data))
+    """A Windows line break is no reason for a view; in one that there is, it is a line break as all others."""
+    straight = PATH.sub(path, data)
+    same = BLANKS.sub(lambda found: found[0] if found[0] == b"\r\n" else blank(found[0]), straight) == data
+    return data if same else BLANKS.sub(lambda found: blank(found[0]), straight)
 
 
 def blank(run: bytes) -> bytes:
-    if run in (b" ", b"\n", b"\r\n"):
-        return run
     return b"\n" if re.search(rb"[\r\n]", JOINED.sub(b"", run)) else b" "
 
 

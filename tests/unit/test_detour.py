@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from oracle import detour as oracle
 
@@ -300,6 +300,8 @@ PIECES = st.one_of(MARKS, CODED, SAID, st.text("abcdefABCDEF0123456789x", max_si
 
 
 @given(st.lists(PIECES, max_size=8).map("".join))
+@example("\r\n%\\n\\n")
+@example("a\r\nb")
 def test_a_view_is_what_the_oracle_says(text: str) -> None:
     if not text.isascii() or any(sign < " " and sign not in "\t\n\r\f" for sign in text) or "\x7f" in text:
         return
