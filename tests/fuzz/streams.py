@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from pieces import Pieces
+
 from sophia.errors import InputError
-from sophia.stream import REASONS, Counts, Event, Source, read_batches
+from sophia.stream import REASONS, Counts, Event, read_batches
 
-__all__ = ["Pieces", "outcome", "read", "same_in_pieces", "split"]
-
-
-class Pieces(Source):
-    """A source that hands out its bytes in given pieces."""
-
-    __slots__ = ("_pieces",)
-
-    def __init__(self, pieces: Sequence[bytes], live: bool = False) -> None:
-        super().__init__(name="pieces")
-        self._pieces = pieces
-        self.live = live
-
-    def raw(self) -> Iterator[bytes]:
-        for piece in self._pieces:
-            self.bytes_read += len(piece)
-            yield piece
+__all__ = ["outcome", "read", "same_in_pieces", "split"]
 
 
 def read(pieces: Sequence[bytes], *, live: bool = False, **options: Any) -> tuple[list[Event], Counts]:
     """All events, and the counts; what must hold of any input is checked."""
-    reader = read_batches([Pieces(pieces, live)], **options)
+    reader = read_batches([Pieces(*pieces, live=live)], **options)
     events = [event for batch in reader for event in batch]
     counts = reader.counts
     assert counts.lines == counts.events + counts.blank + counts.header + counts.continued

@@ -120,8 +120,6 @@ def test_limits() -> None:
         LiteralSet([[[[b"abc"]]] * 8193])
     with pytest.raises(ValueError, match="16385 groups are more"):
         LiteralSet([[[[b"%05d" % n]] for n in range(4000)], [[[b"%06d" % n] for n in range(12385)]]])
-    with pytest.raises(ValueError, match="too many"):
-        LiteralSet([[[[b"%03d" % n] for n in range(300)]]])  # more groups than one branch can count
     with pytest.raises(ValueError, match="too many or too long"):
         LiteralSet([[[[bytes([97 + n % 26]) + b"%08d" % n * 7 for n in range(1 << 15)]]]])
     with pytest.raises(TypeError):
@@ -132,6 +130,15 @@ def test_limits() -> None:
     assert len(full) == MAX_RULES
     assert full.candidates("R0000 r1023 r0511") == (0, 511, 1023)
     assert full.candidates("\u212a") == tuple(range(MAX_RULES))
+
+
+def test_a_branch_may_have_many_groups() -> None:
+    wanted = [b"%03d" % n for n in range(300)]
+    many = LiteralSet([[[[literal] for literal in wanted]]], [None])
+    for text, found in ((wanted, (0,)), (wanted[::-1], (0,)), (wanted[1:], ()), (wanted[:-1], ())):
+        joined = b" ".join(text)
+        assert many.candidates(joined) == found
+        assert [rule for rule, _ in many.places(joined)] == list(found)
 
 
 def test_it_is_not_pickled() -> None:

@@ -1,3 +1,4 @@
+# Over 600 lines: one page, whose every part is looked for in pages that are costly to make.
 """The report page: what stands in it, and that nothing from outside acts in it."""
 
 from __future__ import annotations
@@ -189,6 +190,7 @@ def test_a_page_of_the_worst_kind_is_bounded(tmp_path: Path) -> None:
             text = f"wordnumber{i % 150}x {'<&>' * (i % 97)} \"'&<\u202e" + "\x01" * 100 + "'\"<" * 200
             file.write(json.dumps({"text": text, "user": "'\"<" * 50, "answer": "x"}) + "\n")
     report(tmp_path / "report.html", tmp_path / "in.jsonl", rules=[rules])
+    assert (tmp_path / "report.html").stat().st_size < 2 << 20
 
 
 @pytest.mark.parametrize("lines", [0, 1, 2, 9])

@@ -55,7 +55,6 @@ typedef struct {
     uint32_t *rule_of;   /* [branches] */
     uint32_t *need;      /* [branches + 1] branch b has the groups needs[need[b] .. need[b + 1]) */
     uint32_t *needs;
-    uint8_t *wanted;     /* [branches] number of groups of a branch */
     uint64_t *always;    /* [words] the rules with a branch without a group */
     uint32_t states, columns, groups, branches, rules, words, always_count;
     uint32_t first_report; /* rows from here on report */
@@ -77,7 +76,6 @@ static void sophia_literals_free(sophia_literals *set)
     free(set->rule_of);
     free(set->need);
     free(set->needs);
-    free(set->wanted);
     free(set->always);
     memset(set, 0, sizeof *set);
 }
@@ -197,9 +195,9 @@ typedef struct {
     uint32_t group, branch, rank;
 } sophia_literals_link;
 
-/* Who owns what; `links` are sorted by group. 1 when a branch has too many groups. */
-static int sophia_literals_own(sophia_literals *set, const sophia_literals_link *links, size_t count,
-                               const uint32_t *rule_of)
+/* Who owns what; `links` are sorted by group. */
+static void sophia_literals_own(sophia_literals *set, const sophia_literals_link *links, size_t count,
+                                const uint32_t *rule_of)
 {
     uint32_t led = 0;
     for (size_t i = 0; i < count; i++) {
@@ -210,23 +208,21 @@ static int sophia_literals_own(sophia_literals *set, const sophia_literals_link 
             set->lead[links[i].group + 1] = led;
             set->leading[links[i].group / 64] |= 1ull << (links[i].group % 64);
         }
-        if (++set->wanted[links[i].branch] == 0) return 1;
+        set->need[links[i].branch + 1]++;
     }
     for (uint32_t group = 0; group < set->groups; group++) { /* a group that nobody owns, or that leads nowhere */
         if (set->link[group + 1] < set->link[group]) set->link[group + 1] = set->link[group];
         if (set->lead[group + 1] < set->lead[group]) set->lead[group + 1] = set->lead[group];
     }
-    for (uint32_t branch = 0; branch < set->branches; branch++)
-        set->need[branch + 1] = set->need[branch] + set->wanted[branch];
+    for (uint32_t branch = 0; branch < set->branches; branch++) set->need[branch + 1] += set->need[branch];
     for (size_t i = 0; i < count; i++) set->needs[set->need[links[i].branch] + links[i].rank] = links[i].group;
     for (uint32_t branch = 0; branch < set->branches; branch++) {
         const uint32_t rule = set->rule_of[branch] = rule_of[branch];
         const uint64_t bit = 1ull << (rule % 64);
-        if (set->wanted[branch] != 0 || set->always[rule / 64] & bit) continue;
+        if (set->need[branch + 1] != set->need[branch] || set->always[rule / 64] & bit) continue;
         set->always[rule / 64] |= bit;
         set->always_count++;
     }
-    return 0;
 }
 
 /* Builds the automaton. A rule with a branch that owns no group is always a candidate, one without a branch
@@ -267,10 +263,10 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
     set->rule_of = calloc((size_t)branches + 1, sizeof *set->rule_of);
     set->need = calloc((size_t)branches + 1, sizeof *set->need);
     set->needs = calloc(link_count + 1, sizeof *set->needs);
-    set->wanted = calloc((size_t)branches + 1, sizeof *set->wanted);
     set->always = calloc((size_t)set->words + 1, sizeof *set->always);
     int ok = draft.trie && draft.fail && draft.order && draft.place && draft.end && draft.emits && draft.report
-             && set->link && set->links && set->lead && set->leads && set->leading && set->rule_of && set->need && set->needs && set->wanted && set->always;
+             && set->link && set->links && set->lead && set->leads && set->leading && set->rule_of && set->need
+             && set->needs && set->always;
     if (ok) {
         sophia_literals_plant(set, &draft, literals, count);
         sophia_literals_complete(set, &draft);
@@ -284,7 +280,7 @@ static int sophia_literals_build(sophia_literals *set, const sophia_literal *lit
     int status = ok ? SOPHIA_LITERALS_OK : SOPHIA_LITERALS_NO_MEMORY;
     if (ok) {
         sophia_literals_fill(set, &draft, literals, count);
-        if (sophia_literals_own(set, links, link_count, rule_of)) status = SOPHIA_LITERALS_TOO_LARGE;
+        sophia_literals_own(set, links, link_count, rule_of);
     }
     sophia_literals_draft_free(&draft);
     if (status != SOPHIA_LITERALS_OK) sophia_literals_free(set);
