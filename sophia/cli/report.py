@@ -76,6 +76,7 @@ class Report:
         cost_per_call: float = 0.0,
         score: Score | None = None,
         store: str | None = None,
+        decisions: str = "decisions.jsonl",
     ) -> None:
         """Writes the page, after everything else of the run."""
         if self.collector is None:
@@ -86,7 +87,15 @@ class Report:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_report(
-                path, self.collector, summary, counts, brain, cost_per_call=cost_per_call, score=score, store=store
+                path,
+                self.collector,
+                summary,
+                counts,
+                brain,
+                cost_per_call=cost_per_call,
+                score=score,
+                store=store,
+                decisions=decisions,
             )
         except ImportError as error:  # installed, and broken
             message = f"no {path.name}: a package that it needs cannot be loaded ({error})"

@@ -122,7 +122,14 @@ def command(options: argparse.Namespace) -> int:
         if not summary.output_gone:  # whoever closes the pipe early has no questions
             progress.finish(summary, outputs.folder, wanted, intake.left_out, score)
         report.write(
-            outputs.folder, summary, reader.counts, brain, cost_per_call=wanted.cost_per_call, score=score, store=store
+            outputs.folder,
+            summary,
+            reader.counts,
+            brain,
+            cost_per_call=wanted.cost_per_call,
+            score=score,
+            store=store,
+            decisions=target.told,
         )
         _log_notes(outputs, reader.counts.notes, quiet=wanted.quiet)
         _log_end(outputs, summary, reader.counts.errors, fired, code, quiet=wanted.quiet)

@@ -74,6 +74,13 @@ class Target:
         return self.descriptor if self.descriptor is not None else self._path
 
     @property
+    def told(self) -> str:
+        """What has the decisions, for a reader of the folder of the run."""
+        if self.folder is not None and self._path is not None:
+            return self._path.name
+        return "decisions.jsonl" if self.name is None else "the output of the run"
+
+    @property
     def live(self) -> bool:
         """It may have a reader, who can go away."""
         return self.descriptor is not None or self._special

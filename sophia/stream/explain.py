@@ -292,10 +292,11 @@ def _other(difference: Difference | None) -> str:
         return f"{beside} its capitals, blanks or signs differ"
     told = [
         f"{', '.join([_quoted(word) for word in words])} {rest}"
-        for words, rest in ((difference.more, "came in"), (difference.fewer, "is gone"))
+        for words, rest in ((difference.more, "stands only here"), (difference.fewer, "only there"))
         if words
     ]
-    return f"{beside} {' and '.join(told) or 'it has other, more or fewer numbers, addresses or the like'}"
+    masked = "it has other, more or fewer numbers, addresses or the like, or signs beside them"
+    return f"{beside} {' and '.join(told) or masked}"
 
 
 def _quoted(word: str) -> str:

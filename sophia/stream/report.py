@@ -66,14 +66,16 @@ def write_report(
     cost_per_call: float | None = None,
     score: Score | None = None,
     store: str | None = None,
+    decisions: str = "decisions.jsonl",
 ) -> None:
     """Writes the report of a finished run to `path`, as a whole or not at all. About 0.8 s CPU, most of it imports.
 
     `brain` may be closed. Everything that came with the input is masked (see `mask.excerpt`), cut and escaped;
     the page has no script and loads nothing. matplotlib, if it is not loaded yet, keeps its files in a folder
-    beside `path` that is removed again. `store` is the place of the store that was read, to be named on the page.
+    beside `path` that is removed again. `store` is the place of the store that was read, to be named on the page, as is
+    `decisions`, what has them.
     """
-    content = _Page(collector, summary, counts, brain, cost_per_call, score, store)
+    content = _Page(collector, summary, counts, brain, cost_per_call, score, store, decisions)
     with plots(path.parent) as draw:
         page = _environment().get_template("report.html.j2").render(content.content(draw))
     with Partial(path) as partial:
@@ -117,6 +119,7 @@ class _Page:
         cost_per_call: float | None,
         score: Score | None,
         store: str | None,
+        decisions: str,
     ) -> None:
         self._collected = collector
         self._summary = summary
@@ -128,6 +131,7 @@ class _Page:
         self._score = score
         self._rules = {rule.id: rule.description for rule in brain.thalamus.rules.rules}
         self._store = store
+        self._decisions = decisions
         self._cost = cost_per_call or None  # 0, as if not given
         self._sources = list(counts.formats)
         self._total = summary.decisions
@@ -159,6 +163,7 @@ class _Page:
             "in_all": self._summary.patterns,
             "known_before": self._summary.patterns - self._summary.new_patterns,
             "store": None if self._store is None else _clean(self._store, 200),
+            "decisions": _clean(self._decisions, 200),
             "merged": merged[0],
             "router": self._router,
             "rare": (rare := self._rare(patterns)),

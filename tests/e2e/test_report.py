@@ -79,6 +79,20 @@ def test_where_the_page_is(whole_command: Run, tmp_path: Path) -> None:
     assert "<b>job</b> failed" in page(folder / "report.html").text
 
 
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [([], "decisions.jsonl"), (["--out", "there/d.jsonl"], "d.jsonl"), (["--out", "-"], "the output of the run")],
+)
+def test_the_page_names_the_file_that_has_the_decisions(
+    whole_command: Run, tmp_path: Path, out: list[str], told: str
+) -> None:
+    (tmp_path / "in.log").write_text(LOG)
+    assert whole_command("run", "in.log", "--no-store", "--report", "page.html", *out).returncode == 0
+    text = page(tmp_path / "page.html").text
+    assert f"Beside this page: {told} has each decision" in text
+    assert ("decisions.jsonl" in text) == (told == "decisions.jsonl")
+
+
 def test_standard_input_has_a_page(whole_command: Run, tmp_path: Path) -> None:
     assert whole_command("run", "-", "--no-store", "--out", "d.jsonl", stdin=LOG.encode()).returncode == 0
     assert "What Sophia saw in standard input" in page(tmp_path / "report.html").text

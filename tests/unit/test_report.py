@@ -488,7 +488,7 @@ def test_no_font_but_the_shipped_one_is_looked_for(tmp_path: Path) -> None:
         (
             seen(1, same=0, closeness=0.9),
             Hindsight(difference=Difference("line 7", ["in"], ["XMAS", "ur"])),
-            ["(line 7) \u201cin\u201d came in and \u201cXMAS\u201d, \u201cur\u201d is gone"],
+            ["(line 7) \u201cin\u201d stands only here and \u201cXMAS\u201d, \u201cur\u201d only there"],
         ),
         (
             seen(1, same=0, closeness=0.9),
@@ -599,7 +599,7 @@ VOICEMAIL = "You have 1 new voicemail. Please call 08719181503"
         (
             "I have to take exam with march 3 and pay 5",
             "I have to take exam with in march 3 and pay 5",
-            "\u201cin\u201d came in",
+            "\u201cin\u201d stands only here",
         ),
     ],
 )
@@ -685,7 +685,7 @@ def test_what_is_rare_is_named_before_the_latest(tmp_path: Path) -> None:
     _, page = decided(usual * 40 + "Accepted password for fztu\n" + usual * 40, tmp_path)
     card = page.text.split("What was new?")[1].split("What was dangerous?")[0]
     assert "Seen once or twice" in card
-    assert "line 121 (1 \u00d7, 117 inputs after the last new one) Accepted password for fztu" in card
+    assert "line 121 (1 \u00d7, after 117 inputs without anything new) Accepted password for fztu" in card
 
 
 def test_a_gap_is_that_to_the_new_pattern_before(tmp_path: Path) -> None:
@@ -694,12 +694,12 @@ def test_a_gap_is_that_to_the_new_pattern_before(tmp_path: Path) -> None:
     news = [f"{word} {word[::-1]} came by" for word in words]
     _, page = decided("\n".join(news) + "\n", tmp_path)
     card = page.text.split("What was new?")[1].split("What was dangerous?")[0]
-    assert "after the last new one" not in card
+    assert "without anything new)" not in card
     usual = ["job is done"] * 60
     _, page = decided("\n".join(["job is done", *news[:120], *usual, "late it is", *news[120:]]) + "\n", tmp_path)
     card = page.text.split("What was new?")[1].split("What was dangerous?")[0]
-    assert "line 182 (1 \u00d7, 60 inputs after the last new one) late it is" in card
-    assert card.count("after the last new one") == 1
+    assert "line 182 (1 \u00d7, after 60 inputs without anything new) late it is" in card
+    assert card.count("without anything new)") == 1
 
 
 def test_danger_is_grouped_and_low_alarms_are_only_counted(tmp_path: Path) -> None:
