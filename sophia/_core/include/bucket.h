@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "hash.h"
 #include "pages.h"
 
@@ -286,8 +287,8 @@ static inline void sophia_cuckoo_mark(const sophia_cuckoo *filter, const uint64_
         const size_t block = size - start < SOPHIA_LOOKAHEAD ? size - start : SOPHIA_LOOKAHEAD;
         for (size_t i = 0; i < block; i++) {
             places[i] = sophia_place_of(filter, hashes[start + i]);
-            __builtin_prefetch(&filter->buckets[places[i].first]);
-            __builtin_prefetch(&filter->buckets[places[i].second]);
+            sophia_ahead(&filter->buckets[places[i].first]);
+            sophia_ahead(&filter->buckets[places[i].second]);
         }
         for (size_t i = 0; i < block; i++)
             found[start + i] |= (unsigned char)sophia_place_holds(filter, places[i]);
@@ -299,8 +300,8 @@ static inline void sophia_cuckoo_prefetch(const sophia_cuckoo *filter, const uin
 {
     for (size_t i = 0; i < size; i++) {
         const sophia_place place = sophia_place_of(filter, hashes[i]);
-        __builtin_prefetch(&filter->buckets[place.first], 1);
-        __builtin_prefetch(&filter->buckets[place.second], 1);
+        sophia_ahead(&filter->buckets[place.first]);
+        sophia_ahead(&filter->buckets[place.second]);
     }
 }
 

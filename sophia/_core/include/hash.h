@@ -48,12 +48,23 @@ static inline uint64_t sophia_load64(const unsigned char *p)
     return word;
 }
 
-/* The last `size` (1 to 8) bytes as one little-endian word. */
+static inline uint64_t sophia_load32(const unsigned char *p)
+{
+    uint32_t word;
+    memcpy(&word, p, 4);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap32(word);
+#endif
+    return word;
+}
+
+/* The last `size` (1 to 8) bytes as one little-endian word, in loads of a fixed size that may overlap: a copy of a few
+ * bytes whose number is not known is a call. */
 static inline uint64_t sophia_load_tail(const unsigned char *p, size_t size)
 {
-    unsigned char block[8] = {0};
-    memcpy(block, p, size);
-    return sophia_load64(block);
+    if (size >= 4)
+        return sophia_load32(p) | sophia_load32(p + size - 4) << (8 * (size - 4));
+    return (uint64_t)p[0] | (uint64_t)p[size >> 1] << (8 * (size >> 1)) | (uint64_t)p[size - 1] << (8 * (size - 1));
 }
 
 static inline sophia_hash128 sophia_hash_bytes(const void *data, size_t size, uint64_t key)

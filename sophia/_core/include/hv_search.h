@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "hv_kernels.h"
 #include "layout.h"
 
@@ -193,10 +194,10 @@ static inline uint32_t sophia_sketch_bound(int64_t distance, size_t dim)
     return bound >= bits ? SOPHIA_SKETCH_BITS : (uint32_t)bound;
 }
 
-static inline void sophia_prefetch(const uint64_t *memory, size_t bytes)
+static inline void sophia_ahead_of(const uint64_t *memory, size_t bytes)
 {
     const char *first = (const char *)memory;
-    for (size_t line = 0; line < bytes && line < 2048; line += 64) __builtin_prefetch(first + line, 0, 2);
+    for (size_t line = 0; line < bytes && line < 2048; line += 64) sophia_ahead(first + line);
 }
 
 /* Sketch distances of one block of rows; returns how many rows it has. */
@@ -250,7 +251,7 @@ static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const 
         if (leasts[b] > bound) continue;
         /* Blocks and rows to come lie anywhere, so nothing but a prefetch brings them early. */
         for (ahead = ahead > b ? ahead : b + 1; ahead < blocks && leasts[ahead] > bound; ahead++) {}
-        if (ahead < blocks) sophia_prefetch(sketches + ahead * SOPHIA_BLOCK_ROWS * SOPHIA_SKETCH_WORDS, 2048);
+        if (ahead < blocks) sophia_ahead_of(sketches + ahead * SOPHIA_BLOCK_ROWS * SOPHIA_SKETCH_WORDS, 2048);
         const size_t count = sophia_sketch_block(kernels, query, sketches, n, b, distances);
         if (found + count > most) { /* too many: the plain scan is cheaper */
             top->count = 0;
@@ -265,7 +266,7 @@ static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const 
     }
     for (size_t i = 0; i < found; i++) {
         if (i + SOPHIA_SKETCH_AHEAD < found) {
-            sophia_prefetch(rows + within[i + SOPHIA_SKETCH_AHEAD].row * words, words * 8);
+            sophia_ahead_of(rows + within[i + SOPHIA_SKETCH_AHEAD].row * words, words * 8);
         }
         if (within[i].order > bound) continue;
         *dirty |= kernels->hamming_rows_b1(query, rows + within[i].row * words, 1, words, padding, &distance);

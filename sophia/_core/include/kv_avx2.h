@@ -10,6 +10,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "cpu.h"
 #include "kv_kernels.h"
 
@@ -140,7 +141,7 @@ sophia_kv_cosine_ordinary_avx2(const double *query, unsigned known, const double
         const double *at = rows + 8 * i;
         __m256d dot[4], square[4];
         for (int r = 0; r < 4; r++) {
-            __builtin_prefetch(at + 8 * r + SOPHIA_KV_AHEAD);
+            sophia_ahead(at + 8 * r + SOPHIA_KV_AHEAD);
             __m256d low = _mm256_loadu_pd(at + 8 * order[r]), high = _mm256_loadu_pd(at + 8 * order[r] + 4);
             if (frame) {
                 low = _mm256_mul_pd(_mm256_sub_pd(low, mean[0]), scale[0]);

@@ -12,6 +12,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "cpu.h"
 #include "kv_kernels.h"
 
@@ -172,7 +173,7 @@ sophia_kv_cosine_ordinary_avx512(const double *query, unsigned known, const doub
     for (; i + 8 <= size; i += 8) {
         static const unsigned char first[4] = {0, 2, 1, 3};
         const double *at = rows + 8 * i;
-        for (int r = 0; r < 8; r++) __builtin_prefetch(at + 8 * r + SOPHIA_KV_AHEAD);
+        for (int r = 0; r < 8; r++) sophia_ahead(at + 8 * r + SOPHIA_KV_AHEAD);
         __m512d dot[4], square[4];
         for (int pair = 0; pair < 4; pair++)
             sophia_kv_two_rows_avx512(&wide, frame != NULL, at + 8 * first[pair], at + 8 * first[pair] + 32,

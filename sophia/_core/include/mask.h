@@ -425,6 +425,20 @@ static inline void sophia_unmasked_line(const unsigned char *text, size_t size, 
     }
 }
 
+/* Copies the word of letters, and nothing else, that [p, end) begins with, where no mask has a say in it: the end of
+ * the copy, or NULL. */
+static inline unsigned char *sophia_copy_word(const unsigned char *p, const unsigned char *end, unsigned char *to)
+{
+    unsigned all = SOPHIA_C_ALPHA | SOPHIA_C_HEX, kind;
+    const unsigned char *const start = p;
+    while (p < end && (kind = SOPHIA_CLASS[*p]) & SOPHIA_C_ALPHA) {
+        all &= kind;
+        *to++ = *p++;
+    }
+    const int whole = p > start && (p == end || sophia_is_blank(*p));
+    return whole && !sophia_is_variable(start, (size_t)(p - start), SOPHIA_C_ALPHA, all) ? to : NULL;
+}
+
 static inline void sophia_mask_line(const unsigned char *text, size_t size, sophia_masked *m)
 {
     const unsigned char *p = text, *const end = text + (size < SOPHIA_MASK_BYTES ? size : SOPHIA_MASK_BYTES);
@@ -441,6 +455,15 @@ static inline void sophia_mask_line(const unsigned char *text, size_t size, soph
         const unsigned char *raw = p;
         unsigned char *const from = sophia_next_token(m), *to = from;
         int ends_in_number = 0, quoted = 0;
+        if (!quote_end && !number) {
+            unsigned char *const word = sophia_copy_word(p, end, to);
+            if (word) {
+                sophia_put_token(m, from, word);
+                p += word - to;
+                leading = 0;
+                continue;
+            }
+        }
         if (quote_end) {
             memcpy(to, "<*>\"", 4);
             to += 4;

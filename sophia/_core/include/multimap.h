@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "pages.h"
 
 #define SOPHIA_NONE UINT32_MAX
+#define SOPHIA_MULTIMAP_SMALL 65536 /* entries up to which a map grows by four: half the moves, for a megabyte at most */
 
 typedef struct {
     uint64_t key;
@@ -47,7 +49,7 @@ static inline int sophia_multimap_reserve(sophia_multimap *map, size_t more)
     const size_t wanted = map->used + more;
     size_t room = map->room ? map->room : 64;
     while (room - room / 4 < wanted)
-        room *= 2;
+        room *= room < SOPHIA_MULTIMAP_SMALL ? 4 : 2;
     if (room == map->room)
         return 0;
     if (room > SIZE_MAX / sizeof(sophia_entry))
@@ -95,7 +97,7 @@ static inline sophia_entry *sophia_multimap_find(const sophia_multimap *map, uin
 static inline void sophia_multimap_ahead(const sophia_multimap *map, uint64_t key)
 {
     if (map->room)
-        __builtin_prefetch(&map->entry[key & (map->room - 1)]);
+        sophia_ahead(&map->entry[key & (map->room - 1)]);
 }
 
 static inline uint32_t sophia_multimap_get(const sophia_multimap *map, uint64_t key)

@@ -118,8 +118,8 @@ static inline int sophia_table_match(sophia_table *t, const unsigned char *text,
         sophia_add_candidate(t, &c, fit, sophia_node_at(t, fit)->words);
     sophia_find_ways(line, sophia_isolated(line, unknown));
     if (line->words >= 2) {
-        const sophia_entry *e = sophia_multimap_find(&t->way_map, line->hash, 0, &at);
-        for (; e; e = sophia_multimap_find(&t->way_map, line->hash, at + 1, &at))
+        const sophia_entry *e = sophia_find_sharer(t, line->hash, 0, &at);
+        for (; e; e = sophia_find_sharer(t, line->hash, at + 1, &at))
             sophia_add_candidate(t, &c, e->value, line->words);
     }
     if (line->words >= 3) {
@@ -129,20 +129,20 @@ static inline int sophia_table_match(sophia_table *t, const unsigned char *text,
     }
     for (uint32_t i = 0; i < line->ways; i++) {
         const sophia_way *const way = &line->way[i];
-        const uint32_t target = sophia_multimap_get(&t->poly_map, way->hash);
+        const uint32_t target = sophia_find_form(t, way->hash);
         if (target != SOPHIA_NONE && sophia_takes_in(sophia_node_at(t, target), way))
             sophia_add_candidate(t, &c, target, way->constants);
         uint32_t need = way->need;
         if (sophia_count_sharers(t, way->hash, SOPHIA_NONE, &need) + 1 < need)
             continue;
-        const sophia_entry *e = sophia_multimap_find(&t->way_map, way->hash, 0, &at);
-        for (; e; e = sophia_multimap_find(&t->way_map, way->hash, at + 1, &at))
+        const sophia_entry *e = sophia_find_sharer(t, way->hash, 0, &at);
+        for (; e; e = sophia_find_sharer(t, way->hash, at + 1, &at))
             sophia_add_candidate(t, &c, e->value, way->constants);
     }
     if (line->count > 0 && line->count <= 64)
         for (uint32_t i = 0; i < t->shape_count[line->count]; i++) {
             const uint64_t hash = sophia_shaped_hash(line, t->shapes[line->count][i].shape);
-            const uint32_t target = hash ? sophia_multimap_get(&t->poly_map, hash) : SOPHIA_NONE;
+            const uint32_t target = hash ? sophia_find_form(t, hash) : SOPHIA_NONE;
             if (target != SOPHIA_NONE && (sophia_node_at(t, target)->flags & SOPHIA_N_GENERAL))
                 sophia_add_candidate(t, &c, target, sophia_node_at(t, target)->words);
         }
@@ -161,7 +161,7 @@ static inline int sophia_table_match(sophia_table *t, const unsigned char *text,
 static inline uint32_t sophia_find_id(const sophia_table *t, uint64_t id)
 {
     size_t at = 0;
-    const uint64_t key = sophia_mix64(id);
+    const uint64_t key = sophia_id_key(id);
     const sophia_entry *e = sophia_multimap_find(&t->id_map, key, 0, &at);
     for (; e; e = sophia_multimap_find(&t->id_map, key, at + 1, &at))
         if (sophia_id_at(t, e->value)->id == id)

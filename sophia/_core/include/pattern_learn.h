@@ -23,8 +23,8 @@ static inline uint32_t sophia_count_sharers(const sophia_table *t, uint64_t hash
 {
     uint32_t count = 0;
     size_t at = 0;
-    const sophia_entry *e = sophia_multimap_find(&t->way_map, hash, 0, &at);
-    for (; e; e = sophia_multimap_find(&t->way_map, hash, at + 1, &at)) {
+    const sophia_entry *e = sophia_find_sharer(t, hash, 0, &at);
+    for (; e; e = sophia_find_sharer(t, hash, at + 1, &at)) {
         count += e->value != node;
         *need = e->extra < *need ? e->extra : *need;
     }
@@ -36,14 +36,14 @@ static inline void sophia_enter_way(sophia_table *t, const sophia_way *way, uint
 {
     size_t at = 0;
     uint32_t sharers = 0;
-    sophia_entry *e = sophia_multimap_find(&t->way_map, way->hash, 0, &at);
-    for (; e; e = sophia_multimap_find(&t->way_map, way->hash, at + 1, &at), sharers++)
+    sophia_entry *e = sophia_find_sharer(t, way->hash, 0, &at);
+    for (; e; e = sophia_find_sharer(t, way->hash, at + 1, &at), sharers++)
         if (e->value == node) {
             e->extra = way->need < e->extra ? way->need : e->extra;
             return;
         }
     if (sharers < SOPHIA_PATTERN_SHARERS)
-        sophia_multimap_insert(&t->way_map, way->hash, node, way->need);
+        sophia_multimap_insert(&t->form_map, way->hash, node, way->need);
 }
 
 /* Does the node at `target`, which is a generalisation of another, take it in? Where it was seen as a line (and
@@ -58,7 +58,7 @@ static inline int sophia_open_way(sophia_table *t, const sophia_template *templa
 {
     const uint64_t hash = template_->way[way].hash;
     const uint32_t steps = sophia_node_at(t, node)->depth + (template_->way[way].kind == SOPHIA_WAY_RARE ? 2u : 1u);
-    uint32_t general = sophia_multimap_get(&t->poly_map, hash);
+    uint32_t general = sophia_find_form(t, hash);
     if (t->generals >= t->capacity)
         return SOPHIA_PATTERN_OK; /* the table is full: sharers are merged, but later lines must show it again */
     if (general == SOPHIA_NONE) {
@@ -81,10 +81,10 @@ static inline int sophia_open_way(sophia_table *t, const sophia_template *templa
     sophia_join(t, general, sophia_node_at(t, node)->group);
     for (;;) {
         size_t at = 0;
-        sophia_entry *const e = sophia_multimap_find(&t->way_map, hash, 0, &at);
+        sophia_entry *const e = sophia_find_sharer(t, hash, 0, &at);
         if (!e)
             break;
-        sophia_multimap_remove_at(&t->way_map, e);
+        sophia_multimap_remove_at(&t->form_map, e);
     }
     if (x->depth >= 2) {
         sophia_add_shape(t, general);
@@ -101,8 +101,8 @@ static inline int sophia_connect(sophia_table *t, const sophia_template *templat
     sophia_node *x = sophia_node_at(t, node);
     const uint32_t words = x->words;
     if (words >= 2 || (x->flags & SOPHIA_N_GENERAL)) {
-        const sophia_entry *e = sophia_multimap_find(&t->way_map, x->poly, 0, &at);
-        for (; e; e = sophia_multimap_find(&t->way_map, sophia_node_at(t, node)->poly, at + 1, &at)) {
+        const sophia_entry *e = sophia_find_sharer(t, x->poly, 0, &at);
+        for (; e; e = sophia_find_sharer(t, sophia_node_at(t, node)->poly, at + 1, &at)) {
             sophia_join(t, node, sophia_node_at(t, e->value)->group);
             *kept = words;
         }
@@ -114,7 +114,7 @@ static inline int sophia_connect(sophia_table *t, const sophia_template *templat
     }
     for (uint32_t i = 0; i < template_->ways && !error; i++) {
         const sophia_way *const way = &template_->way[i];
-        const uint32_t target = sophia_multimap_get(&t->poly_map, way->hash);
+        const uint32_t target = sophia_find_form(t, way->hash);
         if (target != SOPHIA_NONE && target != node && sophia_takes_in(sophia_node_at(t, target), way)) {
             sophia_join(t, node, sophia_node_at(t, target)->group);
             *kept = way->constants > *kept ? way->constants : *kept;
@@ -126,8 +126,8 @@ static inline int sophia_connect(sophia_table *t, const sophia_template *templat
         sophia_enter_way(t, way, node);
         if (sharers + 1 < need)
             continue;
-        const sophia_entry *e = sophia_multimap_find(&t->way_map, way->hash, 0, &at);
-        for (; e; e = sophia_multimap_find(&t->way_map, way->hash, at + 1, &at))
+        const sophia_entry *e = sophia_find_sharer(t, way->hash, 0, &at);
+        for (; e; e = sophia_find_sharer(t, way->hash, at + 1, &at))
             if (e->value != node)
                 sophia_join(t, node, sophia_node_at(t, e->value)->group);
         *kept = way->constants > *kept ? way->constants : *kept;
@@ -143,7 +143,7 @@ static inline void sophia_fit_shapes(sophia_table *t, sophia_template *template_
         return;
     for (uint32_t i = 0; i < t->shape_count[template_->count]; i++) {
         const uint64_t hash = sophia_shaped_hash(template_, t->shapes[template_->count][i].shape);
-        const uint32_t target = hash ? sophia_multimap_get(&t->poly_map, hash) : SOPHIA_NONE;
+        const uint32_t target = hash ? sophia_find_form(t, hash) : SOPHIA_NONE;
         if (target == SOPHIA_NONE || !(sophia_node_at(t, target)->flags & SOPHIA_N_GENERAL))
             continue;
         sophia_join(t, node, sophia_node_at(t, target)->group);
@@ -177,7 +177,7 @@ static inline uint64_t sophia_isolated(const sophia_template *template_, uint64_
         if (!(unknown >> i & 1))
             continue;
         words++;
-        if (sophia_find_value(template_->text + token->start, token->size, &from, &to))
+        if (sophia_token_value(template_, token, &from, &to))
             named++;
         else if (i == 0 || (unknown >> (i - 1) & 1) || !(template_->token[i - 1].flags & SOPHIA_T_PLAIN))
             return 0;
@@ -196,7 +196,7 @@ static inline uint32_t sophia_find_rare_fit(const sophia_table *t, sophia_templa
     sophia_add_way(template_, SOPHIA_WAY_RARE, 0, 0, 0, 0, SOPHIA_NEVER);
     if (template_->ways == 0 || template_->way[0].constants < 3)
         return SOPHIA_NONE;
-    const uint32_t target = sophia_multimap_get(&t->poly_map, template_->way[0].hash);
+    const uint32_t target = sophia_find_form(t, template_->way[0].hash);
     return target != SOPHIA_NONE && (sophia_node_at(t, target)->flags & SOPHIA_N_GENERAL) ? target : SOPHIA_NONE;
 }
 
@@ -226,7 +226,7 @@ static inline void sophia_new_group(sophia_table *t, uint32_t node, uint64_t n)
     g->first_n = g->last_n = r->first_n = r->last_n = n;
     r->id = t->next_id++;
     r->later = r->earlier = SOPHIA_NONE;
-    sophia_multimap_insert(&t->id_map, sophia_mix64(r->id), record, 0);
+    sophia_multimap_insert(&t->id_map, sophia_id_key(r->id), record, 0);
     sophia_group_add_id(t, group, record);
     sophia_group_add_node(t, group, node);
     t->patterns++;
@@ -266,6 +266,7 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
     if (sophia_reserve(t) || sophia_multimap_reserve(&t->word_map, t->masked.tokens))
         return SOPHIA_PATTERN_NO_MEMORY;
     sophia_read_template(&t->line, t->masked.text, t->masked.size, t->seed);
+    sophia_multimap_ahead(&t->form_map, t->line.hash);
     seen->fresh = 0;
     if (node != SOPHIA_NONE) {
         sophia_node_at(t, node)->flags |= SOPHIA_N_LEAF;
@@ -277,8 +278,7 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
         const uint32_t fit = sophia_find_rare_fit(t, &t->line, unknown);
         sophia_find_ways(&t->line, sophia_isolated(&t->line, unknown));
         for (uint32_t i = 0; i < t->line.ways; i++) {
-            sophia_multimap_ahead(&t->poly_map, t->line.way[i].hash);
-            sophia_multimap_ahead(&t->way_map, t->line.way[i].hash);
+            sophia_multimap_ahead(&t->form_map, t->line.way[i].hash);
         }
         node = sophia_new_node(t, &t->line, hash);
         if (node == SOPHIA_NONE)

@@ -16,6 +16,29 @@ static inline uint32_t sophia_find_text(const sophia_table *t, uint64_t hash, co
     return SOPHIA_NONE;
 }
 
+/* The map of forms has, under the hash of a template's tokens, the nodes that look like that (SOPHIA_OWN) and the nodes
+ * that share it as a generalisation, with what it needs: both are asked for together, and are one line of memory. */
+#define SOPHIA_OWN UINT32_MAX
+
+/* A node whose template has this hash, or SOPHIA_NONE. */
+static inline uint32_t sophia_find_form(const sophia_table *t, uint64_t hash)
+{
+    size_t at = 0;
+    const sophia_entry *e = sophia_multimap_find(&t->form_map, hash, 0, &at);
+    while (e && e->extra != SOPHIA_OWN)
+        e = sophia_multimap_find(&t->form_map, hash, at + 1, &at);
+    return e ? e->value : SOPHIA_NONE;
+}
+
+/* The sharer of a generalisation at or behind position `from` of its run, or NULL; see sophia_multimap_find(). */
+static inline sophia_entry *sophia_find_sharer(const sophia_table *t, uint64_t hash, size_t from, size_t *at)
+{
+    sophia_entry *e = sophia_multimap_find(&t->form_map, hash, from, at);
+    while (e && e->extra == SOPHIA_OWN)
+        e = sophia_multimap_find(&t->form_map, hash, *at + 1, at);
+    return e;
+}
+
 static inline void sophia_unlink_use(sophia_table *t, uint32_t node)
 {
     sophia_node *const x = sophia_node_at(t, node);
@@ -79,9 +102,9 @@ static inline void sophia_drop_shape(sophia_table *t, const sophia_node *x)
 static inline int sophia_reserve(sophia_table *t)
 {
     if (sophia_records_reserve(&t->nodes) || sophia_records_reserve(&t->groups) || sophia_records_reserve(&t->ids) ||
-        sophia_multimap_reserve(&t->leaf_map, 1) || sophia_multimap_reserve(&t->poly_map, 1) ||
-        sophia_multimap_reserve(&t->key_map, 1) || sophia_multimap_reserve(&t->id_map, 1) ||
-        sophia_multimap_reserve(&t->way_map, SOPHIA_TEMPLATE_WAYS + SOPHIA_WAYS_MORE))
+        sophia_multimap_reserve(&t->leaf_map, 1) || sophia_multimap_reserve(&t->key_map, 1) ||
+        sophia_multimap_reserve(&t->id_map, 1) ||
+        sophia_multimap_reserve(&t->form_map, 1 + SOPHIA_TEMPLATE_WAYS + SOPHIA_WAYS_MORE))
         return SOPHIA_PATTERN_NO_MEMORY;
     return SOPHIA_PATTERN_OK;
 }
@@ -103,13 +126,14 @@ static inline uint32_t sophia_new_node(sophia_table *t, const sophia_template *t
     x->words = template_->words;
     x->tokens = template_->count;
     x->key = template_->words >= 3 ? sophia_template_key(template_) : 0;
+    sophia_multimap_ahead(&t->key_map, x->key);
     x->shape = sophia_template_shape(template_);
     x->group = x->newer = x->older = SOPHIA_NONE;
     x->flags = SOPHIA_N_USED | SOPHIA_N_DIRTY;
     x->born = t->next_born++;
     t->text_bytes += x->size;
     sophia_multimap_insert(&t->leaf_map, hash, node, 0);
-    sophia_multimap_insert(&t->poly_map, x->poly, node, 0);
+    sophia_multimap_insert(&t->form_map, x->poly, node, SOPHIA_OWN);
     x->key_next = x->key_previous = node;
     return node;
 }
@@ -158,9 +182,9 @@ static inline void sophia_drop_node(sophia_table *t, uint32_t node)
     sophia_read_template(&t->other, x->text, x->size, t->seed);
     sophia_find_ways(&t->other, x->rare);
     for (uint32_t i = 0; i < t->other.ways; i++)
-        sophia_multimap_remove(&t->way_map, t->other.way[i].hash, node);
+        sophia_multimap_remove(&t->form_map, t->other.way[i].hash, node);
     sophia_multimap_remove(&t->leaf_map, x->hash, node);
-    sophia_multimap_remove(&t->poly_map, x->poly, node);
+    sophia_multimap_remove(&t->form_map, x->poly, node);
     sophia_leave_key(t, node);
     if (x->flags & SOPHIA_N_SHAPED)
         sophia_drop_shape(t, x);

@@ -96,7 +96,7 @@ static inline int sophia_put_pattern(sophia_table *t, uint64_t id, uint64_t coun
     r->count = own_count;
     r->stored = 1;
     r->later = r->earlier = SOPHIA_NONE;
-    sophia_multimap_insert(&t->id_map, sophia_mix64(id), record, 0);
+    sophia_multimap_insert(&t->id_map, sophia_id_key(id), record, 0);
     sophia_group_add_id(t, group, record);
     t->patterns++;
     return SOPHIA_PATTERN_OK;
@@ -117,7 +117,7 @@ static inline int sophia_put_alias(sophia_table *t, uint64_t id, uint64_t count,
     r->count = count;
     r->first_n = first_n;
     r->last_n = last_n;
-    sophia_multimap_insert(&t->id_map, sophia_mix64(id), record, 0);
+    sophia_multimap_insert(&t->id_map, sophia_id_key(id), record, 0);
     sophia_group_add_id(t, group, record);
     sophia_make_alias(t, record);
     return SOPHIA_PATTERN_OK;
@@ -222,12 +222,12 @@ static inline int sophia_put_done(sophia_table *t)
             return SOPHIA_PATTERN_BAD_ROW;
     for (uint32_t i = 0; i < t->nodes.used; i++) {
         const sophia_node *const x = sophia_node_at(t, i);
-        if (sophia_multimap_reserve(&t->way_map, SOPHIA_TEMPLATE_WAYS + SOPHIA_WAYS_MORE))
+        if (sophia_multimap_reserve(&t->form_map, SOPHIA_TEMPLATE_WAYS + SOPHIA_WAYS_MORE))
             return SOPHIA_PATTERN_NO_MEMORY;
         sophia_read_template(&t->other, x->text, x->size, t->seed);
         sophia_find_ways(&t->other, x->rare);
         for (uint32_t k = 0; k < t->other.ways; k++) {
-            const uint32_t target = sophia_multimap_get(&t->poly_map, t->other.way[k].hash);
+            const uint32_t target = sophia_find_form(t, t->other.way[k].hash);
             if (target == SOPHIA_NONE || !(sophia_node_at(t, target)->flags & SOPHIA_N_GENERAL))
                 sophia_enter_way(t, &t->other.way[k], i);
         }

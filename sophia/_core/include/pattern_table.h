@@ -85,7 +85,8 @@ typedef struct {
     uint32_t newest, oldest, first_alias, last_alias;
     uint8_t shapes_fresh, unmasked; /* unmasked: lines are taken as they stand, without the built-in masks */
     sophia_records nodes, groups, ids;
-    sophia_multimap leaf_map, poly_map, key_map, way_map, id_map;
+    sophia_multimap leaf_map, key_map, id_map;
+    sophia_multimap form_map; /* what a template may look like, see sophia_find_form() */
     sophia_multimap word_map; /* constant words: how often they occur in leaves */
     sophia_shape shapes[65][SOPHIA_PATTERN_SHAPES];
     uint8_t shape_count[65];
@@ -119,6 +120,9 @@ static inline void sophia_records_free(sophia_records *pool)
 {
     sophia_pages_give(pool->items, (size_t)pool->room * pool->stride);
 }
+
+/* The key of an id in the map of ids: four in a row are one line of memory, as ids are handed out in order. */
+static inline uint64_t sophia_id_key(uint64_t id) { return sophia_mix64(id >> 2) << 2 | (id & 3); }
 
 /* Makes sure that one sophia_records_take() succeeds. */
 static inline int sophia_records_reserve(sophia_records *pool)
@@ -197,9 +201,8 @@ static inline void sophia_table_free(sophia_table *t)
     sophia_records_free(&t->groups);
     sophia_records_free(&t->ids);
     sophia_multimap_free(&t->leaf_map);
-    sophia_multimap_free(&t->poly_map);
     sophia_multimap_free(&t->key_map);
-    sophia_multimap_free(&t->way_map);
+    sophia_multimap_free(&t->form_map);
     sophia_multimap_free(&t->id_map);
     sophia_multimap_free(&t->word_map);
     free(t->gone_nodes.item);
@@ -210,8 +213,7 @@ static inline void sophia_table_free(sophia_table *t)
 
 static inline size_t sophia_table_bytes(const sophia_table *t)
 {
-    const size_t entries = t->leaf_map.room + t->poly_map.room + t->key_map.room + t->way_map.room + t->id_map.room +
-                           t->word_map.room;
+    const size_t entries = t->leaf_map.room + t->key_map.room + t->form_map.room + t->id_map.room + t->word_map.room;
     return sizeof *t + (size_t)t->nodes.room * t->nodes.stride + (size_t)t->groups.room * t->groups.stride +
            (size_t)t->ids.room * t->ids.stride + entries * sizeof(sophia_entry) + t->text_bytes +
            (t->gone_nodes.room + t->gone_ids.room) * 8 + t->work_room * sizeof *t->work;
@@ -330,7 +332,7 @@ static inline void sophia_drop_id(sophia_table *t, uint32_t record)
             g->ids = r->next;
     }
     g->members--;
-    sophia_multimap_remove(&t->id_map, sophia_mix64(r->id), record);
+    sophia_multimap_remove(&t->id_map, sophia_id_key(r->id), record);
     sophia_records_give(&t->ids, record);
 }
 

@@ -13,6 +13,7 @@
 
 #include <math.h>
 
+#include "ahead.h"
 #include "idf.h"
 #include "lexical.h"
 #include "ro_kernels.h"
@@ -85,7 +86,7 @@ static void sophia_ro_weigh(const struct sophia_ro_plan *plan, const struct soph
         weights[count] = hash & 1 ? -(int32_t)weight : (int32_t)weight;
         const int known = idf != 0 && weight != 0;
         if (cells)
-            for (size_t at = 0; at < stride; at += 64) __builtin_prefetch(cells + (size_t)position * stride + at);
+            for (size_t at = 0; at < stride; at += 64) sophia_ahead(cells + (size_t)position * stride + at);
         if (known && weight < least) least = weight;
         count += known;
     }

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ahead.h"
 #include "hash.h"
 #include "pages.h"
 
@@ -294,7 +295,7 @@ static inline void sophia_reflex_evict(sophia_reflex *cache, sophia_reflex_scope
 /* Asks for the line of the index where the probe begins: the index is larger than the caches. */
 static inline void sophia_reflex_ahead(const sophia_reflex *cache, sophia_hash128 hash)
 {
-    __builtin_prefetch(&cache->index[(sophia_reflex_cell(hash, 0) >> 32) & cache->mask]);
+    sophia_ahead(&cache->index[(sophia_reflex_cell(hash, 0) >> 32) & cache->mask]);
 }
 
 static inline const sophia_reflex_entry *sophia_reflex_peek(const sophia_reflex *cache, const unsigned char *key,

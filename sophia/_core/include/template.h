@@ -39,8 +39,9 @@ enum {
     SOPHIA_T_DIGIT = 32,
     SOPHIA_T_DOTTED = 64,
     SOPHIA_T_CAPITAL = 128,
+    SOPHIA_T_NAMED = 256, /* holds a slot and the name of a value: counts as a constant word as well */
     SOPHIA_T_TITLE = 512, /* its first letter is a capital */
-    SOPHIA_T_NAMED = 256 /* holds a slot and the name of a value: counts as a constant word as well */
+    SOPHIA_T_SMALL = 1024 /* small letters and nothing else, as most tokens are */
 };
 
 typedef struct {
@@ -152,21 +153,24 @@ static inline int sophia_next_name(const unsigned char *p, uint32_t size, uint32
     return 0;
 }
 
-static inline void sophia_read_token(sophia_token *t, const unsigned char *p, uint64_t seed)
+/* Reads the token that `p`, with a blank or `room` bytes behind, begins with. */
+static inline void sophia_read_token(sophia_token *t, const unsigned char *p, size_t room, uint64_t seed)
 {
     unsigned any = 0, all = SOPHIA_C_ALPHA, not_upper = 0, title = 0;
-    uint32_t letters = 0, a = 0, b = t->size;
-    t->hash = sophia_token_hash(p, t->size, seed);
-    for (uint32_t i = 0; i < t->size; i++) {
-        any |= SOPHIA_CLASS[p[i]];
-        all &= SOPHIA_CLASS[p[i]];
+    uint32_t size = 0;
+    for (; size < room && p[size] != ' '; size++) {
+        any |= SOPHIA_CLASS[p[size]];
+        all &= SOPHIA_CLASS[p[size]];
     }
-    if (t->size && all && !(any & SOPHIA_C_UPPER)) { /* the plain word of small letters that most tokens are */
+    t->size = size;
+    t->hash = sophia_token_hash(p, size, seed);
+    if (size && all && !(any & SOPHIA_C_UPPER)) {
         t->core = 0;
-        t->core_end = t->size;
-        t->flags = SOPHIA_T_WORD | SOPHIA_T_PLAIN;
+        t->core_end = size;
+        t->flags = SOPHIA_T_WORD | SOPHIA_T_PLAIN | SOPHIA_T_SMALL;
         return;
     }
+    uint32_t letters = 0, a = 0, b = size;
     for (uint32_t i = 0; i < t->size; i++) {
         const unsigned kind = SOPHIA_CLASS[p[i]];
         if ((kind & SOPHIA_C_LETTER) && letters++ == 0)
@@ -206,15 +210,12 @@ static inline void sophia_read_template(sophia_template *t, const unsigned char 
     t->count = t->words = t->stems = t->ways = 0;
     size_t i = 0;
     while (i < size && t->count < SOPHIA_MASK_TOKENS) {
-        const unsigned char *blank = memchr(text + i, ' ', size - i);
-        const size_t end = blank ? (size_t)(blank - text) : size;
         sophia_token *token = &t->token[t->count++];
         token->start = (uint32_t)i;
-        token->size = (uint32_t)(end - i);
-        sophia_read_token(token, text + i, seed);
+        sophia_read_token(token, text + i, size - i, seed);
         t->words += (token->flags & (SOPHIA_T_WORD | SOPHIA_T_NAMED)) != 0;
         t->stems += (token->flags & SOPHIA_T_STEM) != 0;
-        i = end + 1;
+        i += token->size + 1;
     }
     t->prefix[0] = t->suffix[t->count] = 0;
     t->power[0] = 1;
@@ -227,17 +228,21 @@ static inline void sophia_read_template(sophia_template *t, const unsigned char 
     t->hash = sophia_mix64(t->prefix[t->count]);
 }
 
-/* The hash of the template with token `p` replaced by `token`; slots that come to stand together are one. */
-static inline uint64_t sophia_replaced_hash(const sophia_template *t, uint32_t p, const unsigned char *token,
-                                            size_t size)
+/* The hash of the template with another token in place `p`. */
+static inline uint64_t sophia_replaced_hash(const sophia_template *t, uint32_t p, uint64_t token)
+{
+    return sophia_mix64((t->prefix[p] * SOPHIA_POLY + token) * t->power[t->count - 1 - p] + t->suffix[p + 1]);
+}
+
+/* The same with nothing but a slot there; slots that come to stand together are one. */
+static inline uint64_t sophia_slotted_hash(const sophia_template *t, uint32_t p)
 {
     uint64_t left = t->prefix[p];
     uint32_t next = p + 1;
-    const int bare = size == 3 && memcmp(token, SOPHIA_SLOT, 3) == 0;
-    if (bare && next < t->count && (t->token[next].flags & SOPHIA_T_BARE))
+    if (next < t->count && (t->token[next].flags & SOPHIA_T_BARE))
         next++;
-    if (!(bare && p > 0 && (t->token[p - 1].flags & SOPHIA_T_BARE)))
-        left = left * SOPHIA_POLY + (bare ? t->slot_hash : sophia_token_hash(token, size, t->seed));
+    if (p == 0 || !(t->token[p - 1].flags & SOPHIA_T_BARE))
+        left = left * SOPHIA_POLY + t->slot_hash;
     return sophia_mix64(left * t->power[t->count - next] + t->suffix[next]);
 }
 
@@ -280,11 +285,17 @@ static inline int sophia_find_value(const unsigned char *p, uint32_t size, uint3
     return 1;
 }
 
+/* The same of a token of the template. */
+static inline int sophia_token_value(const sophia_template *t, const sophia_token *token, uint32_t *from, uint32_t *to)
+{
+    return !(token->flags & SOPHIA_T_SMALL) && sophia_find_value(t->text + token->start, token->size, from, to);
+}
+
 /* What becomes a slot where all of a token varies: the value of name=value, else its core. */
 static inline void sophia_find_place(const sophia_template *t, uint32_t i, uint32_t *from, uint32_t *to)
 {
     const sophia_token *const token = &t->token[i];
-    if (sophia_find_value(t->text + token->start, token->size, from, to))
+    if (sophia_token_value(t, token, from, to))
         return;
     *from = token->core;
     *to = token->core_end;
@@ -391,10 +402,8 @@ static inline void sophia_add_way(sophia_template *t, sophia_way_kind kind, uint
         const size_t size = sophia_write_way(t, way, t->scratch);
         uint64_t hash = 0;
         for (size_t i = 0; i < size;) {
-            const unsigned char *blank = memchr(t->scratch + i, ' ', size - i);
             sophia_token token = {0};
-            token.size = (uint32_t)((blank ? (size_t)(blank - t->scratch) : size) - i);
-            sophia_read_token(&token, t->scratch + i, t->seed);
+            sophia_read_token(&token, t->scratch + i, size - i, t->seed);
             hash = hash * SOPHIA_POLY + token.hash;
             words += (token.flags & (SOPHIA_T_WORD | SOPHIA_T_NAMED)) != 0;
             i += token.size + 1;
@@ -406,11 +415,15 @@ static inline void sophia_add_way(sophia_template *t, sophia_way_kind kind, uint
         return;
     }
     const sophia_token *const token = &t->token[place];
+    if (from == 0 && to == token->size) {
+        way->hash = sophia_slotted_hash(t, place);
+        return;
+    }
     const unsigned char *const p = t->text + token->start;
     memcpy(t->scratch, p, from);
     memcpy(t->scratch + from, SOPHIA_SLOT, 3);
     memcpy(t->scratch + from + 3, p + to, token->size - to);
-    way->hash = sophia_replaced_hash(t, place, t->scratch, from + 3 + token->size - to);
+    way->hash = sophia_replaced_hash(t, place, sophia_token_hash(t->scratch, from + 3 + token->size - to, t->seed));
 }
 
 /* Fills t->way. Places beyond the first SOPHIA_TEMPLATE_WAYS are not looked at. `rare`: tokens that are taken
@@ -436,7 +449,7 @@ static inline void sophia_find_ways(sophia_template *t, uint64_t rare)
                 sophia_add_way(t, SOPHIA_WAY_PAIR, p, from, to, constants, need);
             continue;
         }
-        const int value = sophia_find_value(text, token->size, &from, &to);
+        const int value = sophia_token_value(t, token, &from, &to);
         if (!value && !(token->flags & SOPHIA_T_WORD))
             continue;
         const uint32_t constants = t->words - (value ? 0 : 1); /* the name of a value stays */
