@@ -60,7 +60,14 @@ cdef extern from "enc_kernels.h" nogil:
 
 
 cdef extern from "ro_kernels.h" nogil:
+    cdef struct sophia_ro_best:
+        uint32_t first
+        uint32_t second
+        double first_score
+        double second_score
+
     cdef struct sophia_ro_kernels:
+        sophia_ro_best (*best)(const int32_t *sums, const double *scales, uint32_t classes) noexcept nogil
         void (*score_i8)(const int8_t *weights, size_t stride, const uint32_t *positions, const int16_t *values,
                          size_t n, int32_t *sums) noexcept nogil
 

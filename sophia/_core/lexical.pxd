@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int8_t, int16_t, int32_t, uint16_t, uint32_t, uint64_t, uint8_t
 
+from sophia._core.cpu cimport sophia_ro_kernels
+
 
 cdef extern from "lexical.h" nogil:
     enum:
@@ -10,15 +12,15 @@ cdef extern from "lexical.h" nogil:
         SOPHIA_LEX_KINDS
 
     cdef struct sophia_lexeme:
-        uint64_t hash
         uint32_t start
         uint32_t size
-        uint8_t kind
-        uint8_t edges
+        uint32_t edges
 
     cdef struct sophia_lexical:
         uint32_t count
-        sophia_lexeme entries[4096]
+        uint8_t kind[4096]
+        uint64_t hash[4096]
+        sophia_lexeme place[4096]
 
     cdef struct sophia_lexical_plan:
         uint32_t least
@@ -30,33 +32,40 @@ cdef extern from "lexical.h" nogil:
     )
 
 
-cdef extern from "readout.h" nogil:
+cdef extern from "ro_kernels.h" nogil:
     enum:
         SOPHIA_RO_BUCKETS
+
+    cdef struct sophia_ro_weighing:
+        const uint16_t *idf
+        uint32_t dim
+        uint16_t kinds[4]
+        uint16_t unseen
+
+    uint32_t sophia_ro_bucket(uint64_t hash)
+
+
+cdef extern from "readout.h" nogil:
+    enum:
         SOPHIA_RO_KIND_ONE
         SOPHIA_RO_BIAS
-        SOPHIA_RO_LANES
         SOPHIA_RO_UNIT
 
     cdef struct sophia_ro_plan:
         sophia_lexical_plan lexical
-        uint32_t dim
-        uint16_t kinds[4]
-        uint16_t unseen
-        const uint16_t *idf
+        sophia_ro_weighing weighing
 
     cdef struct sophia_ro_terms:
         uint32_t count
         uint32_t known
         uint32_t seen
-        uint32_t position[4097]
-        int16_t value[4097]
-        uint16_t lexeme[4097]
+        uint32_t position[4104]
+        int16_t value[4104]
+        uint16_t lexeme[4104]
 
-    uint32_t sophia_ro_bucket(uint64_t hash)
     uint16_t sophia_ro_idf(uint64_t documents, uint32_t df, unsigned quarters)
     void sophia_ro_weigh(
-        const sophia_ro_plan *plan, const sophia_lexical *features, const int8_t *cells, size_t stride,
+        const sophia_ro_plan *plan, const sophia_lexical *features, const sophia_ro_kernels *kernels,
         sophia_ro_terms *out
     )
 
@@ -67,11 +76,9 @@ cdef struct sophia_ro_work:
     sophia_ro_terms terms
 
 
-# Features and terms of a text; one that is too long or has none gets the bias alone. `cells`, if not NULL, are the
-# weights (rows of `stride` bytes) that will be read next.
+# Features and terms of a text; one that is too long or has none gets the bias alone.
 cdef void terms_of(
-    const sophia_ro_plan *plan, const unsigned char *text, size_t size, const int8_t *cells, size_t stride,
-    sophia_ro_work *work
+    const sophia_ro_plan *plan, const unsigned char *text, size_t size, sophia_ro_work *work
 ) noexcept nogil
 
 # What features are read from: a text that is not ASCII in its normal form; TypeError unless it is str or bytes.

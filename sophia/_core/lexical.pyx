@@ -9,6 +9,7 @@ from libc.stdint cimport int8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
+from sophia._core cimport cpu
 from sophia._core.idf cimport SOPHIA_FEATURES_TOO_LONG, utf8_of, utf8_source
 from sophia._core.normaliser cimport normalise_unicode, stream_safe
 from sophia._core.vector cimport check_dim
@@ -37,12 +38,11 @@ cdef str shown(bytes raw, const sophia_lexeme *entry):
 
 
 cdef void terms_of(
-    const sophia_ro_plan *plan, const unsigned char *text, size_t size, const int8_t *cells, size_t stride,
-    sophia_ro_work *work
+    const sophia_ro_plan *plan, const unsigned char *text, size_t size, sophia_ro_work *work
 ) noexcept nogil:
     if sophia_lexical_extract(text, size, &plan.lexical, &work.features) < 0:
         work.features.count = 0
-    sophia_ro_weigh(plan, &work.features, cells, stride, &work.terms)
+    sophia_ro_weigh(plan, &work.features, &cpu.active.ro, &work.terms)
 
 
 @cython.final
@@ -95,17 +95,17 @@ cdef class LexicalEncoder:
                     const uint16_t *kinds, const uint16_t *idf, uint64_t documents) except -1:
         cdef int kind
         sophia_log2_init()
-        self.idf = <uint16_t *>calloc(SOPHIA_RO_BUCKETS, sizeof(uint16_t))
+        self.idf = <uint16_t *>calloc(SOPHIA_RO_BUCKETS + 1, sizeof(uint16_t))
         if self.idf == NULL:
             raise MemoryError("no memory for the table of weights")
         if idf != NULL:
             memcpy(self.idf, idf, SOPHIA_RO_BUCKETS * sizeof(uint16_t))
-        self.plan.idf = self.idf
-        self.plan.dim = dim
+        self.plan.weighing.idf = self.idf
+        self.plan.weighing.dim = dim
         self.plan.lexical = sophia_lexical_plan_of(seed, least, most)
-        self.plan.unseen = sophia_ro_idf(documents, 0, quarters)
+        self.plan.weighing.unseen = sophia_ro_idf(documents, 0, quarters)
         for kind in range(SOPHIA_LEX_KINDS):
-            self.plan.kinds[kind] = kinds[kind]
+            self.plan.weighing.kinds[kind] = kinds[kind]
         self.documents = documents
         self.seed = seed
         self.quarters = quarters
@@ -114,7 +114,7 @@ cdef class LexicalEncoder:
     cdef void freeze(self) noexcept nogil:
         """The table of weights from the frequencies."""
         cdef uint32_t bucket
-        self.plan.unseen = sophia_ro_idf(self.documents, 0, self.quarters)
+        self.plan.weighing.unseen = sophia_ro_idf(self.documents, 0, self.quarters)
         for bucket in range(<uint32_t>SOPHIA_RO_BUCKETS):
             self.idf[bucket] = 0 if self.frequencies[bucket] == 0 else sophia_ro_idf(
                 self.documents, self.frequencies[bucket], self.quarters
@@ -123,10 +123,10 @@ cdef class LexicalEncoder:
     cdef bint like(self, LexicalEncoder other) noexcept:
         cdef int kind
         for kind in range(SOPHIA_LEX_KINDS):
-            if self.plan.kinds[kind] != other.plan.kinds[kind]:
+            if self.plan.weighing.kinds[kind] != other.plan.weighing.kinds[kind]:
                 return False
         return (
-            self.plan.dim == other.plan.dim and self.seed == other.seed and self.quarters == other.quarters
+            self.plan.weighing.dim == other.plan.weighing.dim and self.seed == other.seed and self.quarters == other.quarters
             and self.plan.lexical.least == other.plan.lexical.least
             and self.plan.lexical.most == other.plan.lexical.most
         )
@@ -134,7 +134,7 @@ cdef class LexicalEncoder:
     @property
     def dim(self):
         """Positions of a sparse vector."""
-        return self.plan.dim
+        return self.plan.weighing.dim
 
     def observe(self, texts):
         """Counts the texts' features. Vectors made before are those of other weights. About 2 us a text.
@@ -165,7 +165,7 @@ cdef class LexicalEncoder:
                     if sophia_lexical_extract(data, <size_t>size, &self.plan.lexical, features) < 0:
                         features.count = 0
                     for i in range(features.count):
-                        bucket = sophia_ro_bucket(features.entries[i].hash)
+                        bucket = sophia_ro_bucket(features.hash[i])
                         if last[bucket] != text and self.frequencies[bucket] < <uint32_t>0xFFFFFFFF:
                             last[bucket] = text
                             self.frequencies[bucket] += 1
@@ -186,8 +186,8 @@ cdef class LexicalEncoder:
         cdef const unsigned char *data
         cdef uint32_t i, bucket
         sources = _sources(texts)
-        made = encoder_with(self.plan.dim, self.seed, self.plan.lexical.least, self.plan.lexical.most,
-                            self.quarters, self.plan.kinds, self.idf, self.documents)
+        made = encoder_with(self.plan.weighing.dim, self.seed, self.plan.lexical.least, self.plan.lexical.most,
+                            self.quarters, self.plan.weighing.kinds, self.idf, self.documents)
         features = <sophia_lexical *>malloc(sizeof(sophia_lexical))
         if features == NULL:
             raise MemoryError("no memory for a text's features")
@@ -197,9 +197,9 @@ cdef class LexicalEncoder:
                 if sophia_lexical_extract(data, <size_t>size, &self.plan.lexical, features) < 0:
                     features.count = 0
                 for i in range(features.count):
-                    bucket = sophia_ro_bucket(features.entries[i].hash)
+                    bucket = sophia_ro_bucket(features.hash[i])
                     if made.idf[bucket] == 0:
-                        made.idf[bucket] = made.plan.unseen
+                        made.idf[bucket] = made.plan.weighing.unseen
         finally:
             free(features)
         return made
@@ -225,11 +225,11 @@ cdef class LexicalEncoder:
                 SOPHIA_FEATURES_TOO_LONG
             ):
                 raise ValueError("text: longer than 4 GiB")
-            sophia_ro_weigh(&self.plan, &work.features, NULL, 0, &work.terms)
+            sophia_ro_weigh(&self.plan, &work.features, &cpu.active.ro, &work.terms)
             found = []
             for i in range(work.terms.known):
-                entry = &work.features.entries[work.terms.lexeme[i]]
-                found.append((shown(raw, entry), KINDS[entry.kind], work.terms.position[i],
+                entry = &work.features.place[work.terms.lexeme[i]]
+                found.append((shown(raw, entry), KINDS[work.features.kind[work.terms.lexeme[i]]], work.terms.position[i],
                               work.terms.value[i] / <double>SOPHIA_RO_UNIT))
             return found
         finally:

@@ -14,13 +14,13 @@ from libc.string cimport memcpy, memset
 
 from sophia._core cimport cpu
 from sophia._core.buffer cimport F64, U8, Block, close_block, open_block
+from sophia._core.cpu cimport sophia_ro_best
 from sophia._core.idf cimport utf8_of
 from sophia._core.lexical cimport (
     SOPHIA_LEX_KINDS,
     SOPHIA_LEXICAL_MOST,
     SOPHIA_RO_BIAS,
     SOPHIA_RO_BUCKETS,
-    SOPHIA_RO_LANES,
     SOPHIA_RO_UNIT,
     LexicalEncoder,
     encoder_with,
@@ -44,6 +44,10 @@ cdef extern from "hash.h" nogil:
         uint64_t low
         uint64_t high
     sophia_hash128 sophia_hash_bytes(const void *data, size_t size, uint64_t key)
+
+
+cdef extern from "ro_kernels.h" nogil:
+    size_t sophia_ro_stride(size_t classes)
 
 
 cdef extern from "readout.h" nogil:
@@ -100,7 +104,7 @@ cdef class Readout:
         cdef Weights first = parts[0], part
         cdef LexicalEncoder encoder = first.encoder
         cdef size_t rows = first.dim + 1, classes = first.classes, row, c
-        cdef size_t stride = round_up(classes, SOPHIA_RO_LANES), size
+        cdef size_t stride = sophia_ro_stride(classes), size
         cdef double mean, share = 1.0 / len(parts)
         cdef double *sums = NULL
         cdef double *largest
@@ -278,27 +282,16 @@ cdef class Readout:
         return sums
 
     cdef void pick(self, const int32_t *sums, sophia_judgement *out) noexcept nogil:
-        cdef double score
-        cdef uint32_t c
-        out.best_score = sums[0] * self.scales[0]
-        out.second_score = -1e308
-        for c in range(1, self.classes):
-            score = sums[c] * self.scales[c]
-            if score > out.second_score:
-                if score > out.best_score:
-                    out.second, out.second_score = out.best, out.best_score
-                    out.best, out.best_score = c, score
-                else:
-                    out.second, out.second_score = c, score
-        if self.classes == 1:
-            out.second_score = out.best_score
+        cdef sophia_ro_best best = cpu.active.ro.best(sums, self.scales, self.classes)
+        out.best, out.best_score = best.first, best.first_score
+        out.second, out.second_score = best.second, best.second_score
 
     cdef int judge(self, const unsigned char *text, size_t size, sophia_judgement *out) noexcept nogil:
         cdef sophia_ro_work *work = self.take()
         memset(out, 0, sizeof(sophia_judgement))
         if work == NULL:
             return -1
-        terms_of(&self.encoder.plan, text, size, self.cells, self.stride, work)
+        terms_of(&self.encoder.plan, text, size, work)
         out.known = work.terms.known
         out.seen = work.terms.seen
         if out.seen:
@@ -376,7 +369,7 @@ cdef class Readout:
             if work == NULL:
                 raise MemoryError("no memory for a text's features")
             with nogil:
-                terms_of(&self.encoder.plan, data, <size_t>size, self.cells, self.stride, work)
+                terms_of(&self.encoder.plan, data, <size_t>size, work)
                 sums = self.total(work)
             found.append([sums[c] * self.scales[c] for c in range(self.classes)])
             self.give(work)
@@ -436,12 +429,12 @@ cdef class Readout:
         if work == NULL:
             raise MemoryError("no memory for a text's features")
         try:
-            terms_of(&self.encoder.plan, data, <size_t>size, self.cells, self.stride, work)
+            terms_of(&self.encoder.plan, data, <size_t>size, work)
             parts = []
             for i in range(work.terms.known):
-                entry = &work.features.entries[work.terms.lexeme[i]]
+                entry = &work.features.place[work.terms.lexeme[i]]
                 parts.append((
-                    shown(raw, entry), _KINDS[entry.kind],
+                    shown(raw, entry), _KINDS[work.features.kind[work.terms.lexeme[i]]],
                     <int>work.terms.value[i] * <int>self.cells[work.terms.position[i] * self.stride + c]
                     * self.scales[c],
                 ))
@@ -504,7 +497,7 @@ def _settings(LexicalEncoder encoder):
         return (0, 0, 0, _ROWS, *[0] * SOPHIA_LEX_KINDS, 0, 0)
     return (
         encoder.plan.lexical.least, encoder.plan.lexical.most, encoder.quarters, _TEXTS,
-        *[encoder.plan.kinds[kind] for kind in range(SOPHIA_LEX_KINDS)], encoder.seed, encoder.documents,
+        *[encoder.plan.weighing.kinds[kind] for kind in range(SOPHIA_LEX_KINDS)], encoder.seed, encoder.documents,
     )
 
 
@@ -517,7 +510,7 @@ def _fault(header, size):
         return f"over {over}"
     if not SOPHIA_LEAST_DIM <= dim <= SOPHIA_MOST_DIM:
         return f"dim {dim}"
-    if not 1 <= classes <= _MOST_CLASSES or stride != round_up(classes, SOPHIA_RO_LANES):
+    if not 1 <= classes <= _MOST_CLASSES or stride != sophia_ro_stride(classes):
         return f"{classes} classes in rows of {stride}"
     if over == _TEXTS and not (1 <= least <= most <= SOPHIA_LEXICAL_MOST and quarters <= 4 and max(kinds) <= 4096):
         return f"grams ({least}, {most}), idf_power {quarters / 4}, kinds {kinds}"

@@ -74,7 +74,7 @@ cdef class Examples:
             raise TypeError("many texts are needed; put one into a list")
         sources = [source_of(each) for each in texts]
         self.encoder = encoder
-        self.dim = encoder.plan.dim
+        self.dim = encoder.plan.weighing.dim
         self.take_labels(list(labels), len(sources), "text")
         self.take_texts(sources)
 
@@ -133,7 +133,7 @@ cdef class Examples:
             for text in range(self.count):
                 data = utf8_of(sources[text], &size)
                 with nogil:
-                    terms_of(&self.encoder.plan, data, <size_t>size, NULL, 0, work)
+                    terms_of(&self.encoder.plan, data, <size_t>size, work)
                 if terms + work.terms.known >= room:    # so that there are blocks even without a term
                     room = 2 * room + work.terms.known + 1024
                     self.reserve(room)
@@ -198,7 +198,7 @@ cdef class Weights:
         cdef size_t row
         if isinstance(source, LexicalEncoder):
             self.encoder = <LexicalEncoder>source
-            self.dim = self.encoder.plan.dim
+            self.dim = self.encoder.plan.weighing.dim
         else:
             check_dim(source)
             self.dim = source

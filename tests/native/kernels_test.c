@@ -327,6 +327,74 @@ static void test_scores(const struct sophia_ro_kernels *k, size_t stride, size_t
     free(sums);
 }
 
+/* Known, unknown and weightless features, and what is written behind the last. */
+static void test_weights(const struct sophia_ro_kernels *k, size_t n, unsigned unknown)
+{
+    struct sophia_ro_weighing by = {NULL, 16384, {351, 325, 0, 4096}, 65535};
+    uint16_t *idf = (uint16_t *)room((SOPHIA_RO_BUCKETS + 1) * sizeof *idf);
+    uint64_t *hashes = (uint64_t *)room(n * sizeof *hashes);
+    uint8_t *kinds = (uint8_t *)room(n);
+    uint16_t *numbers = (uint16_t *)room((n + SOPHIA_RO_MORE) * sizeof *numbers + 64);
+    uint32_t *positions = (uint32_t *)room((n + SOPHIA_RO_MORE) * sizeof *positions + 64);
+    int32_t *weights = (int32_t *)room((n + SOPHIA_RO_MORE) * sizeof *weights + 64);
+    for (size_t b = 0; b < SOPHIA_RO_BUCKETS; b++) idf[b] = next() % 8 < unknown ? 0 : (uint16_t)(next() % 9 ? next() : 65535);
+    by.idf = idf;
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = next() % 5 ? next() : next() % 2 ? UINT64_MAX : next() % 2;
+        kinds[i] = (uint8_t)(next() % SOPHIA_RO_KINDS);
+    }
+    guarded((unsigned char *)(numbers + n + SOPHIA_RO_MORE), 1, "", 0);
+    guarded((unsigned char *)(positions + n + SOPHIA_RO_MORE), 1, "", 0);
+    guarded((unsigned char *)(weights + n + SOPHIA_RO_MORE), 1, "", 0);
+    const struct sophia_ro_tally got = k->weigh(&by, hashes, kinds, n, numbers, positions, weights);
+    guarded((unsigned char *)(numbers + n + SOPHIA_RO_MORE), 0, "weigh", n);
+    guarded((unsigned char *)(positions + n + SOPHIA_RO_MORE), 0, "weigh", n);
+    guarded((unsigned char *)(weights + n + SOPHIA_RO_MORE), 0, "weigh", n);
+    uint64_t squares = 0;
+    uint32_t count = 0, least = UINT32_MAX;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t found = idf[(hashes[i] >> 8) % SOPHIA_RO_BUCKETS];
+        const uint32_t weight = (found ? found : by.unseen) * by.kinds[kinds[i]] / 256;
+        squares += (uint64_t)weight * weight;
+        if (!found || !weight) continue;
+        check(count < got.count && numbers[count] == i, "weigh", n);
+        check(positions[count] == (uint32_t)(((hashes[i] >> 32) * by.dim) >> 32), "weigh", n);
+        check(weights[count++] == (hashes[i] % 2 ? -(int32_t)weight : (int32_t)weight), "weigh", n);
+        least = weight < least ? weight : least;
+    }
+    check(got.count == count && got.squares == squares && got.least == least, "weigh", n);
+    free(idf);
+    free(hashes);
+    free(kinds);
+    free(numbers);
+    free(positions);
+    free(weights);
+}
+
+/* The two best of scores with ties, the largest and smallest sums among them. */
+static void test_best(const struct sophia_ro_kernels *k, uint32_t classes, int ties)
+{
+    int32_t *sums = (int32_t *)room(classes * sizeof *sums);
+    double *scales = (double *)room(classes * sizeof *scales);
+    for (uint32_t c = 0; c < classes; c++) {
+        sums[c] = ties ? (int32_t)(next() % 3) - 1 : (int32_t)next();
+        if (!ties && next() % 16 == 0) sums[c] = next() % 2 ? INT32_MAX : INT32_MIN;
+        scales[c] = ties ? 0.5 : (double)(1 + next() % 65535) / 65536.0;
+    }
+    const struct sophia_ro_best got = k->best(sums, scales, classes);
+    uint32_t first = 0, second = classes > 1;
+    for (uint32_t c = 1; c < classes; c++)
+        if (sums[c] * scales[c] > sums[first] * scales[first]) first = c;
+    if (first == second) second = 0;
+    for (uint32_t c = 0; c < classes; c++)
+        if (c != first && sums[c] * scales[c] > sums[second] * scales[second]) second = c;
+    check(got.first == first && got.second == second, "best", classes);
+    check(got.first_score == sums[first] * scales[first], "best", classes);
+    check(got.second_score == sums[second] * scales[second], "best", classes);
+    free(sums);
+    free(scales);
+}
+
 static void test_training(const struct sophia_ro_kernels *k, size_t classes, size_t n)
 {
     enum { READOUT_ROWS = 9 };
@@ -384,13 +452,21 @@ static void test_training(const struct sophia_ro_kernels *k, size_t classes, siz
 
 static void test_readout(const struct sophia_ro_kernels *k)
 {
-    for (size_t stride = 32; stride <= 224; stride += 32) {
+    for (size_t classes = SOPHIA_RO_NARROW; classes <= 224; classes += 32) {
         for (size_t n = 0; n < 40; n += n < 6 ? 1 : 11) {
-            test_scores(k, stride, n, 0);
-            test_scores(k, stride, n, 1);
+            test_scores(k, sophia_ro_stride(classes), n, 0);
+            test_scores(k, sophia_ro_stride(classes), n, 1);
         }
     }
-    test_scores(k, 32, 4096, 1);
+    test_scores(k, SOPHIA_RO_NARROW, 4096, 1);
+    test_scores(k, SOPHIA_RO_LANES, 4096, 1);
+    for (size_t n = 0; n < 40; n++)
+        for (unsigned unknown = 0; unknown <= 8; unknown += 2) test_weights(k, n, unknown);
+    test_weights(k, 4096, 3);
+    for (uint32_t classes = 1; classes <= 300; classes++) {
+        test_best(k, classes, 0);
+        test_best(k, classes, 1);
+    }
     for (size_t classes = 1; classes <= 200; classes += classes < 70 ? 1 : 13) test_training(k, classes, classes % 23);
 }
 

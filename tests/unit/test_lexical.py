@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from oracle import readout as oracle
@@ -151,6 +152,23 @@ def test_texts_of_any_size():
         assert isinstance(encoder.terms(unbroken), list)
     with pytest.raises(TypeError, match="str or bytes"):
         encoder.terms(3)
+
+
+@pytest.mark.parametrize("grams", [(2, 4), (3, 3), (1, 6), (5, 6)])
+def test_words_of_any_length_and_what_stands_behind_them(grams):
+    plan = PLAN._replace(grams=grams)
+    words = ["".join(chr(ord("a") + (i * i) % 26) for i in range(n)) for n in (1, 2, 3, 5, 6, 28, 29, 30, 31, 32, 60)]
+    around = [(before, behind) for before in ("", "X9 ", "é") for behind in ("", " b", "é", "の", "-")]
+    texts = [before + word + behind for word in words for before, behind in around]
+    table = oracle.observed([normal(each) for each in texts], plan)
+    encoder = encoder_of(plan, texts)
+    for text in texts:
+        assert sparse(encoder, text) == oracle.terms(normal(text), plan, table)
+        marked = [f"<{word}>" for word in re.split("[ の-]", normal(text).lower())]
+        for piece, kind, _, _ in encoder.terms(text):
+            if kind == "gram":
+                assert grams[0] <= len(piece) <= grams[1]
+                assert piece == "の" or any(piece.lower() in word for word in marked), piece
 
 
 def test_all_features_of_a_text_are_read_up_to_the_bound():

@@ -114,9 +114,9 @@ def test_a_mapped_file_is_used_where_it_is(readout, tmp_path: Path):
     loaded = Readout.load(mapped)
     before = loaded.scores(["turn on"])
     assert before == readout.scores(["turn on"])
-    mapped[-16 - 32] ^= 0x7F  # the first class's bias, the last row: seen at once, so nothing was copied
+    mapped[-16 - 4] ^= 0x7F  # the first class's bias, the last row: seen at once, so nothing was copied
     assert loaded.scores(["turn on"]) != before
-    mapped[-16 - 32] ^= 0x7F
+    mapped[-16 - 4] ^= 0x7F
     with pytest.raises(BufferError):
         mapped.close()  # still in use
     del loaded

@@ -35,13 +35,13 @@ def trained(encoder: LexicalEncoder, classes: int = 3, **settings: object) -> by
 
 
 def oracle_dump(trainers: list[oracle.Trainer]) -> tuple[bytes, list[float]]:
-    """The cells (padded to 32 classes a row) and the scales that a readout of these must hold."""
+    """The cells (rows of four classes, or of a multiple of 32) and the scales that a readout of these must hold."""
     total = np.zeros_like(trainers[0].means)
     for trainer in trainers:
         total += trainer.means
     cells, scales = oracle.quantised(total * (1 / len(trainers)))
     classes = cells.shape[1]
-    padded = np.zeros((cells.shape[0], -(-classes // 32) * 32), np.int8)
+    padded = np.zeros((cells.shape[0], 4 if classes <= 4 else -(-classes // 32) * 32), np.int8)
     padded[:, :classes] = cells
     return padded.tobytes(), [float(scale) / oracle.UNIT for scale in scales]
 

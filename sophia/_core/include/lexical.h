@@ -21,21 +21,23 @@
 
 #define SOPHIA_LEXICAL_MAX 4096 /* features of one text; what comes after is not read */
 #define SOPHIA_LEXICAL_MOST 6   /* code points of a gram, edge marks counted in */
+#define SOPHIA_LEXICAL_SHORT 30 /* letters of a word of the usual kind */
 
 enum sophia_lexical_kind { SOPHIA_LEX_WORD, SOPHIA_LEX_PAIR, SOPHIA_LEX_SKIP, SOPHIA_LEX_GRAM, SOPHIA_LEX_KINDS };
 
+/* Where a feature stands. */
 struct sophia_lexeme {
-    uint64_t hash;
     uint32_t start; /* bytes in the text; edge marks are not counted */
     uint32_t size;
-    uint8_t kind;  /* enum sophia_lexical_kind */
-    uint8_t edges; /* enum sophia_feature_edge */
+    uint32_t edges; /* enum sophia_feature_edge */
 };
 
-/* About 100 KB, all of it inline: reused from text to text. One thread at a time. */
+/* About 90 KB, all of it inline: reused from text to text. One thread at a time. */
 struct sophia_lexical {
     uint32_t count;
-    struct sophia_lexeme entries[SOPHIA_LEXICAL_MAX];
+    uint8_t kind[SOPHIA_LEXICAL_MAX]; /* enum sophia_lexical_kind */
+    uint64_t hash[SOPHIA_LEXICAL_MAX];
+    struct sophia_lexeme place[SOPHIA_LEXICAL_MAX];
 };
 
 /* What is hashed, and by which seed. `power[g]` is the multiplier to the power g. */
@@ -66,8 +68,10 @@ static inline void sophia_lexical_add(struct sophia_lexical *out, uint64_t hash,
                                       uint8_t kind, uint8_t edges)
 {
     if (out->count == SOPHIA_LEXICAL_MAX) return;
-    const struct sophia_lexeme entry = {hash, (uint32_t)start, (uint32_t)(end - start), kind, edges};
-    out->entries[out->count++] = entry;
+    const struct sophia_lexeme place = {(uint32_t)start, (uint32_t)(end - start), edges};
+    out->kind[out->count] = kind;
+    out->hash[out->count] = hash;
+    out->place[out->count++] = place;
 }
 
 /* The words seen so far: their hashes and where the last two begin. An edge counts as a word. */
@@ -120,6 +124,69 @@ static inline void sophia_lexical_push(const struct sophia_lexical_plan *plan, s
     }
 }
 
+/* The letters and digits of ASCII that [text, text + size) begins with. */
+static inline size_t sophia_ascii_letters(const unsigned char *text, size_t size)
+{
+    size_t n = 0;
+    while (n < size && (((unsigned)text[n] | 0x20) - 'a' < 26u || (unsigned)text[n] - '0' < 10u)) n++;
+    return n;
+}
+
+/* The grams of a short word whose code points, edge marks among them, have these prefix sums. Inline for the usual
+ * sizes, so that these are constants. */
+static inline __attribute__((always_inline)) void sophia_lexical_grams(const struct sophia_lexical_plan *plan,
+                                                                       const uint64_t *prefix, size_t begin, size_t n,
+                                                                       size_t least, size_t most,
+                                                                       struct sophia_lexical *out)
+{
+    const uint64_t *const power = plan->power, *const key = plan->gram;
+    uint32_t count = out->count;
+    for (size_t j = least; j <= n + 2; j++) {
+        const int closing = j == n + 2;
+        if (j > most && !closing) { /* inside the word */
+            for (size_t g = least; g <= most; g++, count++) {
+                out->kind[count] = SOPHIA_LEX_GRAM;
+                out->hash[count] = sophia_mix64((prefix[j] - prefix[j - g] * power[g]) ^ key[g]);
+                out->place[count] = (struct sophia_lexeme){(uint32_t)(begin + j - g - 1), (uint32_t)g, 0};
+            }
+            continue;
+        }
+        const size_t end = begin + j - 1 - (size_t)closing;
+        for (size_t g = least; g <= most && g <= j - (size_t)closing; g++, count++) {
+            const size_t start = begin + j - g - (j > g);
+            out->kind[count] = SOPHIA_LEX_GRAM;
+            out->hash[count] = sophia_mix64((prefix[j] - prefix[j - g] * power[g]) ^ key[g]);
+            out->place[count] =
+                (struct sophia_lexeme){(uint32_t)start, (uint32_t)(end - start),
+                                       (j == g ? SOPHIA_EDGE_START : 0u) | (closing ? SOPHIA_EDGE_END : 0u)};
+        }
+    }
+    out->count = count;
+}
+
+/* The run of `n` letters of ASCII at `begin`: what the general way below finds, from sums that stand beside each other.
+ * Room for all of it is there. */
+static inline void sophia_lexical_short(const struct sophia_lexical_plan *plan, const unsigned char *text, size_t begin,
+                                        size_t n, struct sophia_lexical_words *words, struct sophia_lexical *out)
+{
+    uint64_t prefix[SOPHIA_LEXICAL_SHORT + 3], word = plan->word;
+    prefix[0] = 0;
+    prefix[1] = '<' + 1;
+    for (size_t i = 0; i < n; i++) {
+        const unsigned byte = text[begin + i], code = byte < 'A' ? byte : byte | 0x20;
+        word = sophia_word_step(word, code);
+        prefix[i + 2] = prefix[i + 1] * SOPHIA_MIX64_MULTIPLIER + code + 1;
+    }
+    prefix[n + 2] = prefix[n + 1] * SOPHIA_MIX64_MULTIPLIER + '>' + 1;
+    if (plan->least == 2 && plan->most == 4)
+        sophia_lexical_grams(plan, prefix, begin, n, 2, 4, out);
+    else if (plan->least == 3 && plan->most == 3)
+        sophia_lexical_grams(plan, prefix, begin, n, 3, 3, out);
+    else
+        sophia_lexical_grams(plan, prefix, begin, n, plan->least, plan->most, out);
+    sophia_lexical_word(plan, words, sophia_mix64(word + n + 2), begin, begin + n, out);
+}
+
 /* Fills `out`; returns the number of features, or an enum sophia_feature_error. Cost: linear in the text, up to the
  * last feature that finds room. */
 static int sophia_lexical_extract(const unsigned char *text, size_t size, const struct sophia_lexical_plan *plan,
@@ -137,7 +204,13 @@ static int sophia_lexical_extract(const unsigned char *text, size_t size, const 
             at += step;
             continue;
         }
-        const size_t begin = at;
+        const size_t begin = at, letters = sophia_ascii_letters(text + at, size - at);
+        if (letters && letters <= SOPHIA_LEXICAL_SHORT && (at + letters == size || text[at + letters] < 0x80) &&
+            out->count + (letters + 2) * plan->most + 3 <= SOPHIA_LEXICAL_MAX) {
+            sophia_lexical_short(plan, text, at, letters, &words, out);
+            at += letters;
+            continue;
+        }
         struct sophia_lexical_run run = {{0}, {0}, 0, 0};
         if (kind == SOPHIA_LETTER) {
             uint64_t word = plan->word;

@@ -13,24 +13,19 @@
 
 #include <math.h>
 
-#include "ahead.h"
 #include "idf.h"
 #include "lexical.h"
 #include "ro_kernels.h"
 
-#define SOPHIA_RO_BUCKETS (1u << 16) /* of the document frequencies */
 #define SOPHIA_RO_IDF_ONE 1024       /* idf^p = 1 in the table of weights */
 #define SOPHIA_RO_KIND_ONE 256       /* a kind's weight of 1 */
 #define SOPHIA_RO_BIAS 1638          /* the value of the feature that every text has: 0.1 */
-#define SOPHIA_RO_TERMS (SOPHIA_LEXICAL_MAX + 1)
+#define SOPHIA_RO_TERMS (SOPHIA_LEXICAL_MAX + SOPHIA_RO_MORE)
 
-/* How a text becomes a sparse vector. `idf` has SOPHIA_RO_BUCKETS entries, 0 where no training text was. */
+/* How a text becomes a sparse vector. */
 struct sophia_ro_plan {
     struct sophia_lexical_plan lexical;
-    uint32_t dim;
-    uint16_t kinds[SOPHIA_LEX_KINDS];
-    uint16_t unseen; /* weight of a feature that no training text had, for the norm */
-    const uint16_t *idf;
+    struct sophia_ro_weighing weighing;
 };
 
 /* A text as a sparse vector; `lexeme[i]` is the feature that term i came from, or SOPHIA_LEXICAL_MAX for the
@@ -41,11 +36,6 @@ struct sophia_ro_terms {
     int16_t value[SOPHIA_RO_TERMS];
     uint16_t lexeme[SOPHIA_RO_TERMS];
 };
-
-static inline uint32_t sophia_ro_bucket(uint64_t hash)
-{
-    return (uint32_t)(hash >> 8) & (SOPHIA_RO_BUCKETS - 1);
-}
 
 /* x^(quarters / 4) by square roots, which every machine rounds alike. */
 static inline double sophia_ro_power(double x, unsigned quarters)
@@ -66,37 +56,21 @@ static inline uint16_t sophia_ro_idf(uint64_t documents, uint32_t df, unsigned q
     return weight < 1.0 ? 1 : weight > 65535.0 ? 65535 : (uint16_t)weight;
 }
 
-/* The sparse vector of a text whose features were extracted. `cells`, if not NULL, are weights that will be read at
- * these positions: their rows (of `stride` bytes) are asked for ahead. */
+/* The sparse vector of a text whose features were extracted. */
 static void sophia_ro_weigh(const struct sophia_ro_plan *plan, const struct sophia_lexical *features,
-                            const int8_t *cells, size_t stride, struct sophia_ro_terms *out)
+                            const struct sophia_ro_kernels *kernels, struct sophia_ro_terms *out)
 {
-    int32_t weights[SOPHIA_LEXICAL_MAX];
-    uint64_t squares = 0;
-    uint32_t count = 0, least = UINT32_MAX;
-    for (uint32_t i = 0; i < features->count; i++) {
-        const struct sophia_lexeme *const entry = &features->entries[i];
-        const uint64_t hash = entry->hash;
-        const uint32_t idf = plan->idf[sophia_ro_bucket(hash)];
-        const uint32_t weight = plan->kinds[entry->kind] * (idf ? idf : plan->unseen) >> 8;
-        const uint32_t position = (uint32_t)((hash >> 32) * plan->dim >> 32);
-        squares += (uint64_t)weight * weight;
-        out->position[count] = position;
-        out->lexeme[count] = (uint16_t)i;
-        weights[count] = hash & 1 ? -(int32_t)weight : (int32_t)weight;
-        const int known = idf != 0 && weight != 0;
-        if (cells)
-            for (size_t at = 0; at < stride; at += 64) sophia_ahead(cells + (size_t)position * stride + at);
-        if (known && weight < least) least = weight;
-        count += known;
-    }
-    const double scale = squares ? SOPHIA_RO_UNIT / sqrt((double)squares) : 0.0;
+    int32_t weights[SOPHIA_RO_TERMS];
+    const struct sophia_ro_tally tally = kernels->weigh(&plan->weighing, features->hash, features->kind,
+                                                        features->count, out->lexeme, out->position, weights);
+    const uint32_t count = tally.count;
+    const double scale = tally.squares ? SOPHIA_RO_UNIT / sqrt((double)tally.squares) : 0.0;
     for (uint32_t i = 0; i < count; i++) {
         const double value = weights[i] * scale;
         out->value[i] = (int16_t)(int32_t)(value + (weights[i] < 0 ? -0.5 : 0.5));
     }
     uint32_t kept = count;
-    if (count && least * scale + 0.5 < 1.0) { /* some are rounded to nothing */
+    if (count && tally.least * scale + 0.5 < 1.0) { /* some are rounded to nothing */
         kept = 0;
         for (uint32_t i = 0; i < count; i++) {
             out->position[kept] = out->position[i];
@@ -107,7 +81,7 @@ static void sophia_ro_weigh(const struct sophia_ro_plan *plan, const struct soph
     }
     out->seen = features->count;
     out->known = kept;
-    out->position[kept] = plan->dim; /* the bias's row stands behind the others */
+    out->position[kept] = plan->weighing.dim; /* the bias's row stands behind the others */
     out->value[kept] = SOPHIA_RO_BIAS;
     out->lexeme[kept] = SOPHIA_LEXICAL_MAX;
     out->count = kept + 1;

@@ -37,6 +37,10 @@ SOPHIA_AVX2 static inline void sophia_score_block_avx2(const int8_t *weights, si
 SOPHIA_AVX2 static void sophia_score_i8_avx2(const int8_t *weights, size_t stride, const uint32_t *positions,
                                          const int16_t *values, size_t n, int32_t *sums)
 {
+    if (stride == SOPHIA_RO_NARROW) {
+        sophia_score_i8_scalar(weights, stride, positions, values, n, sums);
+        return;
+    }
     for (size_t c = 0; c < stride; c += 16)
         sophia_score_block_avx2(weights + c, stride, positions, values, n, sums + c);
 }
@@ -50,7 +54,7 @@ SOPHIA_AVX2 static void sophia_score_i8_avx2(const int8_t *weights, size_t strid
 
 #define SOPHIA_RO_AVX2                                                                                     \
     {                                                                                                      \
-        sophia_score_i8_avx2, sophia_score_f32_avx2, sophia_gradient_f32_avx2, sophia_descend_f32_avx2    \
+        sophia_weigh_scalar, sophia_score_i8_avx2, sophia_best_scalar, sophia_score_f32_avx2, sophia_gradient_f32_avx2, sophia_descend_f32_avx2    \
     }
 
 #endif

@@ -1,4 +1,4 @@
-/* The kernels of the linear readout: scores of classes, and one step of training.
+/* The kernels of the linear readout: weights of features, scores of classes, and one step of training.
  *
  * A text is a short list of rows (`positions`) with a value each; a matrix has one row of `stride` classes for
  * each position, 64-byte aligned, the classes past the last one zero.
@@ -12,13 +12,57 @@
 #include <stdint.h>
 
 #define SOPHIA_RO_LANES 32   /* int8 rows are a multiple of this, float rows of 16 */
+#define SOPHIA_RO_NARROW 4   /* but for int8 rows of no more classes: the whole table is then in the first caches */
 #define SOPHIA_RO_UNIT 16384 /* the value 1.0 of a feature in int16 */
 
+#define SOPHIA_RO_KINDS 4            /* of features */
+#define SOPHIA_RO_BUCKETS (1u << 16) /* of the document frequencies */
+#define SOPHIA_RO_MORE 8             /* places behind the last one that a kernel may write into */
+
+/* What a feature weighs: that of its kind, times idf^p. `idf` has an entry for each bucket, 0 where no training text
+ * was, and one more that may be read. */
+struct sophia_ro_weighing {
+    const uint16_t *idf;
+    uint32_t dim;
+    uint16_t kinds[SOPHIA_RO_KINDS];
+    uint16_t unseen; /* in the place of an idf of 0, for the norm */
+};
+
+/* What weighing found: the sum of the squares of all weights; features with a weight, and the least of these. */
+struct sophia_ro_tally {
+    uint64_t squares;
+    uint32_t count, least;
+};
+
+/* The two classes with the largest scores, ties by number; where there is one class, both scores are its. */
+struct sophia_ro_best {
+    uint32_t first, second;
+    double first_score, second_score;
+};
+
+static inline uint32_t sophia_ro_bucket(uint64_t hash)
+{
+    return (uint32_t)(hash >> 8) & (SOPHIA_RO_BUCKETS - 1);
+}
+
+/* Bytes of an int8 row. */
+static inline size_t sophia_ro_stride(size_t classes)
+{
+    return classes <= SOPHIA_RO_NARROW ? SOPHIA_RO_NARROW
+                                       : (classes + SOPHIA_RO_LANES - 1) / SOPHIA_RO_LANES * SOPHIA_RO_LANES;
+}
+
 struct sophia_ro_kernels {
-    /* sums[c] = sum of values[i] * weights[positions[i] * stride + c]. With at most 4,096 features whose values
+    /* The known features among `n` with these hashes and kinds, in their order: the number of each, its position, and
+     * its weight with its sign. */
+    struct sophia_ro_tally (*weigh)(const struct sophia_ro_weighing *by, const uint64_t *hashes, const uint8_t *kinds,
+                                    size_t n, uint16_t *numbers, uint32_t *positions, int32_t *weights);
+    /* sums[c] = sum of values[i] * weights[positions[i] * stride + c], stride as above. With at most 4,096 features whose values
      * have a Euclidean norm of SOPHIA_RO_UNIT no sum overflows. */
     void (*score_i8)(const int8_t *weights, size_t stride, const uint32_t *positions, const int16_t *values,
                      size_t n, int32_t *sums);
+    /* The best of `classes` (1 or more) by sums[c] * scales[c]. */
+    struct sophia_ro_best (*best)(const int32_t *sums, const double *scales, uint32_t classes);
     /* scores[c] = bias[c] + the same sum in float32. */
     void (*score_f32)(const float *weights, size_t stride, const uint32_t *positions, const float *values,
                       size_t n, const float *bias, float *scores);

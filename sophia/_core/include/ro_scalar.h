@@ -10,6 +10,25 @@
 typedef float sophia_f32x4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t sophia_i32x4 __attribute__((vector_size(16), aligned(4), may_alias));
 
+static struct sophia_ro_tally sophia_weigh_scalar(const struct sophia_ro_weighing *by, const uint64_t *hashes,
+                                                  const uint8_t *kinds, size_t n, uint16_t *numbers,
+                                                  uint32_t *positions, int32_t *weights)
+{
+    struct sophia_ro_tally tally = {0, 0, UINT32_MAX};
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t hash = hashes[i];
+        const uint32_t idf = by->idf[sophia_ro_bucket(hash)];
+        const uint32_t weight = by->kinds[kinds[i]] * (idf ? idf : by->unseen) >> 8;
+        tally.squares += (uint64_t)weight * weight;
+        if (!idf || !weight) continue;
+        numbers[tally.count] = (uint16_t)i;
+        positions[tally.count] = (uint32_t)((hash >> 32) * by->dim >> 32);
+        weights[tally.count++] = hash & 1 ? -(int32_t)weight : (int32_t)weight;
+        if (weight < tally.least) tally.least = weight;
+    }
+    return tally;
+}
+
 static void sophia_score_i8_scalar(const int8_t *weights, size_t stride, const uint32_t *positions,
                                    const int16_t *values, size_t n, int32_t *sums)
 {
@@ -21,6 +40,26 @@ static void sophia_score_i8_scalar(const int8_t *weights, size_t stride, const u
     }
 }
 
+static struct sophia_ro_best sophia_best_scalar(const int32_t *sums, const double *scales, uint32_t classes)
+{
+    struct sophia_ro_best best = {0, 0, sums[0] * scales[0], -1e308};
+    for (uint32_t c = 1; c < classes; c++) {
+        const double score = sums[c] * scales[c];
+        if (!(score > best.second_score)) continue;
+        if (score > best.first_score) {
+            best.second = best.first;
+            best.second_score = best.first_score;
+            best.first = c;
+            best.first_score = score;
+        } else {
+            best.second = c;
+            best.second_score = score;
+        }
+    }
+    if (classes == 1) best.second_score = best.first_score;
+    return best;
+}
+
 #define RO_NAME(name) name##_scalar
 #define RO_TARGET
 #define RO_F32 sophia_f32x4
@@ -30,8 +69,8 @@ static void sophia_score_i8_scalar(const int8_t *weights, size_t stride, const u
 
 #define SOPHIA_RO_SCALAR                                                                                   \
     {                                                                                                      \
-        sophia_score_i8_scalar, sophia_score_f32_scalar, sophia_gradient_f32_scalar,                       \
-            sophia_descend_f32_scalar                                                                      \
+        sophia_weigh_scalar, sophia_score_i8_scalar, sophia_best_scalar, sophia_score_f32_scalar,           \
+            sophia_gradient_f32_scalar, sophia_descend_f32_scalar                                          \
     }
 
 #endif
