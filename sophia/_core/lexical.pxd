@@ -1,6 +1,6 @@
 """Texts as sparse vectors, for C callers. An encoder is only read once observing is over, by any number of threads."""
 
-from libc.stdint cimport int8_t, int16_t, int32_t, uint16_t, uint32_t, uint64_t, uint8_t
+from libc.stdint cimport int16_t, int32_t, uint16_t, uint32_t, uint64_t, uint8_t
 
 from sophia._core.cpu cimport sophia_ro_kernels
 

@@ -5,7 +5,7 @@ learns from such vectors, :mod:`sophia._core.readout` scores them.
 """
 
 cimport cython
-from libc.stdint cimport int8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
@@ -126,7 +126,8 @@ cdef class LexicalEncoder:
             if self.plan.weighing.kinds[kind] != other.plan.weighing.kinds[kind]:
                 return False
         return (
-            self.plan.weighing.dim == other.plan.weighing.dim and self.seed == other.seed and self.quarters == other.quarters
+            self.plan.weighing.dim == other.plan.weighing.dim and self.seed == other.seed
+            and self.quarters == other.quarters
             and self.plan.lexical.least == other.plan.lexical.least
             and self.plan.lexical.most == other.plan.lexical.most
         )
@@ -229,7 +230,8 @@ cdef class LexicalEncoder:
             found = []
             for i in range(work.terms.known):
                 entry = &work.features.place[work.terms.lexeme[i]]
-                found.append((shown(raw, entry), KINDS[work.features.kind[work.terms.lexeme[i]]], work.terms.position[i],
+                kind = KINDS[work.features.kind[work.terms.lexeme[i]]]
+                found.append((shown(raw, entry), kind, work.terms.position[i],
                               work.terms.value[i] / <double>SOPHIA_RO_UNIT))
             return found
         finally:

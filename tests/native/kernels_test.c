@@ -337,7 +337,8 @@ static void test_weights(const struct sophia_ro_kernels *k, size_t n, unsigned u
     uint16_t *numbers = (uint16_t *)room((n + SOPHIA_RO_MORE) * sizeof *numbers + 64);
     uint32_t *positions = (uint32_t *)room((n + SOPHIA_RO_MORE) * sizeof *positions + 64);
     int32_t *weights = (int32_t *)room((n + SOPHIA_RO_MORE) * sizeof *weights + 64);
-    for (size_t b = 0; b < SOPHIA_RO_BUCKETS; b++) idf[b] = next() % 8 < unknown ? 0 : (uint16_t)(next() % 9 ? next() : 65535);
+    for (size_t b = 0; b < SOPHIA_RO_BUCKETS; b++)
+        idf[b] = next() % 8 < unknown ? 0 : (uint16_t)(next() % 9 ? next() : 65535);
     by.idf = idf;
     for (size_t i = 0; i < n; i++) {
         hashes[i] = next() % 5 ? next() : next() % 2 ? UINT64_MAX : next() % 2;

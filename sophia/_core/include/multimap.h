@@ -15,7 +15,7 @@
 #include "pages.h"
 
 #define SOPHIA_NONE UINT32_MAX
-#define SOPHIA_MULTIMAP_SMALL 65536 /* entries up to which a map grows by four: half the moves, for a megabyte at most */
+#define SOPHIA_MULTIMAP_SMALL 65536 /* entries up to which a map grows by four: half the moves, for a megabyte */
 
 typedef struct {
     uint64_t key;

@@ -54,7 +54,8 @@ SOPHIA_AVX2 static void sophia_score_i8_avx2(const int8_t *weights, size_t strid
 
 #define SOPHIA_RO_AVX2                                                                                     \
     {                                                                                                      \
-        sophia_weigh_scalar, sophia_score_i8_avx2, sophia_best_scalar, sophia_score_f32_avx2, sophia_gradient_f32_avx2, sophia_descend_f32_avx2    \
+        sophia_weigh_scalar, sophia_score_i8_avx2, sophia_best_scalar, sophia_score_f32_avx2,              \
+            sophia_gradient_f32_avx2, sophia_descend_f32_avx2                                              \
     }
 
 #endif

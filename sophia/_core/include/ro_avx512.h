@@ -42,9 +42,9 @@ SOPHIA_AVX512 static struct sophia_ro_tally sophia_weigh_avx512(const struct sop
             _mm512_mask_i64gather_epi32(_mm256_setzero_si256(), here, bucket, by->idf, sizeof *by->idf), half);
         const __mmask8 seen = _mm256_test_epi32_mask(idf, idf);
         const __m256i kind = _mm256_cvtepu8_epi32(_mm_maskz_loadu_epi8(here, kinds + i));
+        const __m256i factor = _mm256_permutevar8x32_epi32(of_kind, kind);
         const __m256i weight = _mm256_maskz_srli_epi32(
-            here,
-            _mm256_mullo_epi32(_mm256_permutevar8x32_epi32(of_kind, kind), _mm256_mask_mov_epi32(unseen, seen, idf)), 8);
+            here, _mm256_mullo_epi32(factor, _mm256_mask_mov_epi32(unseen, seen, idf)), 8);
         const __m512i wide = _mm512_cvtepu32_epi64(weight);
         squares = _mm512_add_epi64(squares, _mm512_mul_epu32(wide, wide));
         const __mmask8 known = seen & _mm256_test_epi32_mask(weight, weight);
@@ -86,7 +86,8 @@ SOPHIA_AVX512 static inline __attribute__((always_inline)) void sophia_score_blo
             high[k] = _mm512_add_epi32(high[k], _mm512_madd_epi16(_mm512_unpackhi_epi16(a, b), value));
         }
     }
-    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    const __m512i second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
 #pragma GCC unroll 8
     for (size_t k = 0; k < blocks; k++) {
         _mm512_storeu_si512(sums + 32 * k, _mm512_permutex2var_epi64(low[k], first, high[k]));
@@ -137,7 +138,8 @@ SOPHIA_AVX512 static inline __m512d sophia_scores_avx512(const int32_t *sums, co
 }
 
 /* The two largest of each lane, of these the two largest, then the first places that have them. */
-SOPHIA_AVX512 static struct sophia_ro_best sophia_best_avx512(const int32_t *sums, const double *scales, uint32_t classes)
+SOPHIA_AVX512 static struct sophia_ro_best sophia_best_avx512(const int32_t *sums, const double *scales,
+                                                              uint32_t classes)
 {
     __m512d most = _mm512_set1_pd(-1e308), next = most;
     for (uint32_t c = 0; c < classes; c += 8) {

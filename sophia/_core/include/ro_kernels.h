@@ -57,8 +57,8 @@ struct sophia_ro_kernels {
      * its weight with its sign. */
     struct sophia_ro_tally (*weigh)(const struct sophia_ro_weighing *by, const uint64_t *hashes, const uint8_t *kinds,
                                     size_t n, uint16_t *numbers, uint32_t *positions, int32_t *weights);
-    /* sums[c] = sum of values[i] * weights[positions[i] * stride + c], stride as above. With at most 4,096 features whose values
-     * have a Euclidean norm of SOPHIA_RO_UNIT no sum overflows. */
+    /* sums[c] = sum of values[i] * weights[positions[i] * stride + c], stride as above. With at most 4,096 features
+     * whose values have a Euclidean norm of SOPHIA_RO_UNIT no sum overflows. */
     void (*score_i8)(const int8_t *weights, size_t stride, const uint32_t *positions, const int16_t *values,
                      size_t n, int32_t *sums);
     /* The best of `classes` (1 or more) by sums[c] * scales[c]. */
