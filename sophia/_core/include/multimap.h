@@ -15,7 +15,8 @@
 #include "pages.h"
 
 #define SOPHIA_NONE UINT32_MAX
-#define SOPHIA_MULTIMAP_SMALL 65536 /* entries up to which a map grows by four: half the moves, for a megabyte */
+#define SOPHIA_MULTIMAP_SMALL 16384 /* entries up to which a map grows by four: half the moves */
+#define SOPHIA_MULTIMAP_PAGE (SOPHIA_PAGES_SIZE / sizeof(sophia_entry)) /* and what it grows to then */
 
 typedef struct {
     uint64_t key;
@@ -49,7 +50,7 @@ static inline int sophia_multimap_reserve(sophia_multimap *map, size_t more)
     const size_t wanted = map->used + more;
     size_t room = map->room ? map->room : 64;
     while (room - room / 4 < wanted)
-        room *= room < SOPHIA_MULTIMAP_SMALL ? 4 : 2;
+        room = room < SOPHIA_MULTIMAP_SMALL ? room * 4 : room < SOPHIA_MULTIMAP_PAGE ? SOPHIA_MULTIMAP_PAGE : room * 2;
     if (room == map->room)
         return 0;
     if (room > SIZE_MAX / sizeof(sophia_entry))

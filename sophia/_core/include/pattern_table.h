@@ -129,10 +129,14 @@ static inline int sophia_records_reserve(sophia_records *pool)
 {
     if (pool->free != SOPHIA_NONE || pool->used < pool->room)
         return 0;
-    const uint32_t room = pool->room ? pool->room * 2 : 64;
+    uint32_t room = pool->room ? pool->room * 2 : 64;
+    const size_t bytes = (size_t)room * pool->stride;
+    if (bytes >= SOPHIA_PAGES_SIZE / 4 && bytes < SOPHIA_PAGES_SIZE) /* what comes next is a whole huge page */
+        room = (uint32_t)(SOPHIA_PAGES_SIZE / pool->stride);
     if (room < pool->room || room > SIZE_MAX / pool->stride)
         return -1;
-    unsigned char *const items = sophia_pages_grow(pool->items, (size_t)pool->room * pool->stride, (size_t)room * pool->stride);
+    unsigned char *const items =
+        sophia_pages_grow(pool->items, (size_t)pool->room * pool->stride, (size_t)room * pool->stride);
     if (!items)
         return -1;
     pool->items = items;
