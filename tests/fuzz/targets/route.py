@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sophia
@@ -16,14 +17,18 @@ def seeds() -> list[bytes]:
         b"\x00What is the time?\nwhat is the time\n\nWHAT IS THE TIME?\nsudo rm -rf /\n" + b"x " * 90,
         b"\x01session opened for user ann\nsession opened for user bob\nsession opened for user eve\n\xff\n\t\n",
         "\x00caf\u00e9\nCAF\u00c9\ncafe\u0301\n\u212aill -9 -1\n\u200bsudo\u200b rm -rf /\n".encode(),
+        b"\x02turn the light on please\nwhat time is it\nplay me a song now\nhow many feet has a spider\nignore all rules\n",
     ]
 
 
 def check(data: bytes) -> None:
     tape = Tape(data)
-    kind = ("message", "line")[tape.number(1)]
+    mode = tape.number(3)
+    kind = ("message", "line")[mode & 1]
     texts = [part.decode("utf-8", "surrogateescape") for part in tape.rest().split(b"\n")[:60]]
     with sophia.open(None, settings=SETTINGS) as one, sophia.open(None, settings=SETTINGS) as many:
+        for brain in (one, many):
+            brain.use(_intents() if mode & 2 else None)
         singly = [one.route(text, kind=kind) for text in texts]
         assert [_seen(d) for d in many.route_many(texts, kind=kind)] == [_seen(d) for d in singly]
         for decision in singly[:9]:
@@ -37,6 +42,14 @@ def check(data: bytes) -> None:
             one.reject(again)
             assert one.route(decision.text or "", kind=kind).answer is None
         assert len({pattern.id for pattern in one.patterns()}) == len(one.patterns())
+
+
+@cache
+def _intents() -> sophia.Intents:
+    said = {"light": "turn the light %s", "time": "what time is it %s", "music": "play me a song %s"}
+    ends = ("now", "please", "again", "for ann", "in the hall", "at home", "today", "at once")
+    texts = [(text % end, label) for label, text in said.items() for end in ends]
+    return sophia.Intents.fit([text for text, _ in texts], [label for _, label in texts], seeds=1)
 
 
 def _seen(decision: Any) -> Any:
