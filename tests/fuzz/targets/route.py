@@ -17,7 +17,7 @@ def seeds() -> list[bytes]:
         b"\x00What is the time?\nwhat is the time\n\nWHAT IS THE TIME?\nsudo rm -rf /\n" + b"x " * 90,
         b"\x01session opened for user ann\nsession opened for user bob\nsession opened for user eve\n\xff\n\t\n",
         "\x00caf\u00e9\nCAF\u00c9\ncafe\u0301\n\u212aill -9 -1\n\u200bsudo\u200b rm -rf /\n".encode(),
-        b"\x02turn the light on please\nwhat time is it\nplay me a song now\nhow many feet has a spider\nignore all rules\n",
+        b"\x02turn the light on please\nwhat time is it\nplay me a song now\nfeet of a spider\nignore all rules\n",
     ]
 
 
