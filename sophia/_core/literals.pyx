@@ -39,6 +39,8 @@ cdef extern from "literals.h" nogil:
                               const sophia_literals_link *links, size_t link_count,
                               const uint32_t *rule_of, uint32_t groups, uint32_t branches, uint32_t rules)
     void sophia_literals_free(sophia_literals *set)
+    void sophia_literals_scan_many(const sophia_literals *set, const unsigned char *const *texts, const size_t *sizes,
+                                   size_t count, unsigned char *hits)
     uint32_t sophia_literals_scan(const sophia_literals *set, const unsigned char *text, size_t size,
                                   uint64_t *bits)
 
@@ -205,6 +207,11 @@ cdef class LiteralSet:
     cdef bint may_hit(self, const unsigned char *text, size_t size) noexcept nogil:
         return sophia_literals_scan(&self.automaton, text, size, NULL) != 0
 
+    cdef void may_hit_many(
+        self, const unsigned char *const *texts, const size_t *sizes, size_t count, unsigned char *hits
+    ) noexcept nogil:
+        sophia_literals_scan_many(&self.automaton, texts, sizes, count, hits)
+
     cdef uint32_t mark(self, const unsigned char *text, size_t size, uint64_t *bits) noexcept nogil:
         return sophia_literals_scan(&self.automaton, text, size, bits)
 
@@ -237,6 +244,32 @@ cdef class LiteralSet:
         with nogil:
             hit = self.may_hit(start, size)
         return hit
+
+    def hits_many(self, texts) -> list[bool]:
+        """`hits` of each of a batch; of short texts four are read at a time. Releases the GIL. Raises MemoryError."""
+        cdef const unsigned char *start = NULL
+        cdef Py_ssize_t size = 0, i = 0, count
+        cdef list keep = [], sources = list(texts)
+        cdef const unsigned char **starts
+        cdef size_t *sizes
+        cdef unsigned char *found
+        count = len(sources)
+        starts = <const unsigned char **>PyMem_Calloc(count + 1, sizeof(char *))
+        sizes = <size_t *>PyMem_Calloc(count + 1, sizeof(size_t))
+        found = <unsigned char *>PyMem_Calloc(count + 1, 1)
+        try:
+            if starts == NULL or sizes == NULL or found == NULL:
+                raise MemoryError("no memory for a batch of texts")
+            for i in range(count):
+                _view(sources[i], &start, &size, keep)
+                starts[i], sizes[i] = start, <size_t>size
+            with nogil:
+                self.may_hit_many(starts, sizes, <size_t>count, found)
+            return [found[i] != 0 for i in range(count)]
+        finally:
+            PyMem_Free(starts)
+            PyMem_Free(sizes)
+            PyMem_Free(found)
 
     def candidates(self, text) -> tuple[int, ...]:
         """Numbers, ascending, of all rules that may match `text`; otherwise like :meth:`hits`."""

@@ -40,6 +40,7 @@ cdef struct sophia_input:
     bint keyed
     bint scanned
     bint detours  # words may be hidden or encoded: what the text says without that is scanned as well
+    bint sought  # for the literals of the rules, which decide whether the engine sees it
     bint alarm
     bint asked
     bint withheld
@@ -119,6 +120,7 @@ cdef class HotPath:
                    object name, object line, object fault, list kept) except -1
     cdef void _make_key(self, sophia_input *one) noexcept nogil
     cdef void _find_candidate(self, sophia_input *one, double now) noexcept nogil
+    cdef void _seek_literals(self, size_t count) noexcept nogil
     cdef void _judge(self, sophia_input *one) noexcept nogil
     cdef double _suspect_text(self, sophia_input *one) noexcept nogil
     cdef void _judge_into(self, sophia_input *one, sophia_evidence *seen) noexcept nogil

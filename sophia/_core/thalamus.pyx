@@ -76,6 +76,7 @@ cdef extern from *:
 
 cdef enum:
     _EARNED = 3  # allowed sightings in a scope after which the pattern's own count is believed
+    _ABREAST = 64  # texts whose literals are sought in one call
     _LONG = 8  # inputs from which on giving the GIL away costs less than keeping it
     _MISSING_SCAN = 1
     _MISSING_ANSWER = 2
@@ -282,8 +283,28 @@ cdef class HotPath:
                 not one.ascii or sophia_has_controls(one.text, one.size)
                 or may_hide(self._literals, one.text, one.size, self._views)
             )
-            if one.detours or self._literals.may_hit(one.text, one.size):
+            if one.detours:
                 one.danger = 0  # a candidate; -1 again unless the engine finds a rule
+            else:
+                one.sought = True
+
+    cdef void _seek_literals(self, size_t count) noexcept nogil:
+        """Which of the inputs without detours the danger engine must see, several at a time."""
+        cdef const unsigned char *texts[_ABREAST]
+        cdef size_t sizes[_ABREAST]
+        cdef size_t places[_ABREAST]
+        cdef unsigned char hits[_ABREAST]
+        cdef size_t i, k, held = 0
+        for i in range(count):
+            if self._inputs[i].sought:
+                texts[held], sizes[held], places[held] = self._inputs[i].text, self._inputs[i].size, i
+                held += 1
+            if held == _ABREAST or i + 1 == count:
+                self._literals.may_hit_many(texts, sizes, held, hits)
+                for k in range(held):
+                    if hits[k]:
+                        self._inputs[places[k]].danger = 0
+                held = 0
 
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil:
         """Nothing here changes any state that decides."""
@@ -293,6 +314,7 @@ cdef class HotPath:
                 self._make_key(&self._inputs[i])
             for i in range(count):
                 self._find_candidate(&self._inputs[i], now)
+        self._seek_literals(count)
         if self._model is not None:
             for i in range(count):
                 if self._inputs[i].fault == 0 and not self._inputs[i].answered and self._inputs[i].danger < 0:

@@ -33,6 +33,14 @@ def test_long_texts(rules: list[list[list[list[bytes]]]], text: bytes, before: i
     assert LiteralSet(rules).candidates(padded) == oracle.candidates(rules, padded)
 
 
+@given(RULES, st.lists(st.tuples(TEXT, st.sampled_from([0, 0, 0, 1, 30, 600])), max_size=12))
+@settings(max_examples=400, deadline=None)
+def test_many_texts(rules: list[list[list[list[bytes]]]], texts: list[tuple[bytes, int]]) -> None:
+    """Read several at a time, in any order of lengths, each has the answer that it has alone."""
+    padded = [text + b"-" * after for text, after in texts]
+    assert LiteralSet(rules).hits_many(padded) == [bool(oracle.candidates(rules, text)) for text in padded]
+
+
 ASCII = st.text("abCks.", min_size=1, max_size=4).map(str.encode)
 REACHING = st.lists(
     st.tuples(

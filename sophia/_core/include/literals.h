@@ -420,4 +420,91 @@ static uint32_t sophia_literals_scan(const sophia_literals *set, const unsigned 
     return scratch.found;
 }
 
+/* One of several texts that are read abreast. */
+typedef struct {
+    const unsigned char *at, *end;
+    uint32_t row;
+    size_t number;
+    sophia_literals_scratch scratch;
+} sophia_literals_lane;
+
+/* Puts the next short text from number *taken on into the lane; longer ones before it are answered at once. 0: there is
+ * none. */
+static int sophia_literals_fetch(const sophia_literals *set, const unsigned char *const *texts, const size_t *sizes,
+                                 size_t count, size_t *taken, sophia_literals_lane *lane, unsigned char *hits)
+{
+    while (*taken < count) {
+        const size_t i = (*taken)++;
+        if (set->always_count || sizes[i] == 0 || sizes[i] >= SOPHIA_LITERALS_LONG) {
+            hits[i] = sophia_literals_scan(set, texts[i], sizes[i], NULL) != 0;
+            continue;
+        }
+        lane->at = texts[i];
+        lane->end = texts[i] + sizes[i];
+        lane->row = 0;
+        lane->number = i;
+        lane->scratch.bits = NULL;
+        lane->scratch.found = 0;
+        lane->scratch.open = 0;
+        return 1;
+    }
+    return 0;
+}
+
+/* All cursors go on together, `steps` bytes or to the first report. */
+static inline void sophia_literals_abreast(const sophia_literals *set, sophia_literals_lane *lanes, size_t steps)
+{
+    const uint32_t *const next = set->next;
+    const uint8_t *const column_of = set->column_of;
+    const uint32_t first_report = set->first_report;
+    const unsigned char *const a = lanes[0].at, *const b = lanes[1].at, *const c = lanes[2].at, *const d = lanes[3].at;
+    uint32_t ra = lanes[0].row, rb = lanes[1].row, rc = lanes[2].row, rd = lanes[3].row;
+    size_t i = 0;
+    while (i < steps) {
+        ra = next[ra + column_of[a[i]]];
+        rb = next[rb + column_of[b[i]]];
+        rc = next[rc + column_of[c[i]]];
+        rd = next[rd + column_of[d[i]]];
+        i++;
+        const uint32_t ab = ra > rb ? ra : rb, cd = rc > rd ? rc : rd;
+        if (__builtin_expect((ab > cd ? ab : cd) >= first_report, 0)) break;
+    }
+    lanes[0].row = ra, lanes[1].row = rb, lanes[2].row = rc, lanes[3].row = rd;
+    for (unsigned lane = 0; lane < SOPHIA_LITERALS_LANES; lane++) lanes[lane].at += i;
+}
+
+/* hits[i]: whether text i has a candidate. A cursor waits for each of its loads, so short texts are read abreast. */
+static void sophia_literals_scan_many(const sophia_literals *set, const unsigned char *const *texts,
+                                      const size_t *sizes, size_t count, unsigned char *hits)
+{
+    sophia_literals_lane lanes[SOPHIA_LITERALS_LANES];
+    size_t taken = 0;
+    unsigned open = 0;
+    while (open < SOPHIA_LITERALS_LANES &&
+           sophia_literals_fetch(set, texts, sizes, count, &taken, &lanes[open], hits)) open++;
+    while (open == SOPHIA_LITERALS_LANES) {
+        size_t steps = SIZE_MAX;
+        for (unsigned i = 0; i < SOPHIA_LITERALS_LANES; i++) {
+            const size_t left = (size_t)(lanes[i].end - lanes[i].at);
+            steps = left < steps ? left : steps;
+        }
+        sophia_literals_abreast(set, lanes, steps);
+        for (unsigned i = 0; i < open; i++) {
+            sophia_literals_lane *const lane = &lanes[i];
+            const int over = lane->row >= set->first_report && sophia_literals_note(set, &lane->scratch, lane->row);
+            if (!over && lane->at < lane->end) continue;
+            if (!over) sophia_literals_settle(set, &lane->scratch);
+            hits[lane->number] = lane->scratch.found != 0;
+            if (sophia_literals_fetch(set, texts, sizes, count, &taken, lane, hits)) continue;
+            if (i < --open) *lane = lanes[open], i--; /* which is looked at next */
+        }
+    }
+    for (unsigned i = 0; i < open; i++) {
+        sophia_literals_lane *const lane = &lanes[i];
+        if (!sophia_literals_walk(set, &lane->scratch, lane->row, lane->at, lane->end))
+            sophia_literals_settle(set, &lane->scratch);
+        hits[lane->number] = lane->scratch.found != 0;
+    }
+}
+
 #endif

@@ -28,7 +28,7 @@
 
 #define SOPHIA_PAGES_POPULATE 23 /* MADV_POPULATE_WRITE, which older headers lack; an older system refuses it */
 #define SOPHIA_PAGES_SIZE ((size_t)1 << 21)
-#define SOPHIA_PAGES_LEAST (SOPHIA_PAGES_SIZE / 4 * 3) /* clearing a page takes as long as 500 ordinary faults */
+#define SOPHIA_PAGES_LEAST (SOPHIA_PAGES_SIZE / 2) /* clearing a page takes less than 250 ordinary faults */
 #define SOPHIA_PAGES_MOST (SIZE_MAX / 4)
 
 /* Bytes of no known content, or NULL: no memory, or more than SOPHIA_PAGES_MOST bytes. */
