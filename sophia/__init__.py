@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sophia.config import Settings as Settings
     from sophia.errors import SophiaError as SophiaError
     from sophia.opening import open as open
+    from sophia.organs.hippocampus import Hippocampus as Hippocampus
     from sophia.organs.intents import Intents as Intents
     from sophia.store.session_table import Session as Session
 
@@ -32,6 +33,7 @@ _HOME = {
     "CuckooFilter": "sophia._core.cuckoo",
     "Decision": "sophia._core.decision",
     "HDCArena": "sophia._core.arena",
+    "Hippocampus": "sophia.organs.hippocampus",
     "Hypervector": "sophia._core.vector",
     "Intents": "sophia.organs.intents",
     "KVector": "sophia._core.kindex",
@@ -48,6 +50,7 @@ __all__ = [
     "CuckooFilter",
     "Decision",
     "HDCArena",
+    "Hippocampus",
     "Hypervector",
     "Intents",
     "KVector",

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from sophia.store.changes import Answer
 
-__all__ = ["digest_of", "of_answer", "of_blob", "of_meta", "of_pattern", "sound_answer"]
+__all__ = ["digest_of", "of_answer", "of_blob", "of_memory", "of_meta", "of_pattern", "sound_answer"]
 
 
 def digest_of(key: bytes, policy_version: str) -> bytes:
@@ -51,6 +51,13 @@ def of_pattern(row: tuple[Any, ...]) -> int:
 def of_blob(number: int, name: str, data: bytes) -> int:
     """Over a row of `dumps` (number 0), `log` or `pending`."""
     return crc32(data, crc32(f"{number} {name} {len(data)}".encode()))
+
+
+def of_memory(row: tuple[Any, ...]) -> int:
+    """Over a row of `memories`: everything but the checksum; see `MemoryRow.values`."""
+    texts = [b"" if part is None else part.encode() for part in (*row[1:6], *row[10:12])]
+    numbers = (row[0], row[6:10], row[10] is None, row[11] is None, row[12], *map(len, texts))
+    return crc32(row[13], crc32(b"".join(texts), crc32(b"%r" % (numbers,))))
 
 
 def of_meta(name: str, value: str) -> int:

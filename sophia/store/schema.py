@@ -11,7 +11,7 @@ from sophia.store import checksum
 
 __all__ = ["FORMAT", "ROUTER", "TABLES", "changed_definitions", "known_format", "prepare", "put_meta"]
 
-FORMAT = 2
+FORMAT = 3
 
 ROUTER = "intents"
 """Under this name `dumps` holds the router of intents. Nothing it could be made from again is in the store."""
@@ -28,6 +28,9 @@ _PRAGMAS = (
     "PRAGMA cell_size_check = ON",
     "PRAGMA busy_timeout = 5000",
 )
+
+# Checked row by row where they are read.
+_BY_ROW = ("answers", "answers_by_expiry", "memories", "memories_by_scope")
 
 # By name, as SQLite keeps them: a definition that reads otherwise is damage. Checksums: see sophia.store.checksum.
 TABLES = {
@@ -46,7 +49,16 @@ TABLES = {
         seq INTEGER PRIMARY KEY, name TEXT NOT NULL, changes BLOB NOT NULL, checksum INTEGER NOT NULL)""",
     # Inputs of batches whose decisions were or are being told, and whose effects are in no other table yet.
     "pending": "CREATE TABLE pending (seq INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL)",
+    # What was remembered; see sophia.store.memories.
+    "memories": """CREATE TABLE memories (
+        id INTEGER PRIMARY KEY, scope TEXT NOT NULL, context TEXT NOT NULL, actor TEXT NOT NULL, kind TEXT NOT NULL,
+        tags TEXT NOT NULL, ts INTEGER NOT NULL, valence REAL NOT NULL, strength REAL NOT NULL, raised INTEGER NOT NULL,
+        text TEXT, answer TEXT, dim INTEGER NOT NULL, vector BLOB NOT NULL, checksum INTEGER NOT NULL)""",
+    "memories_by_scope": "CREATE INDEX memories_by_scope ON memories (scope)",
 }
+
+# Which of these a format brought, after the second.
+_SINCE = {3: ("memories", "memories_by_scope")}
 
 
 def prepare(connection: sqlite3.Connection, where: str) -> None:
@@ -61,15 +73,23 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     if fresh:
         _in_one_transaction(connection, _create)
         return
-    if known_format(connection, where) == 1:
+    found = known_format(connection, where)
+    if found == 1:
         _quick_check(connection)  # checksums that are made from damaged rows would hide the damage for good
         _in_one_transaction(connection, _from_1)
+    elif found < FORMAT:
+        for name in changed_definitions(connection, found):
+            raise _changed(name)
+        _in_one_transaction(connection, _from_2)
     for name in changed_definitions(connection, FORMAT):
-        message = f"the definition of {name} is not what it was"
-        raise sqlite3.DatabaseError(message)
+        raise _changed(name)
     for name in TABLES:
-        if name not in ("answers", "answers_by_expiry"):  # those are checked row by row where they are read
+        if name not in _BY_ROW:
             _quick_check(connection, name)
+
+
+def _changed(name: str) -> sqlite3.DatabaseError:
+    return sqlite3.DatabaseError(f"the definition of {name} is not what it was")
 
 
 def known_format(connection: sqlite3.Connection, where: str) -> int:
@@ -101,7 +121,8 @@ def known_format(connection: sqlite3.Connection, where: str) -> int:
 def changed_definitions(connection: sqlite3.Connection, number: int) -> list[str]:
     """Tables and indexes of a store of format `number` that are not defined as they were."""
     kept = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-    names = TABLES if number == FORMAT else ("answers", "answers_by_expiry")
+    later = {name for since, added in _SINCE.items() if since > number for name in added}
+    names = ("answers", "answers_by_expiry") if number == 1 else [name for name in TABLES if name not in later]
     return [name for name in names if kept.get(name) != TABLES[name]]
 
 
@@ -125,7 +146,7 @@ def _from_1(connection: sqlite3.Connection) -> None:
     log = connection.execute("SELECT seq, name, changes FROM log").fetchall()
     for name in ("meta", "patterns", "dumps", "log"):
         connection.execute(f"DROP TABLE {name}")
-    for name in ("meta", "patterns", "dumps", "log", "pending"):
+    for name in ("meta", "patterns", "dumps", "log", "pending", *_SINCE[3]):
         connection.execute(TABLES[name])
     put_meta(connection, meta | {"format": str(FORMAT), "commits": "0"})
     for table, rows in (
@@ -136,6 +157,13 @@ def _from_1(connection: sqlite3.Connection) -> None:
         if rows:
             places = ", ".join("?" * len(rows[0]))
             connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
+
+
+def _from_2(connection: sqlite3.Connection) -> None:
+    """Format 2 had no memories."""
+    for name in _SINCE[3]:
+        connection.execute(TABLES[name])
+    put_meta(connection, {"format": str(FORMAT)})
 
 
 def _in_one_transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Connection], None]) -> None:

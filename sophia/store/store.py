@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
-from sophia.store import checksum, schema
+from sophia.store import checksum, memories, schema
 from sophia.store.ack import Ack
 from sophia.store.changes import Answer, Changes
 from sophia.store.faults import corrupt, guarded
 from sophia.store.lock import StoreLock
+from sophia.store.memories import MemoryRow
 from sophia.store.pending import Pending
 
 __all__ = ["Store"]
@@ -321,6 +322,40 @@ class Store:
             row = (schema.ROUTER, dump, checksum.of_blob(0, schema.ROUTER, dump))
             run("INSERT OR REPLACE INTO dumps VALUES (?, ?, ?)", row)
             self._count()
+
+    def remember(self, rows: Sequence[MemoryRow], raised: Sequence[tuple[int, float, int]] = ()) -> None:
+        """Makes memories durable, all or none; their ids are new. `raised`: (id, strength, when) of older ones."""
+        with self._guarded(), self._transaction():
+            if rows:
+                memories.insert(self._connection, rows)
+            memories.strengthen(self._connection, raised)
+            self._count()
+
+    def synchronise(self, level: Literal["FULL", "NORMAL"]) -> None:
+        """FULL: a commit is on the disk when it returns. NORMAL: the operating system has it."""
+        with self._guarded():
+            self._connection.execute(f"PRAGMA synchronous = {level}")
+
+    def memories(self, after: int = 0) -> Iterator[MemoryRow | None]:
+        """The memories with an id over `after`, by id; None for one that is not what was stored."""
+        with self._guarded():
+            yield from memories.read(self._connection, after)
+
+    @property
+    def last_memory(self) -> int:
+        """The highest id that a memory ever had."""
+        with self._guarded():
+            return memories.last_id(self._connection)
+
+    def forget(self, ids: Sequence[int]) -> int:
+        """Deletes memories for good: their bytes are overwritten, in the file and in the log; how many there were."""
+        with self._guarded(), self._transaction() as run:
+            gone = sum([int(run("DELETE FROM memories WHERE id = ?", (id,)).rowcount) for id in ids])
+            self._count()
+        with self._guarded():
+            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return gone
 
     def purge(self, now: float) -> int:
         """Deletes answers that have expired; returns how many."""

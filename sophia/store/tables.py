@@ -17,7 +17,7 @@ __all__ = ["FORMATS", "TABLES", "Row", "Table", "to_present"]
 
 Row = tuple[Any, ...]
 
-_TEXT, _BLOB, _REAL, _INTEGER, _MAYBE = str, bytes, float, int, (int, type(None))
+_TEXT, _BLOB, _REAL, _INTEGER, _MAYBE, _ANY_TEXT = str, bytes, float, int, (int, type(None)), (str, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Table:
         for (name, kind), value in zip(self.columns, row, strict=True):
             if not isinstance(value, kind) or isinstance(value, bool):
                 return f"{name} is of type {type(value).__name__}"
-            if kind is str and not _is_utf8(value):
+            if isinstance(value, str) and not _is_utf8(value):
                 return f"{name} is not UTF-8"
         return self.wrong(row)
 
@@ -113,6 +113,15 @@ def _wrong_pending(row: Row) -> str | None:
     return None
 
 
+def _wrong_memory(row: Row) -> str | None:
+    id, *_, valence, strength, _, _, _, dim, vector = row
+    if id < 1:
+        return f"id is {id}"
+    if not (math.isfinite(valence) and math.isfinite(strength)):
+        return f"valence and strength are {valence} and {strength}"
+    return None if len(vector) == (dim + 7) // 8 else f"{len(vector)} bytes of {dim} bits"
+
+
 _META = Table("meta", (("name", _TEXT), ("value", _TEXT)), _wrong_meta, rowid=False)
 _ANSWERS = Table(
     "answers",
@@ -135,6 +144,17 @@ _DUMPS = Table("dumps", (("name", _TEXT), ("data", _BLOB)), _wrong_dump)
 _LOG = Table("log", (("seq", _INTEGER), ("name", _TEXT), ("changes", _BLOB)), _wrong_change, key=0)
 _PENDING = Table("pending", (("seq", _INTEGER), ("data", _BLOB)), _wrong_pending, key=0)
 
+_MEMORIES = Table(
+    "memories",
+    (
+        ("id", _INTEGER), ("scope", _TEXT), ("context", _TEXT), ("actor", _TEXT), ("kind", _TEXT), ("tags", _TEXT),
+        ("ts", _INTEGER), ("valence", _REAL), ("strength", _REAL), ("raised", _INTEGER), ("text", _ANY_TEXT),
+        ("answer", _ANY_TEXT), ("dim", _INTEGER), ("vector", _BLOB),
+    ),
+    _wrong_memory,
+    key=0,
+)  # fmt: skip
+
 # How the checksum of a row is made from its other columns; an answer's is among those that it always had.
 _SEALS: dict[str, Callable[[Row], int]] = {
     "meta": lambda row: checksum.of_meta(*row),
@@ -142,6 +162,7 @@ _SEALS: dict[str, Callable[[Row], int]] = {
     "dumps": lambda row: checksum.of_blob(0, *row),
     "log": lambda row: checksum.of_blob(*row),
     "pending": lambda row: checksum.of_blob(row[0], "pending", row[1]),
+    "memories": checksum.of_memory,
 }
 
 
@@ -155,9 +176,11 @@ def _sealed(table: Table) -> Table:
     return replace(table, columns=(*table.columns, ("checksum", _INTEGER)), wrong=wrong)
 
 
+_SECOND = (_sealed(_META), _ANSWERS, *map(_sealed, (_PATTERNS, _DUMPS, _LOG, _PENDING)))
 FORMATS = {
     1: (_META, _ANSWERS, _PATTERNS, _DUMPS, _LOG),
-    2: (_sealed(_META), _ANSWERS, *map(_sealed, (_PATTERNS, _DUMPS, _LOG, _PENDING))),
+    2: _SECOND,
+    3: (*_SECOND, _sealed(_MEMORIES)),
 }
 """The tables of every store format that ever was."""
 

@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fixtures.make import ANSWERS, LINES, SETTINGS, UNFINISHED
+from fixtures.make import ANSWERS, LINES, MEMORIES, SETTINGS, UNFINISHED
 
 import sophia
+from sophia.organs.hippocampus import Hippocampus
 from sophia.store import schema
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -46,3 +47,6 @@ def test_an_old_store_opens_and_holds_what_it_held(tmp_path: Path, number: int) 
             if number > 1:
                 assert {d.why for d in brain.route_many(UNFINISHED, kind="line")} == {"known-pattern"}
             assert brain.thalamus.idf.documents > len(LINES)
+        with Hippocampus.open(store) as memory:
+            assert [memory.get(i + 1).text for i in range(len(memory))] == list(MEMORIES if number > 2 else ())
+            assert memory.stats()["last_id"] == (4 if number > 2 else 0)

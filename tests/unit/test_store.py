@@ -11,6 +11,7 @@ import pytest
 
 import sophia
 from sophia.errors import ConfigError, SophiaError, StoreCorrupt, StoreLocked, StoreVersionError
+from sophia.store import schema
 from sophia.store.checksum import of_meta
 
 
@@ -70,7 +71,7 @@ def test_a_newer_format_is_refused_and_untouched(tmp_path: Path) -> None:
 def test_a_damaged_number_of_the_format_is_not_a_newer_one(tmp_path: Path) -> None:
     sophia.open(tmp_path / "mind").close()
     rows = sqlite3.connect(tmp_path / "mind" / "sophia.db")
-    rows.execute("UPDATE meta SET value = '3' WHERE name = 'format'")
+    rows.execute("UPDATE meta SET value = ? WHERE name = 'format'", (str(schema.FORMAT + 1),))
     rows.commit()
     rows.close()
     with pytest.raises(StoreCorrupt, match="store repair"):

@@ -1,0 +1,459 @@
+"""Episodic memory: what was remembered, found again by what it is like, when it was, and whose it is.
+
+SQLite has the truth (see :mod:`sophia.store.memories`); what is searched is made from it when the store opens.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from time import monotonic, sleep, time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from sophia.errors import SophiaError, StoreFailed, StoreLocked
+from sophia.organs.aside import SideThreads
+from sophia.organs.memory_content import Content, ContentReader
+from sophia.organs.memory_index import Choice, MemoryIndex, nearest
+from sophia.organs.memory_words import checked, choice_of, when
+from sophia.organs.recall import Memory, Recall
+from sophia.store.memories import MemoryRow
+from sophia.store.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["Hippocampus"]
+
+Durability = Literal["disk", "os", "memory"]
+
+_RAISED = 0.1  # what being recalled adds to the strength, up to 1
+_LOADED = 4096  # memories that are read at a time when a store opens
+_GROUP = 256  # memories that durability "memory" collects before they are written
+_PAUSE = 0.02  # seconds between two looks at a lock that another process holds
+
+
+class Hippocampus:
+    """The memory of one store, open for writing. Make one with :meth:`open`; close it, or use it as a context manager.
+
+    Thread-safe: searches run side by side, with the GIL released; what is remembered by several threads at the same
+    time shares a commit. In a process that was forked off afterwards every call raises StoreFailed: open the store
+    there anew.
+
+    Memory: 1,280 bytes for a vector of 10,000 bits, and the row itself (text, names).
+    """
+
+    def __init__(self, store: Store, *, dim: int, durability: Durability, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._durability = durability
+        self._clock = clock
+        self._reader = ContentReader(dim)
+        self._index = MemoryIndex(dim)
+        self._lock = threading.RLock()  # of the index and what waits
+        self._writing = threading.Lock()  # of the store; taken before the other
+        self._waiting: list[MemoryRow] = []
+        self._early = durability == "memory"  # rows are found before they are written
+        self._raised: dict[int, tuple[float, int]] = {}
+        self._failed: dict[int, BaseException] = {}  # of rows whose thread has not been told yet
+        self._aside = SideThreads()
+        self._process = os.getpid()
+        self._closed = False
+        self._damaged = 0
+        rows = store.memories()
+        while group := list(islice(rows, _LOADED)):
+            whole = [row for row in group if row is not None and row.dim == dim]
+            self._damaged += len(group) - len(whole)
+            self._index.add(whole)
+        self._last = store.last_memory
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability = "disk",
+        dim: int | None = None,
+        wait: float = 0.0,
+        clock: Callable[[], float] = time,
+    ) -> Hippocampus:
+        """Opens the store in the folder `path`, made when it is not there.
+
+        `durability` says when :meth:`remember` returns: "disk", when the memory is on the disk; "os", when the
+        operating system has it (a crash of the process loses nothing, a power failure may); "memory", at once: it is
+        written in groups of 256, by :meth:`flush`, and at the end. `dim` is the dimension of the vectors, 10,000 in a
+        new store; a store keeps the one that it began with. Where another process has the store open, `wait` is how
+        many seconds to wait for it.
+
+        Raises StoreLocked when it stays open elsewhere, ValueError for another `dim` than the store's or another
+        `durability`, and what :func:`sophia.open` raises of a store.
+        """
+        if durability not in ("disk", "os", "memory"):
+            message = f"durability {durability!r} is not 'disk', 'os' or 'memory'"
+            raise ValueError(message)
+        store = _opened(Path(path), wait)
+        try:
+            kept = store.meta("dim")
+            if kept is None:
+                store.set_meta("dim", str(dim or 10_000))
+            elif dim is not None and dim != int(kept):
+                message = f"the store {path} has vectors of dim={kept}, not {dim}; leave dim out, or name another store"
+                raise ValueError(message)
+            store.synchronise("FULL" if durability == "disk" else "NORMAL")
+            return cls(store, dim=int(kept or dim or 10_000), durability=durability, clock=clock)
+        except BaseException:
+            store.close()
+            raise
+
+    def __len__(self) -> int:
+        """Memories that are there."""
+        return len(self._index)
+
+    @property
+    def dim(self) -> int:
+        """Components of a vector."""
+        return self._index.dim
+
+    # ------------------------------------------------------------------------------------------------ remember
+
+    def remember(
+        self,
+        content: object,
+        *,
+        scope: str = "",
+        context: str = "",
+        actor: str = "",
+        kind: str = "note",
+        tags: Iterable[str] = (),
+        ts: datetime | float | None = None,
+        valence: float = 0.0,
+        strength: float = 1.0,
+        answer: str | None = None,
+    ) -> int:
+        """Remembers a text, hypervector or array (see :class:`~sophia.organs.memory_content.ContentReader`); its id.
+
+        `scope` is whose it is, `context` the session it belongs to, `actor` who said it, `ts` when it happened: a
+        datetime (a naive one is UTC) or seconds since the epoch; now, if left out. `valence` is -1 to 1, `strength` 0
+        to 1. Ids rise, and none is given twice.
+
+        Raises what the reader raises of the content, and ValueError or TypeError for the rest.
+        """
+        return self.remember_many(
+            [content], scope=scope, context=context, actor=actor, kind=kind, tags=tags, ts=ts, valence=valence,
+            strength=strength, answer=answer,
+        )[0]  # fmt: skip
+
+    def remember_many(self, contents: Iterable[object], **said: Any) -> list[int]:
+        """Remembers all of them, or none: their ids.
+
+        Each is a content as for :meth:`remember`, or a mapping with `content` and any of its other arguments; what a
+        mapping leaves out is as `said`.
+        """
+        self._look()
+        now = self._now()
+        made: list[tuple[Content, dict[str, Any]]] = []
+        usual = checked(said, now)
+        for number, each in enumerate(contents):
+            try:
+                if isinstance(each, dict):
+                    given = {**said, **each}
+                    if "content" not in given:
+                        message = "a mapping without 'content'"
+                        raise ValueError(message)
+                    made.append((self._reader.read(given.pop("content")), checked(given, now)))
+                else:
+                    made.append((self._reader.read(each), usual))
+            except (ValueError, TypeError) as error:
+                if number or not isinstance(contents, list) or len(contents) > 1:
+                    error.add_note(f"memory {number} of those given, counted from 0; none of them was remembered")
+                raise
+        return self._add(made) if made else []
+
+    def remember_table(self, table: pyarrow.Table, **said: Any) -> list[int]:
+        """Remembers the rows of an Arrow table: a column `text` or `vector` (FixedSizeList<uint8>), and any of `scope`,
+        `context`, `actor`, `kind`, `tags`, `ts`, `valence`, `strength`, `answer`. All of them, or none."""
+        names = set(table.column_names)
+        if not names & {"text", "vector"}:
+            message = f"the table has the columns {sorted(names)}; it needs `text` or `vector`"
+            raise ValueError(message)
+        return self.remember_many(_mappings(table, names), **said)
+
+    def _add(self, made: Sequence[tuple[Content, dict[str, Any]]]) -> list[int]:
+        with self._lock:
+            rows = [
+                MemoryRow(id=self._last + number, dim=self.dim, text=content.text, vector=content.vector, **said)
+                for number, (content, said) in enumerate(made, 1)
+            ]
+            self._last += len(rows)
+            self._waiting += rows
+            full = len(self._waiting) >= _GROUP
+            if self._early:
+                self._take(rows)
+        if full or not self._early:
+            try:
+                self._write()
+            finally:
+                with self._lock:
+                    failed = [self._failed.pop(row.id, None) for row in rows]
+            if failed[0] is not None:  # by another thread, which wrote these with its own
+                message = f"{len(rows)} memories could not be written: {failed[0]}"
+                raise StoreFailed(message) from failed[0]
+        return [row.id for row in rows]
+
+    def _write(self) -> None:
+        """Writes what waits: one thread does it for all that came meanwhile.
+
+        What cannot be written was not remembered, unless that was promised already: then it goes on waiting.
+        """
+        with self._writing:
+            with self._lock:
+                rows, self._waiting = self._waiting, []
+                raised, self._raised = self._raised, {}
+            if not rows and not raised:
+                return
+            try:
+                self._store.remember(rows, [(id, strength, at) for id, (strength, at) in raised.items()])
+            except BaseException as error:
+                written = False
+                with suppress(SophiaError):
+                    self._store.settle()
+                    written = bool(rows) and self._store.last_memory >= rows[-1].id  # an interrupt behind the commit
+                with self._lock:
+                    if written:
+                        self._take([] if self._early else rows)
+                    elif self._early:
+                        self._waiting[:0] = rows
+                    else:
+                        self._failed.update((row.id, error) for row in rows)
+                    self._raised = {**raised, **self._raised}
+                raise
+            if not self._early:
+                self._take(rows)
+
+    def _take(self, rows: Sequence[MemoryRow]) -> None:
+        with self._lock:
+            self._index.add(rows)
+
+    def flush(self) -> None:
+        """Writes what durability "memory" has not written yet, and the strengths that recalls have raised."""
+        self._look()
+        self._write()
+
+    # ------------------------------------------------------------------------------------------------ recall
+
+    def recall(
+        self,
+        query: object,
+        k: int = 10,
+        *,
+        scope: str | None = None,
+        context: str | None = None,
+        actor: str | None = None,
+        kinds: Iterable[str] | None = None,
+        tags: Iterable[str] = (),
+        since: datetime | float | None = None,
+        until: datetime | float | None = None,
+        valence: tuple[float, float] | None = None,
+    ) -> Recall:
+        """The `k` memories most like a text, hypervector or array, the nearest first; of equal ones the older.
+
+        Only those of the `scope` (all scopes, if None), `context` and `actor`, of one of the `kinds`, with all of the
+        `tags`, from `since` on and before `until`, with a valence from `valence[0]` to `valence[1]`. Exact: every
+        memory that is chosen is compared. What is found grows stronger.
+
+        Raises ValueError for `k` below 1, and as :meth:`remember` for the query.
+        """
+        choice = choice_of(scope, context, actor, kinds, tags, since, until, valence)
+        return self._recall([query], k, choice)[0]
+
+    def recall_many(self, queries: Iterable[object], k: int = 10, **choice: Any) -> list[Recall]:
+        """:meth:`recall` of each query, in one pass over the memories."""
+        asked = list(queries)
+        given = {name: choice.pop(name, None) for name in ("scope", "context", "actor", "kinds")}
+        rest = {name: choice.pop(name, None) for name in ("since", "until", "valence")}
+        chosen = choice_of(**given, tags=choice.pop("tags", ()), **rest)
+        if choice:
+            message = f"recall_many has no argument {sorted(choice)[0]!r}"
+            raise TypeError(message)
+        return self._recall(asked, k, chosen)
+
+    def _recall(self, queries: Sequence[object], k: int, choice: Choice) -> list[Recall]:
+        self._look()
+        if isinstance(k, bool) or not isinstance(k, int):
+            message = f"k is {k!r}; it is a whole number"
+            raise TypeError(message)
+        if k < 1:
+            message = f"k is {k}; ask for one memory at least"
+            raise ValueError(message)
+        wanted = [self._reader.read(query).vector for query in queries]
+        with self._lock:
+            rows, chosen = self._index.matrix(), self._index.chosen(choice)
+        found = nearest(rows, wanted, chosen, k, self.dim) if wanted else []
+        with self._lock:
+            now = self._now()
+            results = [Recall(self._memories(places, now, distances)) for places, distances in found]
+            for memory in {memory.id: memory for result in results for memory in result}.values():
+                self._raise(memory.id, min(1.0, memory.strength + _RAISED), now)
+        return results
+
+    def get(self, id: int) -> Memory:
+        """One memory, its vector a view without a copy. KeyError where there is none. It does not grow stronger."""
+        self._look()
+        with self._lock:
+            at = self._index.find(id)
+            row = None if at is None else self._index.row(at)
+            if at is None or row is None:
+                raise KeyError(id)
+            return Memory(row, self._index.vector(at), self._now(), None, None)
+
+    def _memories(self, places: Sequence[int], now: int, distances: Sequence[int]) -> list[Memory]:
+        """Those that were not forgotten meanwhile."""
+        return [
+            Memory(row, self._index.vector(at), now, 1.0 - 2.0 * distance / self.dim, distance)
+            for at, distance in zip(places, distances, strict=True)
+            if (row := self._index.row(at)) is not None
+        ]
+
+    def _raise(self, id: int, strength: float, now: int) -> None:
+        at = self._index.find(id)
+        row = None if at is None else self._index.row(at)
+        if row is not None:
+            self._index.put(replace(row, strength=strength, raised=now))
+            self._raised[id] = strength, now
+
+    # ------------------------------------------------------------------------------------------------ forget
+
+    def forget(self, id: int | None = None, *, scope: str | None = None, before: datetime | float | None = None) -> int:
+        """Forgets one memory, all of a scope, all from before a time, or all of a scope from before it; how many.
+
+        What is forgotten is overwritten in the database and in its log before this returns.
+        """
+        self._look()
+        if id is None and scope is None and before is None:
+            message = "say what to forget: an id, a scope, or before when"
+            raise TypeError(message)
+        if id is not None and (scope is not None or before is not None):
+            message = "an id names one memory already; leave scope and before out"
+            raise TypeError(message)
+        self._write()
+        with self._writing, self._lock:
+            if id is not None:
+                ids = [id] if self._index.find(id) is not None else []
+            else:
+                chosen = self._index.chosen(Choice(scope=scope, until=when(before, "before")))
+                ids = self._index.ids()[chosen].tolist()
+            if ids:
+                self._store.forget(ids)
+            for each in ids:
+                self._index.remove(each)
+                self._raised.pop(each, None)
+        return len(ids)
+
+    def stats(self) -> dict[str, Any]:
+        """Facts, for JSON; keys may be added and are never renamed."""
+        self._look()
+        with self._lock:
+            return {
+                "memories": len(self._index),
+                "dim": self.dim,
+                "durability": self._durability,
+                "waiting": len(self._waiting),
+                "damaged": self._damaged,
+                "last_id": self._last,
+                "index_bytes": self._index.nbytes,
+                "file_bytes": self._store.file.stat().st_size,
+            }
+
+    # ------------------------------------------------------------------------------------------------ the rest
+
+    async def aremember(self, content: object, **said: Any) -> int:
+        """:meth:`remember`, from an event loop."""
+        return await self._aside.run(self.remember, content, **said)
+
+    async def aremember_many(self, contents: Iterable[object], **said: Any) -> list[int]:
+        """:meth:`remember_many`, from an event loop."""
+        return await self._aside.run(self.remember_many, contents, **said)
+
+    async def arecall(self, query: object, k: int = 10, **choice: Any) -> Recall:
+        """:meth:`recall`, from an event loop."""
+        return await self._aside.run(self.recall, query, k, **choice)
+
+    async def arecall_many(self, queries: Iterable[object], k: int = 10, **choice: Any) -> list[Recall]:
+        """:meth:`recall_many`, from an event loop."""
+        return await self._aside.run(self.recall_many, queries, k, **choice)
+
+    async def aforget(self, id: int | None = None, **which: Any) -> int:
+        """:meth:`forget`, from an event loop."""
+        return await self._aside.run(self.forget, id, **which)
+
+    def close(self) -> None:
+        """Writes what waits and gives the store back; may be called twice."""
+        if self._closed or self._process != os.getpid():
+            return
+        try:
+            self._write()
+        finally:
+            self._closed = True
+            self._aside.close()
+            self._store.close()
+
+    def __enter__(self) -> Hippocampus:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _look(self) -> None:
+        if self._closed:
+            message = f"the memory of {self._store.path} is closed; open it again"
+            raise SophiaError(message)
+        if self._process != os.getpid():
+            message = (
+                f"the memory of {self._store.path} was opened by process {self._process}, of which this one was forked "
+                "off; open it anew here"
+            )
+            raise StoreFailed(message)
+
+    def _now(self) -> int:
+        return round(self._clock() * 1e6)
+
+
+def _opened(path: Path, wait: float) -> Store:
+    end = monotonic() + wait
+    while True:
+        try:
+            return Store(path)
+        except StoreLocked:
+            if monotonic() >= end:
+                raise
+            sleep(_PAUSE)
+
+
+def _mappings(table: pyarrow.Table, names: set[str]) -> list[dict[str, Any]]:
+    import numpy as np
+
+    columns: dict[str, list[Any]] = {}
+    for name in names - {"id", "score", "distance"}:
+        column = table.column(name)
+        if name == "vector":
+            width = column.type.list_size
+            flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            columns[name] = list(np.ascontiguousarray(flat).reshape(-1, width))
+        else:
+            columns[name] = column.to_pylist()
+    found = []
+    for number in range(table.num_rows):
+        said = {name: values[number] for name, values in columns.items() if values[number] is not None}
+        vector, text = said.pop("vector", None), said.pop("text", None)
+        if text is None and vector is None:
+            message = f"row {number} has neither a text nor a vector; no row was remembered"
+            raise ValueError(message)
+        found.append({**said, "content": vector if text is None else text})
+    return found

@@ -1,0 +1,103 @@
+"""Rows of what was remembered: the searched vector, and what is known of it. SQLite alone has the truth of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sophia.store import checksum, schema
+
+__all__ = ["COLUMNS", "MemoryRow", "insert", "last_id", "read", "sound", "strengthen"]
+
+COLUMNS = (
+    "id, CAST(scope AS BLOB), CAST(context AS BLOB), CAST(actor AS BLOB), CAST(kind AS BLOB), CAST(tags AS BLOB), "
+    "ts, valence, strength, raised, CAST(text AS BLOB), CAST(answer AS BLOB), dim, vector, checksum"
+)
+"""What `read` asks for: texts as bytes, so that a damaged one is a damaged row and not an error of all rows."""
+
+_LAST = "memories"  # of `meta`: the highest id that was ever given, so that none is given twice
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRow:
+    """One memory. Times are microseconds since the epoch, UTC.
+
+    `ts` is when it happened, `raised` when `strength` was last changed (it decays from then on). `tags` are sorted and
+    unique. `vector` is a packed hypervector of `dim` bits, `ceil(dim / 8)` bytes, zeros behind the last bit.
+    """
+
+    id: int
+    scope: str
+    context: str
+    actor: str
+    kind: str
+    tags: tuple[str, ...]
+    ts: int
+    valence: float
+    strength: float
+    raised: int
+    text: str | None
+    answer: str | None
+    dim: int
+    vector: bytes
+
+    def values(self) -> tuple[Any, ...]:
+        """As the table has it, without the checksum."""
+        tags = json.dumps(self.tags, ensure_ascii=False, separators=(",", ":")) if self.tags else "[]"
+        return (
+            self.id, self.scope, self.context, self.actor, self.kind, tags, self.ts, self.valence, self.strength,
+            self.raised, self.text, self.answer, self.dim, self.vector,
+        )  # fmt: skip
+
+
+def last_id(connection: sqlite3.Connection) -> int:
+    """The highest id that was ever given, of forgotten rows too."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (_LAST,)).fetchone()
+    kept = int(row[0]) if row is not None else 0
+    return max(kept, int(connection.execute("SELECT coalesce(max(id), 0) FROM memories").fetchone()[0]))
+
+
+def insert(connection: sqlite3.Connection, rows: Sequence[MemoryRow]) -> None:
+    """Adds rows with new ids, in the transaction that is open."""
+    marks = ", ".join("?" * 15)
+    sealed = [(*values, checksum.of_memory(values)) for values in map(MemoryRow.values, rows)]
+    connection.executemany(f"INSERT INTO memories VALUES ({marks})", sealed)
+    schema.put_meta(connection, {_LAST: str(max(last_id(connection), max(row.id for row in rows)))})
+
+
+def read(connection: sqlite3.Connection, after: int = 0) -> Iterator[MemoryRow | None]:
+    """The rows with an id over `after`, by id; None for one that is not what was stored."""
+    for row in connection.execute(f"SELECT {COLUMNS} FROM memories WHERE id > ? ORDER BY id", (after,)):
+        yield sound(row)
+
+
+def sound(row: tuple[Any, ...]) -> MemoryRow | None:
+    """The memory of a row whose texts were read as bytes, or None where it is not what was stored."""
+    try:
+        *values, kept = row
+        texts = [None if part is None else part.decode() for part in (*values[1:6], *values[10:12])]
+        values[1:6], values[10:12] = texts[:5], texts[5:]
+        if checksum.of_memory(tuple(values)) != kept:
+            return None
+        values[5] = tuple(json.loads(values[5]))
+        return MemoryRow(*values)
+    except (AttributeError, TypeError, ValueError):  # a damaged row may hold any type
+        return None
+
+
+def strengthen(connection: sqlite3.Connection, changes: Iterable[tuple[int, float, int]]) -> None:
+    """(id, strength, raised) of rows, in the transaction that is open; damaged rows stay as they are."""
+    for id, strength, raised in changes:
+        row = connection.execute(f"SELECT {COLUMNS} FROM memories WHERE id = ?", (id,)).fetchone()
+        found = None if row is None else sound(row)
+        if found is None:
+            continue
+        values = list(found.values())
+        values[8], values[9] = strength, raised
+        connection.execute(
+            "UPDATE memories SET strength = ?, raised = ?, checksum = ? WHERE id = ?",
+            (strength, raised, checksum.of_memory(tuple(values)), id),
+        )
