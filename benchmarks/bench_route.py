@@ -211,12 +211,14 @@ def _hostile(suite: Suite) -> None:
         for size in (40, 800, 19_999, 1_000_000):
             count = max(1, 100_000 // size)
             kind = f"hostile text of {size:,}{' with a hidden sign' if hidden else ''}"
-            texts, found = [text(size, hidden or " ") for _ in range(count)], []
-            for _ in range(5):
+            texts = [text(size, hidden or " ") for _ in range(count)]
+
+            def scan(texts: list[str] = texts) -> tuple[Callable[[], object], int]:
                 brain = sophia.open(None)
                 brain.route("a first text: rm -rf /")
-                found.append(_timed(lambda brain=brain, texts=texts: brain.route_many(texts), count))  # type: ignore[misc]
-            us = statistics.median(found)
+                return (lambda: brain.route_many(texts)), len(texts)
+
+            us = _medians({kind: scan}, 5)[kind]
             bars = [Bar(f"{kind}, whole route, us a byte", us / size, "<=", 0.5)]
             if size == 1_000_000:
                 bars.append(Bar(f"{kind}, whole route, ms", us / 1e3, "<=", 500.0))

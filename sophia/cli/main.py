@@ -11,6 +11,7 @@ from sophia.cli import standard
 from sophia.cli.actions import add_store
 from sophia.cli.exits import Exit, exit_of
 from sophia.cli.flags import add_fit_flags, add_input_flags, add_run_flags, add_store_flags, file, text
+from sophia.cli.memories import add_memories
 from sophia.errors import SophiaError
 
 __all__ = ["main"]
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--store", type=file, default=".sophia", metavar="DIR")
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
+    add_memories(commands)
     add_store(commands)
     return parser
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
 from sophia.store import checksum, memories, schema
 from sophia.store.ack import Ack
+from sophia.store.answer_key import split_key
 from sophia.store.changes import Answer, Changes
 from sophia.store.faults import corrupt, guarded
 from sophia.store.lock import StoreLock
@@ -349,8 +350,19 @@ class Store:
 
     def forget(self, ids: Sequence[int]) -> int:
         """Deletes memories for good: their bytes are overwritten, in the file and in the log; how many there were."""
+        return self._forget("DELETE FROM memories WHERE id = ?", ids)
+
+    def forget_answers(self, scope: str) -> int:
+        """Deletes the answers of a scope, under every policy, in the same way; how many there were."""
+        with self._guarded():
+            keys = self._connection.execute("SELECT rowid, key FROM answers").fetchall()
+        split = [(rowid, split_key(key) if isinstance(key, bytes) else None) for rowid, key in keys]
+        rows = [rowid for rowid, parts in split if parts is not None and parts.scope == scope]
+        return self._forget("DELETE FROM answers WHERE rowid = ?", rows)
+
+    def _forget(self, delete: str, rows: Sequence[int]) -> int:
         with self._guarded(), self._transaction() as run:
-            gone = sum([int(run("DELETE FROM memories WHERE id = ?", (id,)).rowcount) for id in ids])
+            gone = sum([int(run(delete, (row,)).rowcount) for row in rows])
             self._count()
         with self._guarded():
             self._connection.execute("PRAGMA incremental_vacuum").fetchall()

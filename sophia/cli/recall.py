@@ -1,0 +1,53 @@
+"""`sophia recall`: what a store remembers that is like a text."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sophia.cli.exits import Exit
+from sophia.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sophia.organs.recall import Memory
+
+__all__ = ["command"]
+
+_WAIT = 5.0
+_SHOWN = 200  # characters of a text
+
+
+def command(options: argparse.Namespace) -> int:
+    """Prints the memories, a line each; exit code 0 where there is none too."""
+    from sophia.organs.hippocampus import Hippocampus
+    from sophia.store.folder import StoreFolder
+
+    StoreFolder(Path(options.store)).require()  # asking makes no store
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with Hippocampus.open(options.store, wait=_WAIT) as memory:
+        try:
+            found = memory.recall(
+                options.text, options.k, scope=options.scope, context=options.context, actor=options.actor,
+                kinds=options.kind, tags=options.tag, since=options.since, until=options.until,
+            )  # fmt: skip
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        many = len(memory)
+    for each in found:
+        sys.stdout.write((json.dumps(each.to_dict()) if options.json else _line(each)) + "\n")
+    if not found and not options.json and sys.stderr is not None:
+        sys.stderr.write(f"sophia: nothing found among {many:,} memories in {options.store}\n")
+    sys.stdout.flush()
+    return Exit.DONE
+
+
+def _line(memory: Memory) -> str:
+    text = "(a vector)" if memory.text is None else " ".join(memory.text.split())
+    said = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    names = "".join(f" {name}={value}" for name in ("scope", "context", "actor") if (value := getattr(memory, name)))
+    return f"{memory.id:>8}  {memory.score or 0.0:5.2f}  {memory.ts:%Y-%m-%d %H:%M}{names}  {said}"

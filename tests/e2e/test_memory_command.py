@@ -1,0 +1,119 @@
+"""`sophia remember`, `recall` and `forget`, as a shell sees them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import sophia
+from sophia.organs.hippocampus import Hippocampus
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def shell(whole_command: Callable[..., subprocess.CompletedProcess[bytes]]) -> Run:
+    """The command, with text in and out."""
+
+    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        result = whole_command(*arguments, stdin=stdin.encode())
+        out, err = result.stdout.decode(), result.stderr.decode()
+        return subprocess.CompletedProcess(result.args, result.returncode, out, err)
+
+    return run
+
+
+def done(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stdout
+
+
+def test_a_text_is_remembered_found_and_forgotten(shell: Run) -> None:
+    assert done(shell("remember", "Ann likes green tea", "the office moved to Jena", "--scope", "ann")) == "1\n2\n"
+    assert done(shell("remember", "x = 'O\"Brien'", "--tag", "quoted", "--ts", "2026-03-01T10:00:00")) == "3\n"
+    line = done(shell("recall", "who likes green tea", "-k", "1")).split()
+    assert line[0] == "1"
+    assert " ".join(line[-4:]) == "Ann likes green tea"
+    found = [json.loads(line) for line in done(shell("recall", "quoted", "--tag", "quoted", "--json")).splitlines()]
+    assert [(m["id"], m["text"], m["ts"]) for m in found] == [(3, "x = 'O\"Brien'", "2026-03-01T10:00:00Z")]
+    assert done(shell("recall", "tea", "--until", "2026-04-01", "--json")).count("\n") == 1
+    assert json.loads(done(shell("forget", "--scope", "ann", "--json"))) == {"memories": 2, "answers": 0}
+    assert done(shell("recall", "tea", "--scope", "ann")) == ""
+    assert "forgotten: 1 memories" in done(shell("forget", "--id", "3", "--id", "4"))
+
+
+def test_inputs_of_files(shell: Run, tmp_path: Path) -> None:
+    rows = [
+        {"text": "first", "scope": "a", "context": "c", "ts": "2026-03-01T10:00:00Z", "answer": "one"},
+        {"text": "second", "ts": "at noon"},
+        {"text": 7},
+        {"text": ""},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "not json\n")
+    result = shell("remember", "--file", "in.jsonl", "--scope", "b", "--kind", "log", "--json")
+    assert json.loads(done(result)) == {
+        "remembered": 2,
+        "ids": [1, 2],
+        "bad": {"empty": 1, "not-a-string": 1, "not-json": 1, "time-not-read": 1},
+    }
+    with Hippocampus.open(tmp_path / ".sophia") as memory:
+        first, second = memory.get(1), memory.get(2)
+    assert (first.scope, first.context, first.answer, first.ts.isoformat()) == (
+        "a", "c", "one", "2026-03-01T10:00:00+00:00",
+    )  # fmt: skip
+    assert (second.scope, second.kind) == ("b", "log")
+    result = shell("remember", "--file", "-", stdin="a line\nanother\n")
+    assert done(result) == ""
+    assert "remembered 2 as 3 to 4 in .sophia" in result.stderr
+
+
+def test_forget_takes_the_answers_of_the_scope_too(shell: Run, tmp_path: Path) -> None:
+    with sophia.open(tmp_path / ".sophia") as brain:
+        for scope in ("ann", "bob"):
+            brain.complete(brain.route("When do you open?", scope=scope), answer=f"At nine, {scope}-secret.")
+    result = shell("forget", "--scope", "ann")
+    assert done(result) == "forgotten: 0 memories, 1 answers\n"
+    assert "not forgotten" in result.stderr
+    for file in (tmp_path / ".sophia").iterdir():
+        assert b"ann-secret" not in file.read_bytes()
+    with sophia.open(tmp_path / ".sophia") as brain:
+        assert brain.route("When do you open?", scope="ann").answer is None
+        assert brain.route("When do you open?", scope="bob").answer == "At nine, bob-secret."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("remember",), 2, "--file, and not both"),
+        (("remember", "x", "--file", "y"), 2, "not both"),
+        (("remember", "x", "y", "--answer", "z"), 2, "single TEXT"),
+        (("remember", ""), 2, "empty"),
+        (("remember", "--file", "no.jsonl"), 3, "no.jsonl"),
+        (("remember", "x", "--ts", "noon"), 2, "no time"),
+        (("recall", "x"), 3, "no store .sophia"),
+        (("recall", "x", "-k", "0"), 2, "at least 1"),
+        (("forget",), 2, "what to forget"),
+        (("forget", "--id", "1", "--scope", "x"), 2, "leave --scope"),
+        (("forget", "--scope", "x"), 3, "no store .sophia"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    shell: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    result = shell(*arguments)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / ".sophia" / "sophia.db").exists() or arguments == ("remember", "")
+
+
+def test_a_store_in_use(shell: Run, tmp_path: Path) -> None:
+    with sophia.open(tmp_path / ".sophia"):
+        result = shell("remember", "x")
+    assert result.returncode == 4
+    assert "open for writing elsewhere" in result.stderr
