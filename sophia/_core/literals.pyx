@@ -8,11 +8,11 @@ It folds ASCII letters only, so a text that holds one of the two characters that
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 
 cdef extern from "literals.h" nogil:
@@ -84,6 +84,11 @@ cdef inline bint _view(object text, const unsigned char **start, Py_ssize_t *siz
     start[0] = <const unsigned char *>PyBytes_AS_STRING(text)
     size[0] = PyBytes_GET_SIZE(text)
     return True
+
+
+cdef inline size_t _widened(const sophia_part *place, size_t size) noexcept nogil:
+    """Bytes of a place and of those beside it."""
+    return (place.to + 1 if place.to < size else size) - (place.from_ - (place.from_ > 0))
 
 
 cdef tuple _numbers(const uint64_t *bits, uint32_t rules):
@@ -318,23 +323,61 @@ cdef class LiteralSet:
         cdef const unsigned char *start = NULL
         cdef Py_ssize_t size = 0
         cdef list keep = [], told = []
-        cdef int status
         cdef size_t i
-        if not self.has_reaches:
-            raise ValueError("places are known of a set with reaches only")
         _view(text, &start, &size, keep)
-        if <size_t>size >= <size_t>0xFFFFFFFF:
-            raise ValueError(f"a text of {size} bytes is too long for places")
-        memset(&found, 0, sizeof(found))
-        with nogil:
-            status = sophia_places_find(&self.automaton, self.reaches, start, size, &found)
+        _find(self, &found, start, size)
+        for i in range(found.count):
+            if i == 0 or found.places[i].rule != found.places[i - 1].rule:
+                told.append((found.places[i].rule, []))
+            told[-1][1].append((found.places[i].from_, found.places[i].to))
+        sophia_places_free(&found)
+        return told
+
+    def pieces(self, text) -> list[tuple[int, bytes]]:
+        """What stands in the `places` of each candidate rule, by rule: each with a byte more on either side, as
+        assertions at its ends look at them, joined by line breaks. Otherwise like :meth:`places`."""
+        cdef sophia_places found
+        cdef const unsigned char *start = NULL
+        cdef Py_ssize_t size = 0
+        cdef list keep = [], told = []
+        cdef size_t i = 0, k, end, length
+        cdef bytes piece
+        cdef char *to
+        _view(text, &start, &size, keep)
+        _find(self, &found, start, size)
         try:
-            if status != SOPHIA_LITERALS_OK:
-                raise MemoryError("no memory for the places of the rules")
-            for i in range(found.count):
-                if i == 0 or found.places[i].rule != found.places[i - 1].rule:
-                    told.append((found.places[i].rule, []))
-                told[-1][1].append((found.places[i].from_, found.places[i].to))
+            while i < found.count:
+                end, length = i, 0
+                while end < found.count and found.places[end].rule == found.places[i].rule:
+                    length += _widened(&found.places[end], <size_t>size) + 1
+                    end += 1
+                piece = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>length - 1)
+                to = piece
+                for k in range(i, end):
+                    if k > i:
+                        to[0] = c"\n"
+                        to += 1
+                    length = _widened(&found.places[k], <size_t>size)
+                    memcpy(to, start + found.places[k].from_ - (found.places[k].from_ > 0), length)
+                    to += length
+                told.append((found.places[i].rule, piece))
+                i = end
         finally:
             sophia_places_free(&found)
         return told
+
+
+cdef int _find(LiteralSet set, sophia_places *found, const unsigned char *start, Py_ssize_t size) except -1:
+    """The places of a text, to be freed where nothing is raised."""
+    cdef int status
+    if not set.has_reaches:
+        raise ValueError("places are known of a set with reaches only")
+    if <size_t>size >= <size_t>0xFFFFFFFF:
+        raise ValueError(f"a text of {size} bytes is too long for places")
+    memset(found, 0, sizeof(found[0]))
+    with nogil:
+        status = sophia_places_find(&set.automaton, set.reaches, start, <size_t>size, found)
+    if status != SOPHIA_LITERALS_OK:
+        sophia_places_free(found)
+        raise MemoryError("no memory for the places of the rules")
+    return 0

@@ -43,10 +43,8 @@ _UNION_MEMORY = 1 << 21
 _MEMORY = 1 << 20  # bytes that the automata of one rule may take; beyond, RE2 goes on without an automaton
 _SPAN = "hit"  # the group that is the span of a hit, where a pattern needs to see what stands before
 _WHOLE = 512  # bytes up to which a text is read whole
-_JOIN = 3  # texts, or places of one, in question for one rule from which on they are read in one call first
+_JOIN = 3  # texts in question for one rule from which on they are read in one call first
 _JOIN_BATCH = 1 << 20  # bytes of one joined text
-
-_Places = Sequence[tuple[int, int]] | None  # bytes from and to; None is all of a text
 
 
 class Hit(NamedTuple):
@@ -191,26 +189,26 @@ class RuleSet:
         whole = [text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in texts]
         hits: list[Hit | None] = [None] * len(whole)
         data: dict[int, bytes] = {}
-        waiting: dict[int, dict[int, _Places]] = {}  # by rule, the texts in question and where
+        waiting: dict[int, dict[int, bytes]] = {}  # by rule, the texts in question and what is read of them
         for at, numbers in self.literals.suspects(whole, _WHOLE):
             data[at] = _encode(whole[at])
             if numbers is None:
-                for number, places in self.literals.places(data[at]):
-                    waiting.setdefault(number, {})[at] = places
+                for number, pieces in self.literals.pieces(data[at]):
+                    waiting.setdefault(number, {})[at] = pieces
             else:
                 for number in numbers:
-                    waiting.setdefault(number, {})[at] = None
+                    waiting.setdefault(number, {})[at] = data[at]
         if len(waiting) > 1:
             self._sift(waiting, data)
         for number in sorted(waiting):  # what an earlier rule took is not asked again
-            asked = {at: places for at, places in waiting[number].items() if hits[at] is None}
-            for at in self._plausible(number, asked, data):
+            asked = {at: pieces for at, pieces in waiting[number].items() if hits[at] is None}
+            for at in self._plausible(number, asked):
                 match = self._match(number, data[at], asked[at])
                 if match is not None:
                     hits[at] = self._hit(number, whole[at], data[at], match)
         return hits
 
-    def _sift(self, waiting: Mapping[int, dict[int, _Places]], data: Mapping[int, bytes]) -> None:
+    def _sift(self, waiting: Mapping[int, dict[int, bytes]], data: Mapping[int, bytes]) -> None:
         """Takes from the rules without a reach the texts that a union of them does not match."""
         wide = Counter([union for number in waiting if (union := self._wide.get(number)) is not None])
         for union in [union for union, asking in wide.items() if asking > 1]:
@@ -222,34 +220,33 @@ class RuleSet:
                         for at in texts:
                             waiting.get(number, {}).pop(at, None)
 
-    def _plausible(self, number: int, asked: Mapping[int, _Places], data: Mapping[int, bytes]) -> Iterable[int]:
-        """Those of the texts that rule `number` may match: none where it does not match their places joined."""
-        if len(asked) < _JOIN:  # one with many places is looked at in them
+    def _plausible(self, number: int, asked: Mapping[int, bytes]) -> Iterable[int]:
+        """Those of the texts that rule `number` may match: none where it does not match what is read of them."""
+        if len(asked) < _JOIN:
             return asked
         left: list[int] = []
-        for texts in _batches(asked, data):
-            if self._finds(number, [piece for at in texts for piece in _pieces(data[at], asked[at])]):
+        for texts in _batches(asked, asked):
+            if self._finds(number, b"\n".join([asked[at] for at in texts])):
                 left += texts
         return left
 
-    def _finds(self, number: int, pieces: Sequence[bytes]) -> bool:
-        """Whether rule `number` may match one of the pieces.
+    def _finds(self, number: int, pieces: bytes) -> bool:
+        """Whether rule `number` may match one of the pieces, which are joined by line breaks.
 
-        Joined by line breaks, with the text anchors of the pattern made line anchors, every assertion that
-        holds at an end of a text alone holds there still (for ``\\b`` a line break is no word character, as
-        the end of the text is none), and nothing else in a match looks beyond it. So a rule that matches one
-        of the texts matches the joined one.
+        With the text anchors of the pattern made line anchors, every assertion that holds at an end of a text alone
+        holds at a line break still (for ``\\b`` a line break is no word character, as the end of the text is none),
+        and nothing else in a match looks beyond it. So a rule that matches one of them matches them joined.
         """
-        return self._line_rule(number).search(b"\n".join(pieces)) is not None
+        return self._line_rule(number).search(pieces) is not None
 
-    def _match(self, number: int, data: bytes, places: _Places) -> Any:
+    def _match(self, number: int, data: bytes, pieces: bytes) -> Any:
         """The first match of a rule in `data`, None where there is none: what the whole of it would give."""
         rule = self._rule(number)
-        if places is None:
+        if pieces is data:
             return rule.search(data)
-        if len(places) >= _JOIN and not self._finds(number, _pieces(data, places)):
+        if not self._finds(number, pieces):
             return None
-        for start, end in places:
+        for start, end in dict(self.literals.places(data))[number]:
             match = rule.search(data, start, end)
             if match is not None:
                 # It begins here in any case, but where it ends may lie beyond the place, or be chosen beyond it.
@@ -333,11 +330,6 @@ def _batches(texts: Iterable[int], data: Mapping[int, bytes]) -> Iterator[list[i
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _pieces(data: bytes, places: _Places) -> list[bytes]:
-    """The text at these places, each with the bytes beside it: an assertion at its ends looks at them."""
-    return [data] if places is None else [data[max(0, start - 1) : end + 1] for start, end in places]
 
 
 def _options(memory: int) -> Any:

@@ -63,7 +63,12 @@ def test_places_hold_all_that_stands_near_enough(
     rules: list[tuple[list[list[list[bytes]]], int | None]], text: bytes
 ) -> None:
     branches, reaches = [rule for rule, _ in rules], [reach for _, reach in rules]
-    found = dict(LiteralSet(branches, reaches).places(text))
+    made = LiteralSet(branches, reaches)
+    found = dict(made.places(text))
+    joined = {
+        rule: b"\n".join(text[max(0, first - 1) : last + 1] for first, last in places) for rule, places in found.items()
+    }
+    assert dict(made.pieces(text)) == joined
     near = oracle.near(branches, reaches, text)
     assert list(found) == sorted(near)
     for rule, spans in near.items():

@@ -107,6 +107,11 @@ def test_places() -> None:
         LiteralSet([[]], [-1])
 
 
+def test_pieces_need_reaches() -> None:
+    with pytest.raises(ValueError, match="with reaches only"):
+        LiteralSet(RULES).pieces("x")
+
+
 def test_limits() -> None:
     with pytest.raises(ValueError, match="1 to 64 bytes, not 0"):
         LiteralSet([[[[b""]]]])

@@ -36,6 +36,9 @@ def check(data: bytes) -> None:
     expected = oracle.candidates(rules, text)
     assert made.candidates(text) == expected
     assert made.hits(text) == bool(expected)
+    assert made.hits_many([text, b"", text, text[1:], text, text]) == [
+        bool(oracle.candidates(rules, one)) for one in (text, b"", text, text[1:], text, text)
+    ]
     assert made.suspects([text, b"", text]) == [
         (at, found) for at, one in enumerate((text, b"", text)) if (found := oracle.candidates(rules, one))
     ]
