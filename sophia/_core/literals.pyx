@@ -335,13 +335,14 @@ cdef class LiteralSet:
 
     def pieces(self, text) -> list[tuple[int, bytes]]:
         """What stands in the `places` of each candidate rule, by rule: each with a byte more on either side, as
-        assertions at its ends look at them, joined by line breaks. Otherwise like :meth:`places`."""
+        assertions at its ends look at them, joined by line breaks; the text itself where that is all of it, and it is
+        bytes. Otherwise like :meth:`places`."""
         cdef sophia_places found
         cdef const unsigned char *start = NULL
         cdef Py_ssize_t size = 0
         cdef list keep = [], told = []
         cdef size_t i = 0, k, end, length
-        cdef bytes piece
+        cdef bytes piece, whole = text if type(text) is bytes else None
         cdef char *to
         _view(text, &start, &size, keep)
         _find(self, &found, start, size)
@@ -351,6 +352,10 @@ cdef class LiteralSet:
                 while end < found.count and found.places[end].rule == found.places[i].rule:
                     length += _widened(&found.places[end], <size_t>size) + 1
                     end += 1
+                if whole is not None and end == i + 1 and length == <size_t>size + 1:
+                    told.append((found.places[i].rule, whole))
+                    i = end
+                    continue
                 piece = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>length - 1)
                 to = piece
                 for k in range(i, end):
