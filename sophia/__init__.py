@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sophia.opening import open as open
     from sophia.organs.hippocampus import Hippocampus as Hippocampus
     from sophia.organs.intents import Intents as Intents
+    from sophia.organs.memory_reader import MemoryReader as MemoryReader
     from sophia.store.session_table import Session as Session
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _HOME = {
     "Hypervector": "sophia._core.vector",
     "Intents": "sophia.organs.intents",
     "KVector": "sophia._core.kindex",
+    "MemoryReader": "sophia.organs.memory_reader",
     "PatternTable": "sophia._core.pattern",
     "Session": "sophia.store.session_table",
     "Settings": "sophia.config",
@@ -54,6 +56,7 @@ __all__ = [
     "Hypervector",
     "Intents",
     "KVector",
+    "MemoryReader",
     "PatternTable",
     "Session",
     "Settings",

@@ -6,7 +6,6 @@ import argparse
 import io
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sophia.cli.exits import Exit
@@ -17,19 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_WAIT = 5.0
 _SHOWN = 200  # characters of a text
 
 
 def command(options: argparse.Namespace) -> int:
-    """Prints the memories, a line each; exit code 0 where there is none too."""
-    from sophia.organs.hippocampus import Hippocampus
-    from sophia.store.folder import StoreFolder
+    """Prints the memories, a line each; exit code 0 where there is none too. Works while a run is writing."""
+    from sophia.organs.memory_reader import MemoryReader
 
-    StoreFolder(Path(options.store)).require()  # asking makes no store
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    with Hippocampus.open(options.store, wait=_WAIT) as memory:
+    with MemoryReader.open(options.store) as memory:
         try:
             found = memory.recall(
                 options.text, options.k, scope=options.scope, context=options.context, actor=options.actor,

@@ -14,15 +14,14 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from time import monotonic, sleep, time
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sophia.errors import SophiaError, StoreFailed, StoreLocked
-from sophia.organs.aside import SideThreads
-from sophia.organs.memory_content import Content, ContentReader
-from sophia.organs.memory_index import Choice, MemoryIndex, nearest
-from sophia.organs.memory_words import checked, choice_of, when
-from sophia.organs.recall import Memory, Recall
+from sophia.organs.memory_content import Content
+from sophia.organs.memory_index import Choice
+from sophia.organs.memory_search import MemorySearch
+from sophia.organs.memory_words import checked, when
+from sophia.organs.recall import Memory
 from sophia.store.memories import MemoryRow
 from sophia.store.store import Store
 
@@ -39,37 +38,29 @@ _GROUP = 256  # memories that durability "memory" collects before they are writt
 _PAUSE = 0.02  # seconds between two looks at a lock that another process holds
 
 
-class Hippocampus:
+class Hippocampus(MemorySearch):
     """The memory of one store, open for writing. Make one with :meth:`open`; close it, or use it as a context manager.
 
     Thread-safe: searches run side by side, with the GIL released; what is remembered by several threads at the same
-    time shares a commit. In a process that was forked off afterwards every call raises StoreFailed: open the store
-    there anew.
+    time shares a commit. What is recalled grows stronger. In a process that was forked off afterwards every call raises
+    StoreFailed: open the store there anew. Other processes read with
+    :class:`~sophia.organs.memory_reader.MemoryReader`.
 
     Memory: 1,280 bytes for a vector of 10,000 bits, and the row itself (text, names).
     """
 
     def __init__(self, store: Store, *, dim: int, durability: Durability, clock: Callable[[], float]) -> None:
+        super().__init__(dim, clock)
         self._store = store
         self._durability = durability
-        self._clock = clock
-        self._reader = ContentReader(dim)
-        self._index = MemoryIndex(dim)
-        self._lock = threading.RLock()  # of the index and what waits
         self._writing = threading.Lock()  # of the store; taken before the other
         self._waiting: list[MemoryRow] = []
         self._early = durability == "memory"  # rows are found before they are written
         self._raised: dict[int, tuple[float, int]] = {}
         self._failed: dict[int, BaseException] = {}  # of rows whose thread has not been told yet
-        self._aside = SideThreads()
-        self._process = os.getpid()
-        self._closed = False
-        self._damaged = 0
         rows = store.memories()
         while group := list(islice(rows, _LOADED)):
-            whole = [row for row in group if row is not None and row.dim == dim]
-            self._damaged += len(group) - len(whole)
-            self._index.add(whole)
+            self._load(group)
         self._last = store.last_memory
 
     @classmethod
@@ -109,15 +100,6 @@ class Hippocampus:
         except BaseException:
             store.close()
             raise
-
-    def __len__(self) -> int:
-        """Memories that are there."""
-        return len(self._index)
-
-    @property
-    def dim(self) -> int:
-        """Components of a vector."""
-        return self._index.dim
 
     # ------------------------------------------------------------------------------------------------ remember
 
@@ -244,87 +226,15 @@ class Hippocampus:
         self._look()
         self._write()
 
-    # ------------------------------------------------------------------------------------------------ recall
-
-    def recall(
-        self,
-        query: object,
-        k: int = 10,
-        *,
-        scope: str | None = None,
-        context: str | None = None,
-        actor: str | None = None,
-        kinds: Iterable[str] | None = None,
-        tags: Iterable[str] = (),
-        since: datetime | float | None = None,
-        until: datetime | float | None = None,
-        valence: tuple[float, float] | None = None,
-    ) -> Recall:
-        """The `k` memories most like a text, hypervector or array, the nearest first; of equal ones the older.
-
-        Only those of the `scope` (all scopes, if None), `context` and `actor`, of one of the `kinds`, with all of the
-        `tags`, from `since` on and before `until`, with a valence from `valence[0]` to `valence[1]`. Exact: every
-        memory that is chosen is compared. What is found grows stronger.
-
-        Raises ValueError for `k` below 1, and as :meth:`remember` for the query.
-        """
-        choice = choice_of(scope, context, actor, kinds, tags, since, until, valence)
-        return self._recall([query], k, choice)[0]
-
-    def recall_many(self, queries: Iterable[object], k: int = 10, **choice: Any) -> list[Recall]:
-        """:meth:`recall` of each query, in one pass over the memories."""
-        asked = list(queries)
-        given = {name: choice.pop(name, None) for name in ("scope", "context", "actor", "kinds")}
-        rest = {name: choice.pop(name, None) for name in ("since", "until", "valence")}
-        chosen = choice_of(**given, tags=choice.pop("tags", ()), **rest)
-        if choice:
-            message = f"recall_many has no argument {sorted(choice)[0]!r}"
-            raise TypeError(message)
-        return self._recall(asked, k, chosen)
-
-    def _recall(self, queries: Sequence[object], k: int, choice: Choice) -> list[Recall]:
-        self._look()
-        if isinstance(k, bool) or not isinstance(k, int):
-            message = f"k is {k!r}; it is a whole number"
-            raise TypeError(message)
-        if k < 1:
-            message = f"k is {k}; ask for one memory at least"
-            raise ValueError(message)
-        wanted = [self._reader.read(query).vector for query in queries]
-        with self._lock:
-            rows, chosen = self._index.matrix(), self._index.chosen(choice)
-        found = nearest(rows, wanted, chosen, k, self.dim) if wanted else []
-        with self._lock:
-            now = self._now()
-            results = [Recall(self._memories(places, now, distances)) for places, distances in found]
-            for memory in {memory.id: memory for result in results for memory in result}.values():
-                self._raise(memory.id, min(1.0, memory.strength + _RAISED), now)
-        return results
-
-    def get(self, id: int) -> Memory:
-        """One memory, its vector a view without a copy. KeyError where there is none. It does not grow stronger."""
-        self._look()
-        with self._lock:
-            at = self._index.find(id)
+    def _found(self, memories: Iterable[Memory], now: int) -> None:
+        """What is recalled grows stronger."""
+        for memory in memories:
+            at = self._index.find(memory.id)
             row = None if at is None else self._index.row(at)
-            if at is None or row is None:
-                raise KeyError(id)
-            return Memory(row, self._index.vector(at), self._now(), None, None)
-
-    def _memories(self, places: Sequence[int], now: int, distances: Sequence[int]) -> list[Memory]:
-        """Those that were not forgotten meanwhile."""
-        return [
-            Memory(row, self._index.vector(at), now, 1.0 - 2.0 * distance / self.dim, distance)
-            for at, distance in zip(places, distances, strict=True)
-            if (row := self._index.row(at)) is not None
-        ]
-
-    def _raise(self, id: int, strength: float, now: int) -> None:
-        at = self._index.find(id)
-        row = None if at is None else self._index.row(at)
-        if row is not None:
-            self._index.put(replace(row, strength=strength, raised=now))
-            self._raised[id] = strength, now
+            if row is not None:
+                strength = min(1.0, memory.strength + _RAISED)
+                self._index.put(replace(row, strength=strength, raised=now))
+                self._raised[row.id] = strength, now
 
     # ------------------------------------------------------------------------------------------------ forget
 
@@ -379,14 +289,6 @@ class Hippocampus:
         """:meth:`remember_many`, from an event loop."""
         return await self._aside.run(self.remember_many, contents, **said)
 
-    async def arecall(self, query: object, k: int = 10, **choice: Any) -> Recall:
-        """:meth:`recall`, from an event loop."""
-        return await self._aside.run(self.recall, query, k, **choice)
-
-    async def arecall_many(self, queries: Iterable[object], k: int = 10, **choice: Any) -> list[Recall]:
-        """:meth:`recall_many`, from an event loop."""
-        return await self._aside.run(self.recall_many, queries, k, **choice)
-
     async def aforget(self, id: int | None = None, **which: Any) -> int:
         """:meth:`forget`, from an event loop."""
         return await self._aside.run(self.forget, id, **which)
@@ -401,28 +303,6 @@ class Hippocampus:
             self._closed = True
             self._aside.close()
             self._store.close()
-
-    def __enter__(self) -> Hippocampus:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _look(self) -> None:
-        if self._closed:
-            message = f"the memory of {self._store.path} is closed; open it again"
-            raise SophiaError(message)
-        if self._process != os.getpid():
-            message = (
-                f"the memory of {self._store.path} was opened by process {self._process}, of which this one was forked "
-                "off; open it anew here"
-            )
-            raise StoreFailed(message)
-
-    def _now(self) -> int:
-        return round(self._clock() * 1e6)
 
 
 def _opened(path: Path, wait: float) -> Store:

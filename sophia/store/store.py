@@ -350,7 +350,7 @@ class Store:
 
     def forget(self, ids: Sequence[int]) -> int:
         """Deletes memories for good: their bytes are overwritten, in the file and in the log; how many there were."""
-        return self._forget("DELETE FROM memories WHERE id = ?", ids)
+        return self._forget("DELETE FROM memories WHERE id = ?", ids, "forgotten")
 
     def forget_answers(self, scope: str) -> int:
         """Deletes the answers of a scope, under every policy, in the same way; how many there were."""
@@ -358,11 +358,13 @@ class Store:
             keys = self._connection.execute("SELECT rowid, key FROM answers").fetchall()
         split = [(rowid, split_key(key) if isinstance(key, bytes) else None) for rowid, key in keys]
         rows = [rowid for rowid, parts in split if parts is not None and parts.scope == scope]
-        return self._forget("DELETE FROM answers WHERE rowid = ?", rows)
+        return self._forget("DELETE FROM answers WHERE rowid = ?", rows, "forgotten_answers")
 
-    def _forget(self, delete: str, rows: Sequence[int]) -> int:
+    def _forget(self, delete: str, rows: Sequence[int], counted: str) -> int:
+        """Deletes rows; a value of `meta` counts how many ever were."""
         with self._guarded(), self._transaction() as run:
             gone = sum([int(run(delete, (row,)).rowcount) for row in rows])
+            self._put_meta(counted, str(int(self.meta(counted) or 0) + gone))
             self._count()
         with self._guarded():
             self._connection.execute("PRAGMA incremental_vacuum").fetchall()

@@ -19,7 +19,8 @@ __all__ = ["StoreView"]
 
 
 class StoreView:
-    """The database `file`, open for reading, to be closed. Each method reads one state of it.
+    """The database `file`, open for reading, to be closed. Each method reads one state of it. One call
+    at a time, from any thread.
 
     Raises InputError for an SQLite file of somebody else, StoreVersionError for a newer format, StoreCorrupt
     where not even the format can be read.
@@ -134,7 +135,7 @@ def _connect(file: Path) -> sqlite3.Connection:
         raise StoreFailed(message)
     with guarded(file):
         name = quote(os.fsencode(file.absolute()))
-        connection = sqlite3.connect(f"file://{name}?{mode}", uri=True, isolation_level=None)
+        connection = sqlite3.connect(f"file://{name}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
         connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         connection.execute("PRAGMA busy_timeout = 5000")
         return connection

@@ -115,5 +115,6 @@ def test_what_cannot_be_done_is_told(
 def test_a_store_in_use(shell: Run, tmp_path: Path) -> None:
     with sophia.open(tmp_path / ".sophia"):
         result = shell("remember", "x")
+        assert done(shell("recall", "x")) == ""  # which reads only
     assert result.returncode == 4
     assert "open for writing elsewhere" in result.stderr

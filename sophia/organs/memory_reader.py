@@ -1,0 +1,115 @@
+"""A store's memories for those who only read them: in any process, while another one writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, time
+from typing import Any
+
+from sophia.organs.memory_index import MemoryIndex
+from sophia.organs.memory_search import MemorySearch
+from sophia.store.folder import StoreFolder
+from sophia.store.memories import COLUMNS, sound
+from sophia.store.view import StoreView
+
+__all__ = ["MemoryReader"]
+
+_LOADED = 4096  # memories that are read at a time
+_SINCE = 3  # format of the store that has memories
+
+
+class MemoryReader(MemorySearch):
+    """The memories of a store, open for reading. Make one with :meth:`open`; any number may be open, and one writer.
+
+    What others remember or forget is seen by the first call that comes `interval` seconds or more after the last look.
+    Strengths are those of when a memory was first seen; reading changes nothing.
+    """
+
+    def __init__(
+        self, folder: StoreFolder, view: StoreView, dim: int, interval: float, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(dim, clock)
+        self._folder = folder
+        self._interval = interval
+        self._begin(view)
+        self._seen = monotonic()
+        self._refresh()
+
+    def _begin(self, view: StoreView) -> None:
+        """Starts anew with a database of which nothing is known yet."""
+        self._view = view
+        self._file = self._folder.file.stat()
+        self._version: Any = None
+        self._last = 0
+        self._forgotten: str | None = None
+        self._damaged = 0
+        self._index = MemoryIndex(self.dim)
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], *, interval: float = 1.0, clock: Callable[[], float] = time
+    ) -> MemoryReader:
+        """Opens the store in the folder `path`. Raises InputError where there is none, StoreVersionError for one of a
+        newer format, StoreCorrupt for one that cannot be read."""
+        if not interval >= 0:
+            message = f"interval is {interval}; it is seconds, 0 or more"
+            raise ValueError(message)
+        folder = StoreFolder(Path(path))
+        folder.require()
+        view = StoreView(folder.file)
+        try:
+            return cls(folder, view, int(view.meta("dim") or 10_000), interval, clock)
+        except BaseException:
+            view.close()
+            raise
+
+    def stats(self) -> dict[str, Any]:
+        """Facts, for JSON; keys may be added and are never renamed."""
+        self._look()
+        with self._lock:
+            return {
+                "memories": len(self),
+                "dim": self.dim,
+                "interval": self._interval,
+                "damaged": self._damaged,
+                "last_id": self._last,
+                "index_bytes": self._index.nbytes,
+            }
+
+    def close(self) -> None:
+        """May be called twice."""
+        self._closed = True
+        self._aside.close()
+        self._view.close()
+
+    def _look(self) -> None:
+        super()._look()
+        with self._lock:
+            if monotonic() - self._seen >= self._interval:
+                self._seen = monotonic()
+                self._refresh()
+
+    def _refresh(self) -> None:
+        """Takes in what was committed since the last time."""
+        if self._view.format < _SINCE or not os.path.samestat(self._folder.file.stat(), self._file):
+            # Of an older format, or repaired or restored meanwhile: the one that is there now is another.
+            view = StoreView(self._folder.file)
+            self._view.close()
+            self._begin(view)
+        version = self._view.execute("PRAGMA data_version")
+        if version == self._version or self._view.format < _SINCE:
+            return
+        self._version = version
+        query = f"SELECT {COLUMNS} FROM memories WHERE id > ? ORDER BY id LIMIT {_LOADED}"
+        while rows := self._view.execute(query, self._last):
+            self._load([sound(row) for row in rows])
+            self._last = rows[-1][0]
+        forgotten = self._view.meta("forgotten")
+        if forgotten != self._forgotten:
+            self._forgotten = forgotten
+            there = {id for (id,) in self._view.execute("SELECT id FROM memories")}
+            for id in self._index.ids().tolist():
+                if id not in there:
+                    self._index.remove(id)
