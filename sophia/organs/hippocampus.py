@@ -154,7 +154,7 @@ class Hippocampus(MemorySearch):
                 if number or not isinstance(contents, list) or len(contents) > 1:
                     error.add_note(f"memory {number} of those given, counted from 0; none of them was remembered")
                 raise
-        return self._add(made) if made else []
+        return self._remember(made) if made else []
 
     def remember_table(self, table: pyarrow.Table, **said: Any) -> list[int]:
         """Remembers the rows of an Arrow table: a column `text` or `vector` (FixedSizeList<uint8>), and any of `scope`,
@@ -165,7 +165,7 @@ class Hippocampus(MemorySearch):
             raise ValueError(message)
         return self.remember_many(_mappings(table, names), **said)
 
-    def _add(self, made: Sequence[tuple[Content, dict[str, Any]]]) -> list[int]:
+    def _remember(self, made: Sequence[tuple[Content, dict[str, Any]]]) -> list[int]:
         with self._lock:
             rows = [
                 MemoryRow(id=self._last + number, dim=self.dim, text=content.text, vector=content.vector, **said)
@@ -219,7 +219,7 @@ class Hippocampus(MemorySearch):
 
     def _take(self, rows: Sequence[MemoryRow]) -> None:
         with self._lock:
-            self._index.add(rows)
+            self._add(rows)
 
     def flush(self) -> None:
         """Writes what durability "memory" has not written yet, and the strengths that recalls have raised."""
@@ -260,7 +260,7 @@ class Hippocampus(MemorySearch):
             if ids:
                 self._store.forget(ids)
             for each in ids:
-                self._index.remove(each)
+                self._remove(each)
                 self._raised.pop(each, None)
         return len(ids)
 
@@ -275,7 +275,7 @@ class Hippocampus(MemorySearch):
                 "waiting": len(self._waiting),
                 "damaged": self._damaged,
                 "last_id": self._last,
-                "index_bytes": self._index.nbytes,
+                "index_bytes": self._index.nbytes + self._texts.nbytes,
                 "file_bytes": self._store.file.stat().st_size,
             }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sophia._core.encode import TextEncoder
-from sophia._core.hdc import convert
+from sophia._core.hdc import convert, random
 from sophia._core.vector import Hypervector, SharedVector
 from sophia.errors import ShapeError
 
@@ -56,7 +56,8 @@ class ContentReader:
         message = f"a memory is a str, a Hypervector or a numpy array, not {type(content).__name__}"
         raise TypeError(message)
 
-    def _text(self, text: str) -> bytes:
+    def check(self, text: str) -> None:
+        """ValueError for a text that cannot be remembered."""
         if len(text) > MOST_TEXT:
             message = f"a text of {len(text):,} characters; at most {MOST_TEXT:,} are remembered as one memory"
             raise ValueError(message)
@@ -68,7 +69,13 @@ class ContentReader:
         except UnicodeEncodeError as error:
             message = f"the text has a lone surrogate at character {error.start}, which no file can keep; replace it"
             raise ValueError(message) from None
-        return self._encoder.encode(text).tobytes()
+
+    def _text(self, text: str) -> bytes:
+        self.check(text)
+        try:
+            return self._encoder.encode(text).tobytes()
+        except ValueError:  # no letter and no digit: it is like itself alone
+            return random(text, dim=self.dim).tobytes()
 
     def _array(self, array: NDArray[Any]) -> bytes:
         import numpy as np

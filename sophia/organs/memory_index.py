@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sophia.organs.recall import HALF_LIFE
 from sophia.store.memories import MemoryRow
 
 if TYPE_CHECKING:
@@ -46,10 +47,10 @@ class _Names:
 
 class MemoryIndex:
     """Rows by position, which is the order of their ids. Grows by doubling: a row costs 1,280 bytes at 10,000 bits and
-    56 of columns, besides the row itself.
+    64 of columns, besides the row itself.
 
-    Not thread-safe by itself. What `rows` and `live` return stays valid and unchanged when rows are added or removed
-    later, so a search needs the lock for as long as it takes to ask for them.
+    Not thread-safe by itself. What the methods return stays as it is when rows come or go later, so a search needs the
+    lock for as long as it takes to ask for them.
     """
 
     def __init__(self, dim: int) -> None:
@@ -69,6 +70,9 @@ class MemoryIndex:
         self._ids = np.zeros(_FIRST, dtype=np.int64)
         self._ts = np.zeros(_FIRST, dtype=np.int64)
         self._valence = np.zeros(_FIRST)
+        self._strength = np.zeros(_FIRST)
+        self._raised = np.zeros(_FIRST, dtype=np.int64)
+        self._order: NDArray[np.int64] | None = None
         self._named = np.zeros((4, _FIRST), dtype=np.int32)  # scope, context, actor, kind
         self._there = np.zeros(_FIRST, dtype=np.bool_)
 
@@ -84,7 +88,7 @@ class MemoryIndex:
     @property
     def nbytes(self) -> int:
         """Bytes of the matrix and the columns."""
-        held = (self._rows, self._ids, self._ts, self._valence, self._named, self._there)
+        held = (self._rows, self._ids, self._ts, self._valence, self._strength, self._raised, self._named, self._there)
         return sum(array.nbytes for array in held)
 
     def add(self, rows: Sequence[MemoryRow]) -> None:
@@ -101,6 +105,9 @@ class MemoryIndex:
         self._ids[start:end] = [row.id for row in rows]
         self._ts[start:end] = [row.ts for row in rows]
         self._valence[start:end] = [row.valence for row in rows]
+        self._strength[start:end] = [row.strength for row in rows]
+        self._raised[start:end] = [row.raised for row in rows]
+        self._order = None
         self._named[0, start:end] = self._scopes.of([row.scope for row in rows])
         self._named[1, start:end] = self._contexts.of([row.context for row in rows])
         self._named[2, start:end] = self._actors.of([row.actor for row in rows])
@@ -132,7 +139,9 @@ class MemoryIndex:
 
     def put(self, row: MemoryRow) -> None:
         """Another version of a row that is there, which differs in strength alone."""
-        self._kept[self._known[row.id]] = row
+        at = self._known[row.id]
+        self._kept[at] = row
+        self._strength[at], self._raised[at] = row.strength, row.raised
 
     def row(self, at: int) -> MemoryRow | None:
         """The row at a position, or None where it was removed."""
@@ -152,6 +161,45 @@ class MemoryIndex:
         """The packed vector at a position: a read-only view, no copy, valid for as long as it is held."""
         view: NDArray[np.uint8] = self._read_only[at]
         return view
+
+    def latest(self, chosen: NDArray[np.bool_], k: int) -> list[int]:
+        """The positions of the k chosen rows that happened last, the last first."""
+        import numpy as np
+
+        places = np.flatnonzero(chosen)
+        found: list[int] = places[np.lexsort((places, self._ts[places]))][::-1][:k].tolist()
+        return found
+
+    def sessions(self, chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The chosen positions in the order of scope, context, time and id; and of each a number for its session, which
+        is a context of a scope, or -1 for none."""
+        import numpy as np
+
+        if self._order is None:
+            count = self._count
+            self._order = np.lexsort((self._ts[:count], self._named[1, :count], self._named[0, :count]))
+        rows = self._order[chosen[self._order]]
+        scope, context = self._named[0, rows], self._named[1, rows]
+        new = np.ones(len(rows), dtype=np.int64)
+        new[1:] = (scope[1:] != scope[:-1]) | (context[1:] != context[:-1])
+        numbers = np.cumsum(new) - 1
+        return rows, np.where(context == self._contexts.numbers.get("", -1), -1, numbers)
+
+    def by_actors(self, rows: NDArray[np.int64], names: Callable[[str], bool]) -> NDArray[np.bool_]:
+        """Which of the positions have an actor of whom this holds; each actor is asked about once."""
+        import numpy as np
+
+        wanted = [bool(actor) and names(actor) for actor in self._actors.numbers]  # in the order of their numbers
+        found: NDArray[np.bool_] = np.array(wanted, dtype=np.bool_)[self._named[2, rows]]
+        return found
+
+    def strengths(self, rows: NDArray[np.int64], now: int) -> NDArray[np.float64]:
+        """The strength of each of the positions at a time."""
+        import numpy as np
+
+        age = np.maximum(0, now - self._raised[rows])
+        faded: NDArray[np.float64] = self._strength[rows] * np.exp2(-age / HALF_LIFE)
+        return faded
 
     def ids(self) -> NDArray[np.int64]:
         """The id at each position."""
@@ -191,7 +239,7 @@ class MemoryIndex:
 
         # New arrays: views of the old ones stay as they are.
         room = 2 * len(self._ids)
-        for name in ("_rows", "_ids", "_ts", "_valence", "_there"):
+        for name in ("_rows", "_ids", "_ts", "_valence", "_strength", "_raised", "_there"):
             old = getattr(self, name)
             grown = np.zeros((room, *old.shape[1:]), dtype=old.dtype)
             grown[: len(old)] = old

@@ -10,6 +10,7 @@ from typing import Any
 
 from sophia.organs.memory_index import MemoryIndex
 from sophia.organs.memory_search import MemorySearch
+from sophia.organs.memory_text import MemoryText
 from sophia.store.folder import StoreFolder
 from sophia.store.memories import COLUMNS, sound
 from sophia.store.view import StoreView
@@ -45,7 +46,7 @@ class MemoryReader(MemorySearch):
         self._last = 0
         self._forgotten: str | None = None
         self._damaged = 0
-        self._index = MemoryIndex(self.dim)
+        self._index, self._texts = MemoryIndex(self.dim), MemoryText()
 
     @classmethod
     def open(
@@ -75,7 +76,7 @@ class MemoryReader(MemorySearch):
                 "interval": self._interval,
                 "damaged": self._damaged,
                 "last_id": self._last,
-                "index_bytes": self._index.nbytes,
+                "index_bytes": self._index.nbytes + self._texts.nbytes,
             }
 
     def close(self) -> None:
@@ -112,4 +113,4 @@ class MemoryReader(MemorySearch):
             there = {id for (id,) in self._view.execute("SELECT id FROM memories")}
             for id in self._index.ids().tolist():
                 if id not in there:
-                    self._index.remove(id)
+                    self._remove(id)

@@ -13,6 +13,7 @@ from sophia.errors import SophiaError, StoreFailed
 from sophia.organs.aside import SideThreads
 from sophia.organs.memory_content import ContentReader
 from sophia.organs.memory_index import Choice, MemoryIndex, nearest
+from sophia.organs.memory_text import MemoryText, rank, words_of
 from sophia.organs.memory_words import choice_of
 from sophia.organs.recall import Memory, Recall
 from sophia.store.memories import MemoryRow
@@ -29,6 +30,7 @@ class MemorySearch:
         self._clock = clock
         self._reader = ContentReader(dim)
         self._index = MemoryIndex(dim)
+        self._texts = MemoryText()
         self._lock = threading.RLock()  # of the index, and of what a subclass keeps beside it
         self._aside = SideThreads()
         self._process = os.getpid()
@@ -58,13 +60,15 @@ class MemorySearch:
         until: datetime | float | None = None,
         valence: tuple[float, float] | None = None,
     ) -> Recall:
-        """The `k` memories most like a text, hypervector or array, the nearest first; of equal ones the older.
+        """The `k` memories that fit best, the best first; of equal ones the older.
 
-        Only those of the `scope` (all scopes, if None), `context` and `actor`, of one of the `kinds`, with all of the
-        `tags`, from `since` on and before `until`, with a valence from `valence[0]` to `valence[1]`. Exact: every
+        A text finds texts, by their words and what was said around them (see :mod:`sophia.organs.memory_text`); what
+        shares nothing with it is not found. A hypervector or array finds the nearest vectors, of texts too. None finds
+        the latest. Only those of the `scope` (all scopes, if None), `context` and `actor`, of one of the `kinds`, with
+        all of the `tags`, from `since` on and before `until`, with a valence from `valence[0]` to `valence[1]`. Every
         memory that is chosen is compared.
 
-        Raises ValueError for `k` below 1, and as :meth:`remember` for the query.
+        Raises ValueError for `k` below 1, and as :meth:`~sophia.organs.hippocampus.Hippocampus.remember` for the query.
         """
         choice = choice_of(scope, context, actor, kinds, tags, since, until, valence)
         return self._recall([query], k, choice)[0]
@@ -88,15 +92,57 @@ class MemorySearch:
         if k < 1:
             message = f"k is {k}; ask for one memory at least"
             raise ValueError(message)
-        wanted = [self._reader.read(query).vector for query in queries]
+        vectors = {
+            number: self._reader.read(query).vector
+            for number, query in enumerate(queries)
+            if query is not None and not isinstance(query, str)
+        }
+        for query in queries:
+            if isinstance(query, str):
+                self._reader.check(query)
+        near: dict[int, tuple[list[int], list[int]]] = {}
+        if vectors:
+            with self._lock:
+                rows, chosen = self._index.matrix(), self._index.chosen(choice)
+            near = dict(zip(vectors, nearest(rows, list(vectors.values()), chosen, k, self.dim), strict=True))
+        results = []
+        for number, query in enumerate(queries):
+            if isinstance(query, str):
+                results.append(self._by_text(query, k, choice))
+            elif query is None:
+                with self._lock:
+                    latest = self._index.latest(self._index.chosen(choice), k)
+                    results.append(self._memories([(at, None, None) for at in latest]))
+            else:
+                places, distances = near[number]
+                scored = [(at, 1.0 - 2.0 * d / self.dim, d) for at, d in zip(places, distances, strict=True)]
+                with self._lock:
+                    results.append(self._memories(scored))
         with self._lock:
-            rows, chosen = self._index.matrix(), self._index.chosen(choice)
-        found = nearest(rows, wanted, chosen, k, self.dim) if wanted else []
-        with self._lock:
-            now = self._now()
-            results = [Recall(self._memories(places, now, distances)) for places, distances in found]
-            self._found({memory.id: memory for result in results for memory in result}.values(), now)
+            self._found({memory.id: memory for result in results for memory in result}.values(), self._now())
         return results
+
+    def _by_text(self, query: str, k: int, choice: Choice) -> Recall:
+        """Ranks the chosen texts, in the light of all that was said in their scope."""
+        import numpy as np
+
+        asked = words_of(query)
+        with self._lock:
+            around = Choice(scope=choice.scope)
+            chosen = self._index.chosen(around)
+            rows, sessions = self._index.sessions(chosen)
+            wanted = (chosen if choice == around else self._index.chosen(choice))[rows]
+            question, vectors = self._texts.question(query), self._texts.vectors()
+            named = self._index.by_actors(rows, lambda actor: bool(words_of(actor) & asked))
+            strengths = self._index.strengths(rows, self._now())
+        worth = rank(question, vectors, rows, sessions, named, strengths)
+        places = np.flatnonzero(wanted & (worth > 0.0))
+        if len(places) > k:
+            least = np.partition(worth[places], -k)[-k]
+            places = places[worth[places] >= least]
+        best = places[np.lexsort((rows[places], -worth[places]))][:k]
+        with self._lock:
+            return self._memories([(int(rows[at]), float(worth[at]), None) for at in best])
 
     def get(self, id: int) -> Memory:
         """One memory, its vector a view without a copy. KeyError where there is none."""
@@ -108,13 +154,16 @@ class MemorySearch:
                 raise KeyError(id)
             return Memory(row, self._index.vector(at), self._now(), None, None)
 
-    def _memories(self, places: Sequence[int], now: int, distances: Sequence[int]) -> list[Memory]:
-        """Those that were not forgotten meanwhile."""
-        return [
-            Memory(row, self._index.vector(at), now, 1.0 - 2.0 * distance / self.dim, distance)
-            for at, distance in zip(places, distances, strict=True)
-            if (row := self._index.row(at)) is not None
-        ]
+    def _memories(self, found: Sequence[tuple[int, float | None, int | None]]) -> Recall:
+        """(position, score, distance) of those that were not forgotten meanwhile, as memories."""
+        now = self._now()
+        return Recall(
+            [
+                Memory(row, self._index.vector(at), now, score, distance)
+                for at, score, distance in found
+                if (row := self._index.row(at)) is not None
+            ]
+        )
 
     async def arecall(self, query: object, k: int = 10, **choice: Any) -> Recall:
         """:meth:`recall`, from an event loop."""
@@ -143,7 +192,18 @@ class MemorySearch:
         """Takes rows of the store, by id; None for a damaged one."""
         whole = [row for row in rows if row is not None and row.dim == self.dim]
         self._damaged += len(rows) - len(whole)
-        self._index.add(whole)
+        self._add(whole)
+
+    def _add(self, rows: Sequence[MemoryRow]) -> None:
+        self._index.add(rows)
+        self._texts.add(rows)
+
+    def _remove(self, id: int) -> None:
+        at = self._index.find(id)
+        row = None if at is None else self._index.row(at)
+        if row is not None:
+            self._texts.remove(row)
+            self._index.remove(id)
 
     def _look(self) -> None:
         """Whether this may be used here and now."""

@@ -43,9 +43,11 @@ FIELDS = (
 class Memory:
     """One memory as it was found. Immutable.
 
-    `score` says how well it fits what was asked, 1 at best: for vectors 1 - 2 * distance / dim, where `distance` is the
-    number of bits in which they differ. Both are None of a memory that was got by its id. `strength` is that of the
-    moment: it halves in 30 days. `vector` is the packed vector, uint8[ceil(dim / 8)]: a read-only view, no copy.
+    `score` says how well it fits what was asked. For a vector it is 1 - 2 * distance / dim, where `distance` is the
+    number of bits in which they differ. For a text it is its worth in this search, over 0 and at most 1, beside the
+    best of its scope: no measure from one question to the next. Both are None of a memory that was got by its id or its
+    time. `strength` is that of the moment: it halves in 30 days. `vector` is the packed vector, uint8[ceil(dim / 8)]: a
+    read-only view, no copy.
     """
 
     __slots__ = ("_now", "_row", "distance", "score", "vector")

@@ -39,9 +39,11 @@ def test_a_text_is_remembered_found_and_forgotten(shell: Run) -> None:
     line = done(shell("recall", "who likes green tea", "-k", "1")).split()
     assert line[0] == "1"
     assert " ".join(line[-4:]) == "Ann likes green tea"
-    found = [json.loads(line) for line in done(shell("recall", "quoted", "--tag", "quoted", "--json")).splitlines()]
+    found = [
+        json.loads(line) for line in done(shell("recall", "what of O'Brien", "--tag", "quoted", "--json")).splitlines()
+    ]
     assert [(m["id"], m["text"], m["ts"]) for m in found] == [(3, "x = 'O\"Brien'", "2026-03-01T10:00:00Z")]
-    assert done(shell("recall", "tea", "--until", "2026-04-01", "--json")).count("\n") == 1
+    assert done(shell("recall", "tea, O'Brien", "--until", "2026-04-01", "--json")).count("\n") == 1
     assert json.loads(done(shell("forget", "--scope", "ann", "--json"))) == {"memories": 2, "answers": 0}
     assert done(shell("recall", "tea", "--scope", "ann")) == ""
     assert "forgotten: 1 memories" in done(shell("forget", "--id", "3", "--id", "4"))

@@ -48,15 +48,16 @@ def test_what_was_remembered_is_found_after_reopening(tmp_path: Path) -> None:
         assert (first, second) == (1, 2)
     with Hippocampus.open(tmp_path / "mind") as memory:
         found = memory.recall("Ann likes green tea", 1)[0]
-        assert (found.id, found.score, found.distance) == (1, 1.0, 0)
+        assert (found.id, found.distance) == (1, None)
         said = found.to_dict()
         assert said.pop("strength") == pytest.approx(0.75, rel=1e-3)
         assert said == {
             "id": 1, "text": "Ann likes green tea", "answer": "noted", "scope": "ann", "context": "s1", "actor": "Ann",
-            "kind": "fact", "tags": ["ann", "tea"], "ts": "2026-03-01T12:00:00Z", "valence": 0.5, "score": 1.0,
-            "distance": 0,
+            "kind": "fact", "tags": ["ann", "tea"], "ts": "2026-03-01T12:00:00Z", "valence": 0.5,
+            "score": found.score, "distance": None,
         }  # fmt: skip
-        assert memory.recall("Bob drives to work", 5, scope="ann").ids == [1]
+        assert memory.recall("Zzzz qqq?", 5).ids == []
+        assert memory.recall(None, 5).ids == [2, 1]
         assert memory.remember("a third") == 3
 
 
@@ -94,7 +95,7 @@ def test_one_vector_in_any_form_is_the_same_memory(memory: Hippocampus) -> None:
     ],
 )
 def test_what_is_no_memory_is_refused_whole(memory: Hippocampus, content: object, error: type, word: str) -> None:
-    for call in (memory.remember, memory.recall):
+    for call in (memory.remember, *([] if content is None else [memory.recall])):
         with pytest.raises(error) as told:
             call(content)
         assert word in str(told.value)
@@ -129,6 +130,13 @@ def test_what_is_said_wrongly_is_refused(memory: Hippocampus, said: dict, error:
     assert len(memory) == 0
 
 
+def test_a_text_without_words_is_remembered_too(memory: Hippocampus) -> None:
+    ids = [memory.remember(text) for text in ("!!!", "👍", "???", "...")]
+    assert [memory.get(id).text for id in ids] == ["!!!", "👍", "???", "..."]
+    assert [memory.recall(memory.get(id).vector, 1).ids for id in ids] == [[id] for id in ids]
+    assert list(memory.recall("???")) == []
+
+
 def test_an_empty_memory_finds_nothing(memory: Hippocampus) -> None:
     assert list(memory.recall("anything")) == []
     assert memory.recall_many(["a", "b"]) == [] or [len(r) for r in memory.recall_many(["a", "b"])] == [0, 0]
@@ -146,13 +154,14 @@ def test_k(memory: Hippocampus, k: object, error: type) -> None:
 
 @pytest.mark.parametrize("name", ["O'Brien", 'b"q', "back\\slash", "日本語", "x' OR 1=1 --", "%", "", "a\0b", "_"])
 def test_exactly_the_named_rows_are_touched(memory: Hippocampus, name: str) -> None:
-    memory.remember("theirs", scope="other", tags=["other"], kind="other", actor="other", context="other")
-    mine = memory.remember("mine", scope=name, tags=[name], kind=name, actor=name, context=name)
+    memory.remember("many hours", scope="other", tags=["other"], kind="other", actor="other", context="other")
+    mine = memory.remember("it is all minecraft", scope=name, tags=[name], kind=name, actor=name, context=name)
     choices = ({"scope": name}, {"tags": [name]}, {"kinds": [name]}, {"actor": name}, {"context": name})
     for choice in choices:
-        assert memory.recall("mine", **choice).ids == [mine], choice
+        assert memory.recall("minecraft", **choice).ids == [mine], choice
+        assert memory.recall(None, **choice).ids == [mine], choice
     assert memory.forget(scope=name) == 1
-    assert memory.recall("mine").ids == [1]
+    assert memory.recall("hours and others").ids == [1]
 
 
 def test_times(memory: Hippocampus) -> None:
@@ -162,8 +171,8 @@ def test_times(memory: Hippocampus) -> None:
     later = memory.remember("later", ts=datetime(2026, 1, 1, 10, 0, 0, 1, tzinfo=UTC))
     ten = datetime(2026, 1, 1, 10, tzinfo=UTC)
     assert {memory.get(id).ts for id in (naive, aware, stamp)} == {ten}
-    assert set(memory.recall("x", until=ten + timedelta(microseconds=1)).ids) == {naive, aware, stamp}
-    assert memory.recall("x", since=ten + timedelta(microseconds=1)).ids == [later]
+    assert set(memory.recall(None, until=ten + timedelta(microseconds=1)).ids) == {naive, aware, stamp}
+    assert memory.recall(None, since=ten + timedelta(microseconds=1)).ids == [later]
     assert memory.forget(before=ten) == 0
     assert memory.forget(before=ten + timedelta(microseconds=1)) == 3
 
@@ -261,7 +270,7 @@ def test_what_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.Monk
         if durability == "disk":
             with pytest.raises(StoreFailed, match="no room"):
                 memory.remember("lost")
-            assert memory.recall("lost").ids == [1]
+            assert memory.recall(None).ids == [1]
         else:
             memory.remember("kept")
             with pytest.raises(StoreFailed, match="no room"):
@@ -320,7 +329,7 @@ def test_a_damaged_row_is_not_returned_and_is_repaired_away(tmp_path: Path) -> N
         rows.commit()
     assert not check(path).sound
     with Hippocampus.open(path) as memory:
-        assert memory.recall("two").ids == sorted(memory.recall("two").ids, key=[3, 1].index)
+        assert memory.recall(None).ids == [3, 1]
         assert (len(memory), memory.stats()["damaged"]) == (2, 1)
     done = repair(path)
     assert (done.state, done.saved["memories"], done.lost["memories"]) == ("repaired", 2, 1)
@@ -339,7 +348,7 @@ def test_a_brain_and_a_memory_share_a_store_one_after_the_other(tmp_path: Path) 
     with sophia.open(path) as brain:
         assert brain.route("When do you open?").answer == "At nine."
     with Hippocampus.open(path) as memory:
-        assert memory.recall("a note")[0].score == 1.0
+        assert memory.recall("a note").ids == [1]
 
 
 WRITER = """

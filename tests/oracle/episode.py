@@ -1,0 +1,61 @@
+"""What ``sophia._core.episode`` must compute, one feature at a time, in exact numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
+from math import floor
+
+from oracle.readout import GRAM, WORD, features, idf
+
+BUCKETS = 1 << 18
+
+
+def read(text: str | bytes, stop: Collection[int], seed: int = 0) -> tuple[dict[int, tuple[int, bool]], int, int]:
+    """By hash, how often a feature occurs and whether it is a gram; the words and the grams of the text."""
+    counts: Counter[int] = Counter()
+    kinds: dict[int, bool] = {}
+    words = grams = 0
+    waiting: list[int] = []
+    for kind, value in features(text, seed, (3, 4)):
+        if kind == GRAM:
+            waiting.append(value)
+        elif kind == WORD:
+            if value not in stop:
+                for one in [*waiting, value]:
+                    counts[one] += 1
+                    kinds[one] = one != value
+                words, grams = words + 1, grams + len(waiting)
+            waiting = []
+    return {value: (counts[value], kinds[value]) for value in sorted(counts)}, words, grams
+
+
+def row(text: str | bytes, stop: Collection[int], dim: int) -> list[tuple[int, int]]:
+    """(place, weight) of each feature, by hash."""
+    found, words, grams = read(text, stop)
+    out = []
+    for value, (count, gram) in found.items():
+        length = Fraction(grams, 128) if gram else Fraction(words, 16)
+        k1, b = Fraction(9, 10), Fraction(4, 10)
+        weight = count * (k1 + 1) / (count + k1 * (1 - b + b * length)) * 127 / (k1 + 1)
+        size = floor((weight / 2 if gram else weight) + Fraction(1, 2))
+        out.append(((value >> 32) * dim >> 32, -size if value & 1 else size))
+    return out
+
+
+def bucket(value: int) -> int:
+    return value >> 8 & BUCKETS - 1
+
+
+def question(text: str, stop: Collection[int], dim: int, counts: Mapping[int, int], documents: int) -> list[int]:
+    """The whole vector; `counts` by bucket."""
+    out = [0] * dim
+    for value, (_, gram) in read(text, stop)[0].items():
+        weight = idf(documents, counts.get(bucket(value), 0), 4) >> gram
+        out[(value >> 32) * dim >> 32] += -weight if value & 1 else weight
+    return out
+
+
+def scores(asked: Sequence[int], rows: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
+    return [sum(asked[place] * weight for place, weight in each) for each in rows]
