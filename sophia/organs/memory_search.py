@@ -101,9 +101,10 @@ class MemorySearch:
             if isinstance(query, str):
                 self._reader.check(query)
         near: dict[int, tuple[list[int], list[int]]] = {}
-        if vectors:
-            with self._lock:
-                rows, chosen = self._index.matrix(), self._index.chosen(choice)
+        with self._lock:
+            index = self._index  # a reader may begin with another one meanwhile
+            rows, chosen = index.matrix(), index.chosen(choice) if vectors else None
+        if chosen is not None:
             near = dict(zip(vectors, nearest(rows, list(vectors.values()), chosen, k, self.dim), strict=True))
         results = []
         for number, query in enumerate(queries):
@@ -111,13 +112,13 @@ class MemorySearch:
                 results.append(self._by_text(query, k, choice))
             elif query is None:
                 with self._lock:
-                    latest = self._index.latest(self._index.chosen(choice), k)
-                    results.append(self._memories([(at, None, None) for at in latest]))
+                    latest = index.latest(index.chosen(choice), k)
+                    results.append(self._memories(index, [(at, None, None) for at in latest]))
             else:
                 places, distances = near[number]
                 scored = [(at, 1.0 - 2.0 * d / self.dim, d) for at, d in zip(places, distances, strict=True)]
                 with self._lock:
-                    results.append(self._memories(scored))
+                    results.append(self._memories(index, scored))
         with self._lock:
             self._found({memory.id: memory for result in results for memory in result}.values(), self._now())
         return results
@@ -128,13 +129,13 @@ class MemorySearch:
 
         asked = words_of(query)
         with self._lock:
-            around = Choice(scope=choice.scope)
-            chosen = self._index.chosen(around)
-            rows, sessions = self._index.sessions(chosen)
-            wanted = (chosen if choice == around else self._index.chosen(choice))[rows]
+            index, around = self._index, Choice(scope=choice.scope)
+            chosen = index.chosen(around)
+            rows, sessions = index.sessions(chosen)
+            wanted = (chosen if choice == around else index.chosen(choice))[rows]
             question, vectors = self._texts.question(query), self._texts.vectors()
-            named = self._index.by_actors(rows, lambda actor: bool(words_of(actor) & asked))
-            strengths = self._index.strengths(rows, self._now())
+            named = index.by_actors(rows, lambda actor: bool(words_of(actor) & asked))
+            strengths = index.strengths(rows, self._now())
         worth = rank(question, vectors, rows, sessions, named, strengths)
         places = np.flatnonzero(wanted & (worth > 0.0))
         if len(places) > k:
@@ -142,7 +143,7 @@ class MemorySearch:
             places = places[worth[places] >= least]
         best = places[np.lexsort((rows[places], -worth[places]))][:k]
         with self._lock:
-            return self._memories([(int(rows[at]), float(worth[at]), None) for at in best])
+            return self._memories(index, [(int(rows[at]), float(worth[at]), None) for at in best])
 
     def get(self, id: int) -> Memory:
         """One memory, its vector a view without a copy. KeyError where there is none."""
@@ -154,14 +155,14 @@ class MemorySearch:
                 raise KeyError(id)
             return Memory(row, self._index.vector(at), self._now(), None, None)
 
-    def _memories(self, found: Sequence[tuple[int, float | None, int | None]]) -> Recall:
+    def _memories(self, index: MemoryIndex, found: Sequence[tuple[int, float | None, int | None]]) -> Recall:
         """(position, score, distance) of those that were not forgotten meanwhile, as memories."""
         now = self._now()
         return Recall(
             [
-                Memory(row, self._index.vector(at), now, score, distance)
+                Memory(row, index.vector(at), now, score, distance)
                 for at, score, distance in found
-                if (row := self._index.row(at)) is not None
+                if (row := index.row(at)) is not None
             ]
         )
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import gzip
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sophia.errors import InputError, SophiaError
+from sophia.organs import memory_search
 from sophia.organs.hippocampus import Hippocampus
 from sophia.organs.memory_reader import MemoryReader
 from sophia.store.backup import backup, restore
@@ -73,6 +76,24 @@ def test_a_store_that_is_put_back_is_read_anew(tmp_path: Path) -> None:
         assert len(reader) == 2
         restore(tmp_path / "copy", path, force=True)
         assert [m.text for m in reader.recall(None)] == ["kept"]
+
+
+def test_a_search_that_goes_on_while_the_store_is_replaced_tells_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, texts in (("old", ["tea one", "tea two"]), ("new", ["coffee", "cocoa", "milk"])):
+        with Hippocampus.open(tmp_path / name) as memory:
+            memory.remember_many(texts)
+    with MemoryReader.open(tmp_path / "old", interval=0) as reader:
+        whole = memory_search.rank
+
+        def swapped(*given: Any) -> Any:
+            os.replace(tmp_path / "new" / "sophia.db", tmp_path / "old" / "sophia.db")  # noqa: PTH105
+            assert {m.text for m in reader.recall(None)} == {"coffee", "cocoa", "milk"}
+            return whole(*given)
+
+        monkeypatch.setattr(memory_search, "rank", swapped)
+        assert {m.text for m in reader.recall("tea")} == {"tea one", "tea two"}
 
 
 def test_a_store_of_an_older_format_is_empty_until_it_is_written(tmp_path: Path) -> None:
