@@ -295,7 +295,7 @@ class Hippocampus(MemorySearch):
 
     def close(self) -> None:
         """Writes what waits and gives the store back; may be called twice."""
-        if self._closed or self._process != os.getpid():
+        if self._closed or self._forked:
             return
         try:
             self._write()

@@ -22,6 +22,16 @@ __all__ = ["MemorySearch"]
 
 Own = TypeVar("Own", bound="MemorySearch")
 
+_forks = 0  # how many stand between this process and the one that loaded the module
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
 
 class MemorySearch:
     """Memories that can be searched. Closed with :meth:`close` or as a context manager. Thread-safe."""
@@ -34,6 +44,7 @@ class MemorySearch:
         self._lock = threading.RLock()  # of the index, and of what a subclass keeps beside it
         self._aside = SideThreads()
         self._process = os.getpid()
+        self._forks = _forks
         self._closed = False
         self._damaged = 0
 
@@ -211,11 +222,16 @@ class MemorySearch:
         if self._closed:
             message = "the memory is closed; open it again"
             raise SophiaError(message)
-        if self._process != os.getpid():
+        if self._forks != _forks:
             message = (
                 f"the memory was opened by process {self._process}, of which this one was forked off; open it anew here"
             )
             raise StoreFailed(message)
+
+    @property
+    def _forked(self) -> bool:
+        """Whether this is a child of the process that opened the memory."""
+        return self._forks != _forks
 
     def _now(self) -> int:
         return round(self._clock() * 1e6)

@@ -7,12 +7,16 @@ every part, which costs well under a microsecond and finds every fault of up to 
 from __future__ import annotations
 
 from hashlib import blake2b
+from struct import Struct
 from typing import Any
 from zlib import crc32
 
 from sophia.store.changes import Answer
 
 __all__ = ["digest_of", "of_answer", "of_blob", "of_memory", "of_meta", "of_pattern", "sound_answer"]
+
+
+_MEMORY = Struct("<2q2d9q2?")
 
 
 def digest_of(key: bytes, policy_version: str) -> bytes:
@@ -55,9 +59,12 @@ def of_blob(number: int, name: str, data: bytes) -> int:
 
 def of_memory(row: tuple[Any, ...]) -> int:
     """Over a row of `memories`: everything but the checksum; see `MemoryRow.values`."""
-    texts = [b"" if part is None else part.encode() for part in (*row[1:6], *row[10:12])]
-    numbers = (row[0], row[6:10], row[10] is None, row[11] is None, row[12], *map(len, texts))
-    return crc32(row[13], crc32(b"".join(texts), crc32(b"%r" % (numbers,))))
+    id, scope, context, actor, kind, tags, ts, valence, strength, raised, text, answer, dim, vector = row
+    names = "\0".join((scope, context, actor, kind, tags)).encode()
+    said, replied = b"" if text is None else text.encode(), b"" if answer is None else answer.encode()
+    sizes = len(scope), len(context), len(actor), len(kind), len(names), len(said), len(replied)
+    numbers = _MEMORY.pack(id, ts, valence, strength, raised, dim, *sizes, text is None, answer is None)
+    return crc32(vector, crc32(replied, crc32(said, crc32(names, crc32(numbers)))))
 
 
 def of_meta(name: str, value: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,7 @@ def sound(row: tuple[Any, ...]) -> MemoryRow | None:
             return None
         values[5] = tuple(json.loads(values[5]))
         return MemoryRow(*values)
-    except (AttributeError, TypeError, ValueError):  # a damaged row may hold any type
+    except (AttributeError, TypeError, ValueError, struct.error):  # a damaged row may hold any type
         return None
 
 
