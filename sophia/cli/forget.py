@@ -39,6 +39,7 @@ def command(options: argparse.Namespace) -> int:
         store = Store(Path(options.store))
         try:
             answers = store.forget_answers(options.scope)
+            store.empty_log()
         finally:
             store.close()
     facts = {"memories": memories, "answers": answers}

@@ -241,7 +241,8 @@ class Hippocampus(MemorySearch):
     def forget(self, id: int | None = None, *, scope: str | None = None, before: datetime | float | None = None) -> int:
         """Forgets one memory, all of a scope, all from before a time, or all of a scope from before it; how many.
 
-        What is forgotten is overwritten in the database and in its log before this returns.
+        What is forgotten is overwritten in the database and in its log before this returns. StoreFailed where another
+        program keeps reading an older state: it is forgotten then, but in the log until the store is closed.
         """
         self._look()
         if id is None and scope is None and before is None:
@@ -262,6 +263,8 @@ class Hippocampus(MemorySearch):
             for each in ids:
                 self._remove(each)
                 self._raised.pop(each, None)
+            if ids:
+                self._store.empty_log()
         return len(ids)
 
     def stats(self) -> dict[str, Any]:

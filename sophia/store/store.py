@@ -349,7 +349,8 @@ class Store:
             return memories.last_id(self._connection)
 
     def forget(self, ids: Sequence[int]) -> int:
-        """Deletes memories for good: their bytes are overwritten, in the file and in the log; how many there were."""
+        """Deletes memories, durably; how many there were. Their bytes are overwritten in the file, and go from the log
+        with `empty_log`."""
         return self._forget("DELETE FROM memories WHERE id = ?", ids, "forgotten")
 
     def forget_answers(self, scope: str) -> int:
@@ -366,10 +367,22 @@ class Store:
             gone = sum([int(run(delete, (row,)).rowcount) for row in rows])
             self._put_meta(counted, str(int(self.meta(counted) or 0) + gone))
             self._count()
+        return gone
+
+    def empty_log(self) -> None:
+        """Writes the log back into the file and empties it: nothing that was deleted is in it any more.
+
+        StoreFailed where a reader of an older state keeps it from that.
+        """
         with self._guarded():
             self._connection.execute("PRAGMA incremental_vacuum").fetchall()
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        return gone
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            message = (
+                f"it is forgotten, but another program reads an older state of {self.file}, so its bytes are still in "
+                "the log; they go when the store is closed after that program has ended"
+            )
+            raise StoreFailed(message)
 
     def purge(self, now: float) -> int:
         """Deletes answers that have expired; returns how many."""

@@ -221,6 +221,21 @@ def test_forgotten_is_gone_from_every_file(tmp_path: Path) -> None:
         assert b"xyzzy-plugh" not in file.read_bytes(), file
 
 
+def test_a_reader_of_an_older_state_keeps_bytes_in_the_log_and_that_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mind"
+    with Hippocampus.open(path) as memory:
+        memory.remember("the password is xyzzy-plugh")
+        memory._store._connection.execute("PRAGMA busy_timeout = 50")
+        with closing(sqlite3.connect(path / "sophia.db", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM memories").fetchall()
+            with pytest.raises(StoreFailed, match="is forgotten, but another program"):
+                memory.forget(1)
+            assert memory.recall(None).ids == []
+    for file in path.iterdir():
+        assert b"xyzzy-plugh" not in file.read_bytes(), file
+
+
 def test_an_id_is_never_given_twice(tmp_path: Path) -> None:
     with Hippocampus.open(tmp_path / "mind") as memory:
         memory.remember_many(["a", "b", "c"])
