@@ -13,15 +13,14 @@ cdef struct sophia_episode_term:
 
 cdef class EpisodeEncoder:
     cdef sophia_lexical_plan plan
-    cdef readonly uint32_t dim
     # Owned; reused from text to text, under the GIL.
     cdef sophia_lexical *features
     cdef sophia_episode_term *terms
     cdef uint64_t *stops  # ascending
     cdef size_t stop_count
 
+    cdef int extract(self, object text) except -1
+
     # The distinct features of a text, by hash, in `terms`; their number. `words` and `grams` count all occurrences.
     cdef size_t read(self, object text, size_t *words, size_t *grams) except? 0
-    cdef int extract(self, object text) except -1
-    cdef uint32_t place(self, uint64_t hash) noexcept
     cdef bint is_stop(self, uint64_t hash) noexcept

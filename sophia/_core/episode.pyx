@@ -1,10 +1,10 @@
 """Texts of memories as sparse int8 vectors, and how well they fit a question.
 
-A feature (a word, or an n-gram of three or four letters of one) has a signed place among `dim`, as in
-:mod:`sophia._core.lexical`. A text's vector holds what BM25 makes of each feature's count, and nothing of how rare it
-is: so it depends on the text alone, and never has to be made again. How rare a feature is stands in the question's
-vector. Of a vector only the places that are not zero are kept, three bytes each: about 350 bytes for a sentence, where
-the whole of it would take `dim`. Sums are of whole numbers, the same on every machine.
+A feature (a word, or an n-gram of three or four letters of one, as in :mod:`sophia._core.lexical`) has a place of its
+own among 2^32. A text's vector holds what BM25 makes of each feature's count, and nothing of how rare it is: so it
+depends on the text alone, and never has to be made again. Only the places that are not zero are kept, five bytes each:
+about 650 bytes for a sentence. How rare the features of a question are is counted among the texts that are searched, no
+others. Weights and sums are of whole numbers, the same on every machine.
 
 BM25 with k1 = .9 and b = .4, against a usual text of 16 words and 128 grams, grams at half weight on either side.
 Source: S. Robertson, H. Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", Foundations and Trends in
@@ -13,10 +13,10 @@ Information Retrieval 3(4), 2009; the two constants are those of Anserini.
 
 cimport cython
 from libc.math cimport floor
-from libc.stdint cimport int8_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort
+from libc.stdint cimport int8_t, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 
-from sophia._core.buffer cimport I8, I32, I64, U16, U32, Block, close_block, open_block
+from sophia._core.buffer cimport I8, I64, U32, Block, close_block, open_block
 from sophia._core.idf cimport utf8_of
 from sophia._core.lexical cimport (
     SOPHIA_LEXICAL_MAX,
@@ -39,12 +39,8 @@ cdef enum:
     _GRAM = 3
     _LEAST = 3
     _MOST = 4
-    _MOST_DIM = 65536       # a place is a uint16
-    _BUCKETS = 1 << 18      # of the counts of texts that have a feature
     _FULL = 4               # quarters of the IDF's power
-
-BUCKETS = _BUCKETS
-"""Length of a table of counts."""
+    _NO_MEMORY = -2         # of a search; -1 is none, from 0 on the element of `rows` that is wrong
 
 _K1 = 0.9
 _B = 0.4
@@ -60,32 +56,35 @@ cdef int _by_hash(const void *left, const void *right) noexcept nogil:
     return -1 if a < b else a > b
 
 
-cdef inline uint32_t _bucket(uint64_t hash) noexcept nogil:
-    return <uint32_t>(hash >> 8) & (_BUCKETS - 1)
+cdef struct _Hit:
+    int64_t at              # in `rows`
+    uint32_t term           # of the question
+    int8_t weight
+
+
+cdef inline uint32_t _place(uint64_t hash) noexcept nogil:
+    cdef uint32_t place = <uint32_t>(hash >> 32)
+    return place if place else 1    # 0 is an empty cell of a question's table
 
 
 @cython.final
 cdef class EpisodeEncoder:
-    """Makes vectors of texts and of questions. `stop` are words that are left out of both, with their grams.
+    """Makes vectors of texts, and searches them. `stop` are words that are left out of both texts and questions, with
+    their grams.
 
     Any number of threads may use one, one at a time by the GIL. Memory: 180 KB. A text counts up to its 4,096th
     feature, which is after about 400 words. Example::
 
         >>> import numpy as np
-        >>> encoder = EpisodeEncoder(10_000, stop=["the"])
-        >>> counts = np.zeros(BUCKETS, np.uint32)
-        >>> starts, places, weights = encoder.rows(["the cat sat", "a dog ran"], counts)
-        >>> question = encoder.question("cats", counts, 2)
-        >>> [int(score) > 0 for score in scores(question, starts, places, weights, np.arange(2))]
+        >>> encoder = EpisodeEncoder(stop=["the"])
+        >>> rows = encoder.rows(["the cat sat", "a dog ran"])
+        >>> [int(score) > 0 for score in encoder.scores("cats", *rows, np.arange(2))]
         [True, False]
     """
 
-    def __cinit__(self, dim=10_000, *, seed=0, stop=()):
+    def __cinit__(self, *, seed=0, stop=()):
         cdef size_t i
-        if isinstance(dim, bool) or not isinstance(dim, int) or not 64 <= dim <= _MOST_DIM:
-            raise ShapeError(f"dim is {dim!r}; it is a whole number from 64 to {_MOST_DIM}")
         sophia_log2_init()
-        self.dim = dim
         self.plan = sophia_lexical_plan_of(<uint64_t>(seed & 0xFFFFFFFFFFFFFFFF), _LEAST, _MOST)
         self.features = <sophia_lexical *>malloc(sizeof(sophia_lexical))
         self.terms = <sophia_episode_term *>malloc(SOPHIA_LEXICAL_MAX * sizeof(sophia_episode_term))
@@ -156,137 +155,147 @@ cdef class EpisodeEncoder:
                 kept += 1
         return kept
 
-    cdef uint32_t place(self, uint64_t hash) noexcept:
-        return <uint32_t>((hash >> 32) * self.dim >> 32)
+    def rows(self, texts):
+        """The vectors of texts: (starts int64[n + 1], places uint32[m], weights int8[m]), text i from starts[i] on.
 
-    def rows(self, texts, counts):
-        """The vectors of texts: (starts int64[n + 1], places uint16[m], weights int8[m]), text i from starts[i] on.
-
-        `counts`, uint32[BUCKETS], is how many texts have a feature of each bucket: these are added to it. About 12 us
-        a sentence. Raises TypeError for a text that is neither str nor bytes, ShapeError for other counts.
+        About 12 us a sentence. Raises TypeError for a text that is neither str nor bytes.
         """
         import numpy as np
 
-        cdef Block block
         cdef size_t words = 0, grams = 0, found, i
         cdef double length, weight
-        cdef uint32_t *table
         cdef list all_places = [], all_weights = []
-        cdef uint16_t[::1] places
+        cdef uint32_t[::1] places
         cdef int8_t[::1] weights
         sources = list(texts)
         starts = np.zeros(len(sources) + 1, dtype=np.int64)
-        open_block(&block, counts, "counts", U32, 1, 1, 4, True)
-        try:
-            if block.columns != _BUCKETS:
-                raise ShapeError(f"counts has {block.columns} elements; it needs {_BUCKETS}")
-            table = <uint32_t *>block.data
-            for number, text in enumerate(sources, 1):
-                found = self.read(text, &words, &grams)
-                made_places, made_weights = np.empty(found, dtype=np.uint16), np.empty(found, dtype=np.int8)
-                places, weights = made_places, made_weights
-                for i in range(found):
-                    if self.terms[i].gram:
-                        length, weight = grams / USUAL_GRAMS, 0.5 * ONE
-                    else:
-                        length, weight = words / USUAL_WORDS, ONE
-                    weight *= self.terms[i].count * (K1 + 1.0) / (
-                        self.terms[i].count + K1 * (1.0 - B + B * length)
-                    )
-                    weight = floor(weight + 0.5)
-                    weights[i] = <int8_t>(-weight if self.terms[i].hash & 1 else weight)
-                    places[i] = <uint16_t>self.place(self.terms[i].hash)
-                    if table[_bucket(self.terms[i].hash)] < <uint32_t>0xFFFFFFFF:
-                        table[_bucket(self.terms[i].hash)] += 1
-                starts[number] = starts[number - 1] + <int64_t>found
-                all_places.append(made_places)
-                all_weights.append(made_weights)
-        finally:
-            close_block(&block)
+        for number, text in enumerate(sources, 1):
+            found = self.read(text, &words, &grams)
+            made_places, made_weights = np.empty(found, dtype=np.uint32), np.empty(found, dtype=np.int8)
+            places, weights = made_places, made_weights
+            for i in range(found):
+                if self.terms[i].gram:
+                    length, weight = grams / USUAL_GRAMS, 0.5 * ONE
+                else:
+                    length, weight = words / USUAL_WORDS, ONE
+                weight *= self.terms[i].count * (K1 + 1.0) / (self.terms[i].count + K1 * (1.0 - B + B * length))
+                weights[i] = <int8_t>floor(weight + 0.5)
+                places[i] = _place(self.terms[i].hash)
+            starts[number] = starts[number - 1] + <int64_t>found
+            all_places.append(made_places)
+            all_weights.append(made_weights)
         if not sources:
-            return starts, np.zeros(0, dtype=np.uint16), np.zeros(0, dtype=np.int8)
+            return starts, np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.int8)
         return starts, np.concatenate(all_places), np.concatenate(all_weights)
 
-    def question(self, text, counts, documents):
-        """The vector of a question, int32[dim]: for each distinct feature log2((2 N + 2) / (2 n + 1)) in 1,024ths, half
-        of it for a gram, where n of N `documents` have one of its bucket. Errors as of `rows`."""
+    def scores(self, question, starts, places, weights, rows):
+        """How well the vectors of some rows fit a question: int64[n], 0 where they share nothing.
+
+        `starts`, `places` and `weights` as `rows` makes them; `rows` int64[n] says which. The sum over the features of
+        the question of log2((2 n + 2) / (2 df + 1)) in 1,024ths, half of it for a gram, times the row's weight, where
+        df of the n rows have the feature. About 150 ns for a sentence. Releases the GIL. Raises ShapeError for other
+        arrays, and for a row or start out of bounds; TypeError for a question that is neither str nor bytes.
+        """
         import numpy as np
 
-        cdef Block block
-        cdef size_t words = 0, grams = 0, found, i
-        cdef int32_t weight
-        cdef const uint32_t *table
-        cdef uint64_t many = documents
-        vector = np.zeros(self.dim, dtype=np.int32)
-        cdef int32_t[::1] out = vector
-        open_block(&block, counts, "counts", U32, 1, 1, 4, False)
+        cdef Block blocks[4]
+        cdef size_t words = 0, grams = 0, asked, room = 4, i, cell
+        cdef int opened = 0, number
+        cdef int64_t bad = -1
+        cdef uint32_t *cells = NULL     # places, 0 for none
+        cdef uint32_t *terms = NULL     # by cell; then by term: half the weight or not, and how many rows have it
+        found = np.zeros(len(rows), dtype=np.int64)
+        cdef int64_t[::1] out = found
+        asked = self.read(question, &words, &grams)
+        while room < 64 * asked:        # so sparse that nearly every term of a row finds its cell empty
+            room *= 2
+        given = (
+            (starts, "starts", I64, 8), (places, "places", U32, 4), (weights, "weights", I8, 1), (rows, "rows", I64, 8),
+        )
         try:
-            if block.columns != _BUCKETS:
-                raise ShapeError(f"counts has {block.columns} elements; it needs {_BUCKETS}")
-            table = <const uint32_t *>block.data
-            found = self.read(text, &words, &grams)
-            for i in range(found):
-                weight = sophia_ro_idf(many, table[_bucket(self.terms[i].hash)], _FULL)
-                if self.terms[i].gram:
-                    weight >>= 1
-                out[self.place(self.terms[i].hash)] += -weight if self.terms[i].hash & 1 else weight
+            for source, name, kind, size in given:
+                open_block(&blocks[opened], source, name, kind, 1, 1, size, False)
+                opened += 1
+            if blocks[1].columns != blocks[2].columns:
+                raise ShapeError(f"weights has {blocks[2].columns} elements and places {blocks[1].columns}")
+            cells = <uint32_t *>calloc(room, sizeof(uint32_t))
+            terms = <uint32_t *>calloc(room + 2 * asked + 1, sizeof(uint32_t))
+            if cells == NULL or terms == NULL:
+                raise MemoryError("no memory for a question")
+            for i in range(asked):
+                cell = _place(self.terms[i].hash) & (room - 1)
+                while cells[cell] != 0:
+                    cell = (cell + 1) & (room - 1)
+                cells[cell] = _place(self.terms[i].hash)
+                terms[cell] = <uint32_t>i
+                terms[room + i] = self.terms[i].gram
+            if asked and out.shape[0]:
+                with nogil:
+                    bad = _search(cells, terms, room, asked, blocks, &out[0])
+            if bad == _NO_MEMORY:
+                raise MemoryError("no memory for what a search finds")
+            if bad >= 0:
+                raise ShapeError(f"rows: element {bad} names a row that is not there, or whose terms are not")
         finally:
-            close_block(&block)
-        return vector
+            free(cells)
+            free(terms)
+            for number in range(opened):
+                close_block(&blocks[number])
+        return found
 
 
-def scores(question, starts, places, weights, rows):
-    """How well the vectors of some rows fit a question: int64[n], their dot products, exact.
-
-    `question` int32[dim]; `starts` int64[m + 1], `places` uint16 and `weights` int8 as :meth:`EpisodeEncoder.rows`
-    makes them; `rows` int64[n] says which. About 80 ns for a sentence. Releases the GIL. Raises ShapeError for other
-    arrays, and for a row, start or place out of bounds.
-    """
-    import numpy as np
-
-    cdef Block blocks[5]
-    cdef int64_t i, k, end, row, total, many, terms
-    cdef int64_t bad = -1
-    cdef int32_t *asked
-    cdef int64_t *begin
-    cdef uint16_t *where
-    cdef int8_t *weight
-    cdef int64_t *chosen
-    cdef int64_t dim, n
-    cdef int opened = 0, number
-    found = np.zeros(len(rows), dtype=np.int64)
-    cdef int64_t[::1] out = found
-    given = (
-        (question, "question", I32, 4), (starts, "starts", I64, 8), (places, "places", U16, 2),
-        (weights, "weights", I8, 1), (rows, "rows", I64, 8),
-    )
-    try:
-        for source, name, kind, size in given:
-            open_block(&blocks[opened], source, name, kind, 1, 1, size, False)
-            opened += 1
-        asked, begin = <int32_t *>blocks[0].data, <int64_t *>blocks[1].data
-        where, weight, chosen = <uint16_t *>blocks[2].data, <int8_t *>blocks[3].data, <int64_t *>blocks[4].data
-        dim, many, terms, n = blocks[0].columns, blocks[1].columns - 1, blocks[2].columns, blocks[4].columns
-        if blocks[3].columns != terms:
-            raise ShapeError(f"weights has {blocks[3].columns} elements and places {terms}")
-        with nogil:
-            for i in range(n):
-                row = chosen[i]
-                if row < 0 or row >= many or begin[row] < 0 or begin[row + 1] < begin[row] or begin[row + 1] > terms:
-                    bad = i
+cdef int64_t _search(const uint32_t *cells, uint32_t *terms, size_t room, size_t asked, Block *blocks,
+                     int64_t *out) noexcept nogil:
+    """Finds what rows and question share, then adds it up: how rare a feature is, is known only behind the last row."""
+    cdef const int64_t *begin = <const int64_t *>blocks[0].data
+    cdef const uint32_t *places = <const uint32_t *>blocks[1].data
+    cdef const int8_t *weights = <const int8_t *>blocks[2].data
+    cdef const int64_t *rows = <const int64_t *>blocks[3].data
+    cdef int64_t many = blocks[0].columns - 1, all = blocks[1].columns, n = blocks[3].columns, i, k, row
+    cdef uint32_t mask = <uint32_t>(room - 1)
+    cdef uint32_t *halved = terms + room
+    cdef uint32_t *having = halved + asked
+    cdef size_t held = 0, hits_room = 1024, cell, likely, j
+    cdef int64_t maybe[SOPHIA_LEXICAL_MAX]
+    cdef _Hit *hits = <_Hit *>malloc(hits_room * sizeof(_Hit))
+    cdef _Hit *more
+    cdef int64_t bad = _NO_MEMORY if hits == NULL else -1
+    i = 0
+    while i < n and bad == -1:
+        row = rows[i]
+        if row < 0 or row >= many or begin[row] < 0 or begin[row + 1] < begin[row] or begin[row + 1] > all or (
+            begin[row + 1] - begin[row] > SOPHIA_LEXICAL_MAX
+        ):
+            bad = i
+            break
+        if held + <size_t>(begin[row + 1] - begin[row]) > hits_room:
+            hits_room = 2 * hits_room + <size_t>(begin[row + 1] - begin[row])
+            more = <_Hit *>realloc(hits, hits_room * sizeof(_Hit))
+            if more == NULL:
+                bad = _NO_MEMORY
+                break
+            hits = more
+        likely = 0
+        for k in range(begin[row], begin[row + 1]):     # without a branch: nearly every cell is empty
+            maybe[likely & (SOPHIA_LEXICAL_MAX - 1)] = k
+            likely += cells[places[k] & mask] != 0
+        for j in range(likely):
+            k = maybe[j]
+            cell = places[k] & mask
+            while cells[cell] != 0:
+                if cells[cell] == places[k]:
+                    hits[held].at = i
+                    hits[held].term = terms[cell]
+                    hits[held].weight = weights[k]
+                    having[terms[cell]] += 1
+                    held += 1
                     break
-                total, end = 0, begin[row + 1]
-                for k in range(begin[row], end):
-                    if where[k] >= dim:
-                        bad = i
-                        break
-                    total += <int64_t>asked[where[k]] * weight[k]
-                if bad >= 0:
-                    break
-                out[i] = total
-        if bad >= 0:
-            raise ShapeError(f"rows: element {bad} names a row that is not there, or whose places are not")
-    finally:
-        for number in range(opened):
-            close_block(&blocks[number])
-    return found
+                cell = (cell + 1) & mask
+        i += 1
+    if bad == -1:
+        for cell in range(asked):
+            having[cell] = sophia_ro_idf(<uint64_t>n, having[cell], _FULL) >> halved[cell]
+        for cell in range(held):
+            out[hits[cell].at] += <int64_t>having[hits[cell].term] * hits[cell].weight
+    free(hits)
+    return bad

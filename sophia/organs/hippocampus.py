@@ -261,7 +261,7 @@ class Hippocampus(MemorySearch):
             if ids:
                 self._store.forget(ids)
             for each in ids:
-                self._remove(each)
+                self._index.remove(each)
                 self._raised.pop(each, None)
             if ids:
                 self._store.empty_log()

@@ -113,4 +113,4 @@ class MemoryReader(MemorySearch):
             there = {id for (id,) in self._view.execute("SELECT id FROM memories")}
             for id in self._index.ids().tolist():
                 if id not in there:
-                    self._remove(id)
+                    self._index.remove(id)

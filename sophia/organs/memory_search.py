@@ -144,10 +144,10 @@ class MemorySearch:
             chosen = index.chosen(around)
             rows, sessions = index.sessions(chosen)
             wanted = (chosen if choice == around else index.chosen(choice))[rows]
-            question, vectors = self._texts.question(query), self._texts.vectors()
+            vectors = self._texts.vectors()
             named = index.by_actors(rows, lambda actor: bool(words_of(actor) & asked))
             strengths = index.strengths(rows, self._now())
-        worth = rank(question, vectors, rows, sessions, named, strengths)
+        worth = rank(query, vectors, rows, sessions, named, strengths)
         places = np.flatnonzero(wanted & (worth > 0.0))
         if len(places) > k:
             least = np.partition(worth[places], -k)[-k]
@@ -209,13 +209,6 @@ class MemorySearch:
     def _add(self, rows: Sequence[MemoryRow]) -> None:
         self._index.add(rows)
         self._texts.add(rows)
-
-    def _remove(self, id: int) -> None:
-        at = self._index.find(id)
-        row = None if at is None else self._index.row(at)
-        if row is not None:
-            self._texts.remove(row)
-            self._index.remove(id)
 
     def _look(self) -> None:
         """Whether this may be used here and now."""

@@ -3,16 +3,17 @@
 What lifts a search of words here was measured on dated conversations: a text is judged with the two before and after it
 in its session, with the session as a whole, and with its day and its speaker as part of it; what was said by somebody
 whom the question names counts for more. Texts are sparse int8 vectors (:mod:`sophia._core.episode`); words that only
-hold a sentence together are left out. How rare a word is, is counted over all scopes.
+hold a sentence together are left out. How rare a word is, is counted in the scope that is searched.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sophia._core.episode import BUCKETS, EpisodeEncoder, scores
+from sophia._core.episode import EpisodeEncoder
 from sophia.organs.recall import moment
 from sophia.store.memories import MemoryRow
 
@@ -52,31 +53,27 @@ _WORD = re.compile(r"[^\W_]+")
 
 class MemoryText:
     """The texts of an index's rows, by the same positions. Not thread-safe by itself; what `vectors` gives stays as it
-    is when rows come or go. About 350 bytes a sentence whatever `dim`, and 1 MB."""
+    is when rows come. About 650 bytes a sentence."""
 
-    def __init__(self, dim: int = 32_768) -> None:
+    def __init__(self) -> None:
         import numpy as np
 
-        self._encoder = EpisodeEncoder(dim, stop=sorted(STOP))
-        self._counts = np.zeros(BUCKETS, dtype=np.uint32)
-        self._documents = 0
         self._size = 0  # rows
         self._terms = 0
         self._starts = np.zeros(257, dtype=np.int64)
-        self._places = np.zeros(1 << 14, dtype=np.uint16)
+        self._places = np.zeros(1 << 14, dtype=np.uint32)
         self._weights = np.zeros(1 << 14, dtype=np.int8)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the vectors and of the table of counts."""
-        return sum(a.nbytes for a in (self._starts, self._places, self._weights, self._counts))
+        """Bytes of the vectors."""
+        return sum(array.nbytes for array in (self._starts, self._places, self._weights))
 
     def add(self, rows: Sequence[MemoryRow]) -> None:
         """Takes the rows that the index takes; those without a text get an empty vector."""
         import numpy as np
 
-        starts, places, weights = self._encoder.rows([_said(row) for row in rows], self._counts)
-        self._documents += sum(row.text is not None for row in rows)
+        starts, places, weights = _encoder().rows([_said(row) for row in rows])
         size, terms = self._size + len(rows), self._terms + len(places)
         self._starts = _room(self._starts, size + 1, np)
         self._places, self._weights = _room(self._places, terms, np), _room(self._weights, terms, np)
@@ -84,29 +81,18 @@ class MemoryText:
         self._places[self._terms : terms], self._weights[self._terms : terms] = places, weights
         self._size, self._terms = size, terms
 
-    def remove(self, row: MemoryRow) -> None:
-        """Takes a row's words out of the counts; its vector stays, and is not asked for any more."""
-        import numpy as np
-
-        if row.text is None:
-            return
-        gone = np.zeros(BUCKETS, dtype=np.uint32)
-        self._encoder.rows([_said(row)], gone)
-        self._counts = self._counts - gone  # another array: who is searching has the old one
-        self._documents -= 1
-
-    def question(self, text: str) -> NDArray[np.int32]:
-        """The vector of a question, by the words that are known now."""
-        made: NDArray[np.int32] = self._encoder.question(text, self._counts, self._documents)
-        return made
-
     def vectors(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Starts, places and weights of all rows, as :func:`sophia._core.episode.scores` takes them."""
+        """Starts, places and weights of all rows, as :meth:`sophia._core.episode.EpisodeEncoder.scores` takes them."""
         return self._starts[: self._size + 1], self._places[: self._terms], self._weights[: self._terms]
 
 
+@cache
+def _encoder() -> EpisodeEncoder:
+    return EpisodeEncoder(stop=sorted(STOP))
+
+
 def rank(
-    question: NDArray[np.int32],
+    question: str,
     vectors: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
     rows: NDArray[np.int64],
     sessions: NDArray[np.int64],
@@ -123,7 +109,7 @@ def rank(
 
     if not len(rows):
         return np.zeros(0)
-    own = scores(question, *vectors, rows).astype(np.float64)
+    own = _encoder().scores(question, *vectors, rows).astype(np.float64)
     around = own.copy()
     for step, share in _NEAR:
         same = (sessions[step:] == sessions[:-step]) & (sessions[step:] >= 0)

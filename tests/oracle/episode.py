@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from math import floor
 
 from oracle.readout import GRAM, WORD, features, idf
-
-BUCKETS = 1 << 18
 
 
 def read(text: str | bytes, stop: Collection[int], seed: int = 0) -> tuple[dict[int, tuple[int, bool]], int, int]:
@@ -31,7 +29,11 @@ def read(text: str | bytes, stop: Collection[int], seed: int = 0) -> tuple[dict[
     return {value: (counts[value], kinds[value]) for value in sorted(counts)}, words, grams
 
 
-def row(text: str | bytes, stop: Collection[int], dim: int) -> list[tuple[int, int]]:
+def place(value: int) -> int:
+    return value >> 32 or 1
+
+
+def row(text: str | bytes, stop: Collection[int]) -> list[tuple[int, int]]:
     """(place, weight) of each feature, by hash."""
     found, words, grams = read(text, stop)
     out = []
@@ -39,23 +41,17 @@ def row(text: str | bytes, stop: Collection[int], dim: int) -> list[tuple[int, i
         length = Fraction(grams, 128) if gram else Fraction(words, 16)
         k1, b = Fraction(9, 10), Fraction(4, 10)
         weight = count * (k1 + 1) / (count + k1 * (1 - b + b * length)) * 127 / (k1 + 1)
-        size = floor((weight / 2 if gram else weight) + Fraction(1, 2))
-        out.append(((value >> 32) * dim >> 32, -size if value & 1 else size))
+        out.append((place(value), floor((weight / 2 if gram else weight) + Fraction(1, 2))))
     return out
 
 
-def bucket(value: int) -> int:
-    return value >> 8 & BUCKETS - 1
-
-
-def question(text: str, stop: Collection[int], dim: int, counts: Mapping[int, int], documents: int) -> list[int]:
-    """The whole vector; `counts` by bucket."""
-    out = [0] * dim
+def scores(text: str | bytes, stop: Collection[int], rows: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
+    """Of each row, as if these were all."""
+    found = [dict(each) for each in rows]
+    totals = [0] * len(rows)
     for value, (_, gram) in read(text, stop)[0].items():
-        weight = idf(documents, counts.get(bucket(value), 0), 4) >> gram
-        out[(value >> 32) * dim >> 32] += -weight if value & 1 else weight
-    return out
-
-
-def scores(asked: Sequence[int], rows: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
-    return [sum(asked[place] * weight for place, weight in each) for each in rows]
+        having = [at for at, each in enumerate(found) if place(value) in each]
+        weight = idf(len(rows), len(having), 4) >> gram
+        for at in having:
+            totals[at] += weight * found[at][place(value)]
+    return totals
