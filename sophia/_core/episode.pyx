@@ -3,7 +3,7 @@
 A feature (a word, or an n-gram of three or four letters of one, as in :mod:`sophia._core.lexical`) has a place of its
 own among 2^32. A text's vector holds what BM25 makes of each feature's count, and nothing of how rare it is: so it
 depends on the text alone, and never has to be made again. Only the places that are not zero are kept, five bytes each:
-about 650 bytes for a sentence. How rare the features of a question are is counted among the texts that are searched, no
+about 900 bytes for a sentence of 20 words. How rare the features of a question are is counted among the texts that are searched, no
 others. Weights and sums are of whole numbers, the same on every machine.
 
 BM25 with k1 = .9 and b = .4, against a usual text of 16 words and 128 grams, grams at half weight on either side.

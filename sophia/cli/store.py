@@ -56,6 +56,7 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"           {scope['answers']:>10,}  {_shown_scope(scope['scope'])}"
     if len(answers["scopes"]) > 10:
         yield "                       and more scopes, see --json"
+    yield f"memories   {facts['memories']['count']:,}"
     yield f"patterns   {patterns['kept']:,}, and {patterns['merged']:,} merged into others"
     if facts["pending"]:
         yield f"pending    {_many(facts['pending'], 'batch', 'batches')} of a run that goes on or was killed"

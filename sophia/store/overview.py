@@ -42,6 +42,7 @@ def overview(path: Path) -> dict[str, Any]:
                 "merged": view.count("patterns WHERE id > 0 AND merged_into IS NOT NULL"),
             },
             "pending": view.count("pending") if view.format > 1 else 0,
+            "memories": _memories(view),
             **{name: _derived(view, name) for name in derived.NAMES},
             "router_bytes": len(view.derived(ROUTER)[0] or b""),
             "files": folder.files(),
@@ -62,6 +63,17 @@ def _answers(view: StoreView) -> dict[str, Any]:
         "scopes": [{"scope": scope, "answers": count} for scope, count in scopes[:_SHOWN]],
         "more_scopes": len(scopes) > _SHOWN,
         "policies": [{"policy_version": policy, "answers": count} for policy, count in policies],
+    }
+
+
+def _memories(view: StoreView) -> dict[str, Any]:
+    if view.format < 3:
+        return {"count": 0, "scopes": [], "more_scopes": False}
+    scopes = view.execute("SELECT scope, count(*) FROM memories GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?", _SHOWN + 1)
+    return {
+        "count": view.count("memories"),
+        "scopes": [{"scope": scope, "memories": count} for scope, count in scopes[:_SHOWN]],
+        "more_scopes": len(scopes) > _SHOWN,
     }
 
 

@@ -120,3 +120,16 @@ def test_a_store_in_use(shell: Run, tmp_path: Path) -> None:
         assert done(shell("recall", "x")) == ""  # which reads only
     assert result.returncode == 4
     assert "open for writing elsewhere" in result.stderr
+
+
+def test_what_a_store_holds_names_its_memories(shell: Run) -> None:
+    done(shell("remember", "one", "two", "--scope", "ann"))
+    done(shell("remember", "three"))
+    facts = json.loads(done(shell("store", "info", "--json")))
+    assert facts["memories"] == {
+        "count": 3,
+        "scopes": [{"scope": "ann", "memories": 2}, {"scope": "", "memories": 1}],
+        "more_scopes": False,
+    }
+    assert "memories   3" in done(shell("store", "info"))
+    assert done(shell("store", "check"))
