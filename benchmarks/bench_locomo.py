@@ -153,6 +153,11 @@ class _Exact:
                 self._matrix[at, self._columns[feature]] = weight if kind == "w" else weight / 2
         self._turns = turns
         self._sessions = np.unique([t.session for t in turns], return_inverse=True)[1]
+        # Of a session: its words, by how many of its turns have them.
+        sizes = np.bincount(self._sessions)
+        count = np.stack([(self._matrix[self._sessions == one] > 0).sum(axis=0) for one in range(len(sizes))])
+        self._told = count * 1.9 / (count + 0.9 * (0.6 + 0.4 * sizes / 20)[:, None])
+        self._told[:, [at for feature, at in self._columns.items() if feature[0] == "g"]] = 0
 
     def rank(self, text: str) -> list[int]:
         asked = np.zeros(len(self._columns))
@@ -166,10 +171,10 @@ class _Exact:
             same = self._sessions[step:] == self._sessions[:-step]
             around[step:] += share * own[:-step] * same
             around[:-step] += share * own[step:] * same
-        whole = (np.bincount(self._sessions, own) / np.sqrt(np.bincount(self._sessions)))[self._sessions]
+        whole = (self._told @ asked)[self._sessions]
         words = set(_WORD.findall(text.casefold())) - STOP
         named = np.array([1.2 if words & set(_WORD.findall(t.actor.casefold())) else 1.0 for t in self._turns])
-        worth = (around / around.max() + 0.5 * whole / whole.max()) * named + 1e-6 * own
+        worth = (around / max(around.max(), 1e-9) + 0.5 * whole / max(whole.max(), 1e-9)) * named + 1e-6 * own
         return np.argsort(-worth, kind="stable")[: SHOWN[-1]].tolist()
 
 

@@ -3,8 +3,8 @@
 A feature (a word, or an n-gram of three or four letters of one, as in :mod:`sophia._core.lexical`) has a place of its
 own among 2^32. A text's vector holds what BM25 makes of each feature's count, and nothing of how rare it is: so it
 depends on the text alone, and never has to be made again. Only the places that are not zero are kept, five bytes each:
-about 900 bytes for a sentence of 20 words. How rare the features of a question are is counted among the texts that are searched, no
-others. Weights and sums are of whole numbers, the same on every machine.
+about 900 bytes for a sentence of 20 words. How rare the features of a question are is counted among the texts that are
+searched, no others. Weights and sums are of whole numbers, the same on every machine.
 
 BM25 with k1 = .9 and b = .4, against a usual text of 16 words and 128 grams, grams at half weight on either side.
 Source: S. Robertson, H. Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", Foundations and Trends in
@@ -46,8 +46,9 @@ _K1 = 0.9
 _B = 0.4
 _USUAL_WORDS = 16.0
 _USUAL_GRAMS = 128.0
+_USUAL_ROWS = 20.0
 
-cdef double K1 = _K1, B = _B, USUAL_WORDS = _USUAL_WORDS, USUAL_GRAMS = _USUAL_GRAMS
+cdef double K1 = _K1, B = _B, USUAL_WORDS = _USUAL_WORDS, USUAL_GRAMS = _USUAL_GRAMS, USUAL_ROWS = _USUAL_ROWS
 cdef double ONE = 127.0 / (_K1 + 1.0)  # the largest weight of a word is 127
 
 
@@ -78,7 +79,8 @@ cdef class EpisodeEncoder:
         >>> import numpy as np
         >>> encoder = EpisodeEncoder(stop=["the"])
         >>> rows = encoder.rows(["the cat sat", "a dog ran"])
-        >>> [int(score) > 0 for score in encoder.scores("cats", *rows, np.arange(2))]
+        >>> own, _ = encoder.scores("cats", *rows, np.arange(2), np.full(2, -1))
+        >>> [int(score) > 0 for score in own]
         [True, False]
     """
 
@@ -188,29 +190,34 @@ cdef class EpisodeEncoder:
             return starts, np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.int8)
         return starts, np.concatenate(all_places), np.concatenate(all_weights)
 
-    def scores(self, question, starts, places, weights, rows):
-        """How well the vectors of some rows fit a question: int64[n], 0 where they share nothing.
+    def scores(self, question, starts, places, weights, rows, sessions):
+        """How well the vectors of some rows, and the sessions that they are of, fit a question: int64[n] each, 0 where
+        they share nothing.
 
-        `starts`, `places` and `weights` as `rows` makes them; `rows` int64[n] says which. The sum over the features of
-        the question of log2((2 n + 2) / (2 df + 1)) in 1,024ths, half of it for a gram, times the row's weight, where
-        df of the n rows have the feature. About 150 ns for a sentence. Releases the GIL. Raises ShapeError for other
-        arrays, and for a row or start out of bounds; TypeError for a question that is neither str nor bytes.
+        `starts`, `places` and `weights` as `rows` makes them; `rows` int64[n] says which; `sessions` int64[n] has a
+        number for the session of each, the rows of one together, or -1. A row has the sum over the features of the
+        question of log2((2 n + 2) / (2 df + 1)) in 1,024ths, half of it for a gram, times the row's weight, where df of
+        the n rows have the feature. A session has the same over words alone, of which those count that so many of its
+        rows have, against a usual session of 20 rows; a row without a session is its own. About 200 ns for a sentence.
+        Releases the GIL. Raises ShapeError for other arrays, and for a row or start out of bounds; TypeError for a
+        question that is neither str nor bytes.
         """
         import numpy as np
 
-        cdef Block blocks[4]
+        cdef Block blocks[5]
         cdef size_t words = 0, grams = 0, asked, room = 4, i, cell
         cdef int opened = 0, number
         cdef int64_t bad = -1
         cdef uint32_t *cells = NULL     # places, 0 for none
         cdef uint32_t *terms = NULL     # by cell; then by term: half the weight or not, and how many rows have it
-        found = np.zeros(len(rows), dtype=np.int64)
-        cdef int64_t[::1] out = found
+        found, around = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
+        cdef int64_t[::1] out = found, whole = around
         asked = self.read(question, &words, &grams)
         while room < 64 * asked:        # so sparse that nearly every term of a row finds its cell empty
             room *= 2
         given = (
             (starts, "starts", I64, 8), (places, "places", U32, 4), (weights, "weights", I8, 1), (rows, "rows", I64, 8),
+            (sessions, "sessions", I64, 8),
         )
         try:
             for source, name, kind, size in given:
@@ -218,8 +225,10 @@ cdef class EpisodeEncoder:
                 opened += 1
             if blocks[1].columns != blocks[2].columns:
                 raise ShapeError(f"weights has {blocks[2].columns} elements and places {blocks[1].columns}")
+            if blocks[3].columns != blocks[4].columns:
+                raise ShapeError(f"sessions has {blocks[4].columns} elements and rows {blocks[3].columns}")
             cells = <uint32_t *>calloc(room, sizeof(uint32_t))
-            terms = <uint32_t *>calloc(room + 2 * asked + 1, sizeof(uint32_t))
+            terms = <uint32_t *>calloc(room + 3 * asked + 1, sizeof(uint32_t))
             if cells == NULL or terms == NULL:
                 raise MemoryError("no memory for a question")
             for i in range(asked):
@@ -231,7 +240,7 @@ cdef class EpisodeEncoder:
                 terms[room + i] = self.terms[i].gram
             if asked and out.shape[0]:
                 with nogil:
-                    bad = _search(cells, terms, room, asked, blocks, &out[0])
+                    bad = _search(cells, terms, room, asked, blocks, &out[0], &whole[0])
             if bad == _NO_MEMORY:
                 raise MemoryError("no memory for what a search finds")
             if bad >= 0:
@@ -241,11 +250,46 @@ cdef class EpisodeEncoder:
             free(terms)
             for number in range(opened):
                 close_block(&blocks[number])
-        return found
+        return found, around
+
+
+cdef void _sum_sessions(const _Hit *hits, size_t held, const uint32_t *weight_of, const uint32_t *halved,
+                        uint32_t *having, const int64_t *sessions, int64_t n, const int64_t *own,
+                        int64_t *whole) noexcept nogil:
+    """The score of each row's session; hits are in the order of rows. `having` is zeros, and is left so."""
+    cdef int64_t first = 0, last, i, total
+    cdef size_t hit = 0, begin, term
+    cdef double length, count
+    while first < n:
+        last = first + 1
+        while sessions[first] >= 0 and last < n and sessions[last] == sessions[first]:
+            last += 1
+        begin = hit
+        while hit < held and hits[hit].at < last:
+            having[hits[hit].term] += 1
+            hit += 1
+        total = own[first]
+        if sessions[first] >= 0:
+            total, length = 0, (last - first) / USUAL_ROWS
+            while begin < hit:
+                term = hits[begin].term
+                if having[term] and not halved[term]:
+                    count = having[term]
+                    total += weight_of[term] * <int64_t>floor(
+                        127.0 * count / (count + K1 * (1.0 - B + B * length)) + 0.5
+                    )
+                having[term] = 0
+                begin += 1
+        while begin < hit:
+            having[hits[begin].term] = 0
+            begin += 1
+        for i in range(first, last):
+            whole[i] = total
+        first = last
 
 
 cdef int64_t _search(const uint32_t *cells, uint32_t *terms, size_t room, size_t asked, Block *blocks,
-                     int64_t *out) noexcept nogil:
+                     int64_t *out, int64_t *whole) noexcept nogil:
     """Finds what rows and question share, then adds it up: how rare a feature is, is known only behind the last row."""
     cdef const int64_t *begin = <const int64_t *>blocks[0].data
     cdef const uint32_t *places = <const uint32_t *>blocks[1].data
@@ -297,5 +341,6 @@ cdef int64_t _search(const uint32_t *cells, uint32_t *terms, size_t room, size_t
             having[cell] = sophia_ro_idf(<uint64_t>n, having[cell], _FULL) >> halved[cell]
         for cell in range(held):
             out[hits[cell].at] += <int64_t>having[hits[cell].term] * hits[cell].weight
+        _sum_sessions(hits, held, having, halved, having + asked, <const int64_t *>blocks[4].data, n, out, whole)
     free(hits)
     return bad

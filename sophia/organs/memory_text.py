@@ -109,19 +109,13 @@ def rank(
 
     if not len(rows):
         return np.zeros(0)
-    own = _encoder().scores(question, *vectors, rows).astype(np.float64)
+    own, whole = (each.astype(np.float64) for each in _encoder().scores(question, *vectors, rows, sessions))
     around = own.copy()
     for step, share in _NEAR:
         same = (sessions[step:] == sessions[:-step]) & (sessions[step:] >= 0)
         around[step:] += np.where(same, share * own[:-step], 0.0)
         around[:-step] += np.where(same, share * own[step:], 0.0)
-    known = np.maximum(sessions, 0)
-    whole = np.maximum(own, 0.0)
-    total = np.bincount(known, np.where(sessions >= 0, whole, 0.0)) / np.sqrt(
-        np.maximum(1, np.bincount(known, sessions >= 0))
-    )
-    session = np.where(sessions >= 0, total[known], whole)
-    worth = (_scaled(around) + _SESSION * _scaled(session)) * np.where(named, _NAMED, 1.0) + _OWN * _scaled(own)
+    worth = (_scaled(around) + _SESSION * _scaled(whole)) * np.where(named, _NAMED, 1.0) + _OWN * _scaled(own)
     faded: NDArray[np.float64] = worth * (1.0 - _STRENGTH + _STRENGTH * strengths)
     return faded / ((1.0 + _SESSION) * _NAMED + _OWN)
 

@@ -45,13 +45,21 @@ def row(text: str | bytes, stop: Collection[int]) -> list[tuple[int, int]]:
     return out
 
 
-def scores(text: str | bytes, stop: Collection[int], rows: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
-    """Of each row, as if these were all."""
+def scores(
+    text: str | bytes, stop: Collection[int], rows: Sequence[Sequence[tuple[int, int]]], sessions: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """Of each row and of its session, as if these were all."""
     found = [dict(each) for each in rows]
-    totals = [0] * len(rows)
+    own, whole = [0] * len(rows), [0] * len(rows)
     for value, (_, gram) in read(text, stop)[0].items():
         having = [at for at, each in enumerate(found) if place(value) in each]
         weight = idf(len(rows), len(having), 4) >> gram
         for at in having:
-            totals[at] += weight * found[at][place(value)]
-    return totals
+            own[at] += weight * found[at][place(value)]
+        for at, session in enumerate(sessions):
+            beside = [other for other in range(len(rows)) if sessions[other] == session]
+            count = sum(other in having for other in beside)
+            if session >= 0 and count and not gram:
+                norm = Fraction(9, 10) * (Fraction(6, 10) + Fraction(4, 10) * Fraction(len(beside), 20))
+                whole[at] += weight * floor(127 * count / (count + norm) + Fraction(1, 2))
+    return own, [mine if session < 0 else all_ for mine, all_, session in zip(own, whole, sessions, strict=True)]

@@ -43,8 +43,10 @@ def check(texts: list[str], asked: str) -> None:
     rows = [list(zip(places[a:b].tolist(), weights[a:b].tolist(), strict=True)) for a, b in pairwise(starts)]
     assert rows == [oracle.row(read(text), HASHES) for text in texts]
     for order in (range(len(texts)), range(len(texts))[::-1], range(0, len(texts), 2), [0] * bool(texts)):
-        found = encoder.scores(asked, starts, places, weights, np.array(order, dtype=np.int64))
-        assert found.tolist() == oracle.scores(read(asked), HASHES, [rows[at] for at in order])
+        sessions = [at // 3 if at % 7 != 6 else -1 for at in range(len(order))]
+        found = encoder.scores(asked, starts, places, weights, np.array(order, np.int64), np.array(sessions, np.int64))
+        expected = oracle.scores(read(asked), HASHES, [rows[at] for at in order], sessions)
+        assert tuple(each.tolist() for each in found) == expected
 
 
 def test_it_is_the_oracle() -> None:
@@ -64,7 +66,7 @@ def test_what_is_no_array_of_these_is_refused() -> None:
     rows = np.arange(2)
 
     def scores(*given: object) -> object:
-        return encoder.scores("a cat", *given)
+        return encoder.scores("a cat", *given, np.full(np.size(given[-1]), -1))
 
     for bad in (np.array([2]), np.array([-1]), np.array([0, 1, 2])):
         with pytest.raises(ShapeError, match="rows: element"):
@@ -85,16 +87,18 @@ def test_what_is_no_array_of_these_is_refused() -> None:
     with pytest.raises(TypeError):
         encoder.rows([3])
     with pytest.raises(TypeError):
-        encoder.scores(3, starts, places, weights, rows)  # type: ignore[arg-type]
-    assert scores(starts, places, weights, np.zeros(0, np.int64)).tolist() == []  # type: ignore[attr-defined]
-    empty = encoder.rows([])
-    assert encoder.scores("x", *empty, np.zeros(0, np.int64)).tolist() == []
+        encoder.scores(3, starts, places, weights, rows, rows)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="sessions has 1"):
+        encoder.scores("a", starts, places, weights, rows, rows[:1])
+    nothing = np.zeros(0, np.int64)
+    for made in ((starts, places, weights), encoder.rows([])):
+        assert [each.tolist() for each in encoder.scores("x", *made, nothing, nothing)] == [[], []]
 
 
 def test_a_questions_words_count_the_more_the_rarer_they_are_among_the_rows() -> None:
     encoder = EpisodeEncoder()
     made = encoder.rows(["common rare", "common thing", "common other", "rare", "rare", "rare"])
-    found = encoder.scores("common rare", *made, np.arange(3))
+    found, _ = encoder.scores("common rare", *made, np.arange(3), np.full(3, -1))
     assert found[0] > 2 * found[1] > 0
-    alone = encoder.scores("rare", *made, np.array([0]))
+    alone, _ = encoder.scores("rare", *made, np.array([0]), np.array([-1]))
     assert found[0] > alone[0] > 0
