@@ -24,7 +24,7 @@ def test_memory_is_bounded_under_different_lines():
             table.changes()
     assert table.evicted == 200_000 - 2000
     assert max(highest[2:]) <= 1.5 * highest[1]
-    assert max(highest) < 2000 * 2000
+    assert max(highest) < 2000 * 2000 + (2 << 20)  # a map grows to a whole huge page before it needs one
     assert len(list(table.patterns())) == 2000
 
 

@@ -131,7 +131,7 @@ static inline int sophia_records_reserve(sophia_records *pool)
         return 0;
     uint32_t room = pool->room ? pool->room * 2 : 64;
     const size_t bytes = (size_t)room * pool->stride;
-    if (bytes >= SOPHIA_PAGES_SIZE / 4 && bytes < SOPHIA_PAGES_SIZE) /* what comes next is a whole huge page */
+    if (bytes >= SOPHIA_PAGES_LEAST && bytes < SOPHIA_PAGES_SIZE) /* it takes a whole huge page in any case */
         room = (uint32_t)(SOPHIA_PAGES_SIZE / pool->stride);
     if (room < pool->room || room > SIZE_MAX / pool->stride)
         return -1;
