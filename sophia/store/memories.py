@@ -11,7 +11,7 @@ from typing import Any
 
 from sophia.store import checksum, schema
 
-__all__ = ["COLUMNS", "MemoryRow", "insert", "last_id", "read", "sound", "strengthen"]
+__all__ = ["COLUMNS", "META", "MemoryRow", "insert", "last_id", "read", "sound", "strengthen", "usual_dim"]
 
 COLUMNS = (
     "id, CAST(scope AS BLOB), CAST(context AS BLOB), CAST(actor AS BLOB), CAST(kind AS BLOB), CAST(tags AS BLOB), "
@@ -20,6 +20,9 @@ COLUMNS = (
 """What `read` asks for: texts as bytes, so that a damaged one is a damaged row and not an error of all rows."""
 
 _LAST = "memories"  # of `meta`: the highest id that was ever given, so that none is given twice
+
+META = ("dim", _LAST, "forgotten")
+"""Names of `meta` that memories need: their dimension, the highest id, and how many were forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,12 @@ def last_id(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (_LAST,)).fetchone()
     kept = int(row[0]) if row is not None else 0
     return max(kept, int(connection.execute("SELECT coalesce(max(id), 0) FROM memories").fetchone()[0]))
+
+
+def usual_dim(connection: sqlite3.Connection) -> int | None:
+    """The dimension that most memories have, or None where there is none."""
+    row = connection.execute("SELECT dim FROM memories GROUP BY dim ORDER BY count(*) DESC, dim LIMIT 1").fetchone()
+    return None if row is None else int(row[0])
 
 
 def insert(connection: sqlite3.Connection, rows: Sequence[MemoryRow]) -> None:

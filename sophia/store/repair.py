@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sophia.errors import InputError, StoreCorrupt
-from sophia.store import ack, derived, schema
+from sophia.store import ack, derived, memories, schema
 from sophia.store.check import Health, check, check_database, empty_table
 from sophia.store.exchange import exchange
 from sophia.store.faults import guarded
@@ -180,12 +180,15 @@ def _as_stored(table: Table, record: Record) -> Row:
 
 
 def _fill(connection: sqlite3.Connection, folder: StoreFolder, salvage: _Salvage, done: Repair) -> None:
+    kept: dict[str, str] = {}
     counted = {"runs": 0, "commits": ack.read(folder.ack).commits}
     whole_log = _log_is_whole(folder)
     for table, rowid, row in _sound_rows(folder, salvage):
         if table.name == "meta":
             if row[0] in counted:
                 counted[row[0]] = max(counted[row[0]], int(row[1]))
+            elif row[0] in memories.META:
+                kept[row[0]] = str(row[1])
             continue
         if table.name == "answers":
             counted["runs"] = max(counted["runs"], _run_of(row[4]))
@@ -193,7 +196,9 @@ def _fill(connection: sqlite3.Connection, folder: StoreFolder, salvage: _Salvage
             counted["commits"] = max(counted["commits"], row[0])
         _insert(connection, table, rowid, to_present(table, row))
     # Ids of decisions begin with the number of their run: it must not start again below what was given.
-    schema.put_meta(connection, {name: str(value) for name, value in counted.items()})
+    schema.put_meta(connection, kept | {name: str(value) for name, value in counted.items()})
+    if "dim" not in kept and (dim := memories.usual_dim(connection)) is not None:
+        schema.put_meta(connection, {"dim": str(dim)})
     patterns = connection.execute("SELECT * FROM patterns").fetchall()
     fit = {row[0] for row in whole([row[:7] for row in patterns])}
     connection.executemany("DELETE FROM patterns WHERE id = ?", [(r[0],) for r in patterns if r[0] not in fit])

@@ -352,6 +352,22 @@ def test_a_damaged_row_is_not_returned_and_is_repaired_away(tmp_path: Path) -> N
         assert (len(memory), memory.stats()["damaged"], memory.remember("four")) == (2, 0, 4)
 
 
+@pytest.mark.parametrize("lost", ["", "dim", "memories"])
+def test_a_repaired_store_keeps_its_dimension_and_its_ids(tmp_path: Path, lost: str) -> None:
+    path = tmp_path / "mind"
+    with Hippocampus.open(path, dim=256) as memory:
+        memory.remember_many(["one", "two", "three"])
+        memory.forget(3)
+    with closing(sqlite3.connect(path / "sophia.db")) as rows:
+        rows.execute("UPDATE memories SET text = 'tow' WHERE id = 2")
+        rows.execute("DELETE FROM meta WHERE name = ?", (lost,))
+        rows.commit()
+    assert repair(path).state == "repaired"
+    with Hippocampus.open(path) as memory:
+        assert (memory.dim, [m.text for m in memory.recall(None)]) == (256, ["one"])
+        assert memory.remember("next") == (2 if lost == "memories" else 4)
+
+
 def test_a_brain_and_a_memory_share_a_store_one_after_the_other(tmp_path: Path) -> None:
     path = tmp_path / "mind"
     with sophia.open(path) as brain:
