@@ -171,10 +171,12 @@ cdef class EpisodeEncoder:
         cdef int8_t[::1] weights
         sources = list(texts)
         starts = np.zeros(len(sources) + 1, dtype=np.int64)
+        made_places = np.empty(SOPHIA_LEXICAL_MAX, dtype=np.uint32)
+        made_weights = np.empty(SOPHIA_LEXICAL_MAX, dtype=np.int8)
+        places, weights = made_places, made_weights
         for number, text in enumerate(sources, 1):
+            # Nothing of Python from here to the last term: another thread might read its own text.
             found = self.read(text, &words, &grams)
-            made_places, made_weights = np.empty(found, dtype=np.uint32), np.empty(found, dtype=np.int8)
-            places, weights = made_places, made_weights
             for i in range(found):
                 if self.terms[i].gram:
                     length, weight = grams / USUAL_GRAMS, 0.5 * ONE
@@ -184,8 +186,8 @@ cdef class EpisodeEncoder:
                 weights[i] = <int8_t>floor(weight + 0.5)
                 places[i] = _place(self.terms[i].hash)
             starts[number] = starts[number - 1] + <int64_t>found
-            all_places.append(made_places)
-            all_weights.append(made_weights)
+            all_places.append(made_places[:found].copy())
+            all_weights.append(made_weights[:found].copy())
         if not sources:
             return starts, np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.int8)
         return starts, np.concatenate(all_places), np.concatenate(all_weights)
@@ -212,9 +214,6 @@ cdef class EpisodeEncoder:
         cdef uint32_t *terms = NULL     # by cell; then by term: half the weight or not, and how many rows have it
         found, around = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
         cdef int64_t[::1] out = found, whole = around
-        asked = self.read(question, &words, &grams)
-        while room < 64 * asked:        # so sparse that nearly every term of a row finds its cell empty
-            room *= 2
         given = (
             (starts, "starts", I64, 8), (places, "places", U32, 4), (weights, "weights", I8, 1), (rows, "rows", I64, 8),
             (sessions, "sessions", I64, 8),
@@ -227,6 +226,10 @@ cdef class EpisodeEncoder:
                 raise ShapeError(f"weights has {blocks[2].columns} elements and places {blocks[1].columns}")
             if blocks[3].columns != blocks[4].columns:
                 raise ShapeError(f"sessions has {blocks[4].columns} elements and rows {blocks[3].columns}")
+            # Nothing of Python from here to the last cell: another thread might read its own text.
+            asked = self.read(question, &words, &grams)
+            while room < 64 * asked:        # so sparse that nearly every term of a row finds its cell empty
+                room *= 2
             cells = <uint32_t *>calloc(room, sizeof(uint32_t))
             terms = <uint32_t *>calloc(room + 3 * asked + 1, sizeof(uint32_t))
             if cells == NULL or terms == NULL:

@@ -50,7 +50,8 @@ def command(options: argparse.Namespace) -> int:
     sys.stdout.flush()
     if options.scope is not None and sys.stderr is not None:
         sys.stderr.write(
-            "sophia: not forgotten: patterns, word counts and familiarity, which all scopes share; and what runs have "
-            "written to their output folders\n"
+            "sophia: not forgotten: patterns, word counts and familiarity, which all scopes share; what runs have "
+            "written to their output folders; backups, and copies that were set aside in the store (replaced-*, "
+            "damaged-*)\n"
         )
     return Exit.DONE

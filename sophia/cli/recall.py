@@ -43,7 +43,14 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _line(memory: Memory) -> str:
-    text = "(a vector)" if memory.text is None else " ".join(memory.text.split())
-    said = text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-    names = "".join(f" {name}={value}" for name in ("scope", "context", "actor") if (value := getattr(memory, name)))
+    said = "(a vector)" if memory.text is None else _shown(memory.text, _SHOWN)
+    names = "".join(
+        f" {name}={_shown(value, 40)}" for name in ("scope", "context", "actor") if (value := getattr(memory, name))
+    )
     return f"{memory.id:>8}  {memory.score or 0.0:5.2f}  {memory.ts:%Y-%m-%d %H:%M}{names}  {said}"
+
+
+def _shown(text: str, most: int) -> str:
+    """On one line, without signs that a terminal would obey."""
+    line = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in " ".join(text.split()))
+    return line if len(line) <= most else line[: most - 3] + "..."

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -17,10 +16,9 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, Literal
 
 from sophia.errors import SophiaError, StoreFailed, StoreLocked
-from sophia.organs.memory_content import Content
-from sophia.organs.memory_index import Choice
-from sophia.organs.memory_search import MemorySearch
-from sophia.organs.memory_words import checked, when
+from sophia.organs.memory_content import Content, ContentReader
+from sophia.organs.memory_search import MemorySearch, closed
+from sophia.organs.memory_words import checked, choice_of, whole
 from sophia.organs.recall import Memory
 from sophia.store.memories import MemoryRow
 from sophia.store.store import Store
@@ -57,11 +55,10 @@ class Hippocampus(MemorySearch):
         self._waiting: list[MemoryRow] = []
         self._early = durability == "memory"  # rows are found before they are written
         self._raised: dict[int, tuple[float, int]] = {}
-        self._failed: dict[int, BaseException] = {}  # of rows whose thread has not been told yet
-        rows = store.memories()
-        while group := list(islice(rows, _LOADED)):
-            self._load(group)
-        self._last = store.last_memory
+        self._failed: dict[int, SophiaError] = {}  # of rows whose thread has not been told yet
+        self._closing = False
+        self._last = 0
+        self._reload()
 
     @classmethod
     def open(
@@ -87,16 +84,19 @@ class Hippocampus(MemorySearch):
         if durability not in ("disk", "os", "memory"):
             message = f"durability {durability!r} is not 'disk', 'os' or 'memory'"
             raise ValueError(message)
+        if dim is not None:
+            ContentReader(dim)  # what cannot be one is refused before there is a store
         store = _opened(Path(path), wait)
         try:
-            kept = store.meta("dim")
-            if kept is None:
-                store.set_meta("dim", str(dim or 10_000))
-            elif dim is not None and dim != int(kept):
+            kept = store.dim
+            if kept is not None and dim is not None and dim != kept:
                 message = f"the store {path} has vectors of dim={kept}, not {dim}; leave dim out, or name another store"
                 raise ValueError(message)
+            if kept is None:
+                kept = 10_000 if dim is None else dim
+                store.set_meta("dim", str(kept))
             store.synchronise("FULL" if durability == "disk" else "NORMAL")
-            return cls(store, dim=int(kept or dim or 10_000), durability=durability, clock=clock)
+            return cls(store, dim=kept, durability=durability, clock=clock)
         except BaseException:
             store.close()
             raise
@@ -139,6 +139,11 @@ class Hippocampus(MemorySearch):
         self._look()
         now = self._now()
         made: list[tuple[Content, dict[str, Any]]] = []
+        if isinstance(contents, str | bytes):
+            message = f"many memories are needed, not one {type(contents).__name__}; put it into a list"
+            raise TypeError(message)
+        if said.get("tags") is not None and not isinstance(said["tags"], str):
+            said["tags"] = tuple(said["tags"])  # which may be read once only
         usual = checked(said, now)
         for number, each in enumerate(contents):
             try:
@@ -167,64 +172,100 @@ class Hippocampus(MemorySearch):
 
     def _remember(self, made: Sequence[tuple[Content, dict[str, Any]]]) -> list[int]:
         with self._lock:
+            if self._closing:
+                raise closed()
             rows = [
                 MemoryRow(id=self._last + number, dim=self.dim, text=content.text, vector=content.vector, **said)
                 for number, (content, said) in enumerate(made, 1)
             ]
             self._last += len(rows)
+            if self._early:
+                self._add(rows)
             self._waiting += rows
             full = len(self._waiting) >= _GROUP
-            if self._early:
-                self._take(rows)
         if full or not self._early:
             try:
-                self._write()
-            finally:
-                with self._lock:
-                    failed = [self._failed.pop(row.id, None) for row in rows]
-            if failed[0] is not None:  # by another thread, which wrote these with its own
-                message = f"{len(rows)} memories could not be written: {failed[0]}"
-                raise StoreFailed(message) from failed[0]
+                with self._writing:
+                    self._drain()
+            except SophiaError:
+                self._take_back(rows)
+                raise
+            except BaseException:  # an interrupt: nobody knows how far it came
+                self._stale = True
+                raise
+            failed = self._take_back(rows) if rows[0].id in self._failed else None
+            if failed is not None:  # by another thread, which wrote these with its own
+                message = f"{len(rows)} memories could not be written: {failed}"
+                raise StoreFailed(message) from failed
         return [row.id for row in rows]
 
-    def _write(self) -> None:
-        """Writes what waits: one thread does it for all that came meanwhile.
-
-        What cannot be written was not remembered, unless that was promised already: then it goes on waiting.
-        """
-        with self._writing:
-            with self._lock:
-                rows, self._waiting = self._waiting, []
-                raised, self._raised = self._raised, {}
-            if not rows and not raised:
-                return
-            try:
-                self._store.remember(rows, [(id, strength, at) for id, (strength, at) in raised.items()])
-            except BaseException as error:
-                written = False
-                with suppress(SophiaError):
-                    self._store.settle()
-                    written = bool(rows) and self._store.last_memory >= rows[-1].id  # an interrupt behind the commit
-                with self._lock:
-                    if written:
-                        self._take([] if self._early else rows)
-                    elif self._early:
-                        self._waiting[:0] = rows
-                    else:
-                        self._failed.update((row.id, error) for row in rows)
-                    self._raised = {**raised, **self._raised}
-                raise
-            if not self._early:
-                self._take(rows)
-
-    def _take(self, rows: Sequence[MemoryRow]) -> None:
+    def _take_back(self, rows: Sequence[MemoryRow]) -> SophiaError | None:
+        """Rows that could not be written were not remembered; why."""
         with self._lock:
-            self._add(rows)
+            ids = {row.id for row in rows}
+            self._waiting = [row for row in self._waiting if row.id not in ids]
+            if self._early:
+                for id in ids:
+                    self._index.remove(id)
+            found = [self._failed.pop(row.id, None) for row in rows]
+            return found[0]
+
+    def _drain(self) -> None:
+        """Writes what waits; `_writing` is held. One thread does it for all that came meanwhile.
+
+        Interrupted at any point it may be done again: what the store has already is not written twice, and what is not
+        yet known to be there goes on waiting. What the store refuses was not remembered, unless that was promised.
+        """
+        if self._closed:
+            return
+        self._store.settle()
+        with self._lock:
+            rows, raised = list(self._waiting), dict(self._raised)
+        done = self._store.last_memory
+        fresh = [row for row in rows if row.id > done]
+        if fresh or raised:
+            try:
+                self._store.remember(fresh, [(id, strength, at) for id, (strength, at) in raised.items()])
+            except SophiaError as error:
+                with self._lock:
+                    if not self._early:
+                        self._failed.update((row.id, error) for row in fresh)
+                        del self._waiting[: len(rows)]
+                raise
+        with self._lock:
+            if not self._early:
+                self._add([row for row in rows if row.id > self._index.last])
+            del self._waiting[: len(rows)]
+            for id, change in raised.items():
+                if self._raised.get(id) == change:
+                    del self._raised[id]
+
+    def _reload(self) -> None:
+        """Makes what is searched anew, of the store and of what waits to be written."""
+        self._stale = True
+        self._store.settle()
+        self._begin()
+        rows = self._store.memories()
+        while group := list(islice(rows, _LOADED)):
+            self._load(group)
+        last = self._store.last_memory
+        self._last = max(self._last, last)
+        if self._early:
+            self._add([row for row in self._waiting if row.id > last])
+        self._stale = False
+
+    def _look(self) -> None:
+        super()._look()
+        if self._stale:
+            with self._writing, self._lock:
+                if self._stale and not self._closed:
+                    self._reload()
 
     def flush(self) -> None:
         """Writes what durability "memory" has not written yet, and the strengths that recalls have raised."""
         self._look()
-        self._write()
+        with self._writing:
+            self._drain()
 
     def _found(self, memories: Iterable[Memory], now: int) -> None:
         """What is recalled grows stronger."""
@@ -251,21 +292,29 @@ class Hippocampus(MemorySearch):
         if id is not None and (scope is not None or before is not None):
             message = "an id names one memory already; leave scope and before out"
             raise TypeError(message)
-        self._write()
+        one = None if id is None else whole(id)
+        choice = choice_of(scope=scope, until=before)
         with self._writing, self._lock:
-            if id is not None:
-                ids = [id] if self._index.find(id) is not None else []
+            super()._look()
+            self._drain()
+            if one is None:
+                ids = self._index.ids()[self._index.chosen(choice)].tolist()
             else:
-                chosen = self._index.chosen(Choice(scope=scope, until=when(before, "before")))
-                ids = self._index.ids()[chosen].tolist()
-            if ids:
-                self._store.forget(ids)
+                ids = [] if self._index.find(one) is None else [one]
+            self._stale = True  # until both agree again
+            try:
+                gone = self._store.forget(one, scope=choice.scope, before=choice.until)
+            except SophiaError:
+                self._stale = False
+                raise
             for each in ids:
                 self._index.remove(each)
                 self._raised.pop(each, None)
-            if ids:
+            # Where most of what is held was forgotten, the next call makes it anew.
+            self._stale = self._index.size > 2 * len(self._index) + _LOADED
+            if gone:
                 self._store.empty_log()
-        return len(ids)
+        return gone
 
     def stats(self) -> dict[str, Any]:
         """Facts, for JSON; keys may be added and are never renamed."""
@@ -297,12 +346,22 @@ class Hippocampus(MemorySearch):
         return await self._aside.run(self.forget, id, **which)
 
     def close(self) -> None:
-        """Writes what waits and gives the store back; may be called twice."""
+        """Writes what waits and gives the store back; may be called twice.
+
+        Raises what :meth:`flush` raises; then it is still open, and may be closed again when there is room.
+        """
         if self._closed or self._forked:
             return
-        try:
-            self._write()
-        finally:
+        with self._writing:
+            with self._lock:
+                if self._closed:
+                    return
+                self._closing = True  # nothing more is taken in
+            try:
+                self._drain()
+            except BaseException:
+                self._closing = False
+                raise
             self._closed = True
             self._aside.close()
             self._store.close()
@@ -321,14 +380,22 @@ def _opened(path: Path, wait: float) -> Store:
 
 def _mappings(table: pyarrow.Table, names: set[str]) -> list[dict[str, Any]]:
     import numpy as np
+    import pyarrow as pa
 
     columns: dict[str, list[Any]] = {}
     for name in names - {"id", "score", "distance"}:
-        column = table.column(name)
+        column = table.column(name).combine_chunks()
         if name == "vector":
-            width = column.type.list_size
-            flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-            columns[name] = list(np.ascontiguousarray(flat).reshape(-1, width))
+            kind = column.type
+            if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.uint8():
+                message = f"the column `vector` is of type {kind}; it must be fixed_size_list<uint8>"
+                raise ValueError(message)
+            there = column.drop_null()
+            flat = np.asarray(there.flatten().to_numpy(zero_copy_only=False)).reshape(len(there), kind.list_size)
+            rows = iter(flat)
+            columns[name] = [next(rows) if valid else None for valid in column.is_valid().to_pylist()]
+        elif pa.types.is_timestamp(column.type):
+            columns[name] = column.cast(pa.timestamp("us", column.type.tz), safe=False).to_pylist()
         else:
             columns[name] = column.to_pylist()
     found = []

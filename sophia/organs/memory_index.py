@@ -86,6 +86,11 @@ class MemoryIndex:
         return self._count
 
     @property
+    def last(self) -> int:
+        """The highest id that was ever taken, 0 for none."""
+        return int(self._ids[self._count - 1]) if self._count else 0
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the matrix and the columns."""
         held = (self._rows, self._ids, self._ts, self._valence, self._strength, self._raised, self._named, self._there)
@@ -250,9 +255,10 @@ class MemoryIndex:
         self._named = named
 
     def _packed_view(self) -> NDArray[np.uint8]:
-        view = self._rows[:, : self.bytes]
-        view.flags.writeable = False
-        return view
+        import numpy as np
+
+        # Over a memoryview that is read-only, so that nobody makes it writable again.
+        return np.asarray(memoryview(self._rows).toreadonly())[:, : self.bytes]  # type: ignore[arg-type]
 
 
 def _any_of(numbers: NDArray[np.int32], wanted: Sequence[int]) -> NDArray[np.bool_]:

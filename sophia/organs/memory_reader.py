@@ -8,9 +8,8 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
-from sophia.organs.memory_index import MemoryIndex
+from sophia.organs.memory_content import ContentReader
 from sophia.organs.memory_search import MemorySearch
-from sophia.organs.memory_text import MemoryText
 from sophia.store.folder import StoreFolder
 from sophia.store.memories import COLUMNS, sound
 from sophia.store.view import StoreView
@@ -34,19 +33,22 @@ class MemoryReader(MemorySearch):
         super().__init__(dim, clock)
         self._folder = folder
         self._interval = interval
-        self._begin(view)
+        self._attach(view)
         self._seen = monotonic()
         self._refresh()
 
-    def _begin(self, view: StoreView) -> None:
+    def _attach(self, view: StoreView) -> None:
         """Starts anew with a database of which nothing is known yet."""
         self._view = view
         self._file = self._folder.file.stat()
+        self._reader = ContentReader(int(view.meta("dim") or 10_000))
+        self._begin()
+
+    def _begin(self) -> None:
+        super()._begin()
         self._version: Any = None
         self._last = 0
         self._forgotten: str | None = None
-        self._damaged = 0
-        self._index, self._texts = MemoryIndex(self.dim), MemoryText()
 
     @classmethod
     def open(
@@ -94,23 +96,28 @@ class MemoryReader(MemorySearch):
 
     def _refresh(self) -> None:
         """Takes in what was committed since the last time."""
+        self._folder.require()
         if self._view.format < _SINCE or not os.path.samestat(self._folder.file.stat(), self._file):
             # Of an older format, or repaired or restored meanwhile: the one that is there now is another.
             view = StoreView(self._folder.file)
             self._view.close()
-            self._begin(view)
+            self._attach(view)
         version = self._view.execute("PRAGMA data_version")
-        if version == self._version or self._view.format < _SINCE:
+        if (version == self._version and not self._stale) or self._view.format < _SINCE:
             return
-        self._version = version
+        if self._stale or self.dim != int(self._view.meta("dim") or self.dim):
+            self._stale = True
+            self._attach(self._view)
         query = f"SELECT {COLUMNS} FROM memories WHERE id > ? ORDER BY id LIMIT {_LOADED}"
         while rows := self._view.execute(query, self._last):
             self._load([sound(row) for row in rows])
             self._last = rows[-1][0]
         forgotten = self._view.meta("forgotten")
         if forgotten != self._forgotten:
-            self._forgotten = forgotten
             there = {id for (id,) in self._view.execute("SELECT id FROM memories")}
             for id in self._index.ids().tolist():
                 if id not in there:
                     self._index.remove(id)
+            self._forgotten = forgotten
+        self._version = version
+        self._stale = False

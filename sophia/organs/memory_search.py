@@ -14,11 +14,11 @@ from sophia.organs.aside import SideThreads
 from sophia.organs.memory_content import ContentReader
 from sophia.organs.memory_index import Choice, MemoryIndex, nearest
 from sophia.organs.memory_text import MemoryText, rank, words_of
-from sophia.organs.memory_words import choice_of
+from sophia.organs.memory_words import choice_of, whole
 from sophia.organs.recall import Memory, Recall
 from sophia.store.memories import MemoryRow
 
-__all__ = ["MemorySearch"]
+__all__ = ["MemorySearch", "closed"]
 
 Own = TypeVar("Own", bound="MemorySearch")
 
@@ -33,20 +33,24 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
+def closed() -> SophiaError:
+    """What is raised by every call after `close`."""
+    return SophiaError("the memory is closed; open it again")
+
+
 class MemorySearch:
     """Memories that can be searched. Closed with :meth:`close` or as a context manager. Thread-safe."""
 
     def __init__(self, dim: int, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._reader = ContentReader(dim)
-        self._index = MemoryIndex(dim)
-        self._texts = MemoryText()
+        self._stale = False  # whether an interrupt may have left index and texts apart, or both from the store
+        self._begin()
         self._lock = threading.RLock()  # of the index, and of what a subclass keeps beside it
         self._aside = SideThreads()
         self._process = os.getpid()
         self._forks = _forks
         self._closed = False
-        self._damaged = 0
 
     def __len__(self) -> int:
         """Memories that are there."""
@@ -160,7 +164,7 @@ class MemorySearch:
         """One memory, its vector a view without a copy. KeyError where there is none."""
         self._look()
         with self._lock:
-            at = self._index.find(id)
+            at = self._index.find(id if type(id) is int else whole(id))
             row = None if at is None else self._index.row(at)
             if at is None or row is None:
                 raise KeyError(id)
@@ -206,15 +210,22 @@ class MemorySearch:
         self._damaged += len(rows) - len(whole)
         self._add(whole)
 
+    def _begin(self) -> None:
+        """Holds nothing."""
+        self._index = MemoryIndex(self._reader.dim)
+        self._texts = MemoryText()
+        self._damaged = 0
+
     def _add(self, rows: Sequence[MemoryRow]) -> None:
+        before, self._stale = self._stale, True
         self._index.add(rows)
         self._texts.add(rows)
+        self._stale = before
 
     def _look(self) -> None:
         """Whether this may be used here and now."""
         if self._closed:
-            message = "the memory is closed; open it again"
-            raise SophiaError(message)
+            raise closed()
         if self._forks != _forks:
             message = (
                 f"the memory was opened by process {self._process}, of which this one was forked off; open it anew here"

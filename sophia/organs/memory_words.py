@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from operator import index
 from typing import Any
 
 from sophia.organs.memory_index import Choice
+from sophia.store.memories import EARLIEST, LATEST
 
-__all__ = ["checked", "choice_of", "when"]
+__all__ = ["checked", "choice_of", "when", "whole"]
 
 _NAME = 4096  # characters of a scope, context, actor, kind or tag
 _ANSWER = 1 << 20
@@ -29,7 +30,7 @@ def checked(said: dict[str, Any], now: int) -> dict[str, Any]:
     if isinstance(tags, str):
         message = f"tags is {tags!r}; give a list of them"
         raise TypeError(message)
-    made["tags"] = tuple(sorted({_text(tag, "tag") for tag in tags or ()}))
+    made["tags"] = tuple(sorted({_text(tag, "tag") for tag in (() if tags is None else tags)}))
     if len(made["tags"]) > _TAGS:
         message = f"{len(made['tags'])} tags; a memory has at most {_TAGS}"
         raise ValueError(message)
@@ -42,6 +43,14 @@ def checked(said: dict[str, Any], now: int) -> dict[str, Any]:
         message = f"a memory has no {sorted(given)[0]!r}"
         raise TypeError(message)
     return made
+
+
+def whole(id: object) -> int:
+    """An id, of numpy's kinds too. TypeError for what is no whole number."""
+    if isinstance(id, bool):
+        message = "an id is a whole number, not a bool"
+        raise TypeError(message)
+    return index(id)  # type: ignore[arg-type]
 
 
 def _text(value: object, name: str, most: int = _NAME) -> str:
@@ -66,7 +75,7 @@ def _number(value: object, name: str, least: float) -> float:
     if not least <= value <= 1.0:  # NaN is not
         message = f"{name} is {value}; it is {least:g} to 1"
         raise ValueError(message)
-    return float(value)
+    return float(value) + 0.0  # a zero without a sign, as SQLite keeps it
 
 
 def when(value: datetime | float | None, name: str) -> int | None:
@@ -75,25 +84,31 @@ def when(value: datetime | float | None, name: str) -> int | None:
         return None
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        return (aware - _EPOCH) // timedelta(microseconds=1)
+        return _in_calendar((aware - _EPOCH) // timedelta(microseconds=1), value, name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         message = f"{name} is of type {type(value).__name__}; it is a datetime, or seconds since the epoch"
         raise TypeError(message)
-    if not math.isfinite(value) or abs(value) > 1e11:
-        message = f"{name} is {value}; it is seconds since the epoch, or a datetime"
+    if not abs(value) < 1e12:  # NaN is not
+        return _in_calendar(EARLIEST - 1, value, name)
+    return _in_calendar(round(value * 1e6), value, name)
+
+
+def _in_calendar(microseconds: int, value: object, name: str) -> int:
+    if not EARLIEST <= microseconds <= LATEST:
+        message = f"{name} is {str(value)[:40]}; it is a datetime or seconds since the epoch, in the years 1 to 9999"
         raise ValueError(message)
-    return round(value * 1e6)
+    return microseconds
 
 
 def choice_of(
-    scope: str | None,
-    context: str | None,
-    actor: str | None,
-    kinds: Iterable[str] | None,
-    tags: Iterable[str] | None,
-    since: datetime | float | None,
-    until: datetime | float | None,
-    valence: tuple[float, float] | None,
+    scope: str | None = None,
+    context: str | None = None,
+    actor: str | None = None,
+    kinds: Iterable[str] | None = None,
+    tags: Iterable[str] | None = None,
+    since: datetime | float | None = None,
+    until: datetime | float | None = None,
+    valence: tuple[float, float] | None = None,
 ) -> Choice:
     """The arguments of `Hippocampus.recall` that choose."""
     for name, value in (("kinds", kinds), ("tags", tags)):
@@ -108,7 +123,7 @@ def choice_of(
         context=None if context is None else _text(context, "context"),
         actor=None if actor is None else _text(actor, "actor"),
         kinds=None if kinds is None else tuple([_text(kind, "kind") for kind in kinds]),
-        tags=tuple([_text(tag, "tag") for tag in tags or ()]),
+        tags=tuple([_text(tag, "tag") for tag in (() if tags is None else tags)]),
         since=when(since, "since"),
         until=when(until, "until"),
         valence=valence,

@@ -11,7 +11,19 @@ from typing import Any
 
 from sophia.store import checksum, schema
 
-__all__ = ["COLUMNS", "META", "MemoryRow", "insert", "last_id", "read", "sound", "strengthen", "usual_dim"]
+__all__ = [
+    "COLUMNS",
+    "EARLIEST",
+    "LATEST",
+    "META",
+    "MemoryRow",
+    "insert",
+    "last_id",
+    "read",
+    "sound",
+    "strengthen",
+    "usual_dim",
+]
 
 COLUMNS = (
     "id, CAST(scope AS BLOB), CAST(context AS BLOB), CAST(actor AS BLOB), CAST(kind AS BLOB), CAST(tags AS BLOB), "
@@ -20,6 +32,9 @@ COLUMNS = (
 """What `read` asks for: texts as bytes, so that a damaged one is a damaged row and not an error of all rows."""
 
 _LAST = "memories"  # of `meta`: the highest id that was ever given, so that none is given twice
+
+EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""Times of the years 1 to 9999."""
 
 META = ("dim", _LAST, "forgotten")
 """Names of `meta` that memories need: their dimension, the highest id, and how many were forgotten."""
@@ -93,7 +108,7 @@ def sound(row: tuple[Any, ...]) -> MemoryRow | None:
         if checksum.of_memory(tuple(values)) != kept:
             return None
         values[5] = tuple(json.loads(values[5]))
-        return MemoryRow(*values)
+        return MemoryRow(*values) if EARLIEST <= values[6] <= LATEST else None
     except (AttributeError, TypeError, ValueError, struct.error):  # a damaged row may hold any type
         return None
 

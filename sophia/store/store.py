@@ -43,6 +43,7 @@ class Store:
         self.file = path / "sophia.db"
         self.notes: list[str] = []
         self._unsettled = False
+        self._turn = 0  # of transactions
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = StoreLock(path / "lock")
@@ -343,15 +344,24 @@ class Store:
             yield from memories.read(self._connection, after)
 
     @property
+    def dim(self) -> int | None:
+        """The dimension of the memories, None where there is none yet."""
+        kept = self.meta("dim")
+        with self._guarded():
+            return memories.usual_dim(self._connection) if kept is None else int(kept)
+
+    @property
     def last_memory(self) -> int:
         """The highest id that a memory ever had."""
         with self._guarded():
             return memories.last_id(self._connection)
 
-    def forget(self, ids: Sequence[int]) -> int:
-        """Deletes memories, durably; how many there were. Their bytes are overwritten in the file, and go from the log
-        with `empty_log`."""
-        return self._forget("DELETE FROM memories WHERE id = ?", ids, "forgotten")
+    def forget(self, id: int | None, *, scope: str | None = None, before: int | None = None) -> int:
+        """Deletes one memory, or those of a scope and from before a time, damaged ones too, durably; how many there
+        were. Their bytes are overwritten in the file, and go from the log with `empty_log`."""
+        asked = {"id = ?": id, "scope = ?": scope, "ts < ?": before}
+        given = {condition: value for condition, value in asked.items() if value is not None}
+        return self._forget(f"DELETE FROM memories WHERE {' AND '.join(given)}", [tuple(given.values())], "forgotten")
 
     def forget_answers(self, scope: str) -> int:
         """Deletes the answers of a scope, under every policy, in the same way; how many there were."""
@@ -359,12 +369,12 @@ class Store:
             keys = self._connection.execute("SELECT rowid, key FROM answers").fetchall()
         split = [(rowid, split_key(key) if isinstance(key, bytes) else None) for rowid, key in keys]
         rows = [rowid for rowid, parts in split if parts is not None and parts.scope == scope]
-        return self._forget("DELETE FROM answers WHERE rowid = ?", rows, "forgotten_answers")
+        return self._forget("DELETE FROM answers WHERE rowid = ?", [(row,) for row in rows], "forgotten_answers")
 
-    def _forget(self, delete: str, rows: Sequence[int], counted: str) -> int:
+    def _forget(self, delete: str, values: Sequence[tuple[Any, ...]], counted: str) -> int:
         """Deletes rows; a value of `meta` counts how many ever were."""
         with self._guarded(), self._transaction() as run:
-            gone = sum([int(run(delete, (row,)).rowcount) for row in rows])
+            gone = sum([int(run(delete, row).rowcount) for row in values])
             self._put_meta(counted, str(int(self.meta(counted) or 0) + gone))
             self._count()
         return gone
@@ -449,13 +459,17 @@ class Store:
         self._look()
         self.settle()
         self._unsettled = True
+        self._turn += 1
+        turn = self._turn
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection.execute
             self._connection.execute("COMMIT")
         except BaseException:
+            # An interrupt before the first line of the body leaves this to whoever collects garbage: another
+            # transaction may be open then, which is not to be ended here.
             with suppress(sqlite3.Error):  # the first error is the one to tell
-                if self._connection.in_transaction:
+                if self._turn == turn and self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             raise
         self._commits += 1

@@ -10,6 +10,7 @@ from typing import Any
 from sophia.errors import StoreCorrupt
 from sophia.store import checksum, derived
 from sophia.store.changes import Answer
+from sophia.store.memories import EARLIEST, LATEST
 from sophia.store.pending import Pending
 from sophia.store.schema import FORMAT, ROUTER
 
@@ -114,9 +115,11 @@ def _wrong_pending(row: Row) -> str | None:
 
 
 def _wrong_memory(row: Row) -> str | None:
-    id, *_, valence, strength, _, _, _, dim, vector = row
+    id, *_, ts, valence, strength, _, _, _, dim, vector = row
     if id < 1:
         return f"id is {id}"
+    if not EARLIEST <= ts <= LATEST:
+        return f"ts is {ts}"
     if not (math.isfinite(valence) and math.isfinite(strength)):
         return f"valence and strength are {valence} and {strength}"
     return None if len(vector) == (dim + 7) // 8 else f"{len(vector)} bytes of {dim} bits"

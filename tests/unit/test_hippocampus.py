@@ -4,11 +4,14 @@ import asyncio
 import gzip
 import multiprocessing
 import os
+import random
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -197,6 +200,8 @@ def test_a_vector_is_a_read_only_view_that_stays(memory: Hippocampus) -> None:
     assert view.base is not None
     with pytest.raises(ValueError, match="read-only"):
         view[0] = 1
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        view.setflags(write=True)
     memory.remember_many(list(vectors(3000, name="more")))
     memory.forget(2)
     assert np.array_equal(view, rows[1])
@@ -431,6 +436,205 @@ def test_closed(memory: Hippocampus) -> None:
             call()
 
 
+@pytest.mark.parametrize(
+    "ts",
+    [
+        -7e10, 1e12, 10**400, float("nan"), datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12))),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+    ],
+)  # fmt: skip
+def test_a_time_that_no_calendar_has_is_refused_before_anything_is_written(tmp_path: Path, ts: object) -> None:
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        for call in (lambda: memory.remember("x", ts=ts), lambda: memory.recall(None, since=ts)):  # type: ignore[arg-type]
+            with pytest.raises(ValueError, match="years 1 to 9999"):
+                call()
+        for edge in (datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)):
+            assert memory.get(memory.remember("edge", ts=edge)).ts == edge.replace(tzinfo=UTC)
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        assert (len(memory), len(memory.recall("edge"))) == (2, 2)
+
+
+def test_a_zero_with_a_sign_is_kept(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        memory.remember("t", valence=-0.0, strength=-0.0)
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        assert (len(memory), memory.stats()["damaged"]) == (1, 0)
+
+
+def test_ids_of_numpy_and_no_others(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        memory.remember_many(["one", "two", "three"])
+        assert memory.get(np.int64(2)).text == "two"  # type: ignore[arg-type]
+        assert memory.forget(np.int64(1)) == 1  # type: ignore[arg-type]
+        for wrong in (2.0, "2", True, b"2"):
+            with pytest.raises(TypeError):
+                memory.forget(wrong)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            memory.forget(scope=5)  # type: ignore[arg-type]
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        assert memory.recall(None).ids == [3, 2]
+
+
+@pytest.mark.parametrize("dim", [63, -5, 0, True, 3.5, "abc", 10**12])
+def test_a_dimension_that_cannot_be_makes_no_store(tmp_path: Path, dim: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        Hippocampus.open(tmp_path / "mind", dim=dim)  # type: ignore[arg-type]
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        assert memory.dim == 10_000
+
+
+def test_what_can_be_read_once_is_read_once(memory: Hippocampus) -> None:
+    memory.remember_many([{"content": "a"}, {"content": "b"}], tags=(tag for tag in ["x"]))
+    assert [m.tags for m in memory.recall(None)] == [("x",)] * 2
+    memory.remember("c", tags=np.array(["y", "z"]))
+    assert memory.recall(None, 1)[0].tags == ("y", "z")
+    with pytest.raises(TypeError, match="put it into a list"):
+        memory.remember_many("abc")
+
+
+def test_damaged_rows_of_a_scope_are_forgotten_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "mind"
+    with Hippocampus.open(path) as memory:
+        memory.remember_many(["alices xyzzy", "alices other"], scope="alice")
+        memory.remember("bobs", scope="bob")
+    with closing(sqlite3.connect(path / "sophia.db")) as rows:
+        rows.execute("UPDATE memories SET valence = 0.25 WHERE id = 1")
+        rows.commit()
+    with Hippocampus.open(path) as memory:
+        assert memory.stats()["damaged"] == 1
+        assert memory.forget(scope="alice") == 2
+    for file in path.iterdir():
+        assert b"xyzzy" not in file.read_bytes(), file
+
+
+def test_memory_is_given_back_when_most_is_forgotten(memory: Hippocampus) -> None:
+    for _ in range(12):
+        memory.remember_many(list(vectors(1000)))
+        memory.forget(scope="")
+    assert (len(memory), memory.stats()["index_bytes"] < 2_000_000) == (0, True)
+    assert memory.remember("next") == 12_001
+
+
+@pytest.mark.parametrize("durability", ["disk", "os", "memory"])
+def test_closing_while_others_remember_loses_nothing_that_was_acknowledged(tmp_path: Path, durability: str) -> None:
+    for round_ in range(8):
+        path = tmp_path / f"mind-{round_}"
+        memory = Hippocampus.open(path, durability=durability)  # type: ignore[arg-type]
+        told: list[int] = []
+
+        def remember(memory: Hippocampus = memory, told: list[int] = told) -> None:
+            with suppress(SophiaError):
+                while True:
+                    told.append(memory.remember("a"))
+
+        threads = [threading.Thread(target=remember) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while len(told) < 5 * round_:
+            pass
+        memory.close()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        with Hippocampus.open(path) as again:
+            assert set(told) <= set(again.recall(None, 100_000).ids)
+
+
+def test_a_close_that_fails_may_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Store.remember
+
+    def full(self: Store, *given: object) -> None:
+        message = "no room"
+        raise StoreFailed(message)
+
+    memory = Hippocampus.open(tmp_path / "mind", durability="memory")
+    memory.remember_many(["one"] * 100)
+    monkeypatch.setattr(Store, "remember", full)
+    with pytest.raises(StoreFailed, match="no room"):
+        memory.close()
+    with pytest.raises(StoreFailed, match="no room"):
+        memory.remember_many(["refused"] * 200)
+    assert len(memory) == 100
+    monkeypatch.setattr(Store, "remember", whole)
+    memory.close()
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        assert len(memory) == 100
+
+
+def test_what_is_forgotten_while_others_remember_does_not_come_back(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path / "mind", durability="memory") as memory:
+        stop = threading.Event()
+
+        def remember() -> None:
+            while not stop.is_set():
+                memory.remember("s", scope="s")
+
+        thread = threading.Thread(target=remember)
+        thread.start()
+        for _ in range(30):
+            memory.forget(scope="s")
+        stop.set()
+        thread.join(30)
+        left = set(memory.recall(None, 100_000).ids)
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        assert set(memory.recall(None, 100_000).ids) == left
+
+
+class _Alarm(Exception):
+    """Raised by a signal, as Ctrl-C is, wherever the interpreter happens to be."""
+
+
+def interrupted(seconds: float, call: Callable[[], object]) -> None:
+    """Calls, and raises `_Alarm` in the midst of it unless it is done before."""
+    armed = [True]
+
+    def ring(*_: object) -> None:
+        if armed:
+            armed.clear()
+            raise _Alarm
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        call()
+        armed.clear()
+    except _Alarm:
+        pass
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("durability", ["disk", "memory"])
+def test_interrupts_leave_what_is_found_as_the_store_has_it(tmp_path: Path, durability: str) -> None:
+    draw = random.Random(3)
+    kept: dict[int, str] = {}
+    for round_ in range(6):
+        memory = Hippocampus.open(tmp_path / "mind", durability=durability)  # type: ignore[arg-type]
+        for number in range(25):
+            text = f"word{round_}x{number} said"
+
+            def remember(memory: Hippocampus = memory, text: str = text) -> None:
+                kept[memory.remember(text)] = text
+
+            interrupted(draw.random() * 0.002, remember)
+            if number % 5 == 4 and kept:
+                gone = draw.choice(list(kept))
+                del kept[gone]
+                interrupted(draw.random() * 0.002, lambda memory=memory, gone=gone: memory.forget(gone))
+        found = {m.id: m.text for m in memory.recall(None, 10_000)}
+        assert kept.items() <= found.items()
+        for id, said in list(found.items())[:5]:
+            assert said is not None
+            assert memory.recall(said.split()[0], 1).ids == [id]
+        interrupted(draw.random() * 0.002, memory.close)
+        memory.close()
+        with Hippocampus.open(tmp_path / "mind") as again:
+            left = {m.id: m.text for m in again.recall(None, 10_000)}
+            assert kept.items() <= left.items()
+            # More is there only where an interrupted call had come so far already.
+            assert {id: text for id, text in left.items() if id in found} == found
+
+
 def test_forget_says_what_it_needs(memory: Hippocampus) -> None:
     with pytest.raises(TypeError, match="what to forget"):
         memory.forget()
@@ -468,6 +672,12 @@ def test_arrow(memory: Hippocampus) -> None:
         memory.remember_table(pa.table({"words": ["x"]}))
     with pytest.raises(ValueError, match="row 1"):
         memory.remember_table(pa.table({"text": ["x", None]}))
+    lists = pa.array([rows[0].tolist(), None], pa.list_(pa.uint8(), 32))
+    stamps = pa.array([1, 2], pa.timestamp("ns", "UTC"))
+    ids = memory.remember_table(pa.table({"vector": lists, "text": [None, "x"], "ts": stamps}))
+    assert [memory.get(id).text for id in ids] == [None, "x"]
+    with pytest.raises(ValueError, match="fixed_size_list"):
+        memory.remember_table(pa.table({"vector": [[1, 2]]}))
 
 
 def test_an_old_store_gets_memories(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import sophia
 from sophia.errors import InputError, SophiaError
 from sophia.organs import memory_search
 from sophia.organs.hippocampus import Hippocampus
@@ -105,6 +106,21 @@ def test_a_store_of_an_older_format_is_empty_until_it_is_written(tmp_path: Path)
         with Hippocampus.open(path) as memory:
             memory.remember("first")
         assert [m.text for m in reader.recall("first")] == ["first"]
+
+
+def test_a_reader_of_a_store_that_gets_another_dimension(tmp_path: Path) -> None:
+    path = tmp_path / "mind"
+    sophia.open(path).close()
+    with MemoryReader.open(path, interval=0) as reader:
+        assert reader.dim == 10_000
+        with Hippocampus.open(path, dim=256) as memory:
+            memory.remember("tea")
+        assert [m.text for m in reader.recall("tea")] == ["tea"]
+        assert (reader.dim, reader.stats()["damaged"]) == (256, 0)
+        for file in path.iterdir():
+            file.unlink()
+        with pytest.raises(InputError):
+            reader.recall("tea")
 
 
 def test_threads_read_while_it_is_written(tmp_path: Path) -> None:
