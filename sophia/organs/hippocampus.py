@@ -178,17 +178,22 @@ class Hippocampus(MemorySearch):
                 MemoryRow(id=self._last + number, dim=self.dim, text=content.text, vector=content.vector, **said)
                 for number, (content, said) in enumerate(made, 1)
             ]
+            before, self._stale = self._stale, True
             self._last += len(rows)
+            self._waiting += rows
             if self._early:
                 self._add(rows)
-            self._waiting += rows
+            self._stale = before
             full = len(self._waiting) >= _GROUP
         if full or not self._early:
             try:
                 with self._writing:
-                    self._drain()
+                    try:
+                        self._drain()
+                    except SophiaError:
+                        self._take_back(rows)
+                        raise
             except SophiaError:
-                self._take_back(rows)
                 raise
             except BaseException:  # an interrupt: nobody knows how far it came
                 self._stale = True
@@ -230,12 +235,13 @@ class Hippocampus(MemorySearch):
                 with self._lock:
                     if not self._early:
                         self._failed.update((row.id, error) for row in fresh)
-                        del self._waiting[: len(rows)]
+                        self._waiting = [row for row in self._waiting if not rows or row.id > rows[-1].id]
                 raise
         with self._lock:
             if not self._early:
                 self._add([row for row in rows if row.id > self._index.last])
-            del self._waiting[: len(rows)]
+            if rows:
+                self._waiting = [row for row in self._waiting if row.id > rows[-1].id]
             for id, change in raised.items():
                 if self._raised.get(id) == change:
                     del self._raised[id]
