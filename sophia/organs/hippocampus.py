@@ -57,6 +57,7 @@ class Hippocampus(MemorySearch):
         self._raised: dict[int, tuple[float, int]] = {}
         self._failed: dict[int, SophiaError] = {}  # of rows whose thread has not been told yet
         self._closing = False
+        self._settled = 0  # the highest id of which it is known what became of it
         self._last = 0
         self._reload()
 
@@ -188,11 +189,12 @@ class Hippocampus(MemorySearch):
         if full or not self._early:
             try:
                 with self._writing:
-                    try:
-                        self._drain()
-                    except SophiaError:
-                        self._take_back(rows)
-                        raise
+                    if rows[-1].id > self._settled:  # nobody has written or refused them meanwhile
+                        try:
+                            self._drain()
+                        except SophiaError:
+                            self._take_back(rows)
+                            raise
             except SophiaError:
                 raise
             except BaseException:  # an interrupt: nobody knows how far it came
@@ -235,16 +237,21 @@ class Hippocampus(MemorySearch):
                 with self._lock:
                     if not self._early:
                         self._failed.update((row.id, error) for row in fresh)
-                        self._waiting = [row for row in self._waiting if not rows or row.id > rows[-1].id]
+                        self._settle(rows)
                 raise
         with self._lock:
             if not self._early:
                 self._add([row for row in rows if row.id > self._index.last])
-            if rows:
-                self._waiting = [row for row in self._waiting if row.id > rows[-1].id]
+            self._settle(rows)
             for id, change in raised.items():
                 if self._raised.get(id) == change:
                     del self._raised[id]
+
+    def _settle(self, rows: Sequence[MemoryRow]) -> None:
+        """Nothing up to the last of these waits any more."""
+        if rows:
+            self._settled = rows[-1].id
+            self._waiting = [row for row in self._waiting if row.id > self._settled]
 
     def _reload(self) -> None:
         """Makes what is searched anew, of the store and of what waits to be written."""
