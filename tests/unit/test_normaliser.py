@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sophia._core.normaliser import normalise
@@ -121,6 +121,7 @@ def test_blanks_around_do_not_matter(text: str, blanks: str) -> None:
 
 
 @given(TEXTS)
+@example("A\u0130?")  # the small form of this letter is one with a mark behind it
 def test_nothing_but_case_blanks_and_closing_marks_changes(text: str) -> None:
     import unicodedata
 
@@ -129,7 +130,8 @@ def test_nothing_but_case_blanks_and_closing_marks_changes(text: str) -> None:
         return "".join(c for c in composed if not c.isspace())
 
     before, after = skeleton(text), skeleton(normalise(text))
-    assert before == after or (before[:-1] == after and before[-1] in ".?!" and after[-1].isalpha())
+    ends_in_a_letter = after[-1:].isalpha() or unicodedata.category(after[-1:] or " ").startswith("M")
+    assert before == after or (before[:-1] == after and before[-1] in ".?!" and ends_in_a_letter)
 
 
 def test_lone_surrogates_are_refused() -> None:
