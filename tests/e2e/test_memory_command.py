@@ -133,3 +133,12 @@ def test_what_a_store_holds_names_its_memories(shell: Run) -> None:
     }
     assert "memories   3" in done(shell("store", "info"))
     assert done(shell("store", "check"))
+
+
+def test_a_line_is_one_line_and_no_command_to_the_terminal(shell: Run, tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path / ".sophia") as memory:
+        memory.remember("tea \x1b[31mred\x07\nsecond line", actor="eve\n       9   1.00  faked", scope="a\x1b]0;t\x07")
+    lines = done(shell("recall", "tea")).splitlines()
+    assert len(lines) == 1
+    assert lines[0].isprintable()
+    assert "tea \\x1b[31mred\\x07 second line" in lines[0]
