@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -65,8 +66,10 @@ def test_a_million_fresh_results_come_from_the_pool() -> None:
             hdc.bind(a, b)
         misses.append(vector.pool_counters()["misses"] - before)
 
-    assert least_growth(work) < 1 << 20
-    assert min(misses) == 0  # what a finalizer of an earlier test needs shows in one run at most
+    # A thread of its own: the pool of this one has no room for another size where earlier tests used eight.
+    with ThreadPoolExecutor(1) as own:
+        assert own.submit(least_growth, work).result() < 1 << 20
+    assert misses == [0, 0, 0]
 
 
 def test_references_from_many_threads_balance() -> None:
