@@ -8,6 +8,7 @@ from sophia._core.encode import TextEncoder
 from sophia._core.hdc import convert, random
 from sophia._core.vector import Hypervector, SharedVector
 from sophia.errors import ShapeError
+from sophia.organs.memory_words import refuse_surrogates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,11 +65,7 @@ class ContentReader:
         if not text or text.isspace():
             message = "the text is empty; there is nothing to remember"
             raise ValueError(message)
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            message = f"the text has a lone surrogate at character {error.start}, which no file can keep; replace it"
-            raise ValueError(message) from None
+        refuse_surrogates(text, "the text")
 
     def _text(self, text: str) -> bytes:
         self.check(text)

@@ -10,7 +10,7 @@ from typing import Any
 from sophia.organs.memory_index import Choice
 from sophia.store.memories import EARLIEST, LATEST
 
-__all__ = ["checked", "choice_of", "when", "whole"]
+__all__ = ["checked", "choice_of", "refuse_surrogates", "when", "whole"]
 
 _NAME = 4096  # characters of a scope, context, actor, kind or tag
 _ANSWER = 1 << 20
@@ -60,12 +60,17 @@ def _text(value: object, name: str, most: int = _NAME) -> str:
     if len(value) > most:
         message = f"{name} has {len(value):,} characters; at most {most:,}"
         raise ValueError(message)
+    refuse_surrogates(value, name)
+    return value
+
+
+def refuse_surrogates(text: str, name: str) -> None:
+    """ValueError for a text that UTF-8 has no bytes for."""
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError as error:
         message = f"{name} has a lone surrogate at character {error.start}, which no file can keep; replace it"
         raise ValueError(message) from None
-    return value
 
 
 def _number(value: object, name: str, least: float) -> float:
