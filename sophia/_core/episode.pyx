@@ -16,6 +16,7 @@ from libc.math cimport floor
 from libc.stdint cimport int8_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 
+from sophia._core cimport cpu
 from sophia._core.buffer cimport I8, I64, U32, Block, close_block, open_block
 from sophia._core.idf cimport utf8_of
 from sophia._core.lexical cimport (
@@ -94,6 +95,7 @@ cdef class EpisodeEncoder:
         self.stops = <uint64_t *>malloc((len(words) + 1) * sizeof(uint64_t))
         if self.features == NULL or self.terms == NULL or self.stops == NULL:
             raise MemoryError("no memory for the features of a text")
+        self.features.place = NULL
         self.stop_count = 0
         for word in words:
             self.extract(word)
@@ -112,7 +114,7 @@ cdef class EpisodeEncoder:
         cdef Py_ssize_t size = 0
         source = source_of(text)
         cdef const unsigned char *data = utf8_of(source, &size)
-        if sophia_lexical_extract(data, <size_t>size, &self.plan, self.features) < 0:
+        if sophia_lexical_extract(data, <size_t>size, &self.plan, &cpu.active.ro, self.features) < 0:
             self.features.count = 0
         return 0
 

@@ -31,7 +31,7 @@ cdef class IntentModel:
     The confidence of a text is 1 / (1 + exp(-(slope * best score + offset))). Below the threshold of the best route
     the answer is none, "low-confidence"; below half of it, or where less than a fifth of the text's features were
     ever seen in training, "out-of-scope". `safe` says which routes may be handled by reflex. `version` names the
-    model in decisions. Raises ValueError for what cannot be meant. About 1.5 us a text of 40 bytes.
+    model in decisions. Raises ValueError for what cannot be meant. About 1.3 us a text of 40 bytes.
     """
 
     def __cinit__(self, Readout readout not None, tuple names not None, *, list thresholds not None,

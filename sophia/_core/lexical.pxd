@@ -5,36 +5,14 @@ from libc.stdint cimport int16_t, int32_t, uint16_t, uint32_t, uint64_t, uint8_t
 from sophia._core.cpu cimport sophia_ro_kernels
 
 
-cdef extern from "lexical.h" nogil:
-    enum:
-        SOPHIA_LEXICAL_MAX
-        SOPHIA_LEXICAL_MOST
-        SOPHIA_LEX_KINDS
-
-    cdef struct sophia_lexeme:
-        uint32_t start
-        uint32_t size
-        uint32_t edges
-
-    cdef struct sophia_lexical:
-        uint32_t count
-        uint8_t kind[4096]
-        uint64_t hash[4096]
-        sophia_lexeme place[4096]
-
-    cdef struct sophia_lexical_plan:
-        uint32_t least
-        uint32_t most
-
-    sophia_lexical_plan sophia_lexical_plan_of "sophia_lexical_plan"(uint64_t seed, uint32_t least, uint32_t most)
-    int sophia_lexical_extract(
-        const unsigned char *text, size_t size, const sophia_lexical_plan *plan, sophia_lexical *out
-    )
-
-
 cdef extern from "ro_kernels.h" nogil:
     enum:
         SOPHIA_RO_BUCKETS
+        SOPHIA_RO_GRAM
+
+    cdef struct sophia_ro_grams:
+        uint32_t least
+        uint32_t most
 
     cdef struct sophia_ro_weighing:
         const uint16_t *idf
@@ -43,6 +21,32 @@ cdef extern from "ro_kernels.h" nogil:
         uint16_t unseen
 
     uint32_t sophia_ro_bucket(uint64_t hash)
+
+
+cdef extern from "lexical.h" nogil:
+    enum:
+        SOPHIA_LEXICAL_MAX
+        SOPHIA_LEX_KINDS
+
+    cdef struct sophia_lexeme:
+        uint32_t start
+        uint32_t size
+        uint32_t edges
+
+    cdef struct sophia_lexical:
+        sophia_lexeme *place
+        uint32_t count
+        uint8_t kind[4104]
+        uint64_t hash[4104]
+
+    cdef struct sophia_lexical_plan:
+        sophia_ro_grams grams
+
+    sophia_lexical_plan sophia_lexical_plan_of "sophia_lexical_plan"(uint64_t seed, uint32_t least, uint32_t most)
+    int sophia_lexical_extract(
+        const unsigned char *text, size_t size, const sophia_lexical_plan *plan, const sophia_ro_kernels *kernels,
+        sophia_lexical *out
+    )
 
 
 cdef extern from "readout.h" nogil:
@@ -70,15 +74,16 @@ cdef extern from "readout.h" nogil:
     )
 
 
-# One text at work: its features and its terms. About 130 kB.
+# One text at work: its features and its terms. About 70 kB.
 cdef struct sophia_ro_work:
     sophia_lexical features
     sophia_ro_terms terms
 
 
-# Features and terms of a text; one that is too long or has none gets the bias alone.
+# Features and terms of a text; one that is too long or has none gets the bias alone. `places`, of SOPHIA_LEXICAL_MAX,
+# is where to say where each feature stands; or NULL.
 cdef void terms_of(
-    const sophia_ro_plan *plan, const unsigned char *text, size_t size, sophia_ro_work *work
+    const sophia_ro_plan *plan, const unsigned char *text, size_t size, sophia_lexeme *places, sophia_ro_work *work
 ) noexcept nogil
 
 # What features are read from: a text that is not ASCII in its normal form; TypeError unless it is str or bytes.

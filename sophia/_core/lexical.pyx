@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 from sophia._core cimport cpu
-from sophia._core.idf cimport SOPHIA_FEATURES_TOO_LONG, utf8_of, utf8_source
+from sophia._core.idf cimport utf8_of, utf8_source
 from sophia._core.normaliser cimport normalise_unicode, stream_safe
 from sophia._core.vector cimport check_dim
 
@@ -18,6 +18,8 @@ from sophia._core.vector cimport check_dim
 cdef extern from "idf.h" nogil:
     void sophia_log2_init()
 
+
+cdef Py_ssize_t _LONGEST = 0xFFFFFFFF    # bytes of a text (text_features.h)
 
 KINDS = ("word", "pair", "skip", "gram")
 """The kinds of lexical features, in the order of the encoder's weights."""
@@ -38,9 +40,10 @@ cdef str shown(bytes raw, const sophia_lexeme *entry):
 
 
 cdef void terms_of(
-    const sophia_ro_plan *plan, const unsigned char *text, size_t size, sophia_ro_work *work
+    const sophia_ro_plan *plan, const unsigned char *text, size_t size, sophia_lexeme *places, sophia_ro_work *work
 ) noexcept nogil:
-    if sophia_lexical_extract(text, size, &plan.lexical, &work.features) < 0:
+    work.features.place = places
+    if sophia_lexical_extract(text, size, &plan.lexical, &cpu.active.ro, &work.features) < 0:
         work.features.count = 0
     sophia_ro_weigh(plan, &work.features, &cpu.active.ro, &work.terms)
 
@@ -72,8 +75,8 @@ cdef class LexicalEncoder:
         if not 0 <= seed < 1 << 64:
             raise ValueError(f"seed must be in 0 .. 2**64 - 1, got {seed}")
         least, most = grams
-        if not 1 <= least <= most <= SOPHIA_LEXICAL_MOST:
-            raise ValueError(f"grams must be (least, most) with 1 <= least <= most <= {SOPHIA_LEXICAL_MOST}, "
+        if not 1 <= least <= most <= SOPHIA_RO_GRAM:
+            raise ValueError(f"grams must be (least, most) with 1 <= least <= most <= {SOPHIA_RO_GRAM}, "
                              f"got {grams!r}")
         if len(kinds) != SOPHIA_LEX_KINDS or not all(0 <= weight <= 16 for weight in kinds):
             raise ValueError(f"kinds must be {SOPHIA_LEX_KINDS} weights from 0 to 16, for {', '.join(KINDS)}; "
@@ -128,8 +131,8 @@ cdef class LexicalEncoder:
         return (
             self.plan.weighing.dim == other.plan.weighing.dim and self.seed == other.seed
             and self.quarters == other.quarters
-            and self.plan.lexical.least == other.plan.lexical.least
-            and self.plan.lexical.most == other.plan.lexical.most
+            and self.plan.lexical.grams.least == other.plan.lexical.grams.least
+            and self.plan.lexical.grams.most == other.plan.lexical.grams.most
         )
 
     @property
@@ -159,11 +162,12 @@ cdef class LexicalEncoder:
         try:
             if features == NULL or last == NULL:
                 raise MemoryError("no memory to count features")
+            features.place = NULL
             for source in sources:
                 data = utf8_of(source, &size)
                 text += 1
                 with nogil:
-                    if sophia_lexical_extract(data, <size_t>size, &self.plan.lexical, features) < 0:
+                    if sophia_lexical_extract(data, <size_t>size, &self.plan.lexical, &cpu.active.ro, features) < 0:
                         features.count = 0
                     for i in range(features.count):
                         bucket = sophia_ro_bucket(features.hash[i])
@@ -187,15 +191,17 @@ cdef class LexicalEncoder:
         cdef const unsigned char *data
         cdef uint32_t i, bucket
         sources = _sources(texts)
-        made = encoder_with(self.plan.weighing.dim, self.seed, self.plan.lexical.least, self.plan.lexical.most,
-                            self.quarters, self.plan.weighing.kinds, self.idf, self.documents)
+        made = encoder_with(self.plan.weighing.dim, self.seed, self.plan.lexical.grams.least,
+                            self.plan.lexical.grams.most, self.quarters, self.plan.weighing.kinds, self.idf,
+                            self.documents)
         features = <sophia_lexical *>malloc(sizeof(sophia_lexical))
         if features == NULL:
             raise MemoryError("no memory for a text's features")
+        features.place = NULL
         try:
             for source in sources:
                 data = utf8_of(source, &size)
-                if sophia_lexical_extract(data, <size_t>size, &self.plan.lexical, features) < 0:
+                if sophia_lexical_extract(data, <size_t>size, &self.plan.lexical, &cpu.active.ro, features) < 0:
                     features.count = 0
                 for i in range(features.count):
                     bucket = sophia_ro_bucket(features.hash[i])
@@ -213,29 +219,28 @@ cdef class LexicalEncoder:
         """
         cdef Py_ssize_t size = 0
         cdef sophia_ro_work *work
-        cdef const sophia_lexeme *entry
+        cdef sophia_lexeme *places
         cdef uint32_t i
         source = source_of(text)
         cdef const unsigned char *data = utf8_of(source, &size)
         raw = source if isinstance(source, bytes) else source.encode()
+        if size > _LONGEST:
+            raise ValueError("text: longer than 4 GiB")
         work = <sophia_ro_work *>malloc(sizeof(sophia_ro_work))
-        if work == NULL:
-            raise MemoryError("no memory for a text's features")
+        places = <sophia_lexeme *>malloc(SOPHIA_LEXICAL_MAX * sizeof(sophia_lexeme))
         try:
-            if sophia_lexical_extract(data, <size_t>size, &self.plan.lexical, &work.features) == (
-                SOPHIA_FEATURES_TOO_LONG
-            ):
-                raise ValueError("text: longer than 4 GiB")
-            sophia_ro_weigh(&self.plan, &work.features, &cpu.active.ro, &work.terms)
+            if work == NULL or places == NULL:
+                raise MemoryError("no memory for a text's features")
+            terms_of(&self.plan, data, <size_t>size, places, work)
             found = []
             for i in range(work.terms.known):
-                entry = &work.features.place[work.terms.lexeme[i]]
                 kind = KINDS[work.features.kind[work.terms.lexeme[i]]]
-                found.append((shown(raw, entry), kind, work.terms.position[i],
+                found.append((shown(raw, &places[work.terms.lexeme[i]]), kind, work.terms.position[i],
                               work.terms.value[i] / <double>SOPHIA_RO_UNIT))
             return found
         finally:
             free(work)
+            free(places)
 
 
 cdef list _sources(object texts):

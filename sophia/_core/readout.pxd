@@ -1,7 +1,7 @@
 """The linear readout for C callers.
 
 A Readout never changes after it was made, so any number of threads may score with one. `take` and `give` lend a
-workspace of about 130 kB; a caller without one pays for its allocation.
+workspace of about 80 kB; a caller without one pays for its allocation.
 """
 
 from libc.stdint cimport int8_t, int32_t, uint32_t

@@ -49,6 +49,7 @@ cdef struct sophia_input:
     int agrees  # -1 where the input brought no answer to compare with
     bint answered  # the cache had an answer when the batch was prepared
     bint judged
+    bint suspected
     bint unreadable  # by the model: a heap of combining marks
     int fault
     Py_ssize_t danger
@@ -56,6 +57,7 @@ cdef struct sophia_input:
     sophia_intent intent
     double complexity
     double suspicion
+    double suspicion_ahead  # what it will be, if it is asked for, where it is `suspected`
     bint sighted  # its pattern has been counted; `_sighting` of the hot path is of it
     double closeness
     uint64_t pattern
@@ -123,9 +125,11 @@ cdef class HotPath:
     cdef void _seek_literals(self, size_t count) noexcept nogil
     cdef void _judge(self, sophia_input *one) noexcept nogil
     cdef double _suspect_text(self, sophia_input *one) noexcept nogil
+    cdef void _suspect_ahead(self, sophia_input *one) noexcept nogil
     cdef void _judge_into(self, sophia_input *one, sophia_evidence *seen) noexcept nogil
     cdef void _prepare_all(self, size_t count, double now) noexcept nogil
     cdef int _decide_from(self, size_t *i, size_t count, double now) noexcept nogil
+    cdef void _ask_ahead(self, const sophia_input *one) noexcept nogil
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil
     cdef bint _seen_before(self, const unsigned char *text, size_t size, sophia_pattern_seen *sighting) noexcept nogil
     cdef bint _sight(self, sophia_input *one, const sophia_reflex_entry *entry, const sophia_evidence *seen,

@@ -31,7 +31,7 @@ from sophia._core.decision cimport (
 )
 from sophia._core.detour cimport may_hide, views
 from sophia._core.idf cimport sophia_features
-from sophia._core.intent cimport INTENT_OUT_OF_SCOPE, IntentModel
+from sophia._core.intent cimport INTENT_OUT_OF_SCOPE, INTENT_ROUTE, IntentModel
 from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, stream_safe
 from sophia._core.pattern cimport SOPHIA_PATTERN_OK, sophia_pattern_seen
 from sophia._core.reflex cimport sophia_hash128, sophia_reflex_ahead, sophia_reflex_entry
@@ -40,6 +40,10 @@ from sophia._core.vector cimport SOPHIA_BSC, Hypervector, SharedVector, freeze, 
 from sophia._core.decision import FAULTS, VERDICTS
 from sophia._core.normaliser import normalise
 from sophia.errors import SophiaError
+
+
+cdef extern from "ahead.h" nogil:
+    void sophia_ahead(const void *place)
 
 
 cdef extern from "Python.h":
@@ -77,6 +81,7 @@ cdef extern from *:
 cdef enum:
     _EARNED = 3  # allowed sightings in a scope after which the pattern's own count is believed
     _ABREAST = 64  # texts whose literals are sought in one call
+    _AHEAD = 3     # inputs between being asked for and being decided
     _LONG = 8  # inputs from which on giving the GIL away costs less than keeping it
     _MISSING_SCAN = 1
     _MISSING_ANSWER = 2
@@ -319,6 +324,9 @@ cdef class HotPath:
             for i in range(count):
                 if self._inputs[i].fault == 0 and not self._inputs[i].answered and self._inputs[i].danger < 0:
                     self._judge(&self._inputs[i])
+            if self._suspicion is not None:
+                for i in range(count):
+                    self._suspect_ahead(&self._inputs[i])
 
     cdef void _judge(self, sophia_input *one) noexcept nogil:
         """What the model says of one input, which depends on its text alone."""
@@ -340,6 +348,11 @@ cdef class HotPath:
             return self._suspicion.judge(one.text, one.size)
         return self._suspicion.judge(one.key + start, one.key_size - start)
 
+    cdef void _suspect_ahead(self, sophia_input *one) noexcept nogil:
+        """The score of an input that will most likely be asked for its score: together they share the caches."""
+        if one.judged and one.intent.why == INTENT_ROUTE and self._policies[one.line].suspicion_limit <= 1.0:
+            one.suspicion_ahead, one.suspected = self._suspect_text(one), True
+
     cdef void _judge_into(self, sophia_input *one, sophia_evidence *seen) noexcept nogil:
         """The model's word as evidence. It was not asked ahead where an answer or a rule seemed to settle all."""
         if not one.judged:
@@ -356,12 +369,22 @@ cdef class HotPath:
         cdef int missing = 0
         with self.patterns.lock, self.familiar.lock, self._cache_or_spare.lock:
             while i[0] < count:
+                if i[0] + _AHEAD < count:
+                    self._ask_ahead(&self._inputs[i[0] + _AHEAD])
                 missing = self._decide(&self._inputs[i[0]], now)
                 if missing:
                     break
                 i[0] += 1
             self._settle()
         return missing
+
+    cdef void _ask_ahead(self, const sophia_input *one) noexcept nogil:
+        """Asks for what deciding an input will read: since it was prepared, the rest of the batch went by."""
+        if one.text != NULL:
+            sophia_ahead(one.text)
+            sophia_ahead(one.key)
+        if one.fault == 0 and self.cache is not None:
+            sophia_reflex_ahead(&self.cache.cache, one.hash)
 
     cdef int _decide(self, sophia_input *one, double now) noexcept nogil:
         """Decides one input and learns from it; or says what is missing, to be called again with it."""
@@ -434,7 +457,9 @@ cdef class HotPath:
             if self._suspicion is None:
                 one.sighted, self._sighting = True, sighting
                 return _MISSING_SUSPICION
-            seen.suspicion = one.suspicion = self._suspect_text(one)
+            seen.suspicion = one.suspicion = (
+                one.suspicion_ahead if one.suspected else self._suspect_text(one)
+            )
             one.outcome = sophia_decide(&seen, &self._policies[one.line])
         if one.fault != 0 or seen.danger:
             return 0

@@ -133,7 +133,7 @@ cdef class Examples:
             for text in range(self.count):
                 data = utf8_of(sources[text], &size)
                 with nogil:
-                    terms_of(&self.encoder.plan, data, <size_t>size, work)
+                    terms_of(&self.encoder.plan, data, <size_t>size, NULL, work)
                 if terms + work.terms.known >= room:    # so that there are blocks even without a term
                     room = 2 * room + work.terms.known + 1024
                     self.reserve(room)

@@ -327,6 +327,57 @@ static void test_scores(const struct sophia_ro_kernels *k, size_t stride, size_t
     free(sums);
 }
 
+/* The grams of a word, each hashed by itself. */
+static void test_grams(const struct sophia_ro_kernels *k, uint32_t least, uint32_t most, size_t n)
+{
+    struct sophia_ro_grams by = {least, most, {0}, {1}};
+    uint64_t codes[SOPHIA_RO_LETTERS + 2], prefix[SOPHIA_RO_LETTERS + 3] = {0};
+    for (size_t g = 1; g <= SOPHIA_RO_GRAM; g++) {
+        by.key[g] = next();
+        by.power[g] = by.power[g - 1] * SOPHIA_MIX64_MULTIPLIER;
+    }
+    for (size_t i = 0; i < n + 2; i++) {
+        codes[i] = 1 + next() % 128;
+        prefix[i + 1] = prefix[i] * SOPHIA_MIX64_MULTIPLIER + codes[i];
+    }
+    uint64_t *expected = (uint64_t *)room(SOPHIA_RO_GRAM * (n + 2) * sizeof *expected);
+    size_t count = 0;
+    for (size_t j = 1; j <= n + 2; j++)
+        for (size_t g = least; g <= most && g <= j; g++) {
+            uint64_t sum = 0;
+            for (size_t i = j - g; i < j; i++) sum = sum * SOPHIA_MIX64_MULTIPLIER + codes[i];
+            if (g < n + 2) expected[count++] = sophia_mix64(sum ^ by.key[g]);
+        }
+    uint64_t *hashes = (uint64_t *)room((count + SOPHIA_RO_MORE) * sizeof *hashes + 64);
+    guarded((unsigned char *)(hashes + count + SOPHIA_RO_MORE), 1, "", 0);
+    check(k->grams(&by, prefix, n, hashes) == count, "grams, number", n);
+    guarded((unsigned char *)(hashes + count + SOPHIA_RO_MORE), 0, "grams", n);
+    check(!memcmp(hashes, expected, count * sizeof *hashes), "grams", n);
+    free(expected);
+    free(hashes);
+}
+
+/* Halves among them, and the largest there are. */
+static void test_scaled(const struct sophia_ro_kernels *k, size_t n)
+{
+    int32_t *weights = (int32_t *)room(n * sizeof *weights);
+    int16_t *values = (int16_t *)room(n * sizeof *values + 64);
+    const double scale = next() % 2 ? 0.5 : (double)SOPHIA_RO_UNIT / (double)(1 << 20);
+    for (size_t i = 0; i < n; i++) {
+        weights[i] = (int32_t)(next() % (scale == 0.5 ? 1 + 2 * SOPHIA_RO_UNIT : 1 + (1 << 20)));
+        if (next() % 2) weights[i] = -weights[i];
+    }
+    guarded((unsigned char *)(values + n), 1, "", 0);
+    k->scaled(weights, n, scale, values);
+    guarded((unsigned char *)(values + n), 0, "scaled", n);
+    for (size_t i = 0; i < n; i++) {
+        const int32_t away = (int32_t)floor(fabs(weights[i] * scale) + 0.5);
+        check(values[i] == (weights[i] < 0 ? -away : away), "scaled", n);
+    }
+    free(weights);
+    free(values);
+}
+
 /* Known, unknown and weightless features, and what is written behind the last. */
 static void test_weights(const struct sophia_ro_kernels *k, size_t n, unsigned unknown)
 {
@@ -383,10 +434,10 @@ static void test_best(const struct sophia_ro_kernels *k, uint32_t classes, int t
         scales[c] = ties ? 0.5 : (double)(1 + next() % 65535) / 65536.0;
     }
     const struct sophia_ro_best got = k->best(sums, scales, classes);
-    uint32_t first = 0, second = classes > 1;
+    uint32_t first = 0;
     for (uint32_t c = 1; c < classes; c++)
         if (sums[c] * scales[c] > sums[first] * scales[first]) first = c;
-    if (first == second) second = 0;
+    uint32_t second = classes > 1 && first == 0;
     for (uint32_t c = 0; c < classes; c++)
         if (c != first && sums[c] * scales[c] > sums[second] * scales[second]) second = c;
     check(got.first == first && got.second == second, "best", classes);
@@ -453,7 +504,15 @@ static void test_training(const struct sophia_ro_kernels *k, size_t classes, siz
 
 static void test_readout(const struct sophia_ro_kernels *k)
 {
-    for (size_t classes = SOPHIA_RO_NARROW; classes <= 224; classes += 32) {
+    for (size_t n = 1; n <= SOPHIA_RO_LETTERS; n++) {
+        test_grams(k, 2, 4, n);
+        test_grams(k, 3, 3, n);
+        test_grams(k, 3, 4, n);
+        test_grams(k, 1, SOPHIA_RO_GRAM, n);
+        test_grams(k, SOPHIA_RO_GRAM, SOPHIA_RO_GRAM, n);
+        test_scaled(k, n - 1);
+    }
+    for (size_t classes = SOPHIA_RO_NARROW; classes <= 356; classes += 32) {
         for (size_t n = 0; n < 40; n += n < 6 ? 1 : 11) {
             test_scores(k, sophia_ro_stride(classes), n, 0);
             test_scores(k, sophia_ro_stride(classes), n, 1);
@@ -466,7 +525,7 @@ static void test_readout(const struct sophia_ro_kernels *k)
     test_weights(k, 4096, 3);
     for (uint32_t classes = 1; classes <= 300; classes++) {
         test_best(k, classes, 0);
-        test_best(k, classes, 1);
+        for (int more = 0; more < (classes < 20 ? 50 : 1); more++) test_best(k, classes, 1);
     }
     for (size_t classes = 1; classes <= 200; classes += classes < 70 ? 1 : 13) test_training(k, classes, classes % 23);
 }

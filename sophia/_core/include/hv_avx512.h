@@ -1,4 +1,4 @@
-/* Hypervector kernels for AVX-512 (F, BW, DQ, VL, VPOPCNTDQ).
+/* Hypervector kernels for AVX-512 (F, BW, DQ, VL, VPOPCNTDQ; every processor with these has VNNI too).
  *
  *   instruction   used for                        Zen 4: latency, a cycle
  *   VPTERNLOGQ    full adders of the vote         1, 2

@@ -17,11 +17,10 @@
 #ifndef SOPHIA_LEXICAL_H
 #define SOPHIA_LEXICAL_H
 
+#include "ro_kernels.h"
 #include "text_features.h"
 
 #define SOPHIA_LEXICAL_MAX 4096 /* features of one text; what comes after is not read */
-#define SOPHIA_LEXICAL_MOST 6   /* code points of a gram, edge marks counted in */
-#define SOPHIA_LEXICAL_SHORT 30 /* letters of a word of the usual kind */
 
 enum sophia_lexical_kind { SOPHIA_LEX_WORD, SOPHIA_LEX_PAIR, SOPHIA_LEX_SKIP, SOPHIA_LEX_GRAM, SOPHIA_LEX_KINDS };
 
@@ -32,34 +31,34 @@ struct sophia_lexeme {
     uint32_t edges; /* enum sophia_feature_edge */
 };
 
-/* About 90 KB, all of it inline: reused from text to text. One thread at a time. */
+/* About 36 KB: reused from text to text. One thread at a time. */
 struct sophia_lexical {
+    struct sophia_lexeme *place; /* borrowed, of SOPHIA_LEXICAL_MAX: where each stands; NULL, where nobody asks */
     uint32_t count;
-    uint8_t kind[SOPHIA_LEXICAL_MAX]; /* enum sophia_lexical_kind */
-    uint64_t hash[SOPHIA_LEXICAL_MAX];
-    struct sophia_lexeme place[SOPHIA_LEXICAL_MAX];
+    uint8_t kind[SOPHIA_LEXICAL_MAX + SOPHIA_RO_MORE]; /* enum sophia_lexical_kind */
+    uint64_t hash[SOPHIA_LEXICAL_MAX + SOPHIA_RO_MORE];
 };
 
-/* What is hashed, and by which seed. `power[g]` is the multiplier to the power g. */
+/* What is hashed, and by which seed. */
 struct sophia_lexical_plan {
-    uint32_t least, most;
-    uint64_t word, pair, skip, gram[SOPHIA_LEXICAL_MOST + 1], power[SOPHIA_LEXICAL_MOST + 1];
+    uint64_t word, pair, skip;
+    struct sophia_ro_grams grams;
 };
 
 static inline struct sophia_lexical_plan sophia_lexical_plan(uint64_t seed, uint32_t least, uint32_t most)
 {
     struct sophia_lexical_plan plan;
     const uint64_t base = sophia_mix64(seed ^ SOPHIA_MIX_B);
-    plan.least = least;
-    plan.most = most;
+    plan.grams.least = least;
+    plan.grams.most = most;
     plan.word = sophia_mix64(base + 1);
     plan.pair = sophia_mix64(base + 2);
     plan.skip = sophia_mix64(base + 3);
-    plan.power[0] = 1;
-    plan.gram[0] = 0;
-    for (uint32_t g = 1; g <= SOPHIA_LEXICAL_MOST; g++) {
-        plan.gram[g] = sophia_mix64(base + 16 + g);
-        plan.power[g] = plan.power[g - 1] * SOPHIA_MIX64_MULTIPLIER;
+    plan.grams.power[0] = 1;
+    plan.grams.key[0] = 0;
+    for (uint32_t g = 1; g <= SOPHIA_RO_GRAM; g++) {
+        plan.grams.key[g] = sophia_mix64(base + 16 + g);
+        plan.grams.power[g] = plan.grams.power[g - 1] * SOPHIA_MIX64_MULTIPLIER;
     }
     return plan;
 }
@@ -68,10 +67,9 @@ static inline void sophia_lexical_add(struct sophia_lexical *out, uint64_t hash,
                                       uint8_t kind, uint8_t edges)
 {
     if (out->count == SOPHIA_LEXICAL_MAX) return;
-    const struct sophia_lexeme place = {(uint32_t)start, (uint32_t)(end - start), edges};
+    if (out->place) out->place[out->count] = (struct sophia_lexeme){(uint32_t)start, (uint32_t)(end - start), edges};
     out->kind[out->count] = kind;
-    out->hash[out->count] = hash;
-    out->place[out->count++] = place;
+    out->hash[out->count++] = hash;
 }
 
 /* The words seen so far: their hashes and where the last two begin. An edge counts as a word. */
@@ -114,87 +112,84 @@ static inline void sophia_lexical_push(const struct sophia_lexical_plan *plan, s
     run->start[run->length & 7] = start;
     run->sum = run->sum * SOPHIA_MIX64_MULTIPLIER + code + 1;
     run->length++;
-    for (uint32_t g = plan->least; g <= plan->most && g <= run->length; g++) {
+    for (uint32_t g = plan->grams.least; g <= plan->grams.most && g <= run->length; g++) {
         const size_t from = run->length - g;
         const int opening = marked && from == 0;
         if (opening && closing) return; /* the whole word is a feature already */
-        const uint64_t hash = run->sum - run->prefix[from & 7] * plan->power[g];
-        sophia_lexical_add(out, sophia_mix64(hash ^ plan->gram[g]), run->start[from & 7], end, SOPHIA_LEX_GRAM,
+        const uint64_t hash = run->sum - run->prefix[from & 7] * plan->grams.power[g];
+        sophia_lexical_add(out, sophia_mix64(hash ^ plan->grams.key[g]), run->start[from & 7], end, SOPHIA_LEX_GRAM,
                            (opening ? SOPHIA_EDGE_START : 0) | (closing ? SOPHIA_EDGE_END : 0));
     }
 }
 
-/* The letters and digits of ASCII that [text, text + size) begins with. */
-static inline size_t sophia_ascii_letters(const unsigned char *text, size_t size)
+/* A word of ASCII: the sums before each of its code points, edge marks among them, and behind the last. */
+struct sophia_lexical_letters {
+    uint64_t prefix[SOPHIA_RO_LETTERS + 3], word;
+    size_t count;
+};
+
+/* Reads the letters and digits of ASCII that [text, text + size) begins with. 0 where they are no whole word, or one of
+ * more than SOPHIA_RO_LETTERS: that is read the general way. */
+static inline int sophia_lexical_letters(uint64_t key, const unsigned char *text, size_t size,
+                                         struct sophia_lexical_letters *out)
 {
+    const size_t most = size < SOPHIA_RO_LETTERS ? size : SOPHIA_RO_LETTERS;
     size_t n = 0;
-    while (n < size && (((unsigned)text[n] | 0x20) - 'a' < 26u || (unsigned)text[n] - '0' < 10u)) n++;
-    return n;
-}
-
-/* The grams of a short word whose code points, edge marks among them, have these prefix sums. Inline for the usual
- * sizes, so that these are constants. */
-static inline __attribute__((always_inline)) void sophia_lexical_grams(const struct sophia_lexical_plan *plan,
-                                                                       const uint64_t *prefix, size_t begin, size_t n,
-                                                                       size_t least, size_t most,
-                                                                       struct sophia_lexical *out)
-{
-    const uint64_t *const power = plan->power, *const key = plan->gram;
-    uint32_t count = out->count;
-    for (size_t j = least; j <= n + 2; j++) {
-        const int closing = j == n + 2;
-        if (j > most && !closing) { /* inside the word */
-            for (size_t g = least; g <= most; g++, count++) {
-                out->kind[count] = SOPHIA_LEX_GRAM;
-                out->hash[count] = sophia_mix64((prefix[j] - prefix[j - g] * power[g]) ^ key[g]);
-                out->place[count] = (struct sophia_lexeme){(uint32_t)(begin + j - g - 1), (uint32_t)g, 0};
-            }
-            continue;
-        }
-        const size_t end = begin + j - 1 - (size_t)closing;
-        for (size_t g = least; g <= most && g <= j - (size_t)closing; g++, count++) {
-            const size_t start = begin + j - g - (j > g);
-            out->kind[count] = SOPHIA_LEX_GRAM;
-            out->hash[count] = sophia_mix64((prefix[j] - prefix[j - g] * power[g]) ^ key[g]);
-            out->place[count] =
-                (struct sophia_lexeme){(uint32_t)start, (uint32_t)(end - start),
-                                       (j == g ? SOPHIA_EDGE_START : 0u) | (closing ? SOPHIA_EDGE_END : 0u)};
-        }
-    }
-    out->count = count;
-}
-
-/* The run of `n` letters of ASCII at `begin`: what the general way below finds, from sums that stand beside each other.
- * Room for all of it is there. */
-static inline void sophia_lexical_short(const struct sophia_lexical_plan *plan, const unsigned char *text, size_t begin,
-                                        size_t n, struct sophia_lexical_words *words, struct sophia_lexical *out)
-{
-    uint64_t prefix[SOPHIA_LEXICAL_SHORT + 3], word = plan->word;
-    prefix[0] = 0;
-    prefix[1] = '<' + 1;
-    for (size_t i = 0; i < n; i++) {
-        const unsigned byte = text[begin + i], code = byte < 'A' ? byte : byte | 0x20;
+    out->prefix[0] = 0;
+    uint64_t sum = '<' + 1, word = key;
+    for (; n < most; n++) {
+        const unsigned lower = text[n] | 0x20u, letter = lower - 'a' < 26u;
+        if (!letter && text[n] - (unsigned)'0' >= 10u) break;
+        const unsigned code = letter ? lower : text[n];
+        out->prefix[n + 1] = sum;
+        sum = sum * SOPHIA_MIX64_MULTIPLIER + code + 1;
         word = sophia_word_step(word, code);
-        prefix[i + 2] = prefix[i + 1] * SOPHIA_MIX64_MULTIPLIER + code + 1;
     }
-    prefix[n + 2] = prefix[n + 1] * SOPHIA_MIX64_MULTIPLIER + '>' + 1;
-    if (plan->least == 2 && plan->most == 4)
-        sophia_lexical_grams(plan, prefix, begin, n, 2, 4, out);
-    else if (plan->least == 3 && plan->most == 3)
-        sophia_lexical_grams(plan, prefix, begin, n, 3, 3, out);
-    else
-        sophia_lexical_grams(plan, prefix, begin, n, plan->least, plan->most, out);
-    sophia_lexical_word(plan, words, sophia_mix64(word + n + 2), begin, begin + n, out);
+    uint32_t code;
+    unsigned step;
+    if (!n || (n < size && sophia_scan(text + n, size - n, &code, &step) == SOPHIA_LETTER)) return 0;
+    out->prefix[n + 1] = sum;
+    out->prefix[n + 2] = sum * SOPHIA_MIX64_MULTIPLIER + '>' + 1;
+    out->word = word;
+    out->count = n;
+    return 1;
+}
+
+/* Where the grams of a word of `n` letters at `begin` stand, in the order of their hashes. */
+static void sophia_lexical_places(const struct sophia_ro_grams *by, size_t begin, size_t n, struct sophia_lexeme *out)
+{
+    for (size_t j = by->least; j <= n + 2; j++) {
+        const size_t closing = j == n + 2, end = begin + j - 1 - closing;
+        for (size_t g = by->least; g <= by->most && g <= j - closing; g++) {
+            const size_t start = begin + j - g - (j > g);
+            *out++ = (struct sophia_lexeme){(uint32_t)start, (uint32_t)(end - start),
+                                            (j == g ? SOPHIA_EDGE_START : 0u) | (closing ? SOPHIA_EDGE_END : 0u)};
+        }
+    }
+}
+
+/* The features of a word of ASCII at `begin`: what the general way below finds. Room for all of them is there. */
+static inline void sophia_lexical_short(const struct sophia_lexical_plan *plan, const struct sophia_ro_kernels *kernels,
+                                        const struct sophia_lexical_letters *letters, size_t begin,
+                                        struct sophia_lexical_words *words, struct sophia_lexical *out)
+{
+    const size_t n = letters->count;
+    if (out->place) sophia_lexical_places(&plan->grams, begin, n, out->place + out->count);
+    const size_t grams = kernels->grams(&plan->grams, letters->prefix, n, out->hash + out->count);
+    for (size_t i = 0; i < grams; i += 8) memset(out->kind + out->count + i, SOPHIA_LEX_GRAM, 8);
+    out->count += (uint32_t)grams;
+    sophia_lexical_word(plan, words, sophia_mix64(letters->word + n + 2), begin, begin + n, out);
 }
 
 /* Fills `out`; returns the number of features, or an enum sophia_feature_error. Cost: linear in the text, up to the
  * last feature that finds room. */
 static int sophia_lexical_extract(const unsigned char *text, size_t size, const struct sophia_lexical_plan *plan,
-                                  struct sophia_lexical *out)
+                                  const struct sophia_ro_kernels *kernels, struct sophia_lexical *out)
 {
     out->count = 0;
     if (size > SOPHIA_TEXT_MAX) return SOPHIA_FEATURES_TOO_LONG;
     struct sophia_lexical_words words = {plan->word, 0, 0, 0};
+    const uint32_t roomy = SOPHIA_LEXICAL_MAX - ((SOPHIA_RO_LETTERS + 2) * SOPHIA_RO_GRAM + 3);
     size_t at = 0;
     while (at < size && out->count < SOPHIA_LEXICAL_MAX) {
         uint32_t code;
@@ -204,11 +199,11 @@ static int sophia_lexical_extract(const unsigned char *text, size_t size, const 
             at += step;
             continue;
         }
-        const size_t begin = at, letters = sophia_ascii_letters(text + at, size - at);
-        if (letters && letters <= SOPHIA_LEXICAL_SHORT && (at + letters == size || text[at + letters] < 0x80) &&
-            out->count + (letters + 2) * plan->most + 3 <= SOPHIA_LEXICAL_MAX) {
-            sophia_lexical_short(plan, text, at, letters, &words, out);
-            at += letters;
+        const size_t begin = at;
+        struct sophia_lexical_letters letters;
+        if (out->count <= roomy && sophia_lexical_letters(plan->word, text + at, size - at, &letters)) {
+            sophia_lexical_short(plan, kernels, &letters, at, &words, out);
+            at += letters.count;
             continue;
         }
         struct sophia_lexical_run run = {{0}, {0}, 0, 0};

@@ -65,10 +65,7 @@ static void sophia_ro_weigh(const struct sophia_ro_plan *plan, const struct soph
                                                         features->count, out->lexeme, out->position, weights);
     const uint32_t count = tally.count;
     const double scale = tally.squares ? SOPHIA_RO_UNIT / sqrt((double)tally.squares) : 0.0;
-    for (uint32_t i = 0; i < count; i++) {
-        const double value = weights[i] * scale;
-        out->value[i] = (int16_t)(int32_t)(value + (weights[i] < 0 ? -0.5 : 0.5));
-    }
+    kernels->scaled(weights, count, scale, out->value);
     uint32_t kept = count;
     if (count && tally.least * scale + 0.5 < 1.0) { /* some are rounded to nothing */
         kept = 0;

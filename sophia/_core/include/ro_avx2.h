@@ -2,6 +2,7 @@
  *
  * Scores: two rows at a time, their int8 weights widened to int16 and interleaved by class, so that one VPMADDWD
  * multiplies and adds both. Interleaving mixes the classes inside a block; they are put right when a block is done.
+ * Hashes and weights of features need products of 64 bits and packing by a mask, which AVX2 lacks.
  */
 #ifndef SOPHIA_RO_AVX2_H
 #define SOPHIA_RO_AVX2_H
@@ -45,6 +46,19 @@ SOPHIA_AVX2 static void sophia_score_i8_avx2(const int8_t *weights, size_t strid
         sophia_score_block_avx2(weights + c, stride, positions, values, n, sums + c);
 }
 
+SOPHIA_AVX2 static void sophia_scaled_avx2(const int32_t *weights, size_t n, double scale, int16_t *values)
+{
+    const __m256d by = _mm256_set1_pd(scale), half = _mm256_set1_pd(0.5), sign = _mm256_set1_pd(-0.0);
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const __m256d value = _mm256_mul_pd(_mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *)(weights + i))), by);
+        const __m256d away = _mm256_or_pd(half, _mm256_and_pd(sign, value));
+        const __m128i whole = _mm256_cvttpd_epi32(_mm256_add_pd(value, away));
+        _mm_storel_epi64((__m128i *)(values + i), _mm_packs_epi32(whole, whole));
+    }
+    sophia_scaled_scalar(weights + i, n - i, scale, values + i);
+}
+
 #define RO_NAME(name) name##_avx2
 #define RO_TARGET SOPHIA_AVX2
 #define RO_F32 sophia_f32x8
@@ -54,8 +68,8 @@ SOPHIA_AVX2 static void sophia_score_i8_avx2(const int8_t *weights, size_t strid
 
 #define SOPHIA_RO_AVX2                                                                                     \
     {                                                                                                      \
-        sophia_weigh_scalar, sophia_score_i8_avx2, sophia_best_scalar, sophia_score_f32_avx2,              \
-            sophia_gradient_f32_avx2, sophia_descend_f32_avx2                                              \
+        sophia_grams_scalar, sophia_weigh_scalar, sophia_scaled_avx2, sophia_score_i8_avx2,                \
+            sophia_best_scalar, sophia_score_f32_avx2, sophia_gradient_f32_avx2, sophia_descend_f32_avx2   \
     }
 
 #endif

@@ -1,4 +1,4 @@
-/* The kernels of the linear readout: weights of features, scores of classes, and one step of training.
+/* The kernels of the linear readout: hashes and weights of features, scores of classes, and one step of training.
  *
  * A text is a short list of rows (`positions`) with a value each; a matrix has one row of `stride` classes for
  * each position, 64-byte aligned, the classes past the last one zero.
@@ -18,6 +18,15 @@
 #define SOPHIA_RO_KINDS 4            /* of features */
 #define SOPHIA_RO_BUCKETS (1u << 16) /* of the document frequencies */
 #define SOPHIA_RO_MORE 8             /* places behind the last one that a kernel may write into */
+#define SOPHIA_RO_LETTERS 30         /* of a word whose grams are hashed at once */
+#define SOPHIA_RO_GRAM 6             /* code points of the longest gram, edge marks counted in */
+
+/* Which grams of a word are hashed, and how: the difference of two prefix sums of a polynomial, with the multiplier to
+ * the power g, is what a gram of g code points says; each length has a key. */
+struct sophia_ro_grams {
+    uint32_t least, most;
+    uint64_t key[SOPHIA_RO_GRAM + 1], power[SOPHIA_RO_GRAM + 1];
+};
 
 /* What a feature weighs: that of its kind, times idf^p. `idf` has an entry for each bucket, 0 where no training text
  * was, and one more that may be read. */
@@ -53,10 +62,16 @@ static inline size_t sophia_ro_stride(size_t classes)
 }
 
 struct sophia_ro_kernels {
+    /* The hashes of the grams of a word of `n` letters (1 to SOPHIA_RO_LETTERS): of those that end with its first code
+     * point, its second, and so on, the shorter first, but for the whole word. `prefix` has the sums before each of
+     * its code points and behind the last; the marks at both edges are code points too. Returns their number. */
+    size_t (*grams)(const struct sophia_ro_grams *by, const uint64_t *prefix, size_t n, uint64_t *hashes);
     /* The known features among `n` with these hashes and kinds, in their order: the number of each, its position, and
      * its weight with its sign. */
     struct sophia_ro_tally (*weigh)(const struct sophia_ro_weighing *by, const uint64_t *hashes, const uint8_t *kinds,
                                     size_t n, uint16_t *numbers, uint32_t *positions, int32_t *weights);
+    /* values[i] = weights[i] * scale, to the nearest, halves away from 0. They fit. */
+    void (*scaled)(const int32_t *weights, size_t n, double scale, int16_t *values);
     /* sums[c] = sum of values[i] * weights[positions[i] * stride + c], stride as above. With at most 4,096 features
      * whose values have a Euclidean norm of SOPHIA_RO_UNIT no sum overflows. */
     void (*score_i8)(const int8_t *weights, size_t stride, const uint32_t *positions, const int16_t *values,

@@ -5,10 +5,43 @@
 
 #include <string.h>
 
+#include "hash.h"
 #include "ro_kernels.h"
 
 typedef float sophia_f32x4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t sophia_i32x4 __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* Inline for the usual sizes, so that they are constants. */
+static inline __attribute__((always_inline)) size_t sophia_grams_of(const struct sophia_ro_grams *by,
+                                                                    const uint64_t *prefix, size_t n, size_t least,
+                                                                    size_t most, uint64_t *hashes)
+{
+    uint64_t *to = hashes;
+    for (size_t j = least; j <= n + 2; j++) {
+        const size_t longest = j < n + 2 ? j : j - 1; /* the whole word is another feature */
+        if (j > most) {                               /* a number that is known, away from the edges */
+            for (size_t g = least; g <= most; g++)
+                *to++ = sophia_mix64((prefix[j] - prefix[j - g] * by->power[g]) ^ by->key[g]);
+            continue;
+        }
+        for (size_t g = least; g <= most && g <= longest; g++)
+            *to++ = sophia_mix64((prefix[j] - prefix[j - g] * by->power[g]) ^ by->key[g]);
+    }
+    return (size_t)(to - hashes);
+}
+
+static size_t sophia_grams_scalar(const struct sophia_ro_grams *by, const uint64_t *prefix, size_t n, uint64_t *hashes)
+{
+    if (by->least == 2 && by->most == 4) return sophia_grams_of(by, prefix, n, 2, 4, hashes);
+    if (by->least == 3 && by->most == 3) return sophia_grams_of(by, prefix, n, 3, 3, hashes);
+    return sophia_grams_of(by, prefix, n, by->least, by->most, hashes);
+}
+
+static void sophia_scaled_scalar(const int32_t *weights, size_t n, double scale, int16_t *values)
+{
+    for (size_t i = 0; i < n; i++)
+        values[i] = (int16_t)(int32_t)(weights[i] * scale + (weights[i] < 0 ? -0.5 : 0.5));
+}
 
 static struct sophia_ro_tally sophia_weigh_scalar(const struct sophia_ro_weighing *by, const uint64_t *hashes,
                                                   const uint8_t *kinds, size_t n, uint16_t *numbers,
@@ -69,8 +102,8 @@ static struct sophia_ro_best sophia_best_scalar(const int32_t *sums, const doubl
 
 #define SOPHIA_RO_SCALAR                                                                                   \
     {                                                                                                      \
-        sophia_weigh_scalar, sophia_score_i8_scalar, sophia_best_scalar, sophia_score_f32_scalar,           \
-            sophia_gradient_f32_scalar, sophia_descend_f32_scalar                                          \
+        sophia_grams_scalar, sophia_weigh_scalar, sophia_scaled_scalar, sophia_score_i8_scalar,            \
+            sophia_best_scalar, sophia_score_f32_scalar, sophia_gradient_f32_scalar, sophia_descend_f32_scalar \
     }
 
 #endif
