@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, Literal
 
 from sophia.errors import SophiaError, StoreFailed, StoreLocked
 from sophia.organs.memory_content import Content, ContentReader
-from sophia.organs.memory_search import MemorySearch, closed
+from sophia.organs.memory_sealing import LEAST, MOST, seal
+from sophia.organs.memory_search import MemorySearch, arrow, closed
 from sophia.organs.memory_words import checked, choice_of, whole
 from sophia.organs.recall import Memory
 from sophia.store.memories import MemoryRow
@@ -31,8 +30,8 @@ __all__ = ["Hippocampus"]
 Durability = Literal["disk", "os", "memory"]
 
 _RAISED = 0.1  # what being recalled adds to the strength, up to 1
-_LOADED = 4096  # memories that are read at a time when a store opens
 _GROUP = 256  # memories that durability "memory" collects before they are written
+_FORGOTTEN = 4096  # of which so many may stay in memory beside as many as are there
 _PAUSE = 0.02  # seconds between two looks at a lock that another process holds
 
 
@@ -97,6 +96,7 @@ class Hippocampus(MemorySearch):
                 kept = 10_000 if dim is None else dim
                 store.set_meta("dim", str(kept))
             store.synchronise("FULL" if durability == "disk" else "NORMAL")
+            store.tidy_segments()
             return cls(store, dim=kept, durability=durability, clock=clock)
         except BaseException:
             store.close()
@@ -195,6 +195,8 @@ class Hippocampus(MemorySearch):
                         except SophiaError:
                             self._take_back(rows)
                             raise
+                    if self._index.unsealed >= MOST:
+                        self._seal(LEAST)
             except SophiaError:
                 raise
             except BaseException:  # an interrupt: nobody knows how far it came
@@ -258,11 +260,11 @@ class Hippocampus(MemorySearch):
         self._stale = True
         self._store.settle()
         self._begin()
-        rows = self._store.memories()
-        while group := list(islice(rows, _LOADED)):
-            self._load(group)
+        self._fill(self._store)
+        for id, change in self._raised.items():
+            self._index.strengthen(id, *change)
         last = self._store.last_memory
-        self._last = max(self._last, last)
+        self._last, self._settled = max(self._last, last), max(self._settled, last)
         if self._early:
             self._add([row for row in self._waiting if row.id > last])
         self._stale = False
@@ -274,6 +276,18 @@ class Hippocampus(MemorySearch):
                 if self._stale and not self._closed:
                     self._reload()
 
+    def _seal(self, least: int) -> None:
+        """Puts memories into segments, which are read faster; `_writing` is held. Nothing is lost where that fails."""
+        if not arrow():
+            return
+        try:
+            self._store.settle()
+            if seal(self._store, self._index, self._texts, least=least, upto=self._settled):
+                self._stale = True
+        except (SophiaError, OSError) as error:
+            self._stale = True
+            self._store.notes.append(f"memories could not be put into a segment: {error}")
+
     def flush(self) -> None:
         """Writes what durability "memory" has not written yet, and the strengths that recalls have raised."""
         self._look()
@@ -283,12 +297,10 @@ class Hippocampus(MemorySearch):
     def _found(self, memories: Iterable[Memory], now: int) -> None:
         """What is recalled grows stronger."""
         for memory in memories:
-            at = self._index.find(memory.id)
-            row = None if at is None else self._index.row(at)
-            if row is not None:
+            if self._index.find(memory.id) is not None:
                 strength = min(1.0, memory.strength + _RAISED)
-                self._index.put(replace(row, strength=strength, raised=now))
-                self._raised[row.id] = strength, now
+                self._index.strengthen(memory.id, strength, now)
+                self._raised[memory.id] = strength, now
 
     # ------------------------------------------------------------------------------------------------ forget
 
@@ -324,7 +336,7 @@ class Hippocampus(MemorySearch):
                 self._index.remove(each)
                 self._raised.pop(each, None)
             # Where most of what is held was forgotten, the next call makes it anew.
-            self._stale = self._index.size > 2 * len(self._index) + _LOADED
+            self._stale = self._index.size > 2 * len(self._index) + _FORGOTTEN
             if gone:
                 self._store.empty_log()
         return gone
@@ -339,6 +351,7 @@ class Hippocampus(MemorySearch):
                 "durability": self._durability,
                 "waiting": len(self._waiting),
                 "damaged": self._damaged,
+                "rebuilt": self._rebuilt,
                 "last_id": self._last,
                 "index_bytes": self._index.nbytes + self._texts.nbytes,
                 "file_bytes": self._store.file.stat().st_size,
@@ -375,6 +388,8 @@ class Hippocampus(MemorySearch):
             except BaseException:
                 self._closing = False
                 raise
+            if not self._stale and len(self._index) >= LEAST:
+                self._seal(LEAST)
             self._closed = True
             self._aside.close()
             self._store.close()

@@ -1,13 +1,16 @@
-"""What is searched of a store's memories: packed vectors in one matrix, and columns to choose rows by."""
+"""What is searched of a store's memories: pieces with packed vectors, and columns to choose rows by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from sophia.organs.recall import HALF_LIFE
+from sophia.organs.memory_pieces import Block, Mapped, Piece, stride_of
+from sophia.organs.recall import HALF_LIFE, Memory
 from sophia.store.memories import MemoryRow
+from sophia.store.segments import Segment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "MemoryIndex", "nearest"]
 
 _FIRST = 256  # rows that there is room for at first
+_NAMES = ("scope", "context", "actor", "kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,8 @@ class _Names:
 
 
 class MemoryIndex:
-    """Rows by position, which is the order of their ids. Grows by doubling: a row costs 1,280 bytes at 10,000 bits and
-    64 of columns, besides the row itself.
+    """Rows by position, which is the order of their ids: columns to choose them by, and pieces with their vectors and
+    contents. A row costs 64 bytes of columns, besides what its piece takes.
 
     Not thread-safe by itself. What the methods return stays as it is when rows come or go later, so a search needs the
     lock for as long as it takes to ask for them.
@@ -58,15 +62,12 @@ class MemoryIndex:
 
         self.dim = dim
         self.bytes = (dim + 7) // 8
-        self._stride = (dim + 511) // 512 * 64  # rows start at multiples of 64 bytes, as the kernels want them
         self._count = 0
-        self._known: dict[int, int] = {}
-        self._kept: list[MemoryRow | None] = []
+        self._pieces: list[Piece] = []
+        self._begins: list[int] = []  # the position at which each of them begins
+        self._gone: set[int] = set()
         self._tagged: dict[str, list[int]] = {}
         self._scopes, self._contexts, self._actors, self._kinds = _Names(), _Names(), _Names(), _Names()
-        self._live = 0
-        self._rows = np.zeros((_FIRST, self._stride), dtype=np.uint8)
-        self._read_only = self._packed_view()
         self._ids = np.zeros(_FIRST, dtype=np.int64)
         self._ts = np.zeros(_FIRST, dtype=np.int64)
         self._valence = np.zeros(_FIRST)
@@ -75,10 +76,15 @@ class MemoryIndex:
         self._order: NDArray[np.int64] | None = None
         self._named = np.zeros((4, _FIRST), dtype=np.int32)  # scope, context, actor, kind
         self._there = np.zeros(_FIRST, dtype=np.bool_)
+        self._look_at()
+
+    def _look_at(self) -> None:
+        # Of which one value is read much faster.
+        self._strengths, self._raises = memoryview(cast("Any", self._strength)), memoryview(cast("Any", self._raised))
 
     def __len__(self) -> int:
         """Rows that are there."""
-        return self._live
+        return self._count - len(self._gone)
 
     @property
     def size(self) -> int:
@@ -91,81 +97,168 @@ class MemoryIndex:
         return int(self._ids[self._count - 1]) if self._count else 0
 
     @property
+    def unsealed(self) -> int:
+        """Rows in memory at the end, which no segment holds."""
+        return len(self._pieces[-1]) if self._pieces and isinstance(self._pieces[-1], Block) else 0
+
+    @property
     def nbytes(self) -> int:
-        """Bytes of the matrix and the columns."""
-        held = (self._rows, self._ids, self._ts, self._valence, self._strength, self._raised, self._named, self._there)
-        return sum(array.nbytes for array in held)
+        """Bytes of the columns, and of the vectors that are in memory."""
+        held = (self._ids, self._ts, self._valence, self._strength, self._raised, self._named, self._there)
+        return sum(array.nbytes for array in held) + sum(piece.nbytes for piece in self._pieces)
 
     def add(self, rows: Sequence[MemoryRow]) -> None:
-        """Takes rows with rising ids, all higher than those before."""
+        """Takes rows with rising ids, all higher than those before, into memory."""
         if not rows:
             return
+        if not self._pieces or not isinstance(self._pieces[-1], Block):
+            self._append(Block(self.dim))
+        block = self._pieces[-1]
+        assert isinstance(block, Block)
+        block.add(rows)
+        names = ([row.scope for row in rows], [row.context for row in rows], [row.actor for row in rows],
+                 [row.kind for row in rows])  # fmt: skip
+        start = self._take(
+            [row.id for row in rows],
+            [row.ts for row in rows],
+            [row.valence for row in rows],
+            [row.strength for row in rows],
+            [row.raised for row in rows],
+            [of.of(texts) for of, texts in zip(self._all_names, names, strict=True)],
+        )
+        self._tag((at, row.tags) for at, row in enumerate(rows, start))
+
+    def add_segment(self, segment: Segment) -> None:
+        """Takes the rows of a segment, whose ids are all higher than those before, as they are mapped."""
         import numpy as np
 
-        start, end = self._count, self._count + len(rows)
+        mapped = Mapped(segment)
+        self._append(mapped)
+        numbers = [
+            np.array(of.of(codes.texts), dtype=np.int32)[codes.numbers]
+            for of, codes in zip(self._all_names, segment.names.values(), strict=True)
+        ]
+        start = self._take(segment.ids, segment.ts, segment.valence, segment.strength, segment.raised, numbers)
+        self._tag((start + at, tags) for at, tags in mapped.tagged())
+
+    @property
+    def _all_names(self) -> tuple[_Names, _Names, _Names, _Names]:
+        return self._scopes, self._contexts, self._actors, self._kinds
+
+    def _append(self, piece: Piece) -> None:
+        self._pieces = [*self._pieces, piece]  # who is searching keeps the list that it has
+        self._begins = [*self._begins, self._count]
+
+    def _take(self, ids: Any, ts: Any, valence: Any, strength: Any, raised: Any, numbers: Sequence[Any]) -> int:
+        """Columns of new rows; the position of the first."""
+        start, end = self._count, self._count + len(ids)
         while end > len(self._ids):
             self._grow()
-        packed = np.frombuffer(b"".join([row.vector for row in rows]), dtype=np.uint8)
-        self._rows[start:end, : self.bytes] = packed.reshape(len(rows), self.bytes)
-        self._ids[start:end] = [row.id for row in rows]
-        self._ts[start:end] = [row.ts for row in rows]
-        self._valence[start:end] = [row.valence for row in rows]
-        self._strength[start:end] = [row.strength for row in rows]
-        self._raised[start:end] = [row.raised for row in rows]
-        self._order = None
-        self._named[0, start:end] = self._scopes.of([row.scope for row in rows])
-        self._named[1, start:end] = self._contexts.of([row.context for row in rows])
-        self._named[2, start:end] = self._actors.of([row.actor for row in rows])
-        self._named[3, start:end] = self._kinds.of([row.kind for row in rows])
-        for at, row in enumerate(rows, start):
-            self._known[row.id] = at
-            for tag in row.tags:
-                self._tagged.setdefault(tag, []).append(at)
+        self._ids[start:end] = ids
+        self._ts[start:end] = ts
+        self._valence[start:end] = valence
+        self._strength[start:end] = strength
+        self._raised[start:end] = raised
+        for number, column in enumerate(numbers):
+            self._named[number, start:end] = column
         self._there[start:end] = True
-        self._kept += rows
+        self._order = None
         self._count = end
-        self._live += len(rows)
+        return start
+
+    def _tag(self, rows: Iterable[tuple[int, tuple[str, ...]]]) -> None:
+        for at, tags in rows:
+            for tag in tags:
+                self._tagged.setdefault(tag, []).append(at)
 
     def remove(self, id: int) -> int | None:
         """Takes a row out; its position, or None where it is not there."""
-        at = self._known.pop(id, None)
+        at = self.find(id)
         if at is None:
             return None
-        row = self._kept[at]
-        self._kept[at] = None
-        for tag in row.tags if row is not None else ():
+        for tag in self.row(at).tags:
             self._tagged[tag].remove(at)
             if not self._tagged[tag]:
                 del self._tagged[tag]
         self._there = self._there.copy()  # who is searching keeps what was there when it began
         self._there[at] = False
-        self._live -= 1
+        self._gone.add(at)
         return at
 
-    def put(self, row: MemoryRow) -> None:
-        """Another version of a row that is there, which differs in strength alone."""
-        at = self._known[row.id]
-        self._kept[at] = row
-        self._strength[at], self._raised[at] = row.strength, row.raised
+    def strengthen(self, id: int, strength: float, raised: int) -> None:
+        """Another strength of a row, if it is there."""
+        at = self.find(id)
+        if at is not None:
+            self._strength[at], self._raised[at] = strength, raised
 
-    def row(self, at: int) -> MemoryRow | None:
-        """The row at a position, or None where it was removed."""
-        return self._kept[at]
+    def holds(self, at: int) -> bool:
+        """Whether the row at a position was not removed."""
+        return at not in self._gone
+
+    def row(self, at: int) -> MemoryRow:
+        """The row at a position, removed or not, with the strength that it came with."""
+        piece, own = self._piece(at)
+        return piece.row(own)
+
+    def memory(self, at: int, now: float, score: float | None, distance: int | None) -> Memory:
+        """The row at a position, as it is found at a time (seconds since the epoch)."""
+        piece, own = self._piece(at)
+        return Memory(piece, own, self._strengths[at], self._raises[at], now, score, distance)
+
+    def get(self, id: int, now: float) -> Memory | None:
+        """The row of an id, or None."""
+        begin = 0
+        for piece in self._pieces:
+            own = piece.find(id)
+            if own is not None:
+                at = begin + own
+                if at in self._gone:
+                    return None
+                return Memory(piece, own, self._strengths[at], self._raises[at], now, None, None)
+            begin += len(piece)
+        return None
+
+    def _piece(self, at: int) -> tuple[Piece, int]:
+        number = bisect_right(self._begins, at) - 1
+        return self._pieces[number], at - self._begins[number]
 
     def find(self, id: int) -> int | None:
         """The position of a row, or None."""
-        return self._known.get(id)
+        for begin, piece in zip(self._begins, self._pieces, strict=True):
+            own = piece.find(id)
+            if own is not None:
+                return begin + own if begin + own not in self._gone else None
+        return None
 
-    def matrix(self) -> NDArray[np.uint8]:
-        """The vectors, [size, stride]: read-only, rows that were removed among them."""
-        view = self._rows[: self._count]
-        view.flags.writeable = False
-        return view
+    def pieces(self) -> list[tuple[int, Piece]]:
+        """The pieces, each with the position at which it begins."""
+        return list(zip(self._begins, self._pieces, strict=True))
 
-    def vector(self, at: int) -> NDArray[np.uint8]:
-        """The packed vector at a position: a read-only view, no copy, valid for as long as it is held."""
-        view: NDArray[np.uint8] = self._read_only[at]
-        return view
+    def exchange(self, begin: int, end: int, segments: Sequence[Segment]) -> None:
+        """Reads the rows at positions from `begin` to `end`, which are those of whole pieces, from segments that hold
+        the same."""
+        before = [at for at, own in enumerate(self._begins) if own < begin]
+        behind = [at for at, own in enumerate(self._begins) if own >= end]
+        made: list[Piece] = [Mapped(segment) for segment in segments]
+        starts = [begin + sum(map(len, made[:number])) for number in range(len(made))]
+        pieces, begins = self._pieces, self._begins
+        self._pieces = [pieces[at] for at in before] + made + [pieces[at] for at in behind]
+        self._begins = [begins[at] for at in before] + starts + [begins[at] for at in behind]
+
+    def vectors(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The rows of the matrix at rising positions, [n, stride]: a copy."""
+        import numpy as np
+
+        made = np.empty((len(places), stride_of(self.dim)), dtype=np.uint8)
+        for begin, piece in self.pieces():
+            first, last = np.searchsorted(places, (begin, begin + len(piece)))
+            if first < last:
+                made[first:last] = piece.vectors[places[first:last] - begin]
+        return made
+
+    def there(self) -> NDArray[np.bool_]:
+        """Which positions hold a row that was not removed."""
+        return self._there[: self._count]
 
     def latest(self, chosen: NDArray[np.bool_], k: int) -> list[int]:
         """The positions of the k chosen rows that happened last, the last first."""
@@ -239,26 +332,35 @@ class MemoryIndex:
             found &= tagged
         return found
 
+    def part(self, places: NDArray[np.int64]) -> dict[str, Any]:
+        """The columns of some positions, as :class:`~sophia.store.segments.SegmentRows` has them."""
+        texts = {name: list(of.numbers) for name, of in zip(_NAMES, self._all_names, strict=True)}
+        return {
+            "ids": self._ids[places],
+            "ts": self._ts[places],
+            "raised": self._raised[places],
+            "valence": self._valence[places],
+            "strength": self._strength[places],
+            "names": {
+                name: [texts[name][number] for number in self._named[row, places].tolist()]
+                for row, name in enumerate(_NAMES)
+            },
+        }
+
     def _grow(self) -> None:
         import numpy as np
 
         # New arrays: views of the old ones stay as they are.
         room = 2 * len(self._ids)
-        for name in ("_rows", "_ids", "_ts", "_valence", "_strength", "_raised", "_there"):
+        for name in ("_ids", "_ts", "_valence", "_strength", "_raised", "_there"):
             old = getattr(self, name)
-            grown = np.zeros((room, *old.shape[1:]), dtype=old.dtype)
+            grown = np.zeros(room, dtype=old.dtype)
             grown[: len(old)] = old
             setattr(self, name, grown)
-        self._read_only = self._packed_view()
+        self._look_at()
         named = np.zeros((4, room), dtype=np.int32)
         named[:, : self._named.shape[1]] = self._named
         self._named = named
-
-    def _packed_view(self) -> NDArray[np.uint8]:
-        import numpy as np
-
-        # Over a memoryview that is read-only, so that nobody makes it writable again.
-        return np.asarray(memoryview(self._rows).toreadonly())[:, : self.bytes]  # type: ignore[arg-type]
 
 
 def _any_of(numbers: NDArray[np.int32], wanted: Sequence[int]) -> NDArray[np.bool_]:
@@ -268,21 +370,46 @@ def _any_of(numbers: NDArray[np.int32], wanted: Sequence[int]) -> NDArray[np.boo
 
 
 def nearest(
-    rows: NDArray[np.uint8], queries: Sequence[bytes], chosen: NDArray[np.bool_], k: int, dim: int
+    pieces: Sequence[tuple[int, Piece]],
+    queries: Sequence[bytes],
+    chosen: NDArray[np.bool_],
+    k: int,
+    dim: int,
+    *,
+    exact: bool = True,
 ) -> list[tuple[list[int], list[int]]]:
     """For each packed query the positions of the k nearest chosen rows and their Hamming distances; of equal ones the
-    older first. Exact: one pass over the rows for all queries, by the kernels, with the GIL released."""
+    older first.
+
+    One pass over the rows for all queries, by the kernels, with the GIL released. Where `exact` is false a piece that
+    has sketches, and of which every row is chosen, is searched by these: each of the k is missed with a probability
+    below 1 in 2,000.
+    """
     import numpy as np
 
-    from sophia._core.search import topk
+    from sophia._core.search import topk, topk_sketch
+    from sophia._core.vector import Hypervector
 
-    places = np.flatnonzero(chosen)
-    if not len(places):
-        return [([], []) for _ in queries]
-    if len(places) < len(rows):
-        rows = rows[places]
-    wanted = np.zeros((len(queries), rows.shape[1]), dtype=np.uint8)
+    wanted = np.zeros((len(queries), stride_of(dim)), dtype=np.uint8)
     for number, query in enumerate(queries):
         wanted[number, : len(query)] = np.frombuffer(query, dtype=np.uint8)
-    distances, numbers = topk(wanted, rows, min(k, len(places)), dim=dim)
-    return [(places[found].tolist(), distance.tolist()) for found, distance in zip(numbers, distances, strict=True)]
+    found: list[list[tuple[int, int]]] = [[] for _ in queries]
+    for begin, piece in pieces:
+        rows = piece.vectors
+        own = chosen[begin : begin + len(rows)]
+        places = np.flatnonzero(own)
+        if not len(places):
+            continue
+        if not exact and piece.sketches is not None and len(places) == len(rows):
+            for number, query in enumerate(queries):
+                vector = Hypervector.from_bytes(query, dim)
+                distances, numbers, _ = topk_sketch(vector, rows, piece.sketches, min(k, len(rows)))
+                found[number] += zip(distances.tolist(), (numbers + begin).tolist(), strict=True)
+            continue
+        if len(places) < len(rows):
+            rows = rows[places]
+        all_distances, all_numbers = topk(wanted, rows, min(k, len(places)), dim=dim)
+        for number, (distances, numbers) in enumerate(zip(all_distances, all_numbers, strict=True)):
+            found[number] += zip(distances.tolist(), (places[numbers] + begin).tolist(), strict=True)
+    best = [sorted(one)[:k] for one in found]
+    return [([at for _, at in one], [distance for distance, _ in one]) for one in best]

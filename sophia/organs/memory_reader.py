@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -11,13 +11,15 @@ from typing import Any
 from sophia.organs.memory_content import ContentReader
 from sophia.organs.memory_search import MemorySearch
 from sophia.store.folder import StoreFolder
-from sophia.store.memories import COLUMNS, sound
+from sophia.store.memories import COLUMNS, MOST_ID, MemoryRow, sound, strengths
+from sophia.store.segments import SegmentEntry, entries
 from sophia.store.view import StoreView
 
 __all__ = ["MemoryReader"]
 
 _LOADED = 4096  # memories that are read at a time
 _SINCE = 3  # format of the store that has memories
+_MAPPED = 4  # and segments
 
 
 class MemoryReader(MemorySearch):
@@ -26,6 +28,8 @@ class MemoryReader(MemorySearch):
     What others remember or forget is seen by the first call that comes `interval` seconds or more after the last look.
     Strengths are those of when a memory was first seen; reading changes nothing.
     """
+
+    _others = True
 
     def __init__(
         self, folder: StoreFolder, view: StoreView, dim: int, interval: float, clock: Callable[[], float]
@@ -77,6 +81,7 @@ class MemoryReader(MemorySearch):
                 "dim": self.dim,
                 "interval": self._interval,
                 "damaged": self._damaged,
+                "rebuilt": self._rebuilt,
                 "last_id": self._last,
                 "index_bytes": self._index.nbytes + self._texts.nbytes,
             }
@@ -108,8 +113,11 @@ class MemoryReader(MemorySearch):
         if self._stale or self.dim != int(self._view.meta("dim") or self.dim):
             self._stale = True
             self._attach(self._view)
-        query = f"SELECT {COLUMNS} FROM memories WHERE id > ? ORDER BY id LIMIT {_LOADED}"
-        while rows := self._view.execute(query, self._last):
+        if self._version is None:
+            self._forgotten = self._view.meta("forgotten")  # before what it counts: it may rise meanwhile
+            self._fill(_ViewSource(self._folder.path, self._view))
+            self._last = self._index.last
+        for rows in _pages(self._view, self._last, MOST_ID):
             self._load([sound(row) for row in rows])
             self._last = rows[-1][0]
         forgotten = self._view.meta("forgotten")
@@ -121,3 +129,36 @@ class MemoryReader(MemorySearch):
             self._forgotten = forgotten
         self._version = version
         self._stale = False
+
+
+class _ViewSource:
+    """The memories of a view."""
+
+    def __init__(self, path: Path, view: StoreView) -> None:
+        self.path = path
+        self._view = view
+
+    def segments(self) -> list[SegmentEntry]:
+        """The segments that count."""
+        return entries(self._view.execute("SELECT * FROM segments ORDER BY first")) if self._mapped else []
+
+    def memories(self, after: int, upto: int) -> Iterator[MemoryRow | None]:
+        """Rows by id; None for a damaged one."""
+        for rows in _pages(self._view, after, upto):
+            yield from map(sound, rows)
+
+    def strengths(self) -> dict[int, tuple[float, int]]:
+        """What recalls have made of strengths."""
+        return strengths(self._view.execute("SELECT * FROM strengths")) if self._mapped else {}
+
+    @property
+    def _mapped(self) -> bool:
+        return self._view.format >= _MAPPED
+
+
+def _pages(view: StoreView, after: int, upto: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows of memories by id, some at a time."""
+    query = f"SELECT {COLUMNS} FROM memories WHERE id > ? AND id <= ? ORDER BY id LIMIT {_LOADED}"
+    while rows := view.execute(query, after, upto):
+        yield rows
+        after = rows[-1][0]

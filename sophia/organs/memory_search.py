@@ -6,19 +6,27 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import cache
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sophia.errors import SophiaError, StoreFailed
+from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
 from sophia.organs.aside import SideThreads
 from sophia.organs.memory_content import ContentReader
 from sophia.organs.memory_index import Choice, MemoryIndex, nearest
 from sophia.organs.memory_text import MemoryText, rank, words_of
 from sophia.organs.memory_words import choice_of, whole
 from sophia.organs.recall import Memory, Recall
-from sophia.store.memories import MemoryRow
+from sophia.store.memories import MOST_ID, MemoryRow
+from sophia.store.segments import SegmentEntry, open_segment
 
-__all__ = ["MemorySearch", "closed"]
+__all__ = ["MemorySearch", "MemorySource", "arrow", "closed"]
+
+_LOADED = 4096  # memories that are read at a time
+_SKETCHED = 100_000  # memories up to which all bits of all are compared
 
 Own = TypeVar("Own", bound="MemorySearch")
 
@@ -38,8 +46,33 @@ def closed() -> SophiaError:
     return SophiaError("the memory is closed; open it again")
 
 
+class MemorySource(Protocol):
+    """Where memories come from."""
+
+    @property
+    def path(self) -> Path:
+        """The folder of the store."""
+
+    def segments(self) -> list[SegmentEntry]:
+        """The segments that count, by id."""
+
+    def memories(self, after: int, upto: int) -> Iterable[MemoryRow | None]:
+        """Rows by id; None for a damaged one."""
+
+    def strengths(self) -> dict[int, tuple[float, int]]:
+        """Strength, and when it became that, of those that were recalled."""
+
+
+@cache
+def arrow() -> bool:
+    """Whether segments can be read here."""
+    return find_spec("pyarrow") is not None
+
+
 class MemorySearch:
     """Memories that can be searched. Closed with :meth:`close` or as a context manager. Thread-safe."""
+
+    _others = False  # whether another process may have written since the last call
 
     def __init__(self, dim: int, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -74,32 +107,36 @@ class MemorySearch:
         since: datetime | float | None = None,
         until: datetime | float | None = None,
         valence: tuple[float, float] | None = None,
+        exact: bool = False,
     ) -> Recall:
         """The `k` memories that fit best, the best first; of equal ones the older.
 
         A text finds texts, by their words and what was said around them (see :mod:`sophia.organs.memory_text`); what
         shares nothing with it is not found. A hypervector or array finds the nearest vectors, of texts too. None finds
         the latest. Only those of the `scope` (all scopes, if None), `context` and `actor`, of one of the `kinds`, with
-        all of the `tags`, from `since` on and before `until`, with a valence from `valence[0]` to `valence[1]`. Every
-        memory that is chosen is compared.
+        all of the `tags`, from `since` on and before `until`, with a valence from `valence[0]` to `valence[1]`.
+
+        Every memory that is chosen is compared. Only where a vector is asked for among more than 100,000, all of them
+        chosen, the first 1,024 bits of each are compared first, and a near one is missed with a probability below 1 in
+        2,000; `exact` compares all bits of all.
 
         Raises ValueError for `k` below 1, and as :meth:`~sophia.organs.hippocampus.Hippocampus.remember` for the query.
         """
         choice = choice_of(scope, context, actor, kinds, tags, since, until, valence)
-        return self._recall([query], k, choice)[0]
+        return self._recall([query], k, choice, exact)[0]
 
     def recall_many(self, queries: Iterable[object], k: int = 10, **choice: Any) -> list[Recall]:
         """:meth:`recall` of each query, in one pass over the memories."""
-        asked = list(queries)
+        asked, exact = list(queries), bool(choice.pop("exact", False))
         given = {name: choice.pop(name, None) for name in ("scope", "context", "actor", "kinds")}
         rest = {name: choice.pop(name, None) for name in ("since", "until", "valence")}
         chosen = choice_of(**given, tags=choice.pop("tags", ()), **rest)
         if choice:
             message = f"recall_many has no argument {sorted(choice)[0]!r}"
             raise TypeError(message)
-        return self._recall(asked, k, chosen)
+        return self._recall(asked, k, chosen, exact)
 
-    def _recall(self, queries: Sequence[object], k: int, choice: Choice) -> list[Recall]:
+    def _recall(self, queries: Sequence[object], k: int, choice: Choice, exact: bool) -> list[Recall]:
         self._look()
         if isinstance(k, bool) or not isinstance(k, int):
             message = f"k is {k!r}; it is a whole number"
@@ -118,9 +155,11 @@ class MemorySearch:
         near: dict[int, tuple[list[int], list[int]]] = {}
         with self._lock:
             index = self._index  # a reader may begin with another one meanwhile
-            rows, chosen = index.matrix(), index.chosen(choice) if vectors else None
+            pieces, chosen = index.pieces(), index.chosen(choice) if vectors else None
         if chosen is not None:
-            near = dict(zip(vectors, nearest(rows, list(vectors.values()), chosen, k, self.dim), strict=True))
+            exact = exact or len(chosen) <= _SKETCHED
+            found = nearest(pieces, list(vectors.values()), chosen, k, self.dim, exact=exact)
+            near = dict(zip(vectors, found, strict=True))
         results = []
         for number, query in enumerate(queries):
             if isinstance(query, str):
@@ -162,24 +201,18 @@ class MemorySearch:
 
     def get(self, id: int) -> Memory:
         """One memory, its vector a view without a copy. KeyError where there is none."""
-        self._look()
+        if self._others or self._stale or self._closed or self._forks != _forks:  # a call costs a tenth of the whole
+            self._look()
         with self._lock:
-            at = self._index.find(id if type(id) is int else whole(id))
-            row = None if at is None else self._index.row(at)
-            if at is None or row is None:
-                raise KeyError(id)
-            return Memory(row, self._index.vector(at), self._now(), None, None)
+            found = self._index.get(id if type(id) is int else whole(id), self._clock())
+        if found is None:
+            raise KeyError(id)
+        return found
 
     def _memories(self, index: MemoryIndex, found: Sequence[tuple[int, float | None, int | None]]) -> Recall:
         """(position, score, distance) of those that were not forgotten meanwhile, as memories."""
-        now = self._now()
-        return Recall(
-            [
-                Memory(row, index.vector(at), now, score, distance)
-                for at, score, distance in found
-                if (row := index.row(at)) is not None
-            ]
-        )
+        now = self._clock()
+        return Recall([index.memory(at, now, score, distance) for at, score, distance in found if index.holds(at)])
 
     async def arecall(self, query: object, k: int = 10, **choice: Any) -> Recall:
         """:meth:`recall`, from an event loop."""
@@ -210,11 +243,40 @@ class MemorySearch:
         self._damaged += len(rows) - len(whole)
         self._add(whole)
 
+    def _fill(self, source: MemorySource) -> None:
+        """Takes all that a store holds: what stands in segments from these, the rest row by row.
+
+        A segment that cannot be used is counted, and its memories come from the rows.
+        """
+        after = 0
+        for entry in source.segments() if arrow() else ():
+            if entry.dim != self.dim or entry.first <= after:
+                continue
+            try:
+                segment = open_segment(source.path, entry)
+            except StoreCorrupt:
+                self._rebuilt += 1
+                continue
+            self._take(source, after, entry.first - 1)
+            self._index.add_segment(segment)
+            self._texts.append(*segment.words)
+            after = entry.last
+        self._take(source, after, MOST_ID)
+        for id, (strength, raised) in source.strengths().items():
+            self._index.strengthen(id, strength, raised)
+
+    def _take(self, source: MemorySource, after: int, upto: int) -> None:
+        if after < upto:
+            rows = iter(source.memories(after, upto))
+            while group := list(islice(rows, _LOADED)):
+                self._load(group)
+
     def _begin(self) -> None:
         """Holds nothing."""
         self._index = MemoryIndex(self._reader.dim)
         self._texts = MemoryText()
         self._damaged = 0
+        self._rebuilt = 0  # segments that were missing or damaged
 
     def _add(self, rows: Sequence[MemoryRow]) -> None:
         before, self._stale = self._stale, True

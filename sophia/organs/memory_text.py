@@ -71,15 +71,28 @@ class MemoryText:
 
     def add(self, rows: Sequence[MemoryRow]) -> None:
         """Takes the rows that the index takes; those without a text get an empty vector."""
+        self.append(*_encoder().rows([_said(row) for row in rows]))
+
+    def append(self, starts: NDArray[Any], places: NDArray[Any], weights: NDArray[Any]) -> None:
+        """Takes vectors that were made before, as `vectors` gives them."""
         import numpy as np
 
-        starts, places, weights = _encoder().rows([_said(row) for row in rows])
-        size, terms = self._size + len(rows), self._terms + len(places)
+        size, terms = self._size + len(starts) - 1, self._terms + len(places)
         self._starts = _room(self._starts, size + 1, np)
         self._places, self._weights = _room(self._places, terms, np), _room(self._weights, terms, np)
         self._starts[self._size + 1 : size + 1] = starts[1:] + self._terms
         self._places[self._terms : terms], self._weights[self._terms : terms] = places, weights
         self._size, self._terms = size, terms
+
+    def part(self, places: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """The vectors at some positions, as `vectors` gives them."""
+        import numpy as np
+
+        sizes = self._starts[places + 1] - self._starts[places]
+        starts = np.zeros(len(places) + 1, dtype=np.int64)
+        np.cumsum(sizes, out=starts[1:])
+        terms = np.repeat(self._starts[places] - starts[:-1], sizes) + np.arange(starts[-1])
+        return starts, self._places[terms], self._weights[terms]
 
     def vectors(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Starts, places and weights of all rows, as :meth:`sophia._core.episode.EpisodeEncoder.scores` takes them."""

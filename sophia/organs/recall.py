@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
 
+from sophia.organs.memory_pieces import Piece
 from sophia.store.memories import MemoryRow
 
 if TYPE_CHECKING:
@@ -15,17 +16,12 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
-__all__ = ["FIELDS", "HALF_LIFE", "Memory", "Recall", "decayed", "moment"]
+__all__ = ["FIELDS", "HALF_LIFE", "Memory", "Recall", "moment"]
 
 HALF_LIFE = 30 * 86_400 * 1_000_000
 """Microseconds in which a strength halves."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def decayed(row: MemoryRow, now: int) -> float:
-    """The strength that a row has at a time."""
-    return row.strength * math.pow(0.5, max(0, now - row.raised) / HALF_LIFE)
 
 
 def moment(microseconds: int) -> datetime:
@@ -46,75 +42,95 @@ class Memory:
     `score` says how well it fits what was asked. For a vector it is 1 - 2 * distance / dim, where `distance` is the
     number of bits in which they differ. For a text it is its worth in this search, over 0 and at most 1, beside the
     best of its scope: no measure from one question to the next. Both are None of a memory that was got by its id or its
-    time. `strength` is that of the moment: it halves in 30 days. `vector` is the packed vector, uint8[ceil(dim / 8)]: a
-    read-only view, no copy.
+    time. Reads what it says when it is asked.
     """
 
-    __slots__ = ("_now", "_row", "distance", "score", "vector")
+    __slots__ = ("_at", "_now", "_raised", "_row", "_strength", "_where", "distance", "score")
 
     def __init__(
-        self, row: MemoryRow, vector: NDArray[np.uint8], now: int, score: float | None, distance: int | None
+        self,
+        where: Piece,
+        at: int,
+        strength: float,
+        raised: int,
+        now: float,
+        score: float | None,
+        distance: int | None,
     ) -> None:
-        self._row = row
-        self._now = now
-        self.vector = vector
+        """`now`: seconds since the epoch."""
+        self._where = where
+        self._at = at
+        self._strength, self._raised, self._now = strength, raised, now
+        self._row: MemoryRow | None = None
         self.score = score
         self.distance = distance
+
+    def _said(self) -> MemoryRow:
+        """Its row, which is read when somebody asks."""
+        if self._row is None:
+            self._row = self._where.row(self._at)
+        return self._row
 
     @property
     def id(self) -> int:
         """Its number in the store: rising, never given twice."""
-        return self._row.id
+        return self._said().id
+
+    @property
+    def vector(self) -> NDArray[np.uint8]:
+        """The packed vector, uint8[ceil(dim / 8)]: a read-only view, no copy, valid for as long as it is held."""
+        view: NDArray[np.uint8] = self._where.packed[self._at]
+        return view
+
+    @property
+    def strength(self) -> float:
+        """0 to 1, at the moment when it was found: it halves in 30 days."""
+        return self._strength * math.pow(0.5, max(0.0, self._now * 1e6 - self._raised) / HALF_LIFE)
 
     @property
     def text(self) -> str | None:
         """The text, or None where a vector was remembered."""
-        return self._row.text
+        return self._said().text
 
     @property
     def answer(self) -> str | None:
         """The answer that came with it, if any."""
-        return self._row.answer
+        return self._said().answer
 
     @property
     def scope(self) -> str:
         """Whose it is."""
-        return self._row.scope
+        return self._said().scope
 
     @property
     def context(self) -> str:
         """The session that it belongs to."""
-        return self._row.context
+        return self._said().context
 
     @property
     def actor(self) -> str:
         """Who said it."""
-        return self._row.actor
+        return self._said().actor
 
     @property
     def kind(self) -> str:
         """What kind of memory it is."""
-        return self._row.kind
+        return self._said().kind
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Its tags, sorted."""
-        return self._row.tags
+        return self._said().tags
 
     @property
     def ts(self) -> datetime:
         """When it happened, UTC."""
-        return moment(self._row.ts)
+        return moment(self._said().ts)
 
     @property
     def valence(self) -> float:
         """-1 to 1."""
-        return self._row.valence
-
-    @property
-    def strength(self) -> float:
-        """0 to 1."""
-        return decayed(self._row, self._now)
+        return self._said().valence
 
     def __repr__(self) -> str:
         said = "a vector" if self.text is None else repr(self.text if len(self.text) <= 60 else self.text[:57] + "...")

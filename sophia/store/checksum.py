@@ -13,10 +13,21 @@ from zlib import crc32
 
 from sophia.store.changes import Answer
 
-__all__ = ["digest_of", "of_answer", "of_blob", "of_memory", "of_meta", "of_pattern", "sound_answer"]
+__all__ = [
+    "digest_of",
+    "of_answer",
+    "of_blob",
+    "of_memory",
+    "of_meta",
+    "of_pattern",
+    "of_segment",
+    "of_strength",
+    "sound_answer",
+]
 
 
 _MEMORY = Struct("<2q2d9q2?")
+_STRENGTH = Struct("<qdq")
 
 
 def digest_of(key: bytes, policy_version: str) -> bytes:
@@ -65,6 +76,17 @@ def of_memory(row: tuple[Any, ...]) -> int:
     sizes = len(scope), len(context), len(actor), len(kind), len(names), len(said), len(replied)
     numbers = _MEMORY.pack(id, ts, valence, strength, raised, dim, *sizes, text is None, answer is None)
     return crc32(vector, crc32(replied, crc32(said, crc32(names, crc32(numbers)))))
+
+
+def of_strength(row: tuple[Any, ...]) -> int:
+    """Over a row of `strengths`: (id, strength, raised)."""
+    return crc32(_STRENGTH.pack(*row))
+
+
+def of_segment(row: tuple[Any, ...]) -> int:
+    """Over a row of `segments`: (first, last, count, dim, rows, words)."""
+    *numbers, rows, words = row
+    return crc32(words, crc32(rows, crc32(b"%r %d" % (numbers, len(rows)))))
 
 
 def of_meta(name: str, value: str) -> int:

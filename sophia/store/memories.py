@@ -16,12 +16,14 @@ __all__ = [
     "EARLIEST",
     "LATEST",
     "META",
+    "MOST_ID",
     "MemoryRow",
     "insert",
     "last_id",
     "read",
     "sound",
     "strengthen",
+    "strengths",
     "usual_dim",
 ]
 
@@ -32,6 +34,8 @@ COLUMNS = (
 """What `read` asks for: texts as bytes, so that a damaged one is a damaged row and not an error of all rows."""
 
 _LAST = "memories"  # of `meta`: the highest id that was ever given, so that none is given twice
+
+MOST_ID = (1 << 63) - 1
 
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 """Times of the years 1 to 9999."""
@@ -93,9 +97,10 @@ def insert(connection: sqlite3.Connection, rows: Sequence[MemoryRow]) -> None:
     schema.put_meta(connection, {_LAST: str(max(last_id(connection), max(row.id for row in rows)))})
 
 
-def read(connection: sqlite3.Connection, after: int = 0) -> Iterator[MemoryRow | None]:
-    """The rows with an id over `after`, by id; None for one that is not what was stored."""
-    for row in connection.execute(f"SELECT {COLUMNS} FROM memories WHERE id > ? ORDER BY id", (after,)):
+def read(connection: sqlite3.Connection, after: int = 0, upto: int = MOST_ID) -> Iterator[MemoryRow | None]:
+    """The rows with an id over `after` and not over `upto`, by id; None for one that is not what was stored."""
+    query = f"SELECT {COLUMNS} FROM memories WHERE id > ? AND id <= ? ORDER BY id"
+    for row in connection.execute(query, (after, upto)):
         yield sound(row)
 
 
@@ -114,15 +119,20 @@ def sound(row: tuple[Any, ...]) -> MemoryRow | None:
 
 
 def strengthen(connection: sqlite3.Connection, changes: Iterable[tuple[int, float, int]]) -> None:
-    """(id, strength, raised) of rows, in the transaction that is open; damaged rows stay as they are."""
-    for id, strength, raised in changes:
-        row = connection.execute(f"SELECT {COLUMNS} FROM memories WHERE id = ?", (id,)).fetchone()
-        found = None if row is None else sound(row)
-        if found is None:
+    """(id, strength, raised) of rows that are there, in the transaction that is open."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO strengths SELECT ?, ?, ?, ? FROM memories WHERE id = ?",
+        [(*change, checksum.of_strength(change), change[0]) for change in changes],
+    )
+
+
+def strengths(rows: Iterable[tuple[Any, ...]]) -> dict[int, tuple[float, int]]:
+    """What the rows of `strengths` say, by id; a damaged one says nothing."""
+    found = {}
+    for *said, kept in rows:
+        try:
+            if checksum.of_strength(tuple(said)) == kept:
+                found[said[0]] = said[1], said[2]
+        except struct.error:
             continue
-        values = list(found.values())
-        values[8], values[9] = strength, raised
-        connection.execute(
-            "UPDATE memories SET strength = ?, raised = ?, checksum = ? WHERE id = ?",
-            (strength, raised, checksum.of_memory(tuple(values)), id),
-        )
+    return found

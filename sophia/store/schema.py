@@ -11,7 +11,7 @@ from sophia.store import checksum
 
 __all__ = ["FORMAT", "ROUTER", "TABLES", "changed_definitions", "known_format", "prepare", "put_meta"]
 
-FORMAT = 3
+FORMAT = 4
 
 ROUTER = "intents"
 """Under this name `dumps` holds the router of intents. Nothing it could be made from again is in the store."""
@@ -30,7 +30,7 @@ _PRAGMAS = (
 )
 
 # Checked row by row where they are read.
-_BY_ROW = ("answers", "answers_by_expiry", "memories", "memories_by_scope")
+_BY_ROW = ("answers", "answers_by_expiry", "memories", "memories_by_scope", "strengths", "segments")
 
 # By name, as SQLite keeps them: a definition that reads otherwise is damage. Checksums: see sophia.store.checksum.
 TABLES = {
@@ -55,10 +55,18 @@ TABLES = {
         tags TEXT NOT NULL, ts INTEGER NOT NULL, valence REAL NOT NULL, strength REAL NOT NULL, raised INTEGER NOT NULL,
         text TEXT, answer TEXT, dim INTEGER NOT NULL, vector BLOB NOT NULL, checksum INTEGER NOT NULL)""",
     "memories_by_scope": "CREATE INDEX memories_by_scope ON memories (scope)",
+    # What a memory's strength became after it was remembered: small rows, read as a whole.
+    "strengths": """CREATE TABLE strengths (
+        id INTEGER PRIMARY KEY, strength REAL NOT NULL, raised INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
+    # Which memories also stand in files that can be mapped; see sophia.store.segments. Files that it does not name are
+    # of no use, and what it names but is not there is made anew.
+    "segments": """CREATE TABLE segments (
+        first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL, dim INTEGER NOT NULL,
+        rows BLOB NOT NULL, words BLOB NOT NULL, checksum INTEGER NOT NULL)""",
 }
 
 # Which of these a format brought, after the second.
-_SINCE = {3: ("memories", "memories_by_scope")}
+_SINCE = {3: ("memories", "memories_by_scope"), 4: ("strengths", "segments")}
 
 
 def prepare(connection: sqlite3.Connection, where: str) -> None:
@@ -80,7 +88,7 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     elif found < FORMAT:
         for name in changed_definitions(connection, found):
             raise _changed(name)
-        _in_one_transaction(connection, _from_2)
+        _in_one_transaction(connection, lambda connection: _add_tables(connection, found))
     for name in changed_definitions(connection, FORMAT):
         raise _changed(name)
     for name in TABLES:
@@ -146,9 +154,10 @@ def _from_1(connection: sqlite3.Connection) -> None:
     log = connection.execute("SELECT seq, name, changes FROM log").fetchall()
     for name in ("meta", "patterns", "dumps", "log"):
         connection.execute(f"DROP TABLE {name}")
-    for name in ("meta", "patterns", "dumps", "log", "pending", *_SINCE[3]):
+    for name in ("meta", "patterns", "dumps", "log", "pending"):
         connection.execute(TABLES[name])
-    put_meta(connection, meta | {"format": str(FORMAT), "commits": "0"})
+    put_meta(connection, meta | {"commits": "0"})
+    _add_tables(connection, 2)
     for table, rows in (
         ("patterns", [(*row, checksum.of_pattern(row)) for row in patterns]),
         ("dumps", [(name, data, checksum.of_blob(0, name, data)) for name, data in dumps]),
@@ -159,10 +168,11 @@ def _from_1(connection: sqlite3.Connection) -> None:
             connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
 
 
-def _from_2(connection: sqlite3.Connection) -> None:
-    """Format 2 had no memories."""
-    for name in _SINCE[3]:
-        connection.execute(TABLES[name])
+def _add_tables(connection: sqlite3.Connection, found: int) -> None:
+    """Formats from the second on lack nothing but tables that later ones have."""
+    for since, names in _SINCE.items():
+        for name in names if since > found else ():
+            connection.execute(TABLES[name])
     put_meta(connection, {"format": str(FORMAT)})
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
-from sophia.store import checksum, memories, schema
+from sophia.store import checksum, memories, schema, segments
 from sophia.store.ack import Ack
 from sophia.store.answer_key import split_key
 from sophia.store.changes import Answer, Changes
@@ -20,6 +20,7 @@ from sophia.store.faults import corrupt, guarded
 from sophia.store.lock import StoreLock
 from sophia.store.memories import MemoryRow
 from sophia.store.pending import Pending
+from sophia.store.segments import SegmentEntry
 
 __all__ = ["Store"]
 
@@ -338,10 +339,36 @@ class Store:
         with self._guarded():
             self._connection.execute(f"PRAGMA synchronous = {level}")
 
-    def memories(self, after: int = 0) -> Iterator[MemoryRow | None]:
-        """The memories with an id over `after`, by id; None for one that is not what was stored."""
+    def memories(self, after: int = 0, upto: int = memories.MOST_ID) -> Iterator[MemoryRow | None]:
+        """The memories with an id over `after` and not over `upto`, by id; None for one that is not what was stored."""
         with self._guarded():
-            yield from memories.read(self._connection, after)
+            yield from memories.read(self._connection, after, upto)
+
+    def strengths(self) -> dict[int, tuple[float, int]]:
+        """Strength, and when it became that, of the memories that were recalled, by id."""
+        with self._guarded():
+            return memories.strengths(self._connection.execute("SELECT * FROM strengths"))
+
+    def segments(self) -> list[SegmentEntry]:
+        """The segments that count, by id. What a row that fails its checksum names is none."""
+        with self._guarded():
+            return segments.entries(self._connection.execute("SELECT * FROM segments ORDER BY first"))
+
+    def exchange_segments(self, gone: Sequence[SegmentEntry], made: Sequence[SegmentEntry]) -> None:
+        """Names segments whose files are written in the place of others, durably; then the files of these go."""
+        with self._guarded(), self._transaction() as run:
+            for entry in gone:
+                run("DELETE FROM segments WHERE first = ?", (entry.first,))
+            for entry in made:
+                row = (*entry.values(), checksum.of_segment(entry.values()))
+                run("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._count()
+        names = {entry.name for entry in made}
+        segments.remove(self.path, [entry for entry in gone if entry.name not in names])
+
+    def tidy_segments(self) -> None:
+        """Removes files of segments that do not count: a writer that was killed has left them."""
+        segments.remove_others(self.path, self.segments())
 
     @property
     def dim(self) -> int | None:
@@ -358,10 +385,21 @@ class Store:
 
     def forget(self, id: int | None, *, scope: str | None = None, before: int | None = None) -> int:
         """Deletes one memory, or those of a scope and from before a time, damaged ones too, durably; how many there
-        were. Their bytes are overwritten in the file, and go from the log with `empty_log`."""
+        were. Their bytes are overwritten in the file, and go from the log with `empty_log`; segments that hold one of
+        them go as a whole."""
         asked = {"id = ?": id, "scope = ?": scope, "ts < ?": before}
         given = {condition: value for condition, value in asked.items() if value is not None}
-        return self._forget(f"DELETE FROM memories WHERE {' AND '.join(given)}", [tuple(given.values())], "forgotten")
+        which, values = f"FROM memories WHERE {' AND '.join(given)}", tuple(given.values())
+        with self._guarded(), self._transaction() as run:
+            holding = f"EXISTS (SELECT 1 {which} AND id BETWEEN segments.first AND segments.last)"
+            held = segments.entries(run(f"SELECT * FROM segments WHERE {holding}", values))
+            run(f"DELETE FROM segments WHERE {holding}", values)
+            run(f"DELETE FROM strengths WHERE id IN (SELECT id {which})", values)
+            gone = int(run(f"DELETE {which}", values).rowcount)
+            self._put_meta("forgotten", str(int(self.meta("forgotten") or 0) + gone))
+            self._count()
+        segments.remove(self.path, held)
+        return gone
 
     def forget_answers(self, scope: str) -> int:
         """Deletes the answers of a scope, under every policy, in the same way; how many there were."""
@@ -369,15 +407,12 @@ class Store:
             keys = self._connection.execute("SELECT rowid, key FROM answers").fetchall()
         split = [(rowid, split_key(key) if isinstance(key, bytes) else None) for rowid, key in keys]
         rows = [rowid for rowid, parts in split if parts is not None and parts.scope == scope]
-        return self._forget("DELETE FROM answers WHERE rowid = ?", [(row,) for row in rows], "forgotten_answers")
-
-    def _forget(self, delete: str, values: Sequence[tuple[Any, ...]], counted: str) -> int:
-        """Deletes rows; a value of `meta` counts how many ever were."""
         with self._guarded(), self._transaction() as run:
-            gone = sum([int(run(delete, row).rowcount) for row in values])
-            self._put_meta(counted, str(int(self.meta(counted) or 0) + gone))
+            for row in rows:
+                run("DELETE FROM answers WHERE rowid = ?", (row,))
+            self._put_meta("forgotten_answers", str(int(self.meta("forgotten_answers") or 0) + len(rows)))
             self._count()
-        return gone
+        return len(rows)
 
     def empty_log(self) -> None:
         """Writes the log back into the file and empties it: nothing that was deleted is in it any more.

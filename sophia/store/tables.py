@@ -125,6 +125,16 @@ def _wrong_memory(row: Row) -> str | None:
     return None if len(vector) == (dim + 7) // 8 else f"{len(vector)} bytes of {dim} bits"
 
 
+def _wrong_strength(row: Row) -> str | None:
+    id, strength, _ = row
+    return None if id > 0 and math.isfinite(strength) else f"strength of memory {id} is {strength}"
+
+
+def _wrong_segment(row: Row) -> str | None:
+    first, last, count, *_ = row
+    return None if 0 < first <= last and 0 < count <= last - first + 1 else f"{count} rows from {first} to {last}"
+
+
 _META = Table("meta", (("name", _TEXT), ("value", _TEXT)), _wrong_meta, rowid=False)
 _ANSWERS = Table(
     "answers",
@@ -158,6 +168,17 @@ _MEMORIES = Table(
     key=0,
 )  # fmt: skip
 
+_STRENGTHS = Table("strengths", (("id", _INTEGER), ("strength", _REAL), ("raised", _INTEGER)), _wrong_strength, key=0)
+_SEGMENTS = Table(
+    "segments",
+    (
+        ("first", _INTEGER), ("last", _INTEGER), ("count", _INTEGER), ("dim", _INTEGER), ("rows", _BLOB),
+        ("words", _BLOB),
+    ),
+    _wrong_segment,
+    key=0,
+)  # fmt: skip
+
 # How the checksum of a row is made from its other columns; an answer's is among those that it always had.
 _SEALS: dict[str, Callable[[Row], int]] = {
     "meta": lambda row: checksum.of_meta(*row),
@@ -166,6 +187,8 @@ _SEALS: dict[str, Callable[[Row], int]] = {
     "log": lambda row: checksum.of_blob(*row),
     "pending": lambda row: checksum.of_blob(row[0], "pending", row[1]),
     "memories": checksum.of_memory,
+    "strengths": checksum.of_strength,
+    "segments": checksum.of_segment,
 }
 
 
@@ -184,6 +207,7 @@ FORMATS = {
     1: (_META, _ANSWERS, _PATTERNS, _DUMPS, _LOG),
     2: _SECOND,
     3: (*_SECOND, _sealed(_MEMORIES)),
+    4: (*_SECOND, *map(_sealed, (_MEMORIES, _STRENGTHS, _SEGMENTS))),
 }
 """The tables of every store format that ever was."""
 

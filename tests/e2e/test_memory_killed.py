@@ -15,10 +15,12 @@ import sophia
 from sophia.organs.hippocampus import Hippocampus
 from sophia.store.check import check
 
-# Tells each memory that is acknowledged, and each that is about to be forgotten.
+# Tells each memory that is acknowledged, and each that is about to be forgotten. Puts a few dozen into each segment.
 WRITER = """
 import random, sys
+from sophia.organs import hippocampus, memory_sealing
 from sophia.organs.hippocampus import Hippocampus
+hippocampus.LEAST, hippocampus.MOST, memory_sealing.MOST, memory_sealing.SMALL = 5, 40, 40, 20
 
 draw = random.Random(int(sys.argv[2]))
 with Hippocampus.open(sys.argv[1], dim=256) as memory:
@@ -64,7 +66,8 @@ def kills(store: Path, count: int, seed: int) -> None:
             assert there - doubtful <= found
             # At most one group more, whose acknowledgement did not come through.
             assert len(found - there) <= 9
-            assert (len(memory), memory.stats()["damaged"]) == (len(found), 0)
+            said = memory.stats()
+            assert (len(memory), said["damaged"], said["rebuilt"]) == (len(found), 0, 0)
         there = found
     assert check(store).sound
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from sophia.organs.hippocampus import Hippocampus
+from sophia.organs.memory_reader import MemoryReader
 from sophia.store.check import check
+from tests.sealing import small_segments
 
 DIM = 72  # not a multiple of a word
 NAMES = st.sampled_from(["", "a", "b", "'"])
@@ -34,8 +36,10 @@ def bits_of(vector: np.ndarray) -> int:
 
 
 class Memories(RuleBasedStateMachine):
-    @initialize(durability=st.sampled_from(["disk", "os", "memory"]))
-    def begin(self, durability: str) -> None:
+    @initialize(durability=st.sampled_from(["disk", "os", "memory"]), segments=st.sampled_from([2, 5, 1000]))
+    def begin(self, durability: str, segments: int) -> None:
+        self.small = small_segments(segments, 2 * segments)
+        self.small.__enter__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "mind"
         self.durability = durability
@@ -93,6 +97,13 @@ class Memories(RuleBasedStateMachine):
             del self.rows[id]
 
     @rule()
+    def read(self) -> None:
+        with MemoryReader.open(self.path) as reader:
+            if self.durability != "memory":
+                assert sorted(reader.recall(None, 10_000).ids) == sorted(self.rows)
+            assert reader.stats()["rebuilt"] == 0
+
+    @rule()
     def reopen(self) -> None:
         self.memory.close()
         self.memory = Hippocampus.open(self.path, durability=self.durability)  # type: ignore[arg-type]
@@ -107,6 +118,7 @@ class Memories(RuleBasedStateMachine):
             self.memory.close()
             assert check(self.path).sound
             self.folder.cleanup()
+            self.small.__exit__(None, None, None)
 
 
 TestMemories = Memories.TestCase

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
 
@@ -13,10 +13,17 @@ import pytest
 from sophia.errors import StoreFailed
 from sophia.organs.hippocampus import Hippocampus
 from sophia.store.store import Store
+from tests.sealing import small_segments
 
 pytestmark = pytest.mark.stress
 
 SECONDS = 2.0
+
+
+@pytest.fixture(autouse=True)
+def small() -> Iterator[None]:
+    with small_segments(20, 200):
+        yield
 
 
 @pytest.mark.parametrize("durability", ["disk", "os", "memory"])

@@ -10,6 +10,7 @@ import pytest
 from sophia._core import buffer, rows
 from sophia._core.vector import Hypervector
 from sophia.errors import ShapeError
+from tests.oracle.hash import hash_bytes
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,29 @@ def test_a_refused_buffer_is_let_go() -> None:
     with pytest.raises(ShapeError):
         Hypervector.from_buffer(data)
     data.extend(b"still mine to resize")
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 15, 16, 17, 31, 32, 33, 100, 4096])
+def test_a_digest_is_that_of_the_oracle(size: int) -> None:
+    data = bytes(i * 37 % 251 for i in range(size))
+    low, high = hash_bytes(data, 0x534F504844494731)
+    assert buffer.digest(data) == low.to_bytes(8, "little") + high.to_bytes(8, "little")
+    assert buffer.digest(np.frombuffer(data, np.uint8)) == buffer.digest(memoryview(data)) == buffer.digest(data)
+
+
+def test_a_digest_tells_every_turned_bit() -> None:
+    data = bytearray(range(97))
+    found = {buffer.digest(data)}
+    for at in range(8 * len(data)):
+        data[at // 8] ^= 1 << at % 8
+        found.add(buffer.digest(data))
+        data[at // 8] ^= 1 << at % 8
+    assert len(found) == 8 * len(data) + 1
+
+
+def test_a_digest_needs_one_block_of_memory() -> None:
+    assert buffer.digest(np.zeros((2, 8), np.int64)) == buffer.digest(bytes(128))
+    with pytest.raises(TypeError, match=r"contiguous"):
+        buffer.digest(np.zeros((2, 8), np.uint8)[:, ::2])
+    with pytest.raises(TypeError):
+        buffer.digest("text")
