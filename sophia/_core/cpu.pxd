@@ -70,6 +70,8 @@ cdef extern from "ro_kernels.h" nogil:
         sophia_ro_best (*best)(const int32_t *sums, const double *scales, uint32_t classes) noexcept nogil
         void (*score_i8)(const int8_t *weights, size_t stride, const uint32_t *positions, const int16_t *values,
                          size_t n, int32_t *sums) noexcept nogil
+        size_t (*sieve)(const uint32_t *places, size_t n, const uint32_t *cells, uint32_t mask,
+                        uint32_t *numbers) noexcept nogil
 
 
 cdef extern from "kernels.h" nogil:

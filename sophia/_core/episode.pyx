@@ -31,6 +31,11 @@ from sophia._core.lexical cimport (
 from sophia.errors import ShapeError
 
 
+cdef extern from "ro_kernels.h" nogil:
+    enum:
+        SOPHIA_RO_SIEVED
+
+
 cdef extern from "idf.h" nogil:
     void sophia_log2_init()
 
@@ -305,7 +310,7 @@ cdef int64_t _search(const uint32_t *cells, uint32_t *terms, size_t room, size_t
     cdef uint32_t *halved = terms + room
     cdef uint32_t *having = halved + asked
     cdef size_t held = 0, hits_room = 1024, cell, likely, j
-    cdef int64_t maybe[SOPHIA_LEXICAL_MAX]
+    cdef uint32_t maybe[SOPHIA_LEXICAL_MAX + SOPHIA_RO_SIEVED]
     cdef _Hit *hits = <_Hit *>malloc(hits_room * sizeof(_Hit))
     cdef _Hit *more
     cdef int64_t bad = _NO_MEMORY if hits == NULL else -1
@@ -324,12 +329,11 @@ cdef int64_t _search(const uint32_t *cells, uint32_t *terms, size_t room, size_t
                 bad = _NO_MEMORY
                 break
             hits = more
-        likely = 0
-        for k in range(begin[row], begin[row + 1]):     # without a branch: nearly every cell is empty
-            maybe[likely & (SOPHIA_LEXICAL_MAX - 1)] = k
-            likely += cells[places[k] & mask] != 0
+        likely = cpu.active.ro.sieve(
+            places + begin[row], <size_t>(begin[row + 1] - begin[row]), cells, mask, maybe
+        )
         for j in range(likely):
-            k = maybe[j]
+            k = begin[row] + maybe[j]
             cell = places[k] & mask
             while cells[cell] != 0:
                 if cells[cell] == places[k]:

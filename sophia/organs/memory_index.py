@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "MemoryIndex", "nearest"]
 
 _FIRST = 256  # rows that there is room for at first
+_SCOPES = 16  # whose order is kept until the next row comes or goes
 _NAMES = ("scope", "context", "actor", "kind")
 
 
@@ -74,6 +75,7 @@ class MemoryIndex:
         self._strength = np.zeros(_FIRST)
         self._raised = np.zeros(_FIRST, dtype=np.int64)
         self._order: NDArray[np.int64] | None = None
+        self._sessions: dict[str | None, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._named = np.zeros((4, _FIRST), dtype=np.int32)  # scope, context, actor, kind
         self._there = np.zeros(_FIRST, dtype=np.bool_)
         self._look_at()
@@ -163,6 +165,7 @@ class MemoryIndex:
             self._named[number, start:end] = column
         self._there[start:end] = True
         self._order = None
+        self._sessions.clear()
         self._count = end
         return start
 
@@ -183,6 +186,7 @@ class MemoryIndex:
         self._there = self._there.copy()  # who is searching keeps what was there when it began
         self._there[at] = False
         self._gone.add(at)
+        self._sessions.clear()
         return at
 
     def strengthen(self, id: int, strength: float, raised: int) -> None:
@@ -268,9 +272,17 @@ class MemoryIndex:
         found: list[int] = places[np.lexsort((places, self._ts[places]))][::-1][:k].tolist()
         return found
 
-    def sessions(self, chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The chosen positions in the order of scope, context, time and id; and of each a number for its session, which
-        is a context of a scope, or -1 for none."""
+    def sessions(self, scope: str | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The positions of a scope (None: of all) in the order of scope, context, time and id; and of each a number for
+        its session, which is a context of a scope, or -1 for none."""
+        found = self._sessions.get(scope)
+        if found is None:
+            if len(self._sessions) == _SCOPES:
+                self._sessions.clear()
+            found = self._sessions[scope] = self._sessions_of(self.chosen(Choice(scope=scope)))
+        return found
+
+    def _sessions_of(self, chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         import numpy as np
 
         if self._order is None:

@@ -183,15 +183,14 @@ class MemorySearch:
 
         asked = words_of(query)
         with self._lock:
-            index, around = self._index, Choice(scope=choice.scope)
-            chosen = index.chosen(around)
-            rows, sessions = index.sessions(chosen)
-            wanted = (chosen if choice == around else index.chosen(choice))[rows]
+            index = self._index
+            rows, sessions = index.sessions(choice.scope)
+            wanted = None if choice == Choice(scope=choice.scope) else index.chosen(choice)[rows]
             vectors = self._texts.vectors()
             named = index.by_actors(rows, lambda actor: bool(words_of(actor) & asked))
             strengths = index.strengths(rows, self._now())
         worth = rank(query, vectors, rows, sessions, named, strengths)
-        places = np.flatnonzero(wanted & (worth > 0.0))
+        places = np.flatnonzero(worth > 0.0 if wanted is None else wanted & (worth > 0.0))
         if len(places) > k:
             least = np.partition(worth[places], -k)[-k]
             places = places[worth[places] >= least]

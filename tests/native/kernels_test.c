@@ -357,6 +357,26 @@ static void test_grams(const struct sophia_ro_kernels *k, uint32_t least, uint32
     free(hashes);
 }
 
+/* Places whose cells are empty, full, or neither. */
+static void test_sieve(const struct sophia_ro_kernels *k, size_t n, unsigned full)
+{
+    enum { CELLS = 64 };
+    uint32_t cells[CELLS];
+    uint32_t *places = (uint32_t *)room(n * sizeof *places);
+    uint32_t *numbers = (uint32_t *)room((n + SOPHIA_RO_SIEVED) * sizeof *numbers + 64);
+    for (size_t c = 0; c < CELLS; c++) cells[c] = next() % 8 < full ? (uint32_t)next() | 1u << 31 : 0;
+    for (size_t i = 0; i < n; i++) places[i] = (uint32_t)next();
+    guarded((unsigned char *)(numbers + n + SOPHIA_RO_SIEVED), 1, "", 0);
+    const size_t got = k->sieve(places, n, cells, CELLS - 1, numbers);
+    guarded((unsigned char *)(numbers + n + SOPHIA_RO_SIEVED), 0, "sieve", n);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (cells[places[i] % CELLS]) check(count < got && numbers[count++] == i, "sieve", n);
+    check(count == got, "sieve, number", n);
+    free(places);
+    free(numbers);
+}
+
 /* Halves among them, and the largest there are. */
 static void test_scaled(const struct sophia_ro_kernels *k, size_t n)
 {
@@ -511,6 +531,8 @@ static void test_readout(const struct sophia_ro_kernels *k)
         test_grams(k, 1, SOPHIA_RO_GRAM, n);
         test_grams(k, SOPHIA_RO_GRAM, SOPHIA_RO_GRAM, n);
         test_scaled(k, n - 1);
+        for (unsigned full = 0; full <= 8; full += 4) test_sieve(k, n + 9, full);
+        test_sieve(k, n - 1, 1);
     }
     for (size_t classes = SOPHIA_RO_NARROW; classes <= 356; classes += 32) {
         for (size_t n = 0; n < 40; n += n < 6 ? 1 : 11) {

@@ -46,6 +46,25 @@ SOPHIA_AVX2 static void sophia_score_i8_avx2(const int8_t *weights, size_t strid
         sophia_score_block_avx2(weights + c, stride, positions, values, n, sums + c);
 }
 
+/* Eight places at a time; that one of them has a cell is rare. */
+SOPHIA_AVX2 static size_t sophia_sieve_avx2(const uint32_t *places, size_t n, const uint32_t *cells, uint32_t mask,
+                                            uint32_t *numbers)
+{
+    const __m256i within = _mm256_set1_epi32((int)mask), zero = _mm256_setzero_si256();
+    size_t count = 0, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256i at = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(places + i)), within);
+        const __m256i empty = _mm256_cmpeq_epi32(_mm256_i32gather_epi32((const int *)cells, at, 4), zero);
+        unsigned held = ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(empty)) & 0xFF;
+        for (; held; held &= held - 1) numbers[count++] = (uint32_t)(i + (size_t)__builtin_ctz(held));
+    }
+    for (; i < n; i++) {
+        numbers[count] = (uint32_t)i;
+        count += cells[places[i] & mask] != 0;
+    }
+    return count;
+}
+
 SOPHIA_AVX2 static void sophia_scaled_avx2(const int32_t *weights, size_t n, double scale, int16_t *values)
 {
     const __m256d by = _mm256_set1_pd(scale), half = _mm256_set1_pd(0.5), sign = _mm256_set1_pd(-0.0);
@@ -68,8 +87,9 @@ SOPHIA_AVX2 static void sophia_scaled_avx2(const int32_t *weights, size_t n, dou
 
 #define SOPHIA_RO_AVX2                                                                                     \
     {                                                                                                      \
-        sophia_grams_scalar, sophia_weigh_scalar, sophia_scaled_avx2, sophia_score_i8_avx2,                \
-            sophia_best_scalar, sophia_score_f32_avx2, sophia_gradient_f32_avx2, sophia_descend_f32_avx2   \
+        sophia_grams_scalar, sophia_weigh_scalar, sophia_sieve_avx2, sophia_scaled_avx2,                   \
+            sophia_score_i8_avx2, sophia_best_scalar, sophia_score_f32_avx2, sophia_gradient_f32_avx2,     \
+            sophia_descend_f32_avx2                                                                        \
     }
 
 #endif

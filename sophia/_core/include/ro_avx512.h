@@ -91,6 +91,24 @@ SOPHIA_AVX512 static size_t sophia_grams_avx512(const struct sophia_ro_grams *by
     return (size_t)(to - hashes);
 }
 
+SOPHIA_AVX512 static size_t sophia_sieve_avx512(const uint32_t *places, size_t n, const uint32_t *cells, uint32_t mask,
+                                                uint32_t *numbers)
+{
+    const __m512i within = _mm512_set1_epi32((int)mask);
+    __m512i number = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i += 16) {
+        const __mmask16 here = n - i < 16 ? (__mmask16)((1u << (n - i)) - 1) : (__mmask16)0xFFFF;
+        const __m512i at = _mm512_and_si512(_mm512_maskz_loadu_epi32(here, places + i), within);
+        const __m512i cell = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), here, at, cells, 4);
+        const __mmask16 held = _mm512_test_epi32_mask(cell, cell);
+        _mm512_storeu_si512(numbers + count, _mm512_maskz_compress_epi32(held, number));
+        count += (size_t)__builtin_popcount(held);
+        number = _mm512_add_epi32(number, _mm512_set1_epi32(16));
+    }
+    return count;
+}
+
 SOPHIA_AVX512 static void sophia_scaled_avx512(const int32_t *weights, size_t n, double scale, int16_t *values)
 {
     const __m512d by = _mm512_set1_pd(scale);
@@ -370,8 +388,9 @@ SOPHIA_AVX512 static struct sophia_ro_best sophia_best_avx512(const int32_t *sum
 
 #define SOPHIA_RO_AVX512                                                                                     \
     {                                                                                                      \
-        sophia_grams_avx512, sophia_weigh_avx512, sophia_scaled_avx512, sophia_score_i8_avx512,            \
-            sophia_best_avx512, sophia_score_f32_avx512, sophia_gradient_f32_avx512, sophia_descend_f32_avx512 \
+        sophia_grams_avx512, sophia_weigh_avx512, sophia_sieve_avx512, sophia_scaled_avx512,               \
+            sophia_score_i8_avx512, sophia_best_avx512, sophia_score_f32_avx512,                           \
+            sophia_gradient_f32_avx512, sophia_descend_f32_avx512                                          \
     }
 
 #endif

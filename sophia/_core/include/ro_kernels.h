@@ -18,6 +18,7 @@
 #define SOPHIA_RO_KINDS 4            /* of features */
 #define SOPHIA_RO_BUCKETS (1u << 16) /* of the document frequencies */
 #define SOPHIA_RO_MORE 8             /* places behind the last one that a kernel may write into */
+#define SOPHIA_RO_SIEVED 16          /* the same of a sieve */
 #define SOPHIA_RO_LETTERS 30         /* of a word whose grams are hashed at once */
 #define SOPHIA_RO_GRAM 6             /* code points of the longest gram, edge marks counted in */
 
@@ -70,6 +71,9 @@ struct sophia_ro_kernels {
      * its weight with its sign. */
     struct sophia_ro_tally (*weigh)(const struct sophia_ro_weighing *by, const uint64_t *hashes, const uint8_t *kinds,
                                     size_t n, uint16_t *numbers, uint32_t *positions, int32_t *weights);
+    /* Which of `n` places, by number, lie in a cell that is not 0 (`cells` has mask + 1 of them, place & mask is a place's
+     * own); returns how many. May write SOPHIA_RO_SIEVED numbers behind the last. */
+    size_t (*sieve)(const uint32_t *places, size_t n, const uint32_t *cells, uint32_t mask, uint32_t *numbers);
     /* values[i] = weights[i] * scale, to the nearest, halves away from 0. They fit. */
     void (*scaled)(const int32_t *weights, size_t n, double scale, int16_t *values);
     /* sums[c] = sum of values[i] * weights[positions[i] * stride + c], stride as above. With at most 4,096 features

@@ -37,6 +37,18 @@ static size_t sophia_grams_scalar(const struct sophia_ro_grams *by, const uint64
     return sophia_grams_of(by, prefix, n, by->least, by->most, hashes);
 }
 
+/* Without a branch: nearly every cell is empty. */
+static size_t sophia_sieve_scalar(const uint32_t *places, size_t n, const uint32_t *cells, uint32_t mask,
+                                  uint32_t *numbers)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        numbers[count] = (uint32_t)i;
+        count += cells[places[i] & mask] != 0;
+    }
+    return count;
+}
+
 static void sophia_scaled_scalar(const int32_t *weights, size_t n, double scale, int16_t *values)
 {
     for (size_t i = 0; i < n; i++)
@@ -102,8 +114,9 @@ static struct sophia_ro_best sophia_best_scalar(const int32_t *sums, const doubl
 
 #define SOPHIA_RO_SCALAR                                                                                   \
     {                                                                                                      \
-        sophia_grams_scalar, sophia_weigh_scalar, sophia_scaled_scalar, sophia_score_i8_scalar,            \
-            sophia_best_scalar, sophia_score_f32_scalar, sophia_gradient_f32_scalar, sophia_descend_f32_scalar \
+        sophia_grams_scalar, sophia_weigh_scalar, sophia_sieve_scalar, sophia_scaled_scalar,               \
+            sophia_score_i8_scalar, sophia_best_scalar, sophia_score_f32_scalar,                           \
+            sophia_gradient_f32_scalar, sophia_descend_f32_scalar                                          \
     }
 
 #endif
