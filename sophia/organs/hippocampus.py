@@ -9,16 +9,18 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, Literal
 
-from sophia.errors import SophiaError, StoreFailed, StoreLocked
+from sophia.errors import SophiaError, StoreCorrupt, StoreFailed, StoreLocked
 from sophia.organs.memory_content import Content, ContentReader
 from sophia.organs.memory_sealing import LEAST, MOST, seal
 from sophia.organs.memory_search import MemorySearch, arrow, closed
 from sophia.organs.memory_words import checked, choice_of, whole
 from sophia.organs.recall import Memory
+from sophia.store.archive import ArchiveTable, available
 from sophia.store.memories import MemoryRow
 from sophia.store.store import Store
 
@@ -32,6 +34,7 @@ Durability = Literal["disk", "os", "memory"]
 _RAISED = 0.1  # what being recalled adds to the strength, up to 1
 _GROUP = 256  # memories that durability "memory" collects before they are written
 _FORGOTTEN = 4096  # of which so many may stay in memory beside as many as are there
+_STEP = 10_000  # memories that the long-term index takes at a time
 _PAUSE = 0.02  # seconds between two looks at a lock that another process holds
 
 
@@ -56,6 +59,7 @@ class Hippocampus(MemorySearch):
         self._raised: dict[int, tuple[float, int]] = {}
         self._failed: dict[int, SophiaError] = {}  # of rows whose thread has not been told yet
         self._closing = False
+        self._archive: ArchiveTable | None = None
         self._settled = 0  # the highest id of which it is known what became of it
         self._last = 0
         self._reload()
@@ -96,7 +100,7 @@ class Hippocampus(MemorySearch):
                 kept = 10_000 if dim is None else dim
                 store.set_meta("dim", str(kept))
             store.synchronise("FULL" if durability == "disk" else "NORMAL")
-            store.tidy_segments()
+            store.tidy()
             return cls(store, dim=kept, durability=durability, clock=clock)
         except BaseException:
             store.close()
@@ -302,6 +306,70 @@ class Hippocampus(MemorySearch):
                 self._index.strengthen(memory.id, strength, now)
                 self._raised[memory.id] = strength, now
 
+    # ------------------------------------------------------------------------------------------------ sleep
+
+    def sleep(self, steps: int | None = None) -> int:
+        """Consolidates: memories go into segments, and into the long-term index, at most 10,000 in a step; pieces of it
+        become one. `steps` is how many to make at most; all that there are, if left out. How many memories the
+        long-term index took.
+
+        Others may remember and recall between two steps. What is found stays the same. Killed at any point it goes on
+        where it was. Without lancedb (extra `brain`) there is no long-term index. Raises StoreFailed where it cannot be
+        written.
+        """
+        taken = 0
+        while steps is None or steps > 0:
+            self._look()
+            with self._writing:
+                self._drain()
+                if not self._stale:
+                    self._seal(LEAST)
+                step = self._consolidate() if available() else None
+            if step is None:
+                break
+            taken += step
+            steps = None if steps is None else steps - 1
+        return taken
+
+    def _consolidate(self) -> int | None:
+        """One step; `_writing` is held. How many memories it took, None where there is nothing to do."""
+        table = self._archived()
+        try:
+            found = list(islice(self._store.memories(0 if table is None else table.state.last), _STEP))
+            rows = [row for row in found if row is not None and row.dim == self.dim]
+            if rows and len(found) >= LEAST:
+                if table is None:
+                    table = self._archive = ArchiveTable(self._store.path, self.dim, None)
+                table.append(rows)
+            elif table is not None and table.pieces > 1:
+                rows = []
+                table.compact()
+            else:
+                return None
+        except SophiaError:
+            raise
+        except Exception as error:  # of LanceDB's, whatever it is
+            self._archive = None
+            message = f"the long-term index of {self._store.path} cannot be written: {error}"
+            raise StoreFailed(message) from error
+        self._store.note_archive(table.state)
+        return len(rows)
+
+    def _archived(self) -> ArchiveTable | None:
+        """The table of the long-term index. One that is damaged is dropped, to be made anew."""
+        state = self._store.archive_state
+        if state is None:
+            self._archive = None
+        elif self._archive is None or self._archive.state != state:
+            try:
+                self._archive = ArchiveTable(self._store.path, self.dim, state)
+            except StoreCorrupt as error:
+                self._rebuilt += 1
+                self._store.notes.append(f"the long-term index is made anew: {error}")
+                self._store.drop_archive()
+                self._archive = None
+        return self._archive
+
     # ------------------------------------------------------------------------------------------------ forget
 
     def forget(self, id: int | None = None, *, scope: str | None = None, before: datetime | float | None = None) -> int:
@@ -352,6 +420,7 @@ class Hippocampus(MemorySearch):
                 "waiting": len(self._waiting),
                 "damaged": self._damaged,
                 "rebuilt": self._rebuilt,
+                "archived": 0 if (state := self._store.archive_state) is None else state.count,
                 "last_id": self._last,
                 "index_bytes": self._index.nbytes + self._texts.nbytes,
                 "file_bytes": self._store.file.stat().st_size,

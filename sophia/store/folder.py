@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sophia.errors import InputError, StoreFailed
 
-__all__ = ["DATABASE", "LOCK", "PART", "SEGMENTS", "WAL", "StoreFolder", "need_room", "open_own", "sync"]
+__all__ = ["DATABASE", "LANCE", "LOCK", "PART", "SEGMENTS", "WAL", "StoreFolder", "need_room", "open_own", "sync"]
 
 DATABASE = "sophia.db"
 WAL = DATABASE + "-wal"
@@ -24,8 +24,10 @@ MERGED = DATABASE + ".merged"
 ACK = "ack"
 SEGMENTS = "segments"
 """The folder of memories that can be mapped; see :mod:`sophia.store.segments`."""
+LANCE = "lance"
+"""The folder of the long-term index; see :mod:`sophia.store.archive`."""
 
-_OWN = {DATABASE, WAL, SHM, LOCK, ACK, SEGMENTS}
+_OWN = {DATABASE, WAL, SHM, LOCK, ACK, SEGMENTS, LANCE}
 _LEFTOVER = re.compile(rf"{re.escape(DATABASE)}\.(part|merged)(-wal|-shm|-journal)?")
 _ASIDE = re.compile(r"(damaged|replaced)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(-\d+)?")
 # What Store itself sets aside when it opens: one log, one record.

@@ -15,6 +15,7 @@ from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
 from sophia.store import checksum, memories, schema, segments
 from sophia.store.ack import Ack
 from sophia.store.answer_key import split_key
+from sophia.store.archive import ArchiveState, remove_archive
 from sophia.store.changes import Answer, Changes
 from sophia.store.faults import corrupt, guarded
 from sophia.store.lock import StoreLock
@@ -23,6 +24,8 @@ from sophia.store.pending import Pending
 from sophia.store.segments import SegmentEntry
 
 __all__ = ["Store"]
+
+_ARCHIVE = "archive"  # of `meta`: the state of the long-term index
 
 _ANSWER = "key, raw, CAST(answer AS BLOB), CAST(name AS BLOB), CAST(policy AS BLOB), expires, checksum"
 
@@ -366,9 +369,30 @@ class Store:
         names = {entry.name for entry in made}
         segments.remove(self.path, [entry for entry in gone if entry.name not in names])
 
-    def tidy_segments(self) -> None:
-        """Removes files of segments that do not count: a writer that was killed has left them."""
+    @property
+    def archive_state(self) -> ArchiveState | None:
+        """What was noted of the long-term index, or None where there is none."""
+        kept = self.meta(_ARCHIVE)
+        return None if kept is None else ArchiveState.parse(kept)
+
+    def note_archive(self, state: ArchiveState) -> None:
+        """Which state of the long-term index counts, durably."""
+        with self._guarded(), self._transaction():
+            self._put_meta(_ARCHIVE, str(state))
+            self._count()
+
+    def drop_archive(self) -> None:
+        """Ends what counts of the long-term index, durably, and removes it."""
+        with self._guarded(), self._transaction() as run:
+            run("DELETE FROM meta WHERE name = ?", (_ARCHIVE,))
+            self._count()
+        remove_archive(self.path)
+
+    def tidy(self) -> None:
+        """Removes files that do not count: a writer that was killed has left them."""
         segments.remove_others(self.path, self.segments())
+        if self.archive_state is None:
+            remove_archive(self.path)
 
     @property
     def dim(self) -> int | None:
@@ -395,10 +419,16 @@ class Store:
             held = segments.entries(run(f"SELECT * FROM segments WHERE {holding}", values))
             run(f"DELETE FROM segments WHERE {holding}", values)
             run(f"DELETE FROM strengths WHERE id IN (SELECT id {which})", values)
+            state = self.archive_state
+            archived = state is not None and run(f"SELECT 1 {which} AND id <= ?", (*values, state.last)).fetchone()
+            if archived:
+                run("DELETE FROM meta WHERE name = ?", (_ARCHIVE,))
             gone = int(run(f"DELETE {which}", values).rowcount)
             self._put_meta("forgotten", str(int(self.meta("forgotten") or 0) + gone))
             self._count()
         segments.remove(self.path, held)
+        if archived:
+            remove_archive(self.path)
         return gone
 
     def forget_answers(self, scope: str) -> int:

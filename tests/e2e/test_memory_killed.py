@@ -39,12 +39,22 @@ with Hippocampus.open(sys.argv[1], dim=256) as memory:
 """
 
 
-def kills(store: Path, count: int, seed: int) -> None:
+# The same, and consolidates all the while: segments, long-term index, its compaction, and all of them made anew after
+# something was forgotten.
+SLEEPER = (
+    WRITER.replace("import random, sys\n", "import lancedb, random, sys\n")
+    .replace("    while True:\n", "    while True:\n        memory.sleep(draw.randint(1, 3))\n")
+    .replace("hippocampus.LEAST,", "hippocampus._STEP, hippocampus.LEAST,")
+    .replace("= 5, 40, 40, 20", "= 30, 5, 40, 40, 20")
+)
+
+
+def kills(store: Path, count: int, seed: int, writer: str = WRITER) -> None:
     draw = random.Random(seed)
     environment = os.environ | {"PYTHONPATH": str(Path(sophia.__file__).resolve().parents[1])}
     there: set[int] = set()
     for number in range(count):
-        command = [sys.executable, "-c", WRITER, str(store), str(seed * 1000 + number)]
+        command = [sys.executable, "-c", writer, str(store), str(seed * 1000 + number)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "open\n"
@@ -87,3 +97,13 @@ def test_ten_kills(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_hundred_kills(tmp_path: Path) -> None:
     kills(tmp_path / "mind", 200, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_hundred_kills_of_consolidation(tmp_path: Path) -> None:
+    pytest.importorskip("lancedb")
+    kills(tmp_path / "mind", 200, 3, SLEEPER)
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        memory.sleep()
+        assert memory.stats()["rebuilt"] == 0
