@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sophia.cli.flags import file, text
+from sophia.cli.flags import duration, file, positive, share, text
 
 if TYPE_CHECKING:
     from typing import Any
@@ -22,7 +22,9 @@ _EXITS = (
 def add_store(commands: Any) -> None:
     """Adds `store` and its actions to the parser of `sophia`."""
     same: dict[str, Any] = {"epilog": _EXITS, "allow_abbrev": False}
-    store = commands.add_parser("store", help="look at a store, repair, compact, back up, restore or export it", **same)
+    store = commands.add_parser(
+        "store", help="look at a store, repair, compact, consolidate, back up, restore or export it", **same
+    )
     store.set_defaults(store_parser=store)
     actions = store.add_subparsers(dest="action", metavar="ACTION")
 
@@ -57,6 +59,19 @@ def add_store(commands: Any) -> None:
             "Drops expired answers and rewrites the store without free pages; needs as much free room as it is large.",
         )
     )
+    consolidate = action(
+        "consolidate",
+        "bring its memories to where they are read fastest, and let go of some",
+        "Brings memories into mapped segments and into the long-term index (needs the extra brain). Lets memories go, and "
+        "makes one of many, only as far as the options say.",
+    )
+    add = consolidate.add_argument
+    add("--older-than", type=duration, metavar="90d", help="memories of what happened longer ago go")
+    add("--weaker-than", type=share, metavar="S", help="memories go whose strength has faded below S (0 to 1)")
+    add("--most", type=positive, metavar="N", help="above N memories the weakest go")
+    add("--merge", type=share, metavar="S", help="memories of one scope, context, actor and kind become one if their "
+        "vectors differ in no more than the share S of their bits")  # fmt: skip
+    for_programs(consolidate)
     backup = action(
         "backup",
         "copy it to a folder, even while it is in use",

@@ -21,9 +21,11 @@ __all__ = [
     "add_input_flags",
     "add_run_flags",
     "add_store_flags",
+    "duration",
     "file",
     "positive",
     "settings_of",
+    "share",
     "text",
 ]
 
@@ -39,7 +41,7 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     """What `sophia run` and `sophia demo` have in common; `store` is the default that is told."""
     add = parser.add_argument_group("which inputs").add_argument
     add("--limit", type=positive, default=_UNSET, metavar="N", help="stop after N inputs were read")
-    add("--sample", type=_share, default=_UNSET, metavar="P", help="decide this share, chosen by seed and position")
+    add("--sample", type=share, default=_UNSET, metavar="P", help="decide this share, chosen by seed and position")
     add("--rate", type=_number, default=_UNSET, metavar="N", help="read at most N inputs a second")
     add("--max-chars", type=positive, default=_UNSET, metavar="N", help="longer texts are too-long (default 20000)")
     add("--tz", type=text, default=_UNSET, metavar="ZONE", help="of event times that name none (default UTC)")
@@ -47,7 +49,7 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--strict", action="store_const", const="stop", dest=strict.dest, default=_UNSET, help="--on-error stop")
 
     add = parser.add_argument_group("how they are decided").add_argument
-    add("--ttl", type=_duration, default=_UNSET, metavar="30d", help="answers are served that long (default: for good)")
+    add("--ttl", type=duration, default=_UNSET, metavar="30d", help="answers are served that long (default: for good)")
     add("--no-cache", action="store_false", dest="cache", default=_UNSET, help="answer nothing from memory")
     add("--audit", type=_rate, default=_UNSET, metavar="SHARE", help="check this share of served answers (default 0)")
     help = "wrong answers borne, as a share; above it they are switched off (default 0.01)"
@@ -229,7 +231,8 @@ def _float(value: str, holds: Callable[[float], bool], complaint: str) -> float:
     return number
 
 
-def _share(value: str) -> float:
+def share(value: str) -> float:
+    """An argument over 0, up to 1."""
     return _float(value, lambda number: 0.0 < number <= 1.0, "is not a share over 0, up to 1")
 
 
@@ -249,7 +252,8 @@ def _cost(value: str) -> float:
     return _float(value, lambda number: 0.0 <= number <= 1e12, "is not a cost of at least 0")
 
 
-def _duration(value: str) -> float:
+def duration(value: str) -> float:
+    """An argument like 30d or 12h, in seconds."""
     from sophia.config import parse_duration
 
     return _told(parse_duration, value)

@@ -1,4 +1,4 @@
-"""`sophia store ACTION`: look at a store, repair, compact, back up, restore and export it."""
+"""`sophia store ACTION`: look at a store, repair, compact, consolidate, back up, restore and export it."""
 
 from __future__ import annotations
 
@@ -146,6 +146,30 @@ def _compact(options: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def _consolidate(options: argparse.Namespace) -> int:
+    from time import time
+
+    from sophia.organs.hippocampus import Hippocampus
+    from sophia.store.folder import StoreFolder
+
+    StoreFolder(Path(options.store)).require()
+    since = None if options.older_than is None else time() - options.older_than
+    limits = {"since": since, "least": options.weaker_than, "most": options.most, "merge": options.merge}
+    with Hippocampus.open(options.store) as memory:
+        done = {"let_go": 0, "merged": 0}
+        if any(limit is not None for limit in limits.values()):
+            done = memory.keep(**limits)
+        memory.sleep()
+        said = memory.stats()
+    facts = done | {name: said[name] for name in ("memories", "archived", "rebuilt", "damaged")}
+    line = (
+        f"{options.store}: {_many(facts['memories'], 'memory', 'memories')}, of which the long-term index has "
+        f"{facts['archived']:,}; {facts['let_go']:,} were let go, {facts['merged']:,} became part of another"
+    )
+    _tell(options, facts, [line])
+    return Exit.DONE
+
+
 def _backup(options: argparse.Namespace) -> int:
     from sophia.store.backup import backup
 
@@ -247,6 +271,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "repair": _repair,
     "compact": _compact,
+    "consolidate": _consolidate,
     "backup": _backup,
     "restore": _restore,
     "export": _export,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sophia.errors import SophiaError, StoreCorrupt, StoreFailed, StoreLocked
 from sophia.organs.memory_content import Content, ContentReader
+from sophia.organs.memory_keeping import Keeping, clusters, let_go, one_of
 from sophia.organs.memory_sealing import LEAST, MOST, seal
 from sophia.organs.memory_search import MemorySearch, arrow, closed
 from sophia.organs.memory_words import checked, choice_of, whole
@@ -32,7 +34,7 @@ __all__ = ["Hippocampus"]
 Durability = Literal["disk", "os", "memory"]
 
 _RAISED = 0.1  # what being recalled adds to the strength, up to 1
-_GROUP = 256  # memories that durability "memory" collects before they are written
+_GROUP = 256  # memories that durability "memory" collects before they are written, or that merging makes at a time
 _FORGOTTEN = 4096  # of which so many may stay in memory beside as many as are there
 _STEP = 10_000  # memories that the long-term index takes at a time
 _PAUSE = 0.02  # seconds between two looks at a lock that another process holds
@@ -330,6 +332,74 @@ class Hippocampus(MemorySearch):
             taken += step
             steps = None if steps is None else steps - 1
         return taken
+
+    def keep(
+        self,
+        *,
+        since: datetime | float | None = None,
+        least: float | None = None,
+        most: int | None = None,
+        merge: float | None = None,
+    ) -> dict[str, int]:
+        """Lets memories go, and makes one of those that say nearly the same: how many were `let_go` and `merged`.
+
+        Those from before `since` go, those whose strength has faded below `least`, and where there are more than `most`
+        the weakest, of equally weak ones the older. Then those of one scope, context, actor and kind whose vectors
+        differ in no more than the share `merge` of their bits become one (see
+        :func:`sophia.organs.memory_keeping.one_of`): it has a new id, and the text of the strongest. Nothing is done
+        that is not asked for. What goes is overwritten in the database, as with :meth:`forget`. Killed at any point it
+        has let go and merged some of them, or all.
+        """
+        self._look()
+        if since is None and least is None and most is None and merge is None:
+            message = "say what to keep: since when, least, most, or what to merge"
+            raise TypeError(message)
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int)):
+            message = f"most is {most!r}; it is a whole number of memories"
+            raise TypeError(message)
+        if most is not None and most < 0:
+            message = f"most is {most}; it is a number of memories"
+            raise ValueError(message)
+        for name, share in (("least", least), ("merge", merge)):
+            if share is not None and not 0.0 <= share <= 1.0:
+                message = f"{name} is {share}; it is a share from 0 to 1"
+                raise ValueError(message)
+        keeping = Keeping(choice_of(since=since).since, least, most)
+        done = {"let_go": 0, "merged": 0}
+        with self._writing, self._lock:
+            super()._look()
+            self._drain()
+            if ids := let_go(self._index, keeping, self._now()):
+                done["let_go"] = self._exchange(ids, [])
+            alike = [] if merge is None else list(clusters(self._index, merge))
+            for start in range(0, len(alike), _GROUP):
+                some = alike[start : start + _GROUP]
+                made = [
+                    replace(one_of(self._index, places, self._now()), id=self._last + number)
+                    for number, places in enumerate(some, 1)
+                ]
+                gone = self._index.ids()[[at for places in some for at in places]].tolist()
+                done["merged"] += self._exchange(gone, made)
+            if any(done.values()):
+                self._store.empty_log()
+        return done
+
+    def _exchange(self, gone: Sequence[int], made: Sequence[MemoryRow]) -> int:
+        """Some memories in the place of others; both locks are held."""
+        self._stale = True  # until both agree again
+        try:
+            count = self._store.exchange(gone, made)
+        except SophiaError:
+            self._stale = False
+            raise
+        for id in gone:
+            self._index.remove(id)
+            self._raised.pop(id, None)
+        self._add(made)
+        for row in made:
+            self._last = self._settled = row.id
+        self._stale = self._index.size > 2 * len(self._index) + _FORGOTTEN
+        return count
 
     def _consolidate(self) -> int | None:
         """One step; `_writing` is held. How many memories it took, None where there is nothing to do."""

@@ -260,6 +260,21 @@ class MemoryIndex:
                 made[first:last] = piece.vectors[places[first:last] - begin]
         return made
 
+    def times(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """When the rows at some positions happened."""
+        found: NDArray[np.int64] = self._ts[places]
+        return found
+
+    def groups(self) -> list[NDArray[np.int64]]:
+        """Positions, rising, of those of two rows or more that have one scope, context, actor and kind."""
+        import numpy as np
+
+        places = np.flatnonzero(self.there())
+        named = self._named[:, places]
+        order = np.lexsort((places, *named))
+        new = np.any(named[:, order][:, 1:] != named[:, order][:, :-1], axis=0)
+        return [group for group in np.split(places[order], np.flatnonzero(new) + 1) if len(group) > 1]
+
     def there(self) -> NDArray[np.bool_]:
         """Which positions hold a row that was not removed."""
         return self._there[: self._count]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -410,10 +411,17 @@ class Store:
     def forget(self, id: int | None, *, scope: str | None = None, before: int | None = None) -> int:
         """Deletes one memory, or those of a scope and from before a time, damaged ones too, durably; how many there
         were. Their bytes are overwritten in the file, and go from the log with `empty_log`; segments that hold one of
-        them go as a whole."""
+        them, and the long-term index if it does, go as a whole."""
         asked = {"id = ?": id, "scope = ?": scope, "ts < ?": before}
         given = {condition: value for condition, value in asked.items() if value is not None}
-        which, values = f"FROM memories WHERE {' AND '.join(given)}", tuple(given.values())
+        return self._exchange(" AND ".join(given), tuple(given.values()), ())
+
+    def exchange(self, gone: Sequence[int], made: Sequence[MemoryRow]) -> int:
+        """Deletes memories in the same way and adds others with new ids, all or nothing; how many went."""
+        return self._exchange("id IN (SELECT value FROM json_each(?))", (json.dumps(list(gone)),), made)
+
+    def _exchange(self, condition: str, values: tuple[Any, ...], made: Sequence[MemoryRow]) -> int:
+        which = f"FROM memories WHERE {condition}"
         with self._guarded(), self._transaction() as run:
             holding = f"EXISTS (SELECT 1 {which} AND id BETWEEN segments.first AND segments.last)"
             held = segments.entries(run(f"SELECT * FROM segments WHERE {holding}", values))
@@ -425,6 +433,8 @@ class Store:
                 run("DELETE FROM meta WHERE name = ?", (_ARCHIVE,))
             gone = int(run(f"DELETE {which}", values).rowcount)
             self._put_meta("forgotten", str(int(self.meta("forgotten") or 0) + gone))
+            if made:
+                memories.insert(self._connection, made)
             self._count()
         segments.remove(self.path, held)
         if archived:

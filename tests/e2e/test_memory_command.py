@@ -142,3 +142,23 @@ def test_a_line_is_one_line_and_no_command_to_the_terminal(shell: Run, tmp_path:
     assert len(lines) == 1
     assert lines[0].isprintable()
     assert "tea \\x1b[31mred\\x07 second line" in lines[0]
+
+
+def test_consolidate_lets_go_what_is_asked_for_and_no_more(command: Run, tmp_path: Path) -> None:
+    lines = tmp_path / "notes.txt"
+    lines.write_text("".join(f"note number {number} about tea\n" for number in range(1100)) + "tea\n" * 5)
+    assert command("remember", "--file", "notes.txt", "--store", "mind").returncode == 0
+    done = json.loads(command("store", "consolidate", "--store", "mind", "--json").stdout)
+    assert done == {"let_go": 0, "merged": 0, "memories": 1105, "archived": 1105, "rebuilt": 0, "damaged": 0}
+    assert (tmp_path / "mind" / "lance").is_dir()
+    assert len(list((tmp_path / "mind" / "segments").iterdir())) == 2
+    told = command("store", "consolidate", "--store", "mind", "--merge", ".0001", "--most", "1103")
+    assert told.stdout.decode() == (
+        "mind: 1,099 memories, of which the long-term index has 1,099; 2 were let go, 5 became part of another\n"
+    )
+    assert json.loads(command("store", "consolidate", "--store", "mind", "--older-than", "1h", "--json").stdout)[
+        "memories"
+    ] == 1099  # fmt: skip
+    for bad in (["--most", "0"], ["--merge", "2"], ["--older-than", "soon"], ["--weaker-than", "x"]):
+        assert command("store", "consolidate", "--store", "mind", *bad).returncode == 2
+    assert command("store", "consolidate", "--store", "nowhere").returncode == 3

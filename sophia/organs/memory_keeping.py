@@ -1,0 +1,111 @@
+"""What a memory keeps when it sleeps: which memories are let go, and which become one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sophia.organs.memory_index import MemoryIndex
+from sophia.store.memories import MemoryRow
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Keeping", "clusters", "let_go", "one_of"]
+
+_TOGETHER = 256  # rows whose neighbours are sought in one pass
+_NEIGHBOURS = 64  # of each, at most: what is beyond is merged the next time
+_GRADES = 100  # steps of a strength, as a vote
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What is kept. Nothing is let go by itself: each limit holds where it is given.
+
+    `since`: memories from before this time go (microseconds). `least`: those go whose strength has faded below it.
+    `most`: above so many, the weakest go; of equally weak ones the older.
+    """
+
+    since: int | None = None
+    least: float | None = None
+    most: int | None = None
+
+
+def let_go(index: MemoryIndex, keeping: Keeping, now: int) -> list[int]:
+    """The ids of the memories that go."""
+    import numpy as np
+
+    places = np.flatnonzero(index.there())
+    strengths = index.strengths(places, now)
+    gone = np.zeros(len(places), dtype=np.bool_)
+    if keeping.since is not None:
+        gone |= index.times(places) < keeping.since
+    if keeping.least is not None:
+        gone |= strengths < keeping.least
+    if keeping.most is not None and (over := len(places) - int(gone.sum()) - keeping.most) > 0:
+        kept = np.flatnonzero(~gone)
+        weakest = kept[np.lexsort((places[kept], strengths[kept]))][:over]
+        gone[weakest] = True
+    found: list[int] = index.ids()[places[gone]].tolist()
+    return found
+
+
+def clusters(index: MemoryIndex, share: float) -> Iterator[list[int]]:
+    """Positions of memories that say nearly the same: of one scope, context, actor and kind, in vectors of which no
+    more than a `share` of the bits differs from the oldest one's. Each is in one of them at most.
+
+    One pass over the vectors of a group for 256 of them.
+    """
+    limit = int(share * index.dim)
+    for places in index.groups():
+        taken: set[int] = set()
+        rows = index.vectors(places)
+        for start in range(0, len(places), _TOGETHER):
+            for leader, near in _neighbours(places, rows, slice(start, start + _TOGETHER), limit, index.dim):
+                if leader in taken:
+                    continue
+                found = [leader, *(at for at in near if at > leader and at not in taken)]
+                if len(found) > 1:
+                    taken.update(found)
+                    yield found
+
+
+def _neighbours(
+    places: NDArray[np.int64], rows: NDArray[np.uint8], some: slice, limit: int, dim: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Each of some positions with those whose rows are within `limit` bits of its own."""
+    from sophia._core.search import topk
+
+    distances, numbers = topk(rows[some], rows, min(_NEIGHBOURS, len(places)), dim=dim)
+    for at, distance, number in zip(places[some].tolist(), distances, numbers, strict=True):
+        yield at, sorted(places[number[distance <= limit]].tolist())
+
+
+def one_of(index: MemoryIndex, places: Sequence[int], now: int) -> MemoryRow:
+    """The memory that some become, with the id 0: the vote of their vectors, weighed by strength; the text of the
+    strongest; the latest time and the latest answer; all tags; the strengths added up, to 1 at most."""
+    import numpy as np
+
+    from sophia._core.hdc import bundle
+
+    where = np.asarray(places)
+    strengths = index.strengths(where, now)
+    rows = [index.row(at) for at in places]
+    weights = [max(1, round(_GRADES * strength)) for strength in strengths.tolist()]
+    vote = bundle(index.vectors(where), weights=weights, dim=index.dim)
+    latest = max(rows, key=lambda row: (row.ts, row.id))
+    answered = [row for row in rows if row.answer is not None]
+    strongest = rows[int(np.argmax(strengths))]
+    return replace(
+        strongest,
+        id=0,
+        tags=tuple(sorted({tag for row in rows for tag in row.tags})),
+        ts=latest.ts,
+        valence=float(np.average([row.valence for row in rows], weights=weights)),
+        strength=min(1.0, float(strengths.sum())),
+        raised=now,
+        answer=max(answered, key=lambda row: (row.ts, row.id)).answer if answered else None,
+        vector=vote.tobytes(),
+    )
