@@ -62,8 +62,8 @@ def add_store(commands: Any) -> None:
     consolidate = action(
         "consolidate",
         "bring its memories to where they are read fastest, and let go of some",
-        "Brings memories into mapped segments and into the long-term index (needs the extra brain). Lets memories go, and "
-        "makes one of many, only as far as the options say.",
+        "Brings memories into mapped segments and into the long-term index (needs the extra brain). Lets memories go, "
+        "and makes one of many, only as far as the options say.",
     )
     add = consolidate.add_argument
     add("--older-than", type=duration, metavar="90d", help="memories of what happened longer ago go")
