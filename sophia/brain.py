@@ -27,6 +27,7 @@ from sophia.store.pending import FileMark, Pending
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.flight import Flights, Reply
     from sophia.organs.intents import Explanation, Intents
+    from sophia.organs.recall import Recall
     from sophia.organs.sessions import Session
 
 __all__ = ["Batch", "Sophia"]
@@ -57,7 +58,7 @@ class Sophia:
         self._lock = threading.RLock()  # re-entered by a signal handler only: see _require_usable
         self._learning = threading.Lock()  # held while a router is made of the one in use
         self._thalamus = thalamus
-        self._route = thalamus.hot_path.route
+        self._route = thalamus.hot_path.route if thalamus.remembering is None else thalamus.route
         self._ledger = ledger
         self._store = None if ledger is None else ledger.store
         self._changed_settings = thalamus.settings.changed()
@@ -310,6 +311,28 @@ class Sophia:
         with self._lock:
             self._require_usable()
             return self._thalamus.sessions.take_ended() if self._thalamus.has_sessions else []
+
+    def recall(self, query: object, k: int = 10, **choice: Any) -> Recall:
+        """The memories that are most like a text or vector, as :meth:`sophia.Hippocampus.recall` says: what this brain
+        has remembered, and what its store had before.
+
+        Needs ``Settings(recall=True)``; ``Settings(remember="new")`` makes memories of new and of answered inputs.
+
+            >>> import sophia
+            >>> with sophia.open(None, settings=sophia.Settings(remember="new", recall=True)) as brain:
+            ...     first = brain.route("When does the office open on Monday?", scope="ana")
+            ...     other = brain.route("And when does it open on Sunday?", scope="ana")
+            ...     found = brain.recall("office monday", 1)
+            >>> first.match, found[0].text
+            (None, 'When does the office open on Monday?')
+        """
+        with self._lock:
+            self._require_usable()
+            remembering = self._thalamus.remembering
+            if remembering is None or not remembering.recalls:
+                message = "this brain recalls nothing: open it with Settings(recall=True)"
+                raise SophiaError(message)
+            return remembering.recall(query, k, **choice)
 
     @property
     def open_sessions(self) -> int:

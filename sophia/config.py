@@ -230,6 +230,10 @@ class Settings(_Checked):
     session_limit, session_length: sessions that may be open, inputs that one may have; the oldest, or the longer one,
         ends. session_idle: one ends after so many further inputs of others; 0 never.
     cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory; see `memory_bounds`.
+    remember: "new": inputs that are new in their scope, or answered, become memories of the store (30 us each); "none".
+    recall: whether a decision is told which memory of its scope its text is most like, in `match` (.3 ms each among
+        10,000 memories).
+    memories: of those that were made of inputs so many are kept, the latest.
     seed: seeds hashes that can reach a decision (the familiarity filter), so that runs repeat exactly.
 
         >>> Settings(on_danger="flag").with_changes(ttl=60.0).changed()
@@ -261,6 +265,9 @@ class Settings(_Checked):
     cache_entries: int = _setting(200_000, "memory", _whole(16, 2**28))
     pattern_capacity: int = _setting(50_000, "memory", _whole(16, 2**26))
     familiar_capacity: int = _setting(1_000_000, "memory", _whole(64, 2**32))
+    remember: str = _setting("none", "memory", _words("none", "new"))
+    recall: bool = _setting(False, "memory", _FLAG)
+    memories: int = _setting(100_000, "memory", _whole(1, 2**26))
     seed: int = _setting(0x50F1A, "thalamus", _whole(0, 2**64 - 1))
 
     @classmethod

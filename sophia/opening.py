@@ -25,6 +25,7 @@ from sophia.store.store import Store
 
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.intents import Intents
+    from sophia.organs.remembering import Remembering
 
 __all__ = ["open"]
 
@@ -62,7 +63,14 @@ def open(
         Masks.load(settings.mask)  # what cannot be taken is refused before there is a store
     intents = None if model is None else _saved_router(model)
     if path is None:
-        brain = Sophia(Thalamus(settings, rule_set, audit=Audit(settings, same=same), clock=clock), clock=clock)
+        thalamus = Thalamus(
+            settings,
+            rule_set,
+            audit=Audit(settings, same=same),
+            remembering=_remembering(settings, None, clock),
+            clock=clock,
+        )
+        brain = Sophia(thalamus, clock=clock)
         brain.thalamus.use(intents)
         return brain
     store = Store(Path(path))
@@ -137,6 +145,7 @@ class _Opening:
             recall=self.ledger.answer,
             keep_changes=True,
             audit=self._audit(settings),
+            remembering=_remembering(settings, self.store, clock),
             clock=clock,
             **tables,
         )
@@ -185,6 +194,29 @@ class _Opening:
         self.store.replace_derived(thalamus.dumps())
         for name in derived.NAMES:
             thalamus.count_log(name, 0)
+
+
+def _remembering(settings: Settings, store: Store | None, clock: Callable[[], float]) -> Remembering | None:
+    """What remembers and recalls, where that is wanted."""
+    if settings.remember == "none" and not settings.recall:
+        return None
+    from sophia.organs.remembering import Nothing, Remembering
+
+    dim = None if store is None else store.dim
+    if dim is None:
+        dim = 10_000
+        if store is not None:
+            store.set_meta("dim", str(dim))
+    return Remembering(
+        dim,
+        clock,
+        Nothing() if store is None else store,
+        last=0 if store is None else store.last_memory,
+        count=0 if store is None else store.seen_memories(),
+        most=settings.memories,
+        remembers=settings.remember == "new",
+        recalls=settings.recall,
+    )
 
 
 class _Then:

@@ -84,6 +84,8 @@ cdef class Decision:
     cdef readonly tuple session_novel
     cdef str _id
     cdef str _source
+    cdef str _like      # a memory that the text is like, and how much
+    cdef double _likeness
     cdef uint64_t _run
     cdef uint64_t _pattern
     cdef bint _line

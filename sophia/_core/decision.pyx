@@ -95,8 +95,11 @@ cdef class Decision:
 
     @property
     def match(self):
-        """(id of the decision whose answer is served, 1.0), or None."""
-        return None if self._source is None else (self._source, 1.0)
+        """(id of the decision whose answer is served, 1.0); or, where the brain recalls, ("m" and the number of the
+        memory of its scope that the text is most like, how much); or None."""
+        if self._source is not None:
+            return self._source, 1.0
+        return None if self._like is None else (self._like, self._likeness)
 
     @property
     def agrees(self):
@@ -123,7 +126,8 @@ cdef class Decision:
             },
             "pattern": self.pattern, "intent": self.intent, "confidence": round(self.confidence, 4),
             "runner_up": self.runner_up,
-            "match": None if self._source is None else {"id": self._source, "score": 1.0}, "answer": self.answer,
+            "match": None if self.match is None else {"id": self.match[0], "score": round(self.match[1], 4)},
+            "answer": self.answer,
             "k": None, "policy_version": self.policy_version, "us": round(self.us, 1),
             "audit": self.audit, "agrees": self.agrees, "withheld": self.withheld,
             "danger_score": None if self._danger_score < 0.0 else round(self._danger_score, 4),
@@ -156,14 +160,14 @@ cdef class Decision:
             self._pattern, self._line, self._route, self._why, self._verdict, self.vector,
             self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model, self._danger_score,
             self.earlier, self.earlier_same, self.accepted, self.accepted_same, self.closeness,
-            self.session, self.session_novel,
+            self.session, self.session_novel, self._like, self._likeness,
         )
 
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
              policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
              model, danger_score, earlier, earlier_same, accepted, accepted_same, closeness, session=None,
-             session_novel=None):
+             session_novel=None, like=None, likeness=0.0):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
@@ -175,7 +179,13 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     d.earlier, d.earlier_same, d.closeness = earlier, earlier_same, closeness
     d.accepted, d.accepted_same = accepted, accepted_same
     d.session, d.session_novel = session, session_novel
+    d._like, d._likeness = like, likeness
     return d
+
+
+def set_match(Decision decision not None, str id not None, double score):
+    """Tells a decision that nobody has been handed yet which memory its text is like; nothing else is changed."""
+    decision._like, decision._likeness = id, score
 
 
 def set_session(Decision decision not None, str session not None, tuple novel=None):

@@ -66,6 +66,9 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--session-idle", type=positive, default=_UNSET, metavar="N", help=help)
     help = "compare sessions with those that are known, and learn nothing of them"
     add("--no-session-learn", action="store_false", dest="session_learn", default=_UNSET, help=help)
+    help = "keep new and answered inputs as memories, for `sophia recall`"
+    add("--remember", action="store_const", const="new", default=_UNSET, help=help)
+    add("--recall", action="store_true", default=_UNSET, help="tell in `match` which memory each input is most like")
     add("--max-memory", type=_size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
     add("--workers", type=positive, default=_UNSET, metavar="N", help="threads (default: one a core)")
     add("--batch", type=positive, default=_UNSET, metavar="N", help="inputs a batch (default 256)")

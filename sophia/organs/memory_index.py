@@ -265,6 +265,13 @@ class MemoryIndex:
         found: NDArray[np.int64] = self._ts[places]
         return found
 
+    def oldest(self, kinds: Sequence[str], count: int) -> list[int]:
+        """The ids of the first rows of some kinds."""
+        import numpy as np
+
+        found: list[int] = self.ids()[np.flatnonzero(self.chosen(Choice(kinds=tuple(kinds))))[:count]].tolist()
+        return found
+
     def groups(self) -> list[NDArray[np.int64]]:
         """Positions, rising, of those of two rows or more that have one scope, context, actor and kind."""
         import numpy as np

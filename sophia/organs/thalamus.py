@@ -30,6 +30,7 @@ from sophia.store.derived import NAMES, replay
 
 if TYPE_CHECKING:
     from sophia.organs.intents import Intents
+    from sophia.organs.remembering import Remembering
     from sophia.organs.sessions import Sessions
     from sophia.store.session_table import SessionTable
 
@@ -47,7 +48,7 @@ class Thalamus:
 
     With `keep_changes` what was learned is kept for `take_changes`, to be called often. `recall` finds an answer that
     was handed out so, by key, policy and time; it is asked when the cache could not hold all of them. `audit` checks
-    served answers; without one, none is drawn.
+    served answers; without one, none is drawn. `remembering` remembers inputs, and is asked what they are like.
     """
 
     def __init__(
@@ -63,9 +64,11 @@ class Thalamus:
         recall: Callable[[bytes, str, float], Answer | None] | None = None,
         keep_changes: bool = False,
         audit: Audit | None = None,
+        remembering: Remembering | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self.settings = settings
+        self.remembering = remembering
         self.rules = rules
         self.patterns = (
             patterns if patterns is not None else PatternTable(settings.pattern_capacity, masks=settings.mask != "none")
@@ -132,7 +135,20 @@ class Thalamus:
                     self._given.answers.append(kept)
         if c.sessions is not None:
             self.sessions.follow(decisions, c.sessions)
+        if self.remembering is not None:
+            self.remembering.follow(decisions, c.answers)
+            if not self._keep_changes:
+                self.remembering.take()
         return decisions
+
+    def route(self, text: str, n: int, scope: str | None, context: str | None, line: bool) -> Decision:
+        """One decision, as :meth:`route_batch` makes it."""
+        decision = self.hot_path.route(text, n, scope, context, line)
+        if self.remembering is not None:
+            self.remembering.follow([decision], None)
+            if not self._keep_changes:
+                self.remembering.take()
+        return decision
 
     @property
     def sessions(self) -> Sessions:
@@ -173,6 +189,10 @@ class Thalamus:
         self.hot_path.store_answer(kept.key, kept.raw, answer, kept.name, kept.expires)
         if self._keep_changes:
             self._given.answers.append(kept)
+        if self.remembering is not None:
+            self.remembering.complete(decision, answer)
+            if not self._keep_changes:
+                self.remembering.take()
         return True
 
     def answer_key(self, decision: Decision) -> bytes | None:
@@ -224,7 +244,10 @@ class Thalamus:
         if self._logged("sessions", len(sessions)):
             dumps["sessions"] = self.dump("sessions")
         audit = self.audit.changes(self.hot_path.served)
-        changes = Changes(self._given.answers, self.patterns.changes(), familiar or b"", idf, sessions, dumps, audit)
+        made, let_go = ([], 0) if self.remembering is None else self.remembering.take()
+        changes = Changes(
+            self._given.answers, self.patterns.changes(), familiar or b"", idf, sessions, dumps, audit, made, let_go
+        )
         self._given.answers = Answers()
         return changes
 

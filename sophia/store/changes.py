@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sophia.store.memories import MemoryRow
 
 __all__ = ["NOTHING", "Answer", "Answers", "Changes"]
 
@@ -47,7 +51,8 @@ class Changes:
 
     Changes are committed in the order in which they were taken, each once: a log that lacks a piece cannot be
     replayed. `dumps` replace a derived table's dump and its whole log, this change's piece included. `audit` is the
-    state of the audit of answers, or None where it is the one that the store has.
+    state of the audit of answers, or None where it is the one that the store has. `memories` are new, `let_go` how many
+    of the oldest that were made of inputs go for them.
     """
 
     answers: Answers
@@ -57,9 +62,11 @@ class Changes:
     sessions: bytes = b""
     dumps: dict[str, bytes] = field(default_factory=dict)
     audit: str | None = None
+    memories: Sequence[MemoryRow] = ()
+    let_go: int = 0
 
     def __bool__(self) -> bool:
-        learned = self.answers or self.patterns or self.familiar or self.idf or self.sessions
+        learned = self.answers or self.patterns or self.familiar or self.idf or self.sessions or self.memories
         return bool(learned or self.dumps or self.audit)
 
 

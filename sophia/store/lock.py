@@ -45,6 +45,7 @@ class StoreLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._owner = os.getpid()
         self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             self._take()
@@ -85,6 +86,9 @@ class StoreLock:
 
     def release(self) -> None:
         """Gives the lock back; may be called twice. In a forked child it leaves the parent's lock alone."""
+        if self._descriptor >= 0 and os.getpid() == self._owner:
+            # First, and while the descriptor is known: a Ctrl-C after the next line leaves it open, but not locked.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

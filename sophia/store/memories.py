@@ -17,6 +17,7 @@ __all__ = [
     "LATEST",
     "META",
     "MOST_ID",
+    "SEEN",
     "MemoryRow",
     "insert",
     "last_id",
@@ -36,6 +37,9 @@ COLUMNS = (
 _LAST = "memories"  # of `meta`: the highest id that was ever given, so that none is given twice
 
 MOST_ID = (1 << 63) - 1
+
+SEEN = ("message", "line")
+"""Kinds of the memories that a brain makes of its inputs."""
 
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 """Times of the years 1 to 9999."""

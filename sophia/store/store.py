@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
 from sophia.store import checksum, memories, schema, segments
@@ -32,6 +32,16 @@ _ANSWER = "key, raw, CAST(answer AS BLOB), CAST(name AS BLOB), CAST(policy AS BL
 
 # A write-ahead log over this is not kept as a copy when it turns out to be damaged.
 _KEPT_LOG = 1 << 26
+
+
+class _Useless(NamedTuple):
+    """Derived files that hold what is no longer there."""
+
+    segments: list[SegmentEntry]
+    archive: bool
+
+
+_NONE = _Useless([], archive=False)
 
 
 class Store:
@@ -296,10 +306,17 @@ class Store:
                 run("DELETE FROM log WHERE name = ?", (name,))
             if changes.audit is not None:
                 self._put_meta("audit", changes.audit)
+            if changes.memories:
+                memories.insert(self._connection, changes.memories)
+            useless = _NONE
+            if changes.let_go:
+                oldest = "id IN (SELECT id FROM memories WHERE kind IN (?, ?) ORDER BY id LIMIT ?)"
+                _, useless = self._let_go(run, oldest, (*memories.SEEN, changes.let_go))
             run("DELETE FROM pending")
             self._count()
             if record is not None:
                 self._put_pending(record)
+        self._remove(useless)
 
     def replace_derived(self, dumps: dict[str, bytes]) -> None:
         """Puts dumps in the place of all derived tables and their logs, damaged rows included."""
@@ -402,6 +419,12 @@ class Store:
         with self._guarded():
             return memories.usual_dim(self._connection) if kept is None else int(kept)
 
+    def seen_memories(self) -> int:
+        """How many memories a brain has made of its inputs."""
+        with self._guarded():
+            query = "SELECT count(*) FROM memories WHERE kind IN (?, ?)"
+            return int(self._connection.execute(query, memories.SEEN).fetchone()[0])
+
     @property
     def last_memory(self) -> int:
         """The highest id that a memory ever had."""
@@ -421,25 +444,33 @@ class Store:
         return self._exchange("id IN (SELECT value FROM json_each(?))", (json.dumps(list(gone)),), made)
 
     def _exchange(self, condition: str, values: tuple[Any, ...], made: Sequence[MemoryRow]) -> int:
-        which = f"FROM memories WHERE {condition}"
         with self._guarded(), self._transaction() as run:
-            holding = f"EXISTS (SELECT 1 {which} AND id BETWEEN segments.first AND segments.last)"
-            held = segments.entries(run(f"SELECT * FROM segments WHERE {holding}", values))
-            run(f"DELETE FROM segments WHERE {holding}", values)
-            run(f"DELETE FROM strengths WHERE id IN (SELECT id {which})", values)
-            state = self.archive_state
-            archived = state is not None and run(f"SELECT 1 {which} AND id <= ?", (*values, state.last)).fetchone()
-            if archived:
-                run("DELETE FROM meta WHERE name = ?", (_ARCHIVE,))
-            gone = int(run(f"DELETE {which}", values).rowcount)
-            self._put_meta("forgotten", str(int(self.meta("forgotten") or 0) + gone))
+            gone, useless = self._let_go(run, condition, values)
             if made:
                 memories.insert(self._connection, made)
             self._count()
-        segments.remove(self.path, held)
-        if archived:
-            remove_archive(self.path)
+        self._remove(useless)
         return gone
+
+    def _let_go(self, run: Any, condition: str, values: tuple[Any, ...]) -> tuple[int, _Useless]:
+        """Deletes memories in the transaction that is open; how many, and what is useless without them."""
+        which = f"FROM memories WHERE {condition}"
+        holding = f"EXISTS (SELECT 1 {which} AND id BETWEEN segments.first AND segments.last)"
+        held = segments.entries(run(f"SELECT * FROM segments WHERE {holding}", values))
+        run(f"DELETE FROM segments WHERE {holding}", values)
+        run(f"DELETE FROM strengths WHERE id IN (SELECT id {which})", values)
+        state = self.archive_state
+        archived = state is not None and run(f"SELECT 1 {which} AND id <= ?", (*values, state.last)).fetchone()
+        if archived:
+            run("DELETE FROM meta WHERE name = ?", (_ARCHIVE,))
+        gone = int(run(f"DELETE {which}", values).rowcount)
+        self._put_meta("forgotten", str(int(self.meta("forgotten") or 0) + gone))
+        return gone, _Useless(held, bool(archived))
+
+    def _remove(self, useless: _Useless) -> None:
+        segments.remove(self.path, useless.segments)
+        if useless.archive:
+            remove_archive(self.path)
 
     def forget_answers(self, scope: str) -> int:
         """Deletes the answers of a scope, under every policy, in the same way; how many there were."""

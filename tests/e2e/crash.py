@@ -84,7 +84,7 @@ class Told:
         out = []
         for decision in self.decisions:
             one = {key: value for key, value in decision.items() if key not in OWN}
-            if one["match"] is not None:
+            if one["match"] is not None and one["match"]["id"] in self._places:  # else it is a memory's
                 one["match"] = {**one["match"], "id": self._places[one["match"]["id"]]}
             out.append(one)
         return out

@@ -36,6 +36,16 @@ def in_sessions(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]
     return decisions
 
 
+MEMORY = ("--remember", "--recall")
+
+
+@pytest.fixture(scope="module")
+def remembered(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    decisions = unbroken(tmp_path_factory.mktemp("remembered") / "one", MESSAGES, LINES, *MEMORY)
+    assert sum(one["match"] is not None and str(one["match"]["id"]).startswith("m") for one in decisions) > 100
+    return decisions
+
+
 def kill_over_and_over(folder: Path, seed: int, expected: list[dict[str, Any]], *more: str) -> int:
     """One store, killed one to three times; returns how often it really was."""
     rng = random.Random(seed)
@@ -68,6 +78,14 @@ def test_kills(tmp_path: Path, expected: list[dict[str, Any]]) -> None:
     while kills < 4:
         assert seed < 30
         kills += kill_over_and_over(tmp_path / str(seed), seed, expected)
+        seed += 1
+
+
+def test_kills_while_it_remembers(tmp_path: Path, remembered: list[dict[str, Any]]) -> None:
+    kills, seed = 0, 20
+    while kills < 3:
+        assert seed < 40
+        kills += kill_over_and_over(tmp_path / str(seed), seed, remembered, *MEMORY)
         seed += 1
 
 

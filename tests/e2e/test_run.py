@@ -400,3 +400,26 @@ def test_patterns_that_had_to_make_room_are_still_in_the_file(tmp_path: Path) ->
         known = [p["id"] for p in records(patterns.getvalue())]
         assert named <= set(known)
         assert len(known) == len(set(known))
+
+
+def test_a_run_remembers_and_recalls(command: Run, tmp_path: Path) -> None:
+    inputs = [
+        {"text": "Where do I find the invoice of March?", "scope": "ana"},
+        {"text": "Where do I find the invoice of April?", "scope": "ana", "answer": "In your mail."},
+        {"text": "Where do I find the invoice of May?", "scope": "bob"},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(one) + "\n" for one in inputs))
+    first = command("run", "in.jsonl", "--store", "mind", "--remember", "--recall", "--quiet", "--out", "-")
+    found = [json.loads(line)["match"] for line in first.stdout.splitlines()]
+    assert (found[0], found[2]) == (None, None)
+    assert found[1]["id"] == "m1"
+    assert 0.4 < found[1]["score"] < 1
+    again = command("run", "in.jsonl", "--store", "mind", "--recall", "--quiet", "--out", "-")
+    matches = [json.loads(line)["match"] for line in again.stdout.splitlines()]
+    assert [match["id"] for match in matches] == ["m1", "1.2", "m3"]
+    told = json.loads(command("recall", "invoice april", "--store", "mind", "--json", "-k", "1").stdout)
+    assert "April" in json.dumps(told)
+    assert b"memories   3" in command("store", "info", "--store", "mind").stdout
+    plain = command("run", "in.jsonl", "--store", "other", "--quiet", "--out", "-")
+    assert [json.loads(line)["match"] for line in plain.stdout.splitlines()] == [None] * 3
+    assert b"memories   0" in command("store", "info", "--store", "other").stdout

@@ -85,7 +85,7 @@ def test_an_interrupt_at_any_step_of_opening_or_closing_leaves_the_store_free(tm
     steps = dict.fromkeys(("open", "close"), True)
     at = 0
     while any(steps.values()) and at < 4 * MOST:
-        at += 1 if at < 20 else 7
+        at += 1 if at < 20 else 4
         for step in [step for step, reached in steps.items() if reached]:
             steps[step], brain = stopped(path, step, at)
             if brain is not None:

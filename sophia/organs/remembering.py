@@ -1,0 +1,156 @@
+"""What a brain remembers of its inputs: those that were new and those that were answered; and what others are like.
+
+The memories are those of the store (:mod:`sophia.organs.hippocampus` opens them when no brain has it). What is
+remembered goes with the other changes of the brain, in one transaction, so that a killed run has remembered exactly
+what it has told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sophia._core.decision import Decision, set_match
+from sophia.organs.memory_content import MOST_TEXT
+from sophia.organs.memory_index import Choice, nearest
+from sophia.organs.memory_search import MemorySearch, MemorySource
+from sophia.organs.memory_words import when
+from sophia.store.memories import SEEN, MemoryRow
+from sophia.store.segments import SegmentEntry
+
+__all__ = ["Nothing", "Remembering"]
+
+_LIKE = 0.2  # similarity from which on a memory is told: texts that share no words stay below .1
+_SPARE = 4096  # memories over the bound that are borne, so that letting go is rare
+_UNREADABLE = ("invalid", "empty", "too-long")
+
+
+class Nothing:
+    """A store without memories."""
+
+    path = Path()
+
+    def segments(self) -> list[SegmentEntry]:
+        """None."""
+        return []
+
+    def memories(self, after: int, upto: int) -> list[MemoryRow]:  # noqa: ARG002
+        """None."""
+        return []
+
+    def strengths(self) -> dict[int, tuple[float, int]]:
+        """None."""
+        return {}
+
+
+class Remembering(MemorySearch):
+    """The memories that a brain makes, and those that it looks at. Not thread-safe by itself: the brain holds the lock.
+
+    `last` is the highest id that the store ever gave, `count` how many memories it has of inputs. Above `most` of them
+    the oldest are let go. With `recalls` all memories of `source` are loaded, and each decision but a repeat is told
+    which memory of its scope is most like it: about .3 ms among 10,000.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        clock: Callable[[], float],
+        source: MemorySource,
+        *,
+        last: int,
+        count: int,
+        most: int,
+        remembers: bool,
+        recalls: bool,
+    ) -> None:
+        super().__init__(dim, clock)
+        self._last, self._count, self._most = last, count, most
+        self._remembers, self.recalls = remembers, recalls
+        self._made: list[MemoryRow] = []
+        self._let_go = 0
+        if recalls:
+            self._fill(source)
+
+    def follow(self, decisions: Sequence[Decision], answers: Sequence[str | None] | None) -> None:
+        """Remembers and recalls for decisions that nobody has been handed yet, one after the other."""
+        for number, decision in enumerate(decisions):
+            answer = None if answers is None else answers[number]
+            text = decision.text
+            if text is None or decision.verdict != "allow" or decision.why in _UNREADABLE or len(text) > MOST_TEXT:
+                continue
+            new = self._remembers and (answer is not None or (decision.accepted_same == 0 and decision.why != "repeat"))
+            like = self.recalls and decision.why != "repeat"
+            if not (new or like):
+                continue
+            vector = self._reader.read(text).vector
+            if like:
+                self._match(decision, vector)
+            if new:
+                self._remember(decision, text, answer, vector)
+
+    def complete(self, decision: Decision, answer: str) -> None:
+        """The input of a decision was answered: a memory with the answer."""
+        text = decision.text
+        if not self._remembers or text is None or len(text) > MOST_TEXT:
+            return
+        vector = self._reader.read(text).vector
+        self._remember(decision, text, answer, vector)
+
+    def take(self) -> tuple[list[MemoryRow], int]:
+        """What was remembered since the last call, and how many of the oldest are let go for it."""
+        made, gone = self._made, self._let_go
+        self._made, self._let_go = [], 0
+        return made, gone
+
+    def _match(self, decision: Decision, vector: bytes) -> None:
+        chosen = self._index.chosen(Choice(scope=decision.scope))
+        places, distances = nearest(self._index.pieces(), [vector], chosen, 1, self.dim)[0]
+        if places and (score := 1.0 - 2.0 * distances[0] / self.dim) >= _LIKE:
+            set_match(decision, f"m{int(self._index.ids()[places[0]])}", score)
+
+    def _remember(self, decision: Decision, text: str, answer: str | None, vector: bytes) -> None:
+        now = self._now()
+        self._last += 1
+        row = MemoryRow(
+            id=self._last,
+            scope=decision.scope,
+            context=decision.context,
+            actor="",
+            kind=decision.kind,
+            tags=(),
+            ts=_moment(decision.ts, now),
+            valence=0.0,
+            strength=1.0,
+            raised=now,
+            text=text,
+            answer=answer,
+            dim=self.dim,
+            vector=vector,
+        )
+        self._made.append(row)
+        self._count += 1
+        if self.recalls:
+            self._add([row])
+        if self._count >= self._most + _SPARE:
+            over = self._count - self._most
+            self._let_go += over
+            self._count = self._most
+            if self.recalls:
+                for id in self._index.oldest(SEEN, over):
+                    self._index.remove(id)
+
+    def close(self) -> None:
+        """May be called twice."""
+        self._closed = True
+        self._aside.close()
+
+
+def _moment(ts: str | None, now: int) -> int:
+    """When an input happened, in microseconds; `now` where it does not say so that it can be read."""
+    try:
+        found = None if ts is None else datetime.fromisoformat(ts)
+        said = when(found if found is None or found.tzinfo else found.replace(tzinfo=UTC), "ts")
+    except (ValueError, OverflowError):
+        return now
+    return now if said is None else said
