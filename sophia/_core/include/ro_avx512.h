@@ -15,7 +15,7 @@
 #include "cpu.h"
 #include "ro_scalar.h"
 
-#define SOPHIA_RO_IDF_AHEAD 64 /* features whose idf is asked for ahead */
+#define SOPHIA_RO_IDF_AHEAD 16 /* features whose idf is asked for ahead */
 
 #define SOPHIA_RO_ROWS_AHEAD 16 /* rows that are asked for ahead */
 
