@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sophia.errors import SophiaError, StoreCorrupt, StoreFailed, StoreLocked
 from sophia.organs.memory_content import Content, ContentReader
-from sophia.organs.memory_keeping import Keeping, clusters, let_go, one_of
+from sophia.organs.memory_keeping import NEIGHBOURS, Keeping, clusters, let_go, one_of
 from sophia.organs.memory_sealing import LEAST, MOST, seal
 from sophia.organs.memory_search import MemorySearch, arrow, closed
 from sophia.organs.memory_words import checked, choice_of, whole
 from sophia.organs.recall import Memory
-from sophia.store.archive import ArchiveTable, available
-from sophia.store.memories import MemoryRow
+from sophia.store.archive import ArchiveTable, available, of_lancedb
+from sophia.store.memories import MOST_ID, MemoryRow
 from sophia.store.store import Store
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Hippocampus(MemorySearch):
         self._failed: dict[int, SophiaError] = {}  # of rows whose thread has not been told yet
         self._closing = False
         self._archive: ArchiveTable | None = None
+        self._noted = 0  # memories that the long-term index has
+        self._unclean = True  # whether files may hold what went: a process that was killed may have left some
         self._settled = 0  # the highest id of which it is known what became of it
         self._last = 0
         self._reload()
@@ -267,6 +269,7 @@ class Hippocampus(MemorySearch):
         self._store.settle()
         self._begin()
         self._fill(self._store)
+        self._note()
         for id, change in self._raised.items():
             self._index.strengthen(id, *change)
         last = self._store.last_memory
@@ -288,7 +291,7 @@ class Hippocampus(MemorySearch):
             return
         try:
             self._store.settle()
-            if seal(self._store, self._index, self._texts, least=least, upto=self._settled):
+            if seal(self._store, self._index, self._texts, self._lock, least=least, upto=self._settled):
                 self._stale = True
         except (SophiaError, OSError) as error:
             self._stale = True
@@ -319,10 +322,15 @@ class Hippocampus(MemorySearch):
         where it was. Without lancedb (extra `brain`) there is no long-term index. Raises StoreFailed where it cannot be
         written.
         """
+        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 0):
+            message = f"steps is {steps!r}; it is a whole number of steps, or None for all"
+            raise ValueError(message)
         taken = 0
+        self._look()
         while steps is None or steps > 0:
             self._look()
             with self._writing:
+                super()._look()
                 self._drain()
                 if not self._stale:
                     self._seal(LEAST)
@@ -361,32 +369,46 @@ class Hippocampus(MemorySearch):
             message = f"most is {most}; it is a number of memories"
             raise ValueError(message)
         for name, share in (("least", least), ("merge", merge)):
+            if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
+                message = f"{name} is {share!r}; it is a share from 0 to 1"
+                raise TypeError(message)
             if share is not None and not 0.0 <= share <= 1.0:
                 message = f"{name} is {share}; it is a share from 0 to 1"
                 raise ValueError(message)
         keeping = Keeping(choice_of(since=since).since, least, most)
         done = {"let_go": 0, "merged": 0}
         with self._writing, self._lock:
-            super()._look()
-            self._drain()
+            self._ready()
+            if merge is not None and not all(piece.sound for _, piece in self._index.pieces()):
+                self._reload()  # memories are made of what is there: not of what was damaged since it was mapped
             if ids := let_go(self._index, keeping, self._now()):
                 done["let_go"] = self._exchange(ids, [])
-            alike = [] if merge is None else list(clusters(self._index, merge))
-            for start in range(0, len(alike), _GROUP):
-                some = alike[start : start + _GROUP]
-                made = [
-                    replace(one_of(self._index, places, self._now()), id=self._last + number)
-                    for number, places in enumerate(some, 1)
-                ]
-                gone = self._index.ids()[[at for places in some for at in places]].tolist()
-                done["merged"] += self._exchange(gone, made)
-            if any(done.values()):
-                self._store.empty_log()
+            again = merge is not None
+            while again and merge is not None:
+                alike = list(clusters(self._index, merge))
+                for start in range(0, len(alike), _GROUP):
+                    some = alike[start : start + _GROUP]
+                    made = [
+                        replace(one_of(self._index, places, self._now()), id=self._last + number)
+                        for number, places in enumerate(some, 1)
+                    ]
+                    gone = self._index.ids()[[at for places in some for at in places]].tolist()
+                    done["merged"] += self._exchange(gone, made)
+                again = any(len(places) >= NEIGHBOURS for places in alike)
+            self._clean(done["let_go"] + done["merged"])
         return done
+
+    def _clean(self, gone: int) -> None:
+        """Leaves nothing of what went, now or when an earlier call was broken off; `_writing` is held."""
+        if gone or self._unclean:
+            self._note()
+            self._store.clean()
+            self._note()
+            self._unclean = False
 
     def _exchange(self, gone: Sequence[int], made: Sequence[MemoryRow]) -> int:
         """Some memories in the place of others; both locks are held."""
-        self._stale = True  # until both agree again
+        self._stale = self._unclean = True  # until both agree again, and nothing is left of what went
         try:
             count = self._store.exchange(gone, made)
         except SophiaError:
@@ -418,12 +440,20 @@ class Hippocampus(MemorySearch):
                 return None
         except SophiaError:
             raise
-        except Exception as error:  # of LanceDB's, whatever it is
+        except BaseException as error:
             self._archive = None
+            if not of_lancedb(error):
+                raise
             message = f"the long-term index of {self._store.path} cannot be written: {error}"
             raise StoreFailed(message) from error
         self._store.note_archive(table.state)
+        self._note()
         return len(rows)
+
+    def _note(self) -> None:
+        """Where the store is one's own: what it says of the long-term index."""
+        state = self._store.archive_state
+        self._noted = 0 if state is None else state.count
 
     def _archived(self) -> ArchiveTable | None:
         """The table of the long-term index. One that is damaged is dropped, to be made anew."""
@@ -438,6 +468,7 @@ class Hippocampus(MemorySearch):
                 self._store.notes.append(f"the long-term index is made anew: {error}")
                 self._store.drop_archive()
                 self._archive = None
+                self._note()
         return self._archive
 
     # ------------------------------------------------------------------------------------------------ forget
@@ -458,15 +489,15 @@ class Hippocampus(MemorySearch):
         one = None if id is None else whole(id)
         choice = choice_of(scope=scope, until=before)
         with self._writing, self._lock:
-            super()._look()
-            self._drain()
+            self._ready()
             if one is None:
                 ids = self._index.ids()[self._index.chosen(choice)].tolist()
             else:
                 ids = [] if self._index.find(one) is None else [one]
-            self._stale = True  # until both agree again
+            self._stale = self._unclean = True  # until both agree again, and nothing is left of what went
             try:
-                gone = self._store.forget(one, scope=choice.scope, before=choice.until)
+                impossible = one is not None and not 0 < one <= MOST_ID  # SQLite has no such number
+                gone = 0 if impossible else self._store.forget(one, scope=choice.scope, before=choice.until)
             except SophiaError:
                 self._stale = False
                 raise
@@ -475,14 +506,21 @@ class Hippocampus(MemorySearch):
                 self._raised.pop(each, None)
             # Where most of what is held was forgotten, the next call makes it anew.
             self._stale = self._index.size > 2 * len(self._index) + _FORGOTTEN
-            if gone:
-                self._store.empty_log()
+            self._clean(gone)
         return gone
+
+    def _ready(self) -> None:
+        """Both locks are held: what waits is written, and index and store agree."""
+        super()._look()
+        self._drain()
+        if self._stale:
+            self._reload()
 
     def stats(self) -> dict[str, Any]:
         """Facts, for JSON; keys may be added and are never renamed."""
         self._look()
         with self._lock:
+            super()._look()
             return {
                 "memories": len(self._index),
                 "dim": self.dim,
@@ -490,7 +528,7 @@ class Hippocampus(MemorySearch):
                 "waiting": len(self._waiting),
                 "damaged": self._damaged,
                 "rebuilt": self._rebuilt,
-                "archived": 0 if (state := self._store.archive_state) is None else state.count,
+                "archived": self._noted,
                 "last_id": self._last,
                 "index_bytes": self._index.nbytes + self._texts.nbytes,
                 "file_bytes": self._store.file.stat().st_size,
@@ -527,11 +565,13 @@ class Hippocampus(MemorySearch):
             except BaseException:
                 self._closing = False
                 raise
-            if not self._stale and len(self._index) >= LEAST:
-                self._seal(LEAST)
-            self._closed = True
-            self._aside.close()
-            self._store.close()
+            try:
+                if not self._stale and len(self._index) >= LEAST:
+                    self._seal(LEAST)
+            finally:
+                self._closed = True
+                self._aside.close()
+                self._store.close()
 
 
 def _opened(path: Path, wait: float) -> Store:

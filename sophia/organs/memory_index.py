@@ -236,7 +236,12 @@ class MemoryIndex:
 
     def pieces(self) -> list[tuple[int, Piece]]:
         """The pieces, each with the position at which it begins."""
-        return list(zip(self._begins, self._pieces, strict=True))
+        return list(zip(self._begins, self._pieces, strict=False))  # one more may come meanwhile
+
+    def cut(self) -> None:
+        """What is added from now on goes into another block."""
+        if self._pieces and isinstance(self._pieces[-1], Block) and len(self._pieces[-1]):
+            self._append(Block(self.dim))
 
     def exchange(self, begin: int, end: int, segments: Sequence[Segment]) -> None:
         """Reads the rows at positions from `begin` to `end`, which are those of whole pieces, from segments that hold

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Keeping", "clusters", "let_go", "one_of"]
+__all__ = ["NEIGHBOURS", "Keeping", "clusters", "let_go", "one_of"]
 
 _TOGETHER = 256  # rows whose neighbours are sought in one pass
-_NEIGHBOURS = 64  # of each, at most: what is beyond is merged the next time
+NEIGHBOURS = 64
+"""Of each row at most so many are looked at: where there are more, another pass is due."""
 _GRADES = 100  # steps of a strength, as a vote
 
 
@@ -58,7 +59,7 @@ def clusters(index: MemoryIndex, share: float) -> Iterator[list[int]]:
 
     One pass over the vectors of a group for 256 of them.
     """
-    limit = int(share * index.dim)
+    limit = int(share * index.dim + 1e-6)  # .29 * 100 is 28.999...
     for places in index.groups():
         taken: set[int] = set()
         rows = index.vectors(places)
@@ -78,7 +79,7 @@ def _neighbours(
     """Each of some positions with those whose rows are within `limit` bits of its own."""
     from sophia._core.search import topk
 
-    distances, numbers = topk(rows[some], rows, min(_NEIGHBOURS, len(places)), dim=dim)
+    distances, numbers = topk(rows[some], rows, min(NEIGHBOURS, len(places)), dim=dim)
     for at, distance, number in zip(places[some].tolist(), distances, numbers, strict=True):
         yield at, sorted(places[number[distance <= limit]].tolist())
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Block", "Mapped", "Piece", "stride_of"]
+__all__ = ["Alone", "Block", "Mapped", "Piece", "stride_of"]
 
 _FIRST = 256  # rows that a block has room for at first
 
@@ -29,6 +29,7 @@ class Block:
     """
 
     sketches = None
+    sound = True
 
     def __init__(self, dim: int) -> None:
         """Of vectors of `dim` bits."""
@@ -89,6 +90,11 @@ class Mapped:
         return len(self.segment)
 
     @property
+    def sound(self) -> bool:
+        """Whether its files are still what was written; reads them."""
+        return self.segment.sound
+
+    @property
     def nbytes(self) -> int:
         """Of its own: none, since the system may take mapped pages back at any time."""
         return 0
@@ -96,6 +102,20 @@ class Mapped:
     def tagged(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """The positions of rows with tags, and these."""
         return self.segment.tagged()
+
+
+class Alone:
+    """One row by itself, as it was handed to another process."""
+
+    def __init__(self, row: MemoryRow) -> None:
+        import numpy as np
+
+        self._row = row
+        self.packed = np.frombuffer(row.vector, dtype=np.uint8).reshape(1, -1)
+
+    def row(self, at: int) -> MemoryRow:  # noqa: ARG002
+        """It."""
+        return self._row
 
 
 Piece = Block | Mapped

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
+from sophia.errors import StoreCorrupt
 from sophia.organs.memory_content import ContentReader
 from sophia.organs.memory_search import MemorySearch
 from sophia.store.folder import StoreFolder
@@ -45,7 +46,7 @@ class MemoryReader(MemorySearch):
         """Starts anew with a database of which nothing is known yet."""
         self._view = view
         self._file = self._folder.file.stat()
-        self._reader = ContentReader(int(view.meta("dim") or 10_000))
+        self._reader = ContentReader(_dim_of(view))
         self._begin()
 
     def _begin(self) -> None:
@@ -67,7 +68,7 @@ class MemoryReader(MemorySearch):
         folder.require()
         view = StoreView(folder.file)
         try:
-            return cls(folder, view, int(view.meta("dim") or 10_000), interval, clock)
+            return cls(folder, view, _dim_of(view), interval, clock)
         except BaseException:
             view.close()
             raise
@@ -88,13 +89,15 @@ class MemoryReader(MemorySearch):
 
     def close(self) -> None:
         """May be called twice."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
+            self._view.close()
         self._aside.close()
-        self._view.close()
 
     def _look(self) -> None:
         super()._look()
         with self._lock:
+            super()._look()
             if monotonic() - self._seen >= self._interval:
                 self._seen = monotonic()
                 self._refresh()
@@ -110,10 +113,11 @@ class MemoryReader(MemorySearch):
         version = self._view.execute("PRAGMA data_version")
         if (version == self._version and not self._stale) or self._view.format < _SINCE:
             return
-        if self._stale or self.dim != int(self._view.meta("dim") or self.dim):
+        if self._stale or self.dim != _dim_of(self._view):
             self._stale = True
             self._attach(self._view)
         if self._version is None:
+            self._begin()  # what was broken off is begun anew
             self._forgotten = self._view.meta("forgotten")  # before what it counts: it may rise meanwhile
             self._fill(_ViewSource(self._folder.path, self._view))
             self._last = self._index.last
@@ -162,3 +166,11 @@ def _pages(view: StoreView, after: int, upto: int) -> Iterator[list[tuple[Any, .
     while rows := view.execute(query, after, upto):
         yield rows
         after = rows[-1][0]
+
+
+def _dim_of(view: StoreView) -> int:
+    kept = view.meta("dim") or "10000"
+    if not (kept.isascii() and kept.isdigit() and 0 < int(kept) < 1 << 31):
+        message = f"the store {view.file} is damaged: its dimension is {kept!r}; use sophia store repair"
+        raise StoreCorrupt(message)
+    return int(kept)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sophia.organs.memory_index import MemoryIndex
 from sophia.organs.memory_pieces import Mapped, Piece
@@ -35,25 +36,41 @@ class _Stretch:
     gone: list[SegmentEntry]
 
 
-def seal(store: Store, index: MemoryIndex, texts: MemoryText, *, least: int = LEAST, upto: int) -> bool:
+def seal(
+    store: Store,
+    index: MemoryIndex,
+    texts: MemoryText,
+    lock: AbstractContextManager[Any],
+    *,
+    least: int = LEAST,
+    upto: int,
+) -> bool:
     """Writes segments of the memories that no segment holds, wherever `least` of them are neighbours, and makes the
     index read them from there. Ids over `upto` are left out: they are not in the store yet.
 
     Whether the index must be loaded anew: where memories were forgotten in between, their places are gone.
 
-    The store is the caller's alone meanwhile; searches may go on. Raises StoreFailed or OSError where there is no room:
-    what was written until then counts. About .1 s for 10,000 memories, most of it the disk.
+    The store is the caller's alone meanwhile. Searches may go on, and rows may be added: `lock` is taken where the
+    index is changed. Raises StoreFailed or OSError where there is no room: what was written until then counts.
+    StoreCorrupt where a segment is not what it was when it was mapped: nothing is made of it. About .1 s for 10,000
+    memories, most of it the disk.
     """
     again = False
-    mapped = [piece.segment.entry for _, piece in index.pieces() if isinstance(piece, Mapped)]
+    with lock:
+        index.cut()
+        pieces = index.pieces()
+    mapped = [piece.segment.entry for _, piece in pieces if isinstance(piece, Mapped)]
     kept = store.segments()
     if useless := [entry for entry in kept if entry not in mapped]:  # missing or damaged
         store.exchange_segments(useless, [])
         kept = [entry for entry in kept if entry in mapped]
-    for stretch in _stretches(index.pieces(), kept):
+    for stretch in _stretches(pieces, kept):
         places = _places(index, stretch, upto)
         if len(places) < least + sum(entry.count for entry in stretch.gone):
             continue
+        for begin, piece in pieces:
+            if isinstance(piece, Mapped) and stretch.begin <= begin < stretch.end:
+                piece.segment.require_sound()
         made: list[SegmentEntry] = []
         for start in range(0, len(places), MOST):
             part = places[start : start + MOST]
@@ -62,7 +79,9 @@ def seal(store: Store, index: MemoryIndex, texts: MemoryText, *, least: int = LE
         if len(places) < stretch.end - stretch.begin:
             again = True
         else:
-            index.exchange(stretch.begin, stretch.end, [open_segment(store.path, entry) for entry in made])
+            opened = [open_segment(store.path, entry) for entry in made]
+            with lock:
+                index.exchange(stretch.begin, stretch.end, opened)
     return again
 
 

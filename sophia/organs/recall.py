@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
 
-from sophia.organs.memory_pieces import Piece
+from sophia.organs.memory_pieces import Alone, Piece
 from sophia.store.memories import MemoryRow
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Memory:
 
     def __init__(
         self,
-        where: Piece,
+        where: Piece | Alone,
         at: int,
         strength: float,
         raised: int,
@@ -132,6 +132,10 @@ class Memory:
         """-1 to 1."""
         return self._said().valence
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = self._strength, self._raised, self._now, self.score, self.distance
+        return _by_itself, (self._said(), *given)
+
     def __repr__(self) -> str:
         said = "a vector" if self.text is None else repr(self.text if len(self.text) <= 60 else self.text[:57] + "...")
         return f"<Memory {self.id}: {said}>"
@@ -140,6 +144,11 @@ class Memory:
         """For JSON, without the vector; keys may be added and are never renamed."""
         said = {name: getattr(self, name) for name in FIELDS}
         return said | {"ts": self.ts.isoformat().replace("+00:00", "Z"), "tags": list(self.tags)}
+
+
+def _by_itself(row: MemoryRow, *said: Any) -> Memory:
+    """A memory that was pickled or copied: without the others of its piece."""
+    return Memory(Alone(row), 0, *said)
 
 
 class Recall(Sequence[Memory]):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sophia._core.buffer import digest
-from sophia.errors import StoreCorrupt
+from sophia.errors import StoreCorrupt, StoreFailed
 from sophia.store.folder import LANCE, need_room, sync
 from sophia.store.memories import MemoryRow
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ArchiveState", "ArchiveTable", "Filter", "available", "remove_archive"]
+__all__ = ["ArchiveState", "ArchiveTable", "Filter", "agrees", "available", "of_lancedb", "remove_archive"]
 
 _NAME = "memories"
 _NAMES = ("scope", "context", "actor", "kind")
@@ -74,14 +75,63 @@ class Filter:
     until: int | None = None
 
 
+_loaded_in: int | None = None  # the process that imported lancedb: its threads do not survive a fork
+_broken = False  # by an interrupt while it was imported
+
+
 def available() -> bool:
-    """Whether lancedb is installed."""
-    return find_spec("lancedb") is not None
+    """Whether lancedb is installed, and can be used in this process."""
+    return find_spec("lancedb") is not None and not _broken and _loaded_in in (None, os.getpid())
+
+
+def _lancedb() -> Any:
+    global _loaded_in, _broken
+    if not available():
+        message = "lancedb cannot be used in this process; start a new one"
+        raise StoreFailed(message)
+    try:
+        import lancedb
+    except ImportError:
+        raise
+    except BaseException:  # a Ctrl-C: half of it stays behind, and every later use would fail in its own way
+        _broken = True
+        raise
+    _loaded_in = os.getpid()
+    return lancedb
+
+
+def of_lancedb(error: BaseException) -> bool:
+    """Whether an error is one of LanceDB's, whatever it is: some do not even belong to Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def remove_archive(folder: Path) -> None:
-    """Removes the table with all its versions. The caller holds the lock of the store."""
-    shutil.rmtree(folder / LANCE, ignore_errors=True)
+    """Removes the table with all its versions. The caller holds the lock of the store.
+
+    Raises StoreFailed where that cannot be done.
+    """
+    root = folder / LANCE
+    try:
+        if stat.S_ISDIR(root.lstat().st_mode):
+            shutil.rmtree(root)
+        else:
+            root.unlink()  # a link, or what somebody has put there
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        message = (
+            f"{error.filename or root} cannot be removed ({error.strerror}), and it may hold what was forgotten; "
+            "remove it, or mend its permissions and forget once more"
+        )
+        raise StoreFailed(message) from error
+
+
+def agrees(folder: Path, state: ArchiveState | None) -> bool:
+    """Whether there is no table, or one without data that was not noted: a writer may have been killed before."""
+    root = folder / LANCE
+    if state is None:
+        return not os.path.lexists(root)
+    return {str(file.relative_to(root)) for file in root.rglob("*.lance") if file.is_file()} <= set(state.files)
 
 
 class ArchiveTable:
@@ -126,10 +176,18 @@ class ArchiveTable:
 
     def compact(self) -> None:
         """Makes one piece of many, and removes every older version."""
+        self._require_sound()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that older versions go is what is asked for
             self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
         self._settle(self.state.last, self.state.count)
+
+    def _require_sound(self) -> None:
+        """StoreCorrupt where a file is not what was noted: nothing is made of it."""
+        for name, kept in self.state.files.items():
+            if _digest(self._root / name) != kept:
+                message = f"{self._root / name} is damaged: its digest is another one"
+                raise StoreCorrupt(message)
 
     def _settle(self, last: int, count: int) -> None:
         for parent, _, files in os.walk(self._root):
@@ -181,23 +239,21 @@ def _digests(root: Path, known: dict[str, str]) -> dict[str, str]:
 def _digest(file: Path) -> str:
     import pyarrow as pa
 
-    if not file.stat().st_size:
+    if not file.is_file() or file.is_symlink() or not file.stat().st_size:
         return ""
     with pa.memory_map(str(file)) as source:
         return digest(source.read_buffer()).hex()
 
 
 def _new(root: Path, dim: int) -> Any:
-    import lancedb
-
-    shutil.rmtree(root, ignore_errors=True)
+    lancedb = _lancedb()
+    remove_archive(root.parent)
     return lancedb.connect(str(root)).create_table(_NAME, schema=_schema(dim))
 
 
 def _opened(root: Path, state: ArchiveState) -> Any:
     """The table in the version that counts; a later one is what a writer that was killed has left."""
-    import lancedb
-
+    lancedb = _lancedb()
     try:
         wrong = [name for name, kept in state.files.items() if _digest(root / name) != kept]
         if wrong:
@@ -213,7 +269,9 @@ def _opened(root: Path, state: ArchiveState) -> Any:
         count = table.count_rows()
     except StoreCorrupt:
         raise
-    except Exception as error:  # of LanceDB's, whatever it is
+    except BaseException as error:
+        if not of_lancedb(error):
+            raise
         message = f"the table {root} cannot be read: {error}"
         raise StoreCorrupt(message) from error
     if count != state.count:

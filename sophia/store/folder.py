@@ -156,7 +156,7 @@ def open_own(path: Path, flags: int) -> int:
 
 def sync(path: Path) -> None:
     """Forces a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # what is no file must not make us wait
     try:
         os.fsync(descriptor)
     finally:

@@ -12,6 +12,8 @@ reading it after it was removed. Needs pyarrow (the extra `brain`); without it t
 from __future__ import annotations
 
 import re
+import shutil
+import stat
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sophia._core.buffer import digest
-from sophia.errors import StoreCorrupt
+from sophia.errors import StoreCorrupt, StoreFailed
 from sophia.store import checksum
 from sophia.store.folder import SEGMENTS, need_room, sync
 from sophia.store.memories import MemoryRow
@@ -36,7 +38,6 @@ __all__ = [
     "SegmentRows",
     "entries",
     "open_segment",
-    "remove",
     "remove_others",
     "write_segment",
 ]
@@ -91,10 +92,17 @@ class Segment:
     """The memories of one segment, mapped. Immutable; its arrays are read-only and stay valid for as long as they are
     held. Positions count from 0."""
 
-    def __init__(self, entry: SegmentEntry, rows: pyarrow.RecordBatch, words: pyarrow.RecordBatch) -> None:
+    def __init__(
+        self,
+        entry: SegmentEntry,
+        rows: pyarrow.RecordBatch,
+        words: pyarrow.RecordBatch,
+        files: Sequence[pyarrow.Buffer] = (),
+    ) -> None:
         import numpy as np
 
         self.entry = entry
+        self._files = files
         count = len(rows)
         column = {name: rows.column(name) for name in rows.schema.names}
         stride = column["vector"].type.list_size
@@ -120,6 +128,17 @@ class Segment:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def sound(self) -> bool:
+        """Whether the files are still what was written; reads them."""
+        return [_seal(file) for file in self._files] == [self.entry.rows, self.entry.words]
+
+    def require_sound(self) -> None:
+        """StoreCorrupt where they are not: who has them mapped sees what was done to them since."""
+        if not self.sound:
+            message = f"the segment {self.entry.name} was damaged after it was opened"
+            raise StoreCorrupt(message)
 
     def find(self, id: int) -> int | None:
         """The position of a memory, or None."""
@@ -261,7 +280,7 @@ def write_segment(folder: Path, rows: SegmentRows) -> SegmentEntry:
             with pa.OSFile(str(part), "wb") as sink:
                 _write(pa, batch, sink)
             with pa.memory_map(str(part)) as made:
-                digests.append(digest(made.read_buffer()))
+                digests.append(_seal(made.read_buffer()))
             sync(part)
             part.rename(path)
         except BaseException:
@@ -304,13 +323,18 @@ def open_segment(folder: Path, entry: SegmentEntry) -> Segment:
     """
     import pyarrow as pa
 
-    batches = []
+    batches, files = [], []
     for kind, wanted in (("rows", entry.rows), ("words", entry.words)):
         path = folder / SEGMENTS / f"{entry.name}.{kind}.arrow"
         try:
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size != int.from_bytes(wanted[16:], "little"):
+                message = f"the segment {path} is damaged: it is no file of the size that was written"
+                raise StoreCorrupt(message)
             with pa.memory_map(str(path)) as source:
                 whole = source.read_buffer()
-            if digest(whole) != wanted:
+            files.append(whole)
+            if _seal(whole) != wanted:
                 message = f"the segment {path} is damaged: its digest is another one"
                 raise StoreCorrupt(message)
             batches.append(pa.ipc.open_file(pa.BufferReader(whole)).get_batch(0))
@@ -318,7 +342,7 @@ def open_segment(folder: Path, entry: SegmentEntry) -> Segment:
             message = f"the segment {path} cannot be read: {error}"
             raise StoreCorrupt(message) from error
     try:
-        segment = Segment(entry, *batches)
+        segment = Segment(entry, batches[0], batches[1], files)
     except (ValueError, KeyError, AttributeError, pa.ArrowException) as error:
         message = f"the segment {entry.name} is not one of this version: {error}"
         raise StoreCorrupt(message) from error
@@ -328,21 +352,52 @@ def open_segment(folder: Path, entry: SegmentEntry) -> Segment:
     return segment
 
 
-def remove(folder: Path, entries: Sequence[SegmentEntry]) -> None:
-    """Removes the files of segments that no table names any more."""
-    for entry in entries:
-        for kind in ("rows", "words"):
-            with suppress(FileNotFoundError, IsADirectoryError, PermissionError):  # of a folder in its place
-                (folder / SEGMENTS / f"{entry.name}.{kind}.arrow").unlink()
-    if entries and (folder / SEGMENTS).exists():
-        sync(folder / SEGMENTS)
+def _seal(file: pyarrow.Buffer) -> bytes:
+    """The digest of a file and its size, which is looked at first."""
+    return digest(file) + int(file.size).to_bytes(8, "little")
 
 
 def remove_others(folder: Path, entries: Sequence[SegmentEntry]) -> None:
-    """Removes what a writer that was killed has left. The caller holds the lock of the store."""
+    """Removes every file of a segment that is none of these. The caller holds the lock of the store.
+
+    Raises StoreFailed for one that cannot be removed, after all others.
+    """
     kept = {entry.name for entry in entries}
-    with suppress(FileNotFoundError):
-        for file in sorted((folder / SEGMENTS).iterdir()):
-            found = _NAME.fullmatch(file.name)
-            if found and (found[1] not in kept or found[3]) and file.is_file():
+    home = folder / SEGMENTS
+    failed: OSError | None = None
+    try:
+        mode = home.lstat().st_mode
+    except FileNotFoundError:
+        return
+    try:
+        if not stat.S_ISDIR(mode):
+            home.unlink()  # somebody's, in the place where ours belong
+            return
+        files = sorted(home.iterdir())
+    except OSError as error:
+        raise _stays(home, error) from error
+    gone = False
+    for file in files:
+        found = _NAME.fullmatch(file.name)
+        if found is None or (found[1] in kept and not found[3]):
+            continue
+        try:
+            if file.is_dir() and not file.is_symlink():
+                shutil.rmtree(file)
+            else:
                 file.unlink()
+            gone = True
+        except OSError as error:
+            failed = error
+    if gone:
+        with suppress(OSError):
+            sync(home)
+    if failed is not None:
+        raise _stays(Path(str(failed.filename or home)), failed) from failed
+
+
+def _stays(file: Path, error: OSError) -> StoreFailed:
+    return StoreFailed(
+        f"{file} cannot be removed ({error.strerror}), and it may hold what was forgotten; remove it, or mend its "
+        "permissions and forget once more"
+    )

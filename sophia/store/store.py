@@ -6,17 +6,17 @@ import errno
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
 from sophia.store import checksum, memories, schema, segments
 from sophia.store.ack import Ack
 from sophia.store.answer_key import split_key
-from sophia.store.archive import ArchiveState, remove_archive
+from sophia.store.archive import ArchiveState, agrees, remove_archive
 from sophia.store.changes import Answer, Changes
 from sophia.store.faults import corrupt, guarded
 from sophia.store.lock import StoreLock
@@ -32,16 +32,6 @@ _ANSWER = "key, raw, CAST(answer AS BLOB), CAST(name AS BLOB), CAST(policy AS BL
 
 # A write-ahead log over this is not kept as a copy when it turns out to be damaged.
 _KEPT_LOG = 1 << 26
-
-
-class _Useless(NamedTuple):
-    """Derived files that hold what is no longer there."""
-
-    segments: list[SegmentEntry]
-    archive: bool
-
-
-_NONE = _Useless([], archive=False)
 
 
 class Store:
@@ -308,15 +298,15 @@ class Store:
                 self._put_meta("audit", changes.audit)
             if changes.memories:
                 memories.insert(self._connection, changes.memories)
-            useless = _NONE
             if changes.let_go:
                 oldest = "id IN (SELECT id FROM memories WHERE kind IN (?, ?) ORDER BY id LIMIT ?)"
-                _, useless = self._let_go(run, oldest, (*memories.SEEN, changes.let_go))
+                self._let_go(run, oldest, (*memories.SEEN, changes.let_go))
             run("DELETE FROM pending")
             self._count()
             if record is not None:
                 self._put_pending(record)
-        self._remove(useless)
+        if changes.let_go:
+            self.tidy()
 
     def replace_derived(self, dumps: dict[str, bytes]) -> None:
         """Puts dumps in the place of all derived tables and their logs, damaged rows included."""
@@ -384,8 +374,8 @@ class Store:
                 row = (*entry.values(), checksum.of_segment(entry.values()))
                 run("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             self._count()
-        names = {entry.name for entry in made}
-        segments.remove(self.path, [entry for entry in gone if entry.name not in names])
+        with suppress(StoreFailed):  # they hold what is still there: the next writer tries again
+            segments.remove_others(self.path, self.segments())
 
     @property
     def archive_state(self) -> ArchiveState | None:
@@ -407,10 +397,37 @@ class Store:
         remove_archive(self.path)
 
     def tidy(self) -> None:
-        """Removes files that do not count: a writer that was killed has left them."""
+        """Removes files that do not count: a writer that was killed has left them. `notes` says what stays."""
+        self.notes += [str(error) for error in self._tried(self._tidy_segments, self._tidy_archive)]
+
+    def clean(self) -> None:
+        """Leaves nothing of what was deleted: in no segment, in no long-term index, in no log.
+
+        StoreFailed, after all that can be done was, where a file cannot be removed or a reader keeps the log.
+        """
+        for error in self._tried(self._tidy_segments, self._drop_what_is_not_noted, self.empty_log):
+            raise error
+
+    def _tried(self, *steps: Callable[[], object]) -> list[StoreFailed]:
+        """Does all of them; what failed."""
+        failed = []
+        for step in steps:
+            try:
+                step()
+            except StoreFailed as error:
+                failed.append(error)
+        return failed
+
+    def _tidy_segments(self) -> None:
         segments.remove_others(self.path, self.segments())
+
+    def _tidy_archive(self) -> None:
         if self.archive_state is None:
             remove_archive(self.path)
+
+    def _drop_what_is_not_noted(self) -> None:
+        if not agrees(self.path, self.archive_state):
+            self.drop_archive()
 
     @property
     def dim(self) -> int | None:
@@ -445,32 +462,27 @@ class Store:
 
     def _exchange(self, condition: str, values: tuple[Any, ...], made: Sequence[MemoryRow]) -> int:
         with self._guarded(), self._transaction() as run:
-            gone, useless = self._let_go(run, condition, values)
+            gone = self._let_go(run, condition, values)
             if made:
                 memories.insert(self._connection, made)
             self._count()
-        self._remove(useless)
         return gone
 
-    def _let_go(self, run: Any, condition: str, values: tuple[Any, ...]) -> tuple[int, _Useless]:
-        """Deletes memories in the transaction that is open; how many, and what is useless without them."""
+    def _let_go(self, run: Any, condition: str, values: tuple[Any, ...]) -> int:
+        """Deletes memories in the transaction that is open, and what says that derived files of them count; how many.
+
+        The files themselves go with `clean` or `tidy`.
+        """
         which = f"FROM memories WHERE {condition}"
         holding = f"EXISTS (SELECT 1 {which} AND id BETWEEN segments.first AND segments.last)"
-        held = segments.entries(run(f"SELECT * FROM segments WHERE {holding}", values))
         run(f"DELETE FROM segments WHERE {holding}", values)
         run(f"DELETE FROM strengths WHERE id IN (SELECT id {which})", values)
         state = self.archive_state
-        archived = state is not None and run(f"SELECT 1 {which} AND id <= ?", (*values, state.last)).fetchone()
-        if archived:
+        if state is not None and run(f"SELECT 1 {which} AND id <= ?", (*values, state.last)).fetchone():
             run("DELETE FROM meta WHERE name = ?", (_ARCHIVE,))
         gone = int(run(f"DELETE {which}", values).rowcount)
         self._put_meta("forgotten", str(int(self.meta("forgotten") or 0) + gone))
-        return gone, _Useless(held, bool(archived))
-
-    def _remove(self, useless: _Useless) -> None:
-        segments.remove(self.path, useless.segments)
-        if useless.archive:
-            remove_archive(self.path)
+        return gone
 
     def forget_answers(self, scope: str) -> int:
         """Deletes the answers of a scope, under every policy, in the same way; how many there were."""
