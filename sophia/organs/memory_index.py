@@ -66,6 +66,7 @@ class MemoryIndex:
         self._count = 0
         self._pieces: list[Piece] = []
         self._begins: list[int] = []  # the position at which each of them begins
+        self._firsts: list[int] = []  # and the id there, where it has rows
         self._gone: set[int] = set()
         self._tagged: dict[str, list[int]] = {}
         self._scopes, self._contexts, self._actors, self._kinds = _Names(), _Names(), _Names(), _Names()
@@ -154,6 +155,8 @@ class MemoryIndex:
     def _take(self, ids: Any, ts: Any, valence: Any, strength: Any, raised: Any, numbers: Sequence[Any]) -> int:
         """Columns of new rows; the position of the first."""
         start, end = self._count, self._count + len(ids)
+        if start == self._begins[-1]:
+            self._firsts = [*self._firsts, int(ids[0])]
         while end > len(self._ids):
             self._grow()
         self._ids[start:end] = ids
@@ -211,16 +214,14 @@ class MemoryIndex:
 
     def get(self, id: int, now: float) -> Memory | None:
         """The row of an id, or None."""
-        begin = 0
-        for piece in self._pieces:
-            own = piece.find(id)
-            if own is not None:
-                at = begin + own
-                if at in self._gone:
-                    return None
-                return Memory(piece, own, self._strengths[at], self._raises[at], now, None, None)
-            begin += len(piece)
-        return None
+        number = bisect_right(self._firsts, id) - 1
+        own = self._pieces[number].find(id) if number >= 0 else None
+        if own is None:
+            return None
+        at = self._begins[number] + own
+        if at in self._gone:
+            return None
+        return Memory(self._pieces[number], own, self._strengths[at], self._raises[at], now, None, None)
 
     def _piece(self, at: int) -> tuple[Piece, int]:
         number = bisect_right(self._begins, at) - 1
@@ -228,11 +229,10 @@ class MemoryIndex:
 
     def find(self, id: int) -> int | None:
         """The position of a row, or None."""
-        for begin, piece in zip(self._begins, self._pieces, strict=True):
-            own = piece.find(id)
-            if own is not None:
-                return begin + own if begin + own not in self._gone else None
-        return None
+        number = bisect_right(self._firsts, id) - 1
+        own = self._pieces[number].find(id) if number >= 0 else None
+        at = None if own is None else self._begins[number] + own
+        return None if at in self._gone else at
 
     def pieces(self) -> list[tuple[int, Piece]]:
         """The pieces, each with the position at which it begins."""
@@ -253,6 +253,7 @@ class MemoryIndex:
         pieces, begins = self._pieces, self._begins
         self._pieces = [pieces[at] for at in before] + made + [pieces[at] for at in behind]
         self._begins = [begins[at] for at in before] + starts + [begins[at] for at in behind]
+        self._firsts = [int(self._ids[at]) for at in self._begins if at < self._count]
 
     def vectors(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The rows of the matrix at rising positions, [n, stride]: a copy."""
