@@ -28,7 +28,7 @@ cdef extern from "hv_search.h" nogil:
                               const uint64_t *sketches,
                               const uint64_t *rows, size_t n, size_t dim, const uint64_t *padding,
                               uint32_t *leasts, sophia_hit *first, sophia_hit *within,
-                              sophia_top *top, uint64_t *dirty) noexcept
+                              sophia_top *top, int64_t limit, uint64_t *dirty) noexcept
     double sophia_cosine_of(int64_t dot, int64_t norm_a, int64_t norm_b) noexcept
     int64_t sophia_order_of(double score) noexcept
     double sophia_score_of(int64_t order) noexcept

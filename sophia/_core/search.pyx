@@ -5,7 +5,7 @@ against n, [m, n] for m against n. Results are exact integers (or one division f
 SIMD level.
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -344,7 +344,7 @@ def sketch(rows: object, out: object = None, *, dim: int | None = None):
         close_rows(&y)
 
 
-def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
+def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10, *, limit: int | None = None):
     """As topk() for one BSC query, through the column of sketch(rows): (distances, row numbers, rows
     compared).
 
@@ -353,6 +353,9 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
     the first 1,024 bits differ as the others do (true for random, bound, bundled and permuted vectors; not
     for level encodings). The number compared follows from the data; when sketches do not separate the rows
     (all nearly equally far), every row is compared, the answer is exact and no faster than topk().
+
+    `limit` is a distance beyond which rows are of no interest, such as that of the k-th nearest of other rows: what is
+    farther need not be found, and costs less. 0 looks only at the rows whose sketches are nearest.
 
         >>> from sophia._core.hdc import random, random_rows
         >>> codebook = random_rows(1000, "items")
@@ -369,6 +372,7 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
     cdef sophia_hit *within = NULL
     cdef sophia_top *tops = NULL
     cdef const sophia_hv_kernels *kernels = &cpu.active.hv
+    cdef int64_t farthest = query.dim if limit is None else max(0, min(limit, query.dim))
     alive(query)
     open_rows(&y, rows, "rows", query.dim)
     try:
@@ -397,7 +401,7 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10):
             with nogil:
                 compared = sophia_scan_sketch(
                     kernels, <const uint64_t *>query.data, <const uint64_t *>column.data,
-                    <const uint64_t *>y.data, y.n, y.dim, padding, leasts, first, within, tops, &dirty)
+                    <const uint64_t *>y.data, y.n, y.dim, padding, leasts, first, within, tops, farthest, &dirty)
             if dirty:
                 refuse_padding(&y, "rows")
             scores, numbers = _answer(tops, 1, False, SOPHIA_BSC, HAMMING)

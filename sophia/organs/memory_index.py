@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from sophia._core.vector import Hypervector
+
 __all__ = ["Choice", "MemoryIndex", "nearest"]
 
 _FIRST = 256  # rows that there is room for at first
@@ -427,29 +429,56 @@ def nearest(
     """
     import numpy as np
 
-    from sophia._core.search import topk, topk_sketch
+    from sophia._core.search import topk
     from sophia._core.vector import Hypervector
 
     wanted = np.zeros((len(queries), stride_of(dim)), dtype=np.uint8)
     for number, query in enumerate(queries):
         wanted[number, : len(query)] = np.frombuffer(query, dtype=np.uint8)
     found: list[list[tuple[int, int]]] = [[] for _ in queries]
+    sketched = []
     for begin, piece in pieces:
         rows = piece.vectors
-        own = chosen[begin : begin + len(rows)]
-        places = np.flatnonzero(own)
+        places = np.flatnonzero(chosen[begin : begin + len(rows)])
         if not len(places):
             continue
         if not exact and piece.sketches is not None and len(places) == len(rows):
-            for number, query in enumerate(queries):
-                vector = Hypervector.from_bytes(query, dim)
-                distances, numbers, _ = topk_sketch(vector, rows, piece.sketches, min(k, len(rows)))
-                found[number] += zip(distances.tolist(), (numbers + begin).tolist(), strict=True)
+            sketched.append((begin, rows, piece.sketches))
             continue
         if len(places) < len(rows):
             rows = rows[places]
         all_distances, all_numbers = topk(wanted, rows, min(k, len(places)), dim=dim)
         for number, (distances, numbers) in enumerate(zip(all_distances, all_numbers, strict=True)):
             found[number] += zip(distances.tolist(), (places[numbers] + begin).tolist(), strict=True)
+    for number, query in enumerate(queries) if sketched else ():
+        found[number] += _by_sketches(sketched, Hypervector.from_bytes(query, dim), found[number], k)
     best = [sorted(one)[:k] for one in found]
     return [([at for _, at in one], [distance for distance, _ in one]) for one in best]
+
+
+def _by_sketches(
+    pieces: Sequence[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]],
+    query: Hypervector,
+    known: Sequence[tuple[int, int]],
+    k: int,
+) -> list[tuple[int, int]]:
+    """The k nearest rows of pieces (position, rows, sketches), where others are known, as (distance, position).
+
+    Where there are many pieces, each may have too few near rows to tell by itself what is far. So first only the rows
+    with the nearest sketches of all of them are compared; the k-th of these is a limit for the second look.
+    """
+    from sophia._core.search import topk_sketch
+
+    limit: int | None = None
+    best = list(known)
+    if len(pieces) > 1:
+        for begin, rows, sketches in pieces:
+            distances, numbers, _ = topk_sketch(query, rows, sketches, min(k, len(rows)), limit=0)
+            best += zip(distances.tolist(), (numbers + begin).tolist(), strict=True)
+    if len(best) >= k:
+        limit = sorted(best)[k - 1][0]
+    found: list[tuple[int, int]] = []
+    for begin, rows, sketches in pieces:
+        distances, numbers, _ = topk_sketch(query, rows, sketches, min(k, len(rows)), limit=limit)
+        found += zip(distances.tolist(), (numbers + begin).tolist(), strict=True)
+    return found

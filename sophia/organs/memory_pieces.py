@@ -71,6 +71,10 @@ class Block:
         """One row, with the strength that it came with."""
         return self._rows[at]
 
+    def id(self, at: int) -> int:
+        """The id of one row."""
+        return self._rows[at].id
+
     @property
     def vectors(self) -> NDArray[np.uint8]:
         """[n, stride], read-only."""
@@ -84,7 +88,7 @@ class Mapped:
         self.segment = segment
         self.vectors, self.sketches = segment.vectors, segment.sketches
         self.packed = segment.vectors[:, : (segment.entry.dim + 7) // 8]
-        self.find, self.row = segment.find, segment.row
+        self.find, self.row, self.id = segment.find, segment.row, segment.id
 
     def __len__(self) -> int:
         return len(self.segment)
@@ -116,6 +120,10 @@ class Alone:
     def row(self, at: int) -> MemoryRow:  # noqa: ARG002
         """It."""
         return self._row
+
+    def id(self, at: int) -> int:  # noqa: ARG002
+        """Its id."""
+        return self._row.id
 
 
 Piece = Block | Mapped

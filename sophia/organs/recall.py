@@ -74,7 +74,7 @@ class Memory:
     @property
     def id(self) -> int:
         """Its number in the store: rising, never given twice."""
-        return self._said().id
+        return self._where.id(self._at)
 
     @property
     def vector(self) -> NDArray[np.uint8]:

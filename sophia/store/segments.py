@@ -149,6 +149,11 @@ class Segment:
         at = bisect_left(self._id_view, id)
         return at if at < len(self) and self._id_view[at] == id else None
 
+    def id(self, at: int) -> int:
+        """The id of one memory."""
+        found: int = self._id_view[at]
+        return found
+
     def row(self, at: int) -> MemoryRow:
         """One memory, with the strength that it had when the segment was made."""
         return MemoryRow(

@@ -169,3 +169,21 @@ def test_sketch_of_few_rows_and_of_copies(simd: str) -> None:
 def test_read_pass(simd: str) -> None:
     data = np.random.default_rng(0).integers(0, 2**63, 1003, dtype=np.uint64)
     assert hdc.read_pass(data) == int(np.bitwise_xor.reduce(data))
+
+
+def test_what_is_farther_than_a_limit_need_not_be_found() -> None:
+    rows, query = hdc.random_rows(3000, "m"), hdc.random("m", 7)
+    near = np.array(rows)
+    for number in range(40):  # rows that differ from the query in 0, 8, 16, ... bits, some 75 rows apart
+        near[75 * number] = np.array(hdc.random_rows(8, "m"))[7]
+        near[75 * number, :number] ^= 0xFF
+    column = hdc.sketch(near)
+    distances, numbers, compared = hdc.topk_sketch(query, near, column, 20)
+    assert distances.tolist()[:3] == [0, 0, 8]
+    for limit in (0, 8, 100, 152, 10_000, 1 << 70):
+        limited, found, fewer = hdc.topk_sketch(query, near, column, 20, limit=limit)
+        assert fewer <= compared or limit >= 152
+        within = distances <= limit
+        assert limited[: within.sum()].tolist() == distances[within].tolist()
+        assert found[: within.sum()].tolist() == numbers[within].tolist()
+    assert hdc.topk_sketch(query, near, column, 20, limit=-5)[0][0] == 0

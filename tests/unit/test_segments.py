@@ -344,3 +344,22 @@ def test_writing_and_opening_one_by_itself(tmp_path: Path) -> None:
 
 def test_the_least_is_what_the_module_says() -> None:
     assert hippocampus.LEAST == 3  # or none of the above meant anything
+
+
+def test_sketches_of_many_segments_find_what_all_bits_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clusters whose rows are scattered over the segments: no segment has k near ones."""
+    monkeypatch.setattr(memory_search, "_SKETCHED", 100)
+    draw = np.random.default_rng(5)
+    bases = draw.integers(0, 256, (30, 256), dtype=np.uint8)
+    rows = bases[np.arange(900) % 30] ^ np.packbits(draw.random((900, 2048)) < 0.15, axis=1)
+    with small_segments(5, 64), Hippocampus.open(tmp_path / "mind", dim=2048, durability="os") as memory:
+        for start in range(0, 900, 50):
+            memory.remember_many([np.ascontiguousarray(row) for row in rows[start : start + 50]])
+        memory.sleep(0)
+        memory.forget(17)
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        assert len(memory._index.pieces()) > 8
+        for query in [*rows[:5], *bases[:5], *draw.integers(0, 256, (3, 256), dtype=np.uint8)]:
+            sketched = memory.recall(np.ascontiguousarray(query), 12)
+            exact = memory.recall(np.ascontiguousarray(query), 12, exact=True)
+            assert [(m.distance, m.id) for m in sketched] == [(m.distance, m.id) for m in exact]

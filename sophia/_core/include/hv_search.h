@@ -194,6 +194,13 @@ static inline uint32_t sophia_sketch_bound(int64_t distance, size_t dim)
     return bound >= bits ? SOPHIA_SKETCH_BITS : (uint32_t)bound;
 }
 
+/* The same for the k-th of `top`, or for `limit` if that is nearer. */
+static inline uint32_t sophia_sketch_bound_of(const sophia_top *top, int64_t limit, size_t dim)
+{
+    const int64_t kth = sophia_top_limit(top);
+    return sophia_sketch_bound(kth < limit ? kth : limit, dim);
+}
+
 static inline void sophia_ahead_of(const uint64_t *memory, size_t bytes)
 {
     const char *first = (const char *)memory;
@@ -217,6 +224,7 @@ static inline size_t sophia_sketch_block(const struct sophia_hv_kernels *kernels
  * 1. Scan the column; keep the least distance of each block of rows, and the SOPHIA_SKETCH_FIRST best rows.
  * 2. Compare these exactly. Their k-th distance is an upper bound on the true one.
  * 3. Compare exactly every row whose sketch is within the bound for that distance, which falls on the way.
+ * Rows farther than `limit` are of no interest: a k-th that is known from elsewhere, or the largest distance there is.
  * So the number of re-ranked rows follows from the data. When the sketch separates too little (more than n /
  * 8 rows are within the bound) all rows are scanned and the answer is exact.
  * `leasts` has room for a number a block, `first` for max(SOPHIA_SKETCH_FIRST, top->room) hits, `within` for
@@ -225,7 +233,7 @@ static inline size_t sophia_sketch_block(const struct sophia_hv_kernels *kernels
 static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const uint64_t *query,
                                  const uint64_t *sketches, const uint64_t *rows, size_t n, size_t dim,
                                  const uint64_t *padding, uint32_t *leasts, sophia_hit *first,
-                                 sophia_hit *within, sophia_top *top, uint64_t *dirty)
+                                 sophia_hit *within, sophia_top *top, int64_t limit, uint64_t *dirty)
 {
     const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
     const size_t blocks = (n + SOPHIA_BLOCK_ROWS - 1) / SOPHIA_BLOCK_ROWS;
@@ -245,7 +253,7 @@ static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const 
 
     const sophia_hit worst = seeds.hits[0];
     const size_t most = n / 8 + SOPHIA_SKETCH_FIRST;
-    uint32_t bound = sophia_sketch_bound(sophia_top_limit(top), dim);
+    uint32_t bound = sophia_sketch_bound_of(top, limit, dim);
     size_t found = 0, ahead = 0;
     for (size_t b = 0; b < blocks; b++) {
         if (leasts[b] > bound) continue;
@@ -271,9 +279,9 @@ static size_t sophia_scan_sketch(const struct sophia_hv_kernels *kernels, const 
         if (within[i].order > bound) continue;
         *dirty |= kernels->hamming_rows_b1(query, rows + within[i].row * words, 1, words, padding, &distance);
         compared++;
-        const int64_t limit = sophia_top_limit(top);
+        const int64_t before = sophia_top_limit(top);
         sophia_top_offer(top, distance, within[i].row); /* an equal distance enters with a lower row */
-        if ((int64_t)distance < limit) bound = sophia_sketch_bound(sophia_top_limit(top), dim);
+        if ((int64_t)distance < before) bound = sophia_sketch_bound_of(top, limit, dim);
     }
     return compared;
 }
