@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sophia.cli.flags import duration, file, positive, share, text
+from sophia.cli.flags import duration, file, positive, share, size, text
 
 if TYPE_CHECKING:
     from typing import Any
@@ -69,6 +69,7 @@ def add_store(commands: Any) -> None:
     add("--older-than", type=duration, metavar="90d", help="memories of what happened longer ago go")
     add("--weaker-than", type=share, metavar="S", help="memories go whose strength has faded below S (0 to 1)")
     add("--most", type=positive, metavar="N", help="above N memories the weakest go")
+    add("--disk", type=size, metavar="2G", help="where the store takes more, the weakest go")
     add("--merge", type=share, metavar="S", help="memories of one scope, context, actor and kind become one if their "
         "vectors differ in no more than the share S of their bits")  # fmt: skip
     for_programs(consolidate)

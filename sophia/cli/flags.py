@@ -26,6 +26,7 @@ __all__ = [
     "positive",
     "settings_of",
     "share",
+    "size",
     "text",
 ]
 
@@ -69,7 +70,7 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     help = "keep new and answered inputs as memories, for `sophia recall`"
     add("--remember", action="store_const", const="new", default=_UNSET, help=help)
     add("--recall", action="store_true", default=_UNSET, help="tell in `match` which memory each input is most like")
-    add("--max-memory", type=_size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
+    add("--max-memory", type=size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
     add("--workers", type=positive, default=_UNSET, metavar="N", help="threads (default: one a core)")
     add("--batch", type=positive, default=_UNSET, metavar="N", help="inputs a batch (default 256)")
     add("--seed", type=_seed, default=_UNSET, metavar="N", help="of hashes that reach decisions, and of --sample")
@@ -262,7 +263,8 @@ def duration(value: str) -> float:
     return _told(parse_duration, value)
 
 
-def _size(value: str) -> int:
+def size(value: str) -> int:
+    """An argument like 512M, in bytes."""
     from sophia.config import parse_size
 
     return _told(parse_size, value)

@@ -154,7 +154,8 @@ def _consolidate(options: argparse.Namespace) -> int:
 
     StoreFolder(Path(options.store)).require()
     since = None if options.older_than is None else time() - options.older_than
-    limits = {"since": since, "least": options.weaker_than, "most": options.most, "merge": options.merge}
+    limits = {"since": since, "least": options.weaker_than, "most": options.most, "disk": options.disk}
+    limits["merge"] = options.merge
     with Hippocampus.open(options.store) as memory:
         done = {"let_go": 0, "merged": 0}
         if any(limit is not None for limit in limits.values()):

@@ -23,6 +23,7 @@ from sophia.organs.memory_search import MemorySearch, arrow, closed
 from sophia.organs.memory_words import checked, choice_of, whole
 from sophia.organs.recall import Memory
 from sophia.store.archive import ArchiveTable, available, of_lancedb
+from sophia.store.folder import StoreFolder
 from sophia.store.memories import MOST_ID, MemoryRow
 from sophia.store.store import Store
 
@@ -51,8 +52,10 @@ class Hippocampus(MemorySearch):
     Memory: 1,280 bytes for a vector of 10,000 bits, and the row itself (text, names).
     """
 
-    def __init__(self, store: Store, *, dim: int, durability: Durability, clock: Callable[[], float]) -> None:
-        super().__init__(dim, clock)
+    def __init__(
+        self, store: Store, *, dim: int, durability: Durability, texts: str = "words", clock: Callable[[], float]
+    ) -> None:
+        super().__init__(dim, clock, texts)
         self._store = store
         self._durability = durability
         self._writing = threading.Lock()  # of the store; taken before the other
@@ -75,6 +78,7 @@ class Hippocampus(MemorySearch):
         *,
         durability: Durability = "disk",
         dim: int | None = None,
+        texts: str = "words",
         wait: float = 0.0,
         clock: Callable[[], float] = time,
     ) -> Hippocampus:
@@ -83,8 +87,9 @@ class Hippocampus(MemorySearch):
         `durability` says when :meth:`remember` returns: "disk", when the memory is on the disk; "os", when the
         operating system has it (a crash of the process loses nothing, a power failure may); "memory", at once: it is
         written in groups of 256, by :meth:`flush`, and at the end. `dim` is the dimension of the vectors, 10,000 in a
-        new store; a store keeps the one that it began with. Where another process has the store open, `wait` is how
-        many seconds to wait for it.
+        new store; a store keeps the one that it began with. `texts` says what a text is searched by: its "words" (some
+        900 bytes of memory for a sentence of 20), or the "bits" of its vector, like any other. Where another process
+        has the store open, `wait` is how many seconds to wait for it.
 
         Raises StoreLocked when it stays open elsewhere, ValueError for another `dim` than the store's or another
         `durability`, and what :func:`sophia.open` raises of a store.
@@ -105,7 +110,7 @@ class Hippocampus(MemorySearch):
                 store.set_meta("dim", str(kept))
             store.synchronise("FULL" if durability == "disk" else "NORMAL")
             store.tidy()
-            return cls(store, dim=kept, durability=durability, clock=clock)
+            return cls(store, dim=kept, durability=durability, texts=texts, clock=clock)
         except BaseException:
             store.close()
             raise
@@ -291,7 +296,8 @@ class Hippocampus(MemorySearch):
             return
         try:
             self._store.settle()
-            if seal(self._store, self._index, self._texts, self._lock, least=least, upto=self._settled):
+            texts = self._texts if self._by_words else None
+            if seal(self._store, self._index, texts, self._lock, least=least, upto=self._settled):
                 self._stale = True
         except (SophiaError, OSError) as error:
             self._stale = True
@@ -347,27 +353,29 @@ class Hippocampus(MemorySearch):
         since: datetime | float | None = None,
         least: float | None = None,
         most: int | None = None,
+        disk: int | None = None,
         merge: float | None = None,
     ) -> dict[str, int]:
         """Lets memories go, and makes one of those that say nearly the same: how many were `let_go` and `merged`.
 
-        Those from before `since` go, those whose strength has faded below `least`, and where there are more than `most`
-        the weakest, of equally weak ones the older. Then those of one scope, context, actor and kind whose vectors
-        differ in no more than the share `merge` of their bits become one (see
-        :func:`sophia.organs.memory_keeping.one_of`): it has a new id, and the text of the strongest. Nothing is done
-        that is not asked for. What goes is overwritten in the database, as with :meth:`forget`. Killed at any point it
-        has let go and merged some of them, or all.
+        Those from before `since` go, those whose strength has faded below `least`, and where there are more than
+        `most`, or the store takes more than `disk` bytes, the weakest, of equally weak ones the older: of the bytes
+        each memory counts for the same share. Then those of one scope, context, actor and kind whose vectors differ in
+        no more than the share `merge` of their bits become one (see :func:`sophia.organs.memory_keeping.one_of`): it
+        has a new id, and the text of the strongest. Nothing is done that is not asked for. What goes is overwritten in
+        the database, as with :meth:`forget`. Killed at any point it has let go and merged some of them, or all.
         """
         self._look()
-        if since is None and least is None and most is None and merge is None:
-            message = "say what to keep: since when, least, most, or what to merge"
+        if since is None and least is None and most is None and disk is None and merge is None:
+            message = "say what to keep: since when, least, most, disk, or what to merge"
             raise TypeError(message)
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int)):
-            message = f"most is {most!r}; it is a whole number of memories"
-            raise TypeError(message)
-        if most is not None and most < 0:
-            message = f"most is {most}; it is a number of memories"
-            raise ValueError(message)
+        for name, number, what in (("most", most, "memories"), ("disk", disk, "bytes")):
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+                message = f"{name} is {number!r}; it is a whole number of {what}"
+                raise TypeError(message)
+            if number is not None and number < 0:
+                message = f"{name} is {number}; it is a number of {what}"
+                raise ValueError(message)
         for name, share in (("least", least), ("merge", merge)):
             if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
                 message = f"{name} is {share!r}; it is a share from 0 to 1"
@@ -375,13 +383,16 @@ class Hippocampus(MemorySearch):
             if share is not None and not 0.0 <= share <= 1.0:
                 message = f"{name} is {share}; it is a share from 0 to 1"
                 raise ValueError(message)
-        keeping = Keeping(choice_of(since=since).since, least, most)
+        earliest = choice_of(since=since).since
         done = {"let_go": 0, "merged": 0}
         with self._writing, self._lock:
             self._ready()
             if merge is not None and not all(piece.sound for _, piece in self._index.pieces()):
                 self._reload()  # memories are made of what is there: not of what was damaged since it was mapped
-            if ids := let_go(self._index, keeping, self._now()):
+            if disk is not None and (used := sum(StoreFolder(self._store.path).files().values())) > disk:
+                fits = len(self._index) * disk // used
+                most = fits if most is None else min(most, fits)
+            if ids := let_go(self._index, Keeping(earliest, least, most), self._now()):
                 done["let_go"] = self._exchange(ids, [])
             again = merge is not None
             while again and merge is not None:

@@ -33,9 +33,9 @@ class MemoryReader(MemorySearch):
     _others = True
 
     def __init__(
-        self, folder: StoreFolder, view: StoreView, dim: int, interval: float, clock: Callable[[], float]
+        self, folder: StoreFolder, view: StoreView, dim: int, interval: float, clock: Callable[[], float], texts: str
     ) -> None:
-        super().__init__(dim, clock)
+        super().__init__(dim, clock, texts)
         self._folder = folder
         self._interval = interval
         self._attach(view)
@@ -57,10 +57,18 @@ class MemoryReader(MemorySearch):
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], *, interval: float = 1.0, clock: Callable[[], float] = time
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        interval: float = 1.0,
+        texts: str = "words",
+        clock: Callable[[], float] = time,
     ) -> MemoryReader:
-        """Opens the store in the folder `path`. Raises InputError where there is none, StoreVersionError for one of a
-        newer format, StoreCorrupt for one that cannot be read."""
+        """Opens the store in the folder `path`; `texts` as for :meth:`sophia.Hippocampus.open`.
+
+        Raises InputError where there is none, StoreVersionError for one of a newer format, StoreCorrupt for one that
+        cannot be read.
+        """
         if not interval >= 0:
             message = f"interval is {interval}; it is seconds, 0 or more"
             raise ValueError(message)
@@ -68,7 +76,7 @@ class MemoryReader(MemorySearch):
         folder.require()
         view = StoreView(folder.file)
         try:
-            return cls(folder, view, _dim_of(view), interval, clock)
+            return cls(folder, view, _dim_of(view), interval, clock, texts)
         except BaseException:
             view.close()
             raise

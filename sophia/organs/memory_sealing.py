@@ -39,7 +39,7 @@ class _Stretch:
 def seal(
     store: Store,
     index: MemoryIndex,
-    texts: MemoryText,
+    texts: MemoryText | None,
     lock: AbstractContextManager[Any],
     *,
     least: int = LEAST,
@@ -113,8 +113,15 @@ def _places(index: MemoryIndex, stretch: _Stretch, upto: int) -> NDArray[np.int6
     return np.flatnonzero(wanted) + stretch.begin
 
 
-def _rows(index: MemoryIndex, texts: MemoryText, places: NDArray[np.int64]) -> SegmentRows:
+def _rows(index: MemoryIndex, texts: MemoryText | None, places: NDArray[np.int64]) -> SegmentRows:
+    import numpy as np
+
     rows = [index.row(at) for at in places.tolist()]
+    if texts is None:  # nobody here searches by words; others may
+        texts, kept = MemoryText(), np.arange(len(places))
+        texts.add(rows)
+    else:
+        kept = places
     return SegmentRows(
         dim=index.dim,
         **index.part(places),
@@ -122,5 +129,5 @@ def _rows(index: MemoryIndex, texts: MemoryText, places: NDArray[np.int64]) -> S
         texts=[row.text for row in rows],
         answers=[row.answer for row in rows],
         vectors=index.vectors(places),
-        words=texts.part(places),
+        words=texts.part(kept),
     )

@@ -141,3 +141,15 @@ def test_bad_limits_are_refused_and_nothing_goes(
     with pytest.raises(error, match=says):
         memory.keep(**given)  # type: ignore[arg-type]
     assert len(memory) == 1
+
+
+def test_where_the_disk_is_not_enough_the_weakest_go(memory: Hippocampus) -> None:
+    memory.remember_many([{"content": f"note {number}", "strength": number / 400} for number in range(400)])
+    size = sum(file.stat().st_size for file in memory._store.path.rglob("*") if file.is_file())
+    assert memory.keep(disk=2 * size)["let_go"] == 0
+    gone = memory.keep(disk=size // 2)["let_go"]
+    assert 150 <= gone <= 260
+    assert min(memory.recall(None, 1000).ids) == gone + 1
+    for bad, error in ((-1, ValueError), (1.5, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="disk is"):
+            memory.keep(disk=bad)  # type: ignore[arg-type]

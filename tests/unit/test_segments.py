@@ -363,3 +363,30 @@ def test_sketches_of_many_segments_find_what_all_bits_do(tmp_path: Path, monkeyp
             sketched = memory.recall(np.ascontiguousarray(query), 12)
             exact = memory.recall(np.ascontiguousarray(query), 12, exact=True)
             assert [(m.distance, m.id) for m in sketched] == [(m.distance, m.id) for m in exact]
+
+
+def test_texts_may_be_searched_by_their_bits(tmp_path: Path) -> None:
+    """Less memory, and the same store: who searches by words finds these too."""
+    path = tmp_path / "mind"
+    with Hippocampus.open(path, dim=2048, texts="bits") as memory:
+        memory.remember_many(TEXTS)
+        found = memory.recall(TEXTS[0], 3)
+        assert (found[0].id, found[0].distance, found[0].score) == (1, 0, 1.0)
+        assert found.ids == memory.recall(memory.get(1).vector, 3).ids
+    with Hippocampus.open(path) as memory, MemoryReader.open(path, texts="bits") as reader:
+        assert sorted(memory.recall("tea", 9).ids) == [1, 5, 6]
+        assert memory.recall(TEXTS[0], 1)[0].distance is None
+        assert reader.recall(TEXTS[3], 1)[0].distance == 0
+        assert len(reader._texts.vectors()[1]) == 0 < len(memory._texts.vectors()[1])
+        memory.remember("tea once more")
+    with Hippocampus.open(path, texts="bits") as memory:
+        memory.remember_many(["more", "and more tea", "and still more"])
+        memory.sleep(0)
+    with MemoryReader.open(path) as reader:
+        assert sorted(reader.recall("tea", 9).ids) == [1, 5, 6, 7, 9]
+        assert reader.stats()["rebuilt"] == 0
+    with pytest.raises(ValueError, match="texts is 'int8'"):
+        Hippocampus.open(path, texts="int8")
+    with pytest.raises(ValueError, match="texts is 'x'"):
+        MemoryReader.open(path, texts="x")
+    Hippocampus.open(path).close()  # and the store is free
