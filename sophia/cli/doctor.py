@@ -14,8 +14,9 @@ from sophia.cli.exits import Exit, exit_of
 __all__ = ["command"]
 
 _NEEDED = ("numpy", "google-re2")
-# Without them a run has no report page (jinja2, matplotlib) or no live block (rich).
-_BRAIN = ("jinja2", "matplotlib", "rich")
+# Without them a run has no report page (jinja2, matplotlib) or no live block (rich), and memories have no mapped
+# segments (pyarrow) or no long-term index (lancedb).
+_BRAIN = ("jinja2", "lancedb", "matplotlib", "pyarrow", "rich")
 
 
 def command(options: argparse.Namespace) -> int:

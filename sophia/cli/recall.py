@@ -33,11 +33,14 @@ def command(options: argparse.Namespace) -> int:
             )  # fmt: skip
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        many = len(memory)
+        many, owned = len(memory), None
+        if options.scope is not None and not found:
+            owned = len(memory.recall(None, max(1, many), scope=options.scope))
     for each in found:
         sys.stdout.write((json.dumps(each.to_dict()) if options.json else _line(each)) + "\n")
     if not found and not options.json and sys.stderr is not None:
-        sys.stderr.write(f"sophia: nothing found among {many:,} memories in {options.store}\n")
+        scope = "" if owned is None else f", of which {owned:,} have the scope {options.scope!r}"
+        sys.stderr.write(f"sophia: nothing found among {many:,} memories in {options.store}{scope}\n")
     sys.stdout.flush()
     return Exit.DONE
 
