@@ -77,7 +77,8 @@ def test_an_interrupt_at_any_step_of_a_commit(tmp_path: Path, part: int) -> None
 # Python 3.13 tells of that.
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*sqlite3.Connection:pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_at_any_step_of_opening_or_closing_leaves_the_store_free(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_an_interrupt_at_any_step_of_opening_or_closing_leaves_the_store_free(tmp_path: Path, stride: int) -> None:
     """For the same process: it may go on, as in a notebook, and open the store again."""
     path = tmp_path / "mind"
     with sophia.open(path) as brain:
@@ -85,7 +86,7 @@ def test_an_interrupt_at_any_step_of_opening_or_closing_leaves_the_store_free(tm
     steps = dict.fromkeys(("open", "close"), True)
     at = 0
     while any(steps.values()) and at < 4 * MOST:
-        at += 1 if at < 20 else 4
+        at += 1 if at < 20 else stride
         for step in [step for step, reached in steps.items() if reached]:
             steps[step], brain = stopped(path, step, at)
             if brain is not None:
