@@ -20,11 +20,13 @@ from sophia.organs.memory_content import Content, ContentReader
 from sophia.organs.memory_keeping import NEIGHBOURS, Keeping, clusters, let_go, one_of
 from sophia.organs.memory_sealing import LEAST, MOST, seal
 from sophia.organs.memory_search import MemorySearch, arrow, closed
+from sophia.organs.memory_table import rows_of
 from sophia.organs.memory_words import checked, choice_of, whole
 from sophia.organs.recall import Memory
 from sophia.store.archive import ArchiveTable, available, of_lancedb
 from sophia.store.folder import StoreFolder
-from sophia.store.memories import MOST_ID, MemoryRow
+from sophia.store.memories import MOST_ID
+from sophia.store.memory_row import MemoryRow
 from sophia.store.store import Store
 
 if TYPE_CHECKING:
@@ -178,11 +180,7 @@ class Hippocampus(MemorySearch):
     def remember_table(self, table: pyarrow.Table, **said: Any) -> list[int]:
         """Remembers the rows of an Arrow table: a column `text` or `vector` (FixedSizeList<uint8>), and any of `scope`,
         `context`, `actor`, `kind`, `tags`, `ts`, `valence`, `strength`, `answer`. All of them, or none."""
-        names = set(table.column_names)
-        if not names & {"text", "vector"}:
-            message = f"the table has the columns {sorted(names)}; it needs `text` or `vector`"
-            raise ValueError(message)
-        return self.remember_many(_mappings(table, names), **said)
+        return self.remember_many(rows_of(table), **said)
 
     def _remember(self, made: Sequence[tuple[Content, dict[str, Any]]]) -> list[int]:
         with self._lock:
@@ -594,34 +592,3 @@ def _opened(path: Path, wait: float) -> Store:
             if monotonic() >= end:
                 raise
             sleep(_PAUSE)
-
-
-def _mappings(table: pyarrow.Table, names: set[str]) -> list[dict[str, Any]]:
-    import numpy as np
-    import pyarrow as pa
-
-    columns: dict[str, list[Any]] = {}
-    for name in names - {"id", "score", "distance"}:
-        column = table.column(name).combine_chunks()
-        if name == "vector":
-            kind = column.type
-            if not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.uint8():
-                message = f"the column `vector` is of type {kind}; it must be fixed_size_list<uint8>"
-                raise ValueError(message)
-            there = column.drop_null()
-            flat = np.asarray(there.flatten().to_numpy(zero_copy_only=False)).reshape(len(there), kind.list_size)
-            rows = iter(flat)
-            columns[name] = [next(rows) if valid else None for valid in column.is_valid().to_pylist()]
-        elif pa.types.is_timestamp(column.type):
-            columns[name] = column.cast(pa.timestamp("us", column.type.tz), safe=False).to_pylist()
-        else:
-            columns[name] = column.to_pylist()
-    found = []
-    for number in range(table.num_rows):
-        said = {name: values[number] for name, values in columns.items() if values[number] is not None}
-        vector, text = said.pop("vector", None), said.pop("text", None)
-        if text is None and vector is None:
-            message = f"row {number} has neither a text nor a vector; no row was remembered"
-            raise ValueError(message)
-        found.append({**said, "content": vector if text is None else text})
-    return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sophia.organs.memory_pieces import Block, Mapped, Piece, stride_of
 from sophia.organs.recall import HALF_LIFE, Memory
-from sophia.store.memories import MemoryRow
+from sophia.store.memory_row import MemoryRow
 from sophia.store.segments import Segment
 
 if TYPE_CHECKING:

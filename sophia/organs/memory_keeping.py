@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sophia.organs.memory_index import MemoryIndex
-from sophia.store.memories import MemoryRow
+from sophia.store.memory_row import MemoryRow
 
 if TYPE_CHECKING:
     import numpy as np

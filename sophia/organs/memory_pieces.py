@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sophia.store.memories import MemoryRow
+from sophia.store.memory_row import MemoryRow
 from sophia.store.segments import Segment
 
 if TYPE_CHECKING:

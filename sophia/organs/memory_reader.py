@@ -12,7 +12,8 @@ from sophia.errors import StoreCorrupt
 from sophia.organs.memory_content import ContentReader
 from sophia.organs.memory_search import MemorySearch
 from sophia.store.folder import StoreFolder
-from sophia.store.memories import COLUMNS, MOST_ID, MemoryRow, sound, strengths
+from sophia.store.memories import COLUMNS, MOST_ID, sound, strengths
+from sophia.store.memory_row import MemoryRow
 from sophia.store.segments import SegmentEntry, entries
 from sophia.store.view import StoreView
 

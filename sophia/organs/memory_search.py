@@ -20,7 +20,8 @@ from sophia.organs.memory_index import Choice, MemoryIndex, nearest
 from sophia.organs.memory_text import MemoryText, rank, words_of
 from sophia.organs.memory_words import choice_of, whole
 from sophia.organs.recall import Memory, Recall
-from sophia.store.memories import MOST_ID, MemoryRow
+from sophia.store.memories import MOST_ID
+from sophia.store.memory_row import MemoryRow
 from sophia.store.segments import SegmentEntry, open_segment
 
 __all__ = ["MemorySearch", "MemorySource", "arrow", "closed"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sophia._core.episode import EpisodeEncoder
 from sophia.organs.recall import moment
-from sophia.store.memories import MemoryRow
+from sophia.store.memory_row import MemoryRow
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
 
 from sophia.organs.memory_pieces import Alone, Piece
-from sophia.store.memories import MemoryRow
+from sophia.store.memory_row import MemoryRow
 
 if TYPE_CHECKING:
     import numpy as np

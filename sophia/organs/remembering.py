@@ -16,7 +16,8 @@ from sophia.organs.memory_content import MOST_TEXT
 from sophia.organs.memory_index import Choice, nearest
 from sophia.organs.memory_search import MemorySearch, MemorySource
 from sophia.organs.memory_words import when
-from sophia.store.memories import SEEN, MemoryRow
+from sophia.store.memories import SEEN
+from sophia.store.memory_row import MemoryRow
 from sophia.store.segments import SegmentEntry
 
 __all__ = ["Nothing", "Remembering"]

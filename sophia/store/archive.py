@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from sophia._core.buffer import digest
 from sophia.errors import StoreCorrupt, StoreFailed
 from sophia.store.folder import LANCE, need_room, sync
-from sophia.store.memories import MemoryRow
+from sophia.store.memory_row import MemoryRow
 
 if TYPE_CHECKING:
     import numpy as np

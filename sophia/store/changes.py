@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sophia.store.memories import MemoryRow
+    from sophia.store.memory_row import MemoryRow
 
 __all__ = ["NOTHING", "Answer", "Answers", "Changes"]
 

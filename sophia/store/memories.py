@@ -6,10 +6,10 @@ import json
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sophia.store import checksum, schema
+from sophia.store.memory_row import MemoryRow
 
 __all__ = [
     "COLUMNS",
@@ -18,7 +18,6 @@ __all__ = [
     "META",
     "MOST_ID",
     "SEEN",
-    "MemoryRow",
     "insert",
     "last_id",
     "read",
@@ -46,38 +45,6 @@ EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 META = ("dim", _LAST, "forgotten")
 """Names of `meta` that memories need: their dimension, the highest id, and how many were forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryRow:
-    """One memory. Times are microseconds since the epoch, UTC.
-
-    `ts` is when it happened, `raised` when `strength` was last changed (it decays from then on). `tags` are sorted and
-    unique. `vector` is a packed hypervector of `dim` bits, `ceil(dim / 8)` bytes, zeros behind the last bit.
-    """
-
-    id: int
-    scope: str
-    context: str
-    actor: str
-    kind: str
-    tags: tuple[str, ...]
-    ts: int
-    valence: float
-    strength: float
-    raised: int
-    text: str | None
-    answer: str | None
-    dim: int
-    vector: bytes
-
-    def values(self) -> tuple[Any, ...]:
-        """As the table has it, without the checksum."""
-        tags = json.dumps(self.tags, ensure_ascii=False, separators=(",", ":")) if self.tags else "[]"
-        return (
-            self.id, self.scope, self.context, self.actor, self.kind, tags, self.ts, self.valence, self.strength,
-            self.raised, self.text, self.answer, self.dim, self.vector,
-        )  # fmt: skip
 
 
 def last_id(connection: sqlite3.Connection) -> int:

@@ -25,7 +25,7 @@ from sophia._core.buffer import digest
 from sophia.errors import StoreCorrupt, StoreFailed
 from sophia.store import checksum
 from sophia.store.folder import SEGMENTS, need_room, sync
-from sophia.store.memories import MemoryRow
+from sophia.store.memory_row import MemoryRow
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,21 +6,21 @@ import errno
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
-from sophia.store import checksum, memories, schema, segments
+from sophia.store import checksum, memories, schema, segments, tidying
 from sophia.store.ack import Ack
 from sophia.store.answer_key import split_key
 from sophia.store.archive import ArchiveState, agrees, remove_archive
 from sophia.store.changes import Answer, Changes
 from sophia.store.faults import corrupt, guarded
 from sophia.store.lock import StoreLock
-from sophia.store.memories import MemoryRow
+from sophia.store.memory_row import MemoryRow
 from sophia.store.pending import Pending
 from sophia.store.segments import SegmentEntry
 
@@ -398,36 +398,21 @@ class Store:
 
     def tidy(self) -> None:
         """Removes files that do not count: a writer that was killed has left them. `notes` says what stays."""
-        self.notes += [str(error) for error in self._tried(self._tidy_segments, self._tidy_archive)]
+        self.notes += [str(error) for error in tidying.tidy(self.path, self.segments(), self.archive_state)]
 
     def clean(self) -> None:
         """Leaves nothing of what was deleted: in no segment, in no long-term index, in no log.
 
         StoreFailed, after all that can be done was, where a file cannot be removed or a reader keeps the log.
         """
-        for error in self._tried(self._tidy_segments, self._drop_what_is_not_noted, self.empty_log):
-            raise error
-
-    def _tried(self, *steps: Callable[[], object]) -> list[StoreFailed]:
-        """Does all of them; what failed."""
-        failed = []
-        for step in steps:
-            try:
-                step()
-            except StoreFailed as error:
-                failed.append(error)
-        return failed
-
-    def _tidy_segments(self) -> None:
-        segments.remove_others(self.path, self.segments())
-
-    def _tidy_archive(self) -> None:
-        if self.archive_state is None:
-            remove_archive(self.path)
-
-    def _drop_what_is_not_noted(self) -> None:
         if not agrees(self.path, self.archive_state):
-            self.drop_archive()
+            with self._guarded(), self._transaction() as run:
+                run("DELETE FROM meta WHERE name = ?", (_ARCHIVE,))
+                self._count()
+        failed = tidying.tidy(self.path, self.segments(), self.archive_state)
+        self.empty_log()
+        for error in failed:
+            raise error
 
     @property
     def dim(self) -> int | None:

@@ -171,7 +171,7 @@ def test_files_that_were_never_named_go_when_something_is_forgotten(
         assert held(path) == []
 
 
-@pytest.mark.parametrize("step", ["_tidy_segments", "_drop_what_is_not_noted", "empty_log"])
+@pytest.mark.parametrize("step", ["tidying.remove_others", "tidying.remove_archive", "store.Store.empty_log"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, StoreFailed, OSError])
 def test_a_forget_that_was_broken_off_is_ended_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: type[BaseException]
@@ -182,11 +182,11 @@ def test_a_forget_that_was_broken_off_is_ended_by_the_next(
         secret = memory.remember_many([SECRET, "a", "b"])[0]
         memory.sleep()
 
-        def broken(_: object) -> None:
+        def broken(*_: object) -> None:
             raise error("injected")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Store, step, broken)
+            patch.setattr(f"sophia.store.{step}", broken)
             with pytest.raises(error):
                 memory.forget(secret)
         memory.forget(10**9)
