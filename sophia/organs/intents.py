@@ -324,6 +324,8 @@ def _measure(
         by_loss = min(by_loss, _SURE)
     by_both = best_threshold(inside, beyond) if beyond else None
     threshold = by_both if by_both is not None and loss is None else by_loss
+    if few:  # a handful of examples, on either side, cannot say that nobody need be turned away
+        threshold = max(threshold, by_loss)
 
     def at(threshold: float) -> dict[str, float | None]:
         return {

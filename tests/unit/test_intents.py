@@ -326,3 +326,13 @@ def test_trainings_that_memory_has_no_room_for() -> None:
     texts = [f"text {i}" for i in range(200)]
     with pytest.raises(ValueError, match=r"GiB.*give fewer seeds"):
         Intents.fit(texts, texts, seeds=1_000)
+
+
+def test_a_few_texts_that_are_out_of_scope_do_not_switch_doubt_off() -> None:
+    texts = ["turn on the light", "lights please", "light it up", "switch the lamp on", "what time is it",
+             "tell me the time", "how late is it", "which hour is it"]  # fmt: skip
+    labels = ["light"] * 4 + ["time"] * 4
+    router = Intents.fit(texts, labels, out_of_scope=["sell my car", "book a flight"])
+    assert router.threshold >= 0.5
+    assert router.report["chosen"]["threshold"] == router.threshold
+    assert router.predict("zebra quagga").route is None
