@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sophia.brain import Sophia as Sophia
     from sophia.config import Settings as Settings
     from sophia.errors import SophiaError as SophiaError
+    from sophia.forgetting import Forgotten as Forgotten
+    from sophia.forgetting import forget_scope as forget_scope
     from sophia.opening import open as open
     from sophia.organs.hippocampus import Hippocampus as Hippocampus
     from sophia.organs.intents import Intents as Intents
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 _HOME = {
     "CuckooFilter": "sophia._core.cuckoo",
     "Decision": "sophia._core.decision",
+    "Forgotten": "sophia.forgetting",
     "HDCArena": "sophia._core.arena",
     "Hippocampus": "sophia.organs.hippocampus",
     "Hypervector": "sophia._core.vector",
@@ -45,12 +48,14 @@ _HOME = {
     "SharedVector": "sophia._core.vector",
     "Sophia": "sophia.brain",
     "SophiaError": "sophia.errors",
+    "forget_scope": "sophia.forgetting",
     "open": "sophia.opening",
 }
 
 __all__ = [
     "CuckooFilter",
     "Decision",
+    "Forgotten",
     "HDCArena",
     "Hippocampus",
     "Hypervector",
@@ -64,6 +69,7 @@ __all__ = [
     "Sophia",
     "SophiaError",
     "__version__",
+    "forget_scope",
     "open",
 ]
 

@@ -22,6 +22,7 @@ from sophia.organs.batch import Batch, Columns, check_session, is_line
 from sophia.organs.thalamus import Thalamus
 from sophia.store.ack import Ack
 from sophia.store.ledger import Ledger
+from sophia.store.outputs import Output
 from sophia.store.pending import FileMark, Pending
 
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
@@ -469,6 +470,17 @@ class Sophia:
             self._rule_files,
         )
         return self._ledger.begin(record, batch.changes)
+
+    def note_outputs(self, files: Mapping[str, str | os.PathLike[str]]) -> None:
+        """Tells the store, durably, which files this run is about to write: absolute paths by what they are
+        ("decisions", "patterns", "sessions", "summary", "log", "report"). :func:`sophia.forget_scope` cleans them.
+        Without a store nothing is done."""
+        with self._lock:
+            self._require_usable()
+            if self._ledger is not None:
+                self._ledger.note_outputs(
+                    [Output(os.fspath(path), kind, self._thalamus.hot_path.run) for kind, path in files.items()]
+                )
 
     def discard(self) -> None:
         """Gives up what was learned since the last commit, and the brain with it: only `close` may follow.

@@ -222,6 +222,29 @@ cdef class IdfTable:
         """
         self._count_text(text, -1)
 
+    def holds(self, text):
+        """Whether each feature of a text (str, or bytes of UTF-8) is counted: else the text never was. Others that have
+        the same features may have been. False for a text without features."""
+        cdef Py_ssize_t size = 0
+        text = utf8_source(text)
+        cdef const unsigned char *data = utf8_of(text, &size)
+        cdef uint32_t i
+        cdef bint found = False
+        cdef sophia_features *features = <sophia_features *>malloc(sizeof(sophia_features))
+        if features == NULL:
+            raise MemoryError("no memory for the features of a text")
+        cdef int code = sophia_features_extract(data, <size_t>size, &self.keys, features)
+        if code > 0:
+            found = True
+            pthread_mutex_lock(&self.mutex)
+            for i in range(features.count):
+                if sophia_idf_df(&self.table, features.entries[i].hash) == 0:
+                    found = False
+                    break
+            pthread_mutex_unlock(&self.mutex)
+        free(features)
+        return found
+
     cdef uint64_t _word(self, object word) except? 0:
         cdef Py_ssize_t size = 0
         source = utf8_source(word)

@@ -52,14 +52,16 @@ cdef class PatternTable:
     cdef sophia_table *table  # owned
     cdef cython.pymutex lock  # never held while the GIL is taken
 
-    # Learns the line; `n` is the caller's number for it. What is not 0 is SOPHIA_PATTERN_NO_MEMORY: then
-    # `seen.id` is 0 where the line was not taken in.
+    # Learns the line; `n` is the caller's number for it, `owner` whose it is: sophia_owner_of() the scope, or 0.
+    # What is not 0 is SOPHIA_PATTERN_NO_MEMORY: then `seen.id` is 0 where the line was not taken in.
     cdef int observe_line(
-        self, const unsigned char *text, size_t size, uint64_t n, sophia_pattern_seen *seen
+        self, const unsigned char *text, size_t size, uint64_t n, uint64_t owner, sophia_pattern_seen *seen
     ) noexcept nogil
     # The same for a text whose masked form an earlier sighting had at (leaf, leaf_hash), without reading it;
     # SOPHIA_PATTERN_UNKNOWN, and nothing learned, where it is not there any more.
-    cdef int observe_leaf(self, uint32_t leaf, uint64_t leaf_hash, uint64_t n, sophia_pattern_seen *seen) noexcept nogil
+    cdef int observe_leaf(
+        self, uint32_t leaf, uint64_t leaf_hash, uint64_t n, uint64_t owner, sophia_pattern_seen *seen
+    ) noexcept nogil
     # The same answer without learning; id 0 and fresh for a line that would be a new pattern.
     cdef int match_line(self, const unsigned char *text, size_t size, sophia_pattern_seen *seen) noexcept nogil
     # Takes a sighting back: counts fall by one, never below 0. SOPHIA_PATTERN_UNKNOWN for an id not held.

@@ -59,6 +59,10 @@ cdef extern from "hash.h" nogil:
     uint64_t SOPHIA_MIX_B
 
 
+cdef extern from "pattern.h" nogil:
+    uint64_t sophia_owner_of(const unsigned char *scope, size_t size)
+
+
 cdef extern from *:
     """
     #include <stdio.h>
@@ -487,6 +491,7 @@ cdef class HotPath:
         what is answered from memory is the same input: it counts for the pattern of the first.
         """
         cdef const sophia_policy *policy = &self._policies[one.line]
+        cdef uint64_t owner = sophia_owner_of(one.scope, one.scope_size)
         if one.fault != 0 and one.fault != SOPHIA_WHY_TOO_LONG:
             return False
         if seen.danger and (policy.alarm_verdict if seen.alarm else policy.danger_verdict) == SOPHIA_VETO:
@@ -494,16 +499,16 @@ cdef class HotPath:
             return False
         # The entry of the same input knows where its masked form is held; else the text is masked.
         if entry != NULL and (seen.repeat or _same(entry, one)) and self.patterns.observe_leaf(
-            <uint32_t>entry.tag[2], entry.tag[1], one.n, sighting
+            <uint32_t>entry.tag[2], entry.tag[1], one.n, owner, sighting
         ) == SOPHIA_PATTERN_OK:
             return True
         if not seen.repeat or self._seen_before(one.shape, one.shape_size, sighting):
-            self.patterns.observe_line(one.shape, one.shape_size, one.n, sighting)
+            self.patterns.observe_line(one.shape, one.shape_size, one.n, owner, sighting)
             if entry != NULL and _same(entry, one):
                 _keep_leaf(<sophia_reflex_entry *>entry, sighting)
             return True
         if self._reshape is None and self._seen_before(entry.raw, entry.raw_size, sighting):
-            self.patterns.observe_line(entry.raw, entry.raw_size, one.n, sighting)
+            self.patterns.observe_line(entry.raw, entry.raw_size, one.n, owner, sighting)
             return True
         sighting.leaf = UINT32_MAX      # held nowhere, should the entry take this writing over
         return False

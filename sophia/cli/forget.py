@@ -1,4 +1,4 @@
-"""`sophia forget`: memories, and the answers of a scope, deleted from a store for good."""
+"""`sophia forget`: memories, or all that is known of a scope, deleted for good."""
 
 from __future__ import annotations
 
@@ -6,52 +6,68 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sophia.cli.exits import Exit
 from sophia.errors import ConfigError
 
+if TYPE_CHECKING:
+    from sophia.forgetting import Forgotten
+
 __all__ = ["command"]
 
 _WAIT = 5.0
+_NAMED = 20  # files that are named
 
 
 def command(options: argparse.Namespace) -> int:
     """Deletes, and prints how much; what cannot be taken back is named."""
-    from sophia.organs.hippocampus import Hippocampus
-    from sophia.store.folder import StoreFolder
-
     if options.id is None and options.scope is None and options.before is None:
         message = "say what to forget: --id, --scope or --before"
         raise ConfigError(message)
     if options.id is not None and (options.scope is not None or options.before is not None):
         message = "--id names a memory already; leave --scope and --before out"
         raise ConfigError(message)
+    if options.copies and (options.scope is None or options.before is not None):
+        message = "--copies goes with --scope, without --before: copies in the store are removed as a whole"
+        raise ConfigError(message)
+    if options.scope is not None and options.before is None:
+        from sophia.forgetting import forget_scope
+
+        done = forget_scope(options.store, options.scope, copies=options.copies, wait=_WAIT)
+        _tell_scope(done, json_wanted=options.json)
+        return Exit.DONE
+    from sophia.organs.hippocampus import Hippocampus
+    from sophia.store.folder import StoreFolder
+
     StoreFolder(Path(options.store)).require()
     with Hippocampus.open(options.store, wait=_WAIT) as memory:
         if options.id is not None:
             memories = sum(memory.forget(id) for id in options.id)
         else:
             memories = memory.forget(scope=options.scope, before=options.before)
-    answers = 0
-    if options.scope is not None and options.before is None:
-        from sophia.store.store import Store
-
-        store = Store(Path(options.store))
-        try:
-            answers = store.forget_answers(options.scope)
-            store.empty_log()
-        finally:
-            store.close()
-    facts = {"memories": memories, "answers": answers}
-    if options.json:
-        sys.stdout.write(json.dumps(facts) + "\n")
-    else:
-        sys.stdout.write(f"forgotten: {memories:,} memories, {answers:,} answers\n")
+    told = json.dumps({"memories": memories}) if options.json else f"forgotten: {memories:,} memories"
+    sys.stdout.write(told + "\n")
     sys.stdout.flush()
-    if options.scope is not None and sys.stderr is not None:
-        sys.stderr.write(
-            "sophia: not forgotten: patterns, word counts and familiarity, which all scopes share; what runs have "
-            "written to their output folders; backups, and copies that were set aside in the store (replaced-*, "
-            "damaged-*)\n"
-        )
     return Exit.DONE
+
+
+def _tell_scope(done: Forgotten, *, json_wanted: bool) -> None:
+    if json_wanted:
+        sys.stdout.write(json.dumps(done.as_dict()) + "\n")
+        sys.stdout.flush()
+        return
+    told = [
+        (done.memories, "memories"), (done.answers, "answers"), (done.patterns, "patterns"),
+        (done.sessions, "open sessions"), (done.examples, "examples of routes"), (done.texts, "texts in word counts"),
+        (done.decisions, "lines of decisions"), (done.session_lines, "lines of sessions"),
+        (done.pattern_lines, "lines of patterns"), (len(done.removed), "files"),
+    ]  # fmt: skip
+    parts = [f"{count:,} {what}" for count, what in told if count or what in ("memories", "answers")]
+    sys.stdout.write(f"forgotten: {', '.join(parts)}\n")
+    sys.stdout.write("".join(f"  removed {path}\n" for path in done.removed[:_NAMED]))
+    if len(done.removed) > _NAMED:
+        sys.stdout.write(f"  and {len(done.removed) - _NAMED:,} more\n")
+    sys.stdout.flush()
+    if sys.stderr is not None:
+        sys.stderr.write("sophia: what may be left:\n" + "".join(f"  - {what}\n" for what in done.remains))

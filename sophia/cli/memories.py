@@ -48,11 +48,13 @@ def add_memories(commands: Any) -> None:
     recall.add_argument("--until", type=moment, metavar="TIME", help="only from before then")
 
     forget = _command(
-        commands, "forget", "delete memories and answers for good",
-        "Deletes memories by id, scope or age; with --scope also the answers that are stored for it.",
+        commands, "forget", "delete memories, or all that is known of a scope, for good",
+        "Deletes memories by id, scope or age. With --scope alone all that the store knows of it, and the decisions of "
+        "it in the files of the runs that used this store; what cannot be taken back is listed.",
     )  # fmt: skip
     forget.add_argument("--id", action="append", type=positive, metavar="N", help="this memory; may be repeated")
     forget.add_argument("--scope", type=text, help="all of this scope; '' is the default scope")
+    forget.add_argument("--copies", action="store_true", help="with --scope: remove what was set aside in the store")
     forget.add_argument("--before", type=moment, metavar="TIME", help="memories of what happened before then")
 
 

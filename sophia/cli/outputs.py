@@ -66,6 +66,17 @@ class Outputs:
         finally:
             self.log.close()
 
+    def files(self, page: Path | None) -> dict[str, Path]:
+        """The files of this run by what they are (see :mod:`sophia.store.outputs`), with its report `page`, if any."""
+        found = {"summary": self.folder / _SUMMARY, "log": self.folder / _LOG, "patterns": self.folder / _PATTERNS}
+        if self.sessions is not None:
+            found["sessions"] = self.folder / _SESSIONS
+        if page is not None:
+            found["report"] = page
+        if (decisions := self._target.regular(self.folder)) is not None:
+            found["decisions"] = decisions
+        return {kind: path.resolve() for kind, path in found.items()}
+
     def keep(self) -> str | None:
         """Patterns and sessions are whole: gives their files their names. Returns the run that ended meanwhile, see
         `replaced`."""

@@ -58,6 +58,10 @@ class Report:
         """There will be a page beside the other files of the run."""
         return self._on and self.file is None
 
+    def page(self, folder: Path) -> Path | None:
+        """The page that there will be for a run with this folder, or None."""
+        return (self.file or folder / _NAME) if self._on else None
+
     def collect(self, brain: Sophia) -> Collector | None:
         """Begins to gather, before the first decision of the run."""
         if self._on:

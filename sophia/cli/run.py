@@ -80,6 +80,7 @@ def command(options: argparse.Namespace) -> int:
             "seed": settings.seed,
             "settings": settings.changed() | wanted.changed(),
         }
+        brain.note_outputs(outputs.files(report.page(outputs.folder)))
         _log_start(outputs, header, options.inputs, brain, quiet=wanted.quiet)
         _note_replaced(outputs, outputs.replaced, quiet=wanted.quiet)
         progress = Progress(wanted.progress, reader.counts, outputs.log, quiet=wanted.quiet)

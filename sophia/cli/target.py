@@ -111,6 +111,20 @@ class Target:
             sleep(_NAP)
         return False
 
+    def regular(self, folder: Path) -> Path | None:
+        """The regular file that the decisions go to, in the run's `folder` where it has no name of its own; None where
+        they go elsewhere, or where that cannot be found out."""
+        if self._special:
+            return None
+        if self.descriptor is None:
+            return self._path or folder / "decisions.jsonl"
+        try:
+            if stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+                return Path(f"/proc/self/fd/{self.descriptor}").readlink()
+        except OSError:
+            pass
+        return None
+
     def open(self, folder: Path) -> BinaryIO:
         """Where decisions are written to; a regular file is emptied now. `folder` is that of the run."""
         if self.descriptor is not None:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from sophia.errors import SophiaError, StoreCorrupt, StoreFailed, StoreLocked
+from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
 from sophia.organs.memory_content import Content, ContentReader
 from sophia.organs.memory_keeping import NEIGHBOURS, Keeping, clusters, let_go, one_of
 from sophia.organs.memory_sealing import LEAST, MOST, seal
@@ -25,6 +25,7 @@ from sophia.organs.memory_words import checked, choice_of, whole
 from sophia.organs.recall import Memory
 from sophia.store.archive import ArchiveTable, available, of_lancedb
 from sophia.store.folder import StoreFolder
+from sophia.store.lock import waited
 from sophia.store.memories import MOST_ID
 from sophia.store.memory_row import MemoryRow
 from sophia.store.store import Store
@@ -40,7 +41,6 @@ _RAISED = 0.1  # what being recalled adds to the strength, up to 1
 _GROUP = 256  # memories that durability "memory" collects before they are written, or that merging makes at a time
 _FORGOTTEN = 4096  # of which so many may stay in memory beside as many as are there
 _STEP = 10_000  # memories that the long-term index takes at a time
-_PAUSE = 0.02  # seconds between two looks at a lock that another process holds
 
 
 class Hippocampus(MemorySearch):
@@ -101,7 +101,7 @@ class Hippocampus(MemorySearch):
             raise ValueError(message)
         if dim is not None:
             ContentReader(dim)  # what cannot be one is refused before there is a store
-        store = _opened(Path(path), wait)
+        store = waited(lambda: Store(Path(path)), wait)
         try:
             kept = store.dim
             if kept is not None and dim is not None and dim != kept:
@@ -581,14 +581,3 @@ class Hippocampus(MemorySearch):
                 self._closed = True
                 self._aside.close()
                 self._store.close()
-
-
-def _opened(path: Path, wait: float) -> Store:
-    end = monotonic() + wait
-    while True:
-        try:
-            return Store(path)
-        except StoreLocked:
-            if monotonic() >= end:
-                raise
-            sleep(_PAUSE)

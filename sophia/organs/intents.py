@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 from math import isnan
 from typing import Any, NamedTuple
@@ -270,6 +270,14 @@ class Intents:
             report=self.report,
         )
 
+    def without_examples(self, examples: Container[str]) -> Intents:
+        """The same router, which no longer keeps these examples; what was learned from them stays in its weights."""
+        routes = [
+            route._replace(utterances=tuple(text for text in route.utterances if text not in examples))
+            for route in self.routes
+        ]
+        return Intents(self.readout, routes, threshold=self.threshold, calibration=self.calibration, report=self.report)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the router to a file, or to `intents.sophia` in a folder; the old file is there until the new one is
         whole. ConfigError where it cannot be written, or would replace what is no router. The kept utterances are in
@@ -367,9 +375,14 @@ def _ratio(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
+def as_example(text: str) -> str:
+    """What is kept of a text, where it is kept as an example."""
+    return text[:_KEPT_CHARS]
+
+
 def _kept(utterances: Sequence[str]) -> tuple[str, ...]:
     """At most 16 of a route's examples, each once, spread evenly over them; of long ones the beginning."""
-    texts = list(dict.fromkeys(text[:_KEPT_CHARS] for text in utterances))
+    texts = list(dict.fromkeys(map(as_example, utterances)))
     if len(texts) <= _KEPT:
         return tuple(texts)
     return tuple(texts[(i + 1) * len(texts) // _KEPT - 1] for i in range(_KEPT))

@@ -19,6 +19,7 @@ __all__ = [
     "of_blob",
     "of_memory",
     "of_meta",
+    "of_output",
     "of_pattern",
     "of_segment",
     "of_strength",
@@ -87,6 +88,12 @@ def of_segment(row: tuple[Any, ...]) -> int:
     """Over a row of `segments`: (first, last, count, dim, rows, words)."""
     *numbers, rows, words = row
     return crc32(words, crc32(rows, crc32(b"%r %d" % (numbers, len(rows)))))
+
+
+def of_output(row: tuple[Any, ...]) -> int:
+    """Over a row of `outputs`: (path, kind, run)."""
+    path, kind, run = row
+    return crc32(path, crc32(f"{len(path)} {kind} {run}".encode()))
 
 
 def of_meta(name: str, value: str) -> int:

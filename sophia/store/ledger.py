@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from sophia.store.ack import Ack
 from sophia.store.changes import Answer, Changes
+from sophia.store.outputs import Output
 from sophia.store.pending import Pending
 from sophia.store.store import Store
 
@@ -128,6 +129,12 @@ class Ledger:
         with self._lock:
             self._settle()
             self.store.set_router(dump)
+
+    def note_outputs(self, files: Sequence[Output]) -> None:
+        """Names files outside of the store that are about to be written, durably."""
+        with self._lock:
+            self._settle()
+            self.store.note_outputs(files)
 
     def take(self, learned: Callable[[], Changes], upto: int) -> Changes:
         """What was learned, put in line."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
+from typing import TypeVar
 
 from sophia.errors import StoreFailed, StoreLocked
 from sophia.store.folder import open_own
 
-__all__ = ["StoreLock", "holder", "locked"]
+__all__ = ["StoreLock", "holder", "locked", "waited"]
+
+_T = TypeVar("_T")
 
 # Somebody who only asks who the holder is has the lock shared for microseconds: that is no reason to refuse.
 _TRIES = 20
@@ -92,6 +95,18 @@ class StoreLock:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def waited(open: Callable[[], _T], seconds: float) -> _T:
+    """What `open` returns, called again for up to so many seconds while the store is locked; then StoreLocked."""
+    end = monotonic() + seconds
+    while True:
+        try:
+            return open()
+        except StoreLocked:
+            if monotonic() >= end:
+                raise
+            sleep(_PAUSE)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sophia.store import checksum
 
 __all__ = ["FORMAT", "ROUTER", "TABLES", "changed_definitions", "known_format", "prepare", "put_meta"]
 
-FORMAT = 4
+FORMAT = 5
 
 ROUTER = "intents"
 """Under this name `dumps` holds the router of intents. Nothing it could be made from again is in the store."""
@@ -30,7 +30,7 @@ _PRAGMAS = (
 )
 
 # Checked row by row where they are read.
-_BY_ROW = ("answers", "answers_by_expiry", "memories", "memories_by_scope", "strengths", "segments")
+_BY_ROW = ("answers", "answers_by_expiry", "memories", "memories_by_scope", "strengths", "segments", "outputs")
 
 # By name, as SQLite keeps them: a definition that reads otherwise is damage. Checksums: see sophia.store.checksum.
 TABLES = {
@@ -63,10 +63,13 @@ TABLES = {
     "segments": """CREATE TABLE segments (
         first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL, dim INTEGER NOT NULL,
         rows BLOB NOT NULL, words BLOB NOT NULL, checksum INTEGER NOT NULL)""",
+    # Files outside of the store that runs have written, and `forget` must look at; see sophia.store.outputs.
+    "outputs": """CREATE TABLE outputs (
+        path BLOB PRIMARY KEY, kind TEXT NOT NULL, run INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
 }
 
 # Which of these a format brought, after the second.
-_SINCE = {3: ("memories", "memories_by_scope"), 4: ("strengths", "segments")}
+_SINCE = {3: ("memories", "memories_by_scope"), 4: ("strengths", "segments"), 5: ("outputs",)}
 
 
 def prepare(connection: sqlite3.Connection, where: str) -> None:

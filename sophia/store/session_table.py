@@ -171,6 +171,14 @@ class SessionTable:
         while self._open:
             self._end(next(iter(self._open)), "end")
 
+    def forget(self, scope: str) -> int:
+        """Drops the open sessions of a scope, as if they had not been; how many. Orders and counts that are known of it
+        stay: only fingerprints of them are kept, which do not say whose they are."""
+        gone = [key for key in self._open if key[0] == bounded(scope)]
+        for key in gone:
+            self._cells -= 1 + len(self._open.pop(key).counts)
+        return len(gone)
+
     def take_ended(self) -> list[Session]:
         """The sessions that have ended since the last call, in order, but for those that were asked to."""
         ended, self._ended = self._ended, []

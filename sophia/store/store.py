@@ -10,19 +10,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
-from sophia.store import checksum, memories, schema, segments, tidying
+from sophia.store import checksum, memories, outputs, schema, segments, tidying
 from sophia.store.ack import Ack
-from sophia.store.answer_key import split_key
+from sophia.store.answer_key import AnswerKey, split_key
 from sophia.store.archive import ArchiveState, agrees, remove_archive
 from sophia.store.changes import Answer, Changes
 from sophia.store.faults import corrupt, guarded
 from sophia.store.lock import StoreLock
 from sophia.store.memory_row import MemoryRow
+from sophia.store.outputs import Output
 from sophia.store.pending import Pending
 from sophia.store.segments import SegmentEntry
+
+if TYPE_CHECKING:
+    from sophia.store.patterns import Without
 
 __all__ = ["Store"]
 
@@ -469,18 +473,56 @@ class Store:
         self._put_meta("forgotten", str(int(self.meta("forgotten") or 0) + gone))
         return gone
 
-    def forget_answers(self, scope: str) -> int:
-        """Deletes the answers of a scope, under every policy, in the same way; how many there were."""
+    def answered(self, scope: str) -> list[tuple[AnswerKey, str]]:
+        """The keys of the answers of a scope, under every policy, each with the text that was answered."""
+        found = self._of_scope(scope)
+        return [(key, raw.decode("utf-8", "replace")) for _, key, raw in found if isinstance(raw, bytes)]
+
+    def _of_scope(self, scope: str) -> list[tuple[int, AnswerKey, Any]]:
         with self._guarded():
-            keys = self._connection.execute("SELECT rowid, key FROM answers").fetchall()
-        split = [(rowid, split_key(key) if isinstance(key, bytes) else None) for rowid, key in keys]
-        rows = [rowid for rowid, parts in split if parts is not None and parts.scope == scope]
+            keys = self._connection.execute("SELECT rowid, key, raw FROM answers").fetchall()
+        split = [(row, split_key(key) if isinstance(key, bytes) else None, raw) for row, key, raw in keys]
+        return [(row, key, raw) for row, key, raw in split if key is not None and key.scope == scope]
+
+    def erase(self, scope: str, patterns: Without, dumps: dict[str, bytes]) -> tuple[int, int]:
+        """Deletes the memories and answers of a scope in the same way, and in the same step what else it has brought:
+        rows of patterns, and what dumps take the place of. How many memories and answers there were."""
+        rows = [(row,) for row, _, _ in self._of_scope(scope)]
         with self._guarded(), self._transaction() as run:
-            for row in rows:
-                run("DELETE FROM answers WHERE rowid = ?", (row,))
+            memories_gone = self._let_go(run, "scope = ?", (scope,))
+            many = self._connection.executemany
+            many("DELETE FROM answers WHERE rowid = ?", rows)
             self._put_meta("forgotten_answers", str(int(self.meta("forgotten_answers") or 0) + len(rows)))
+            many("DELETE FROM patterns WHERE id = ?", [(id,) for id in patterns.gone])
+            many(
+                "INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*row, checksum.of_pattern(row)) for row in patterns.changed],
+            )
+            for name, dump in dumps.items():
+                run("INSERT OR REPLACE INTO dumps VALUES (?, ?, ?)", (name, dump, checksum.of_blob(0, name, dump)))
+                run("DELETE FROM log WHERE name = ?", (name,))
             self._count()
-        return len(rows)
+        return memories_gone, len(rows)
+
+    def note_outputs(self, files: Sequence[Output]) -> None:
+        """Files outside of the store that a run is about to write, durably."""
+        with self._guarded(), self._transaction():
+            lost = outputs.note(self._connection, files)
+            if lost:
+                self._put_meta("outputs_lost", str(int(self.meta("outputs_lost") or 0) + lost))
+            self._count()
+
+    def outputs(self) -> list[Output]:
+        """Files outside of the store that runs have written, by run; none of a row that fails its checksum."""
+        with self._guarded():
+            return outputs.outputs(self._connection.execute("SELECT * FROM outputs ORDER BY run, path"))
+
+    def drop_outputs(self, paths: Iterable[str]) -> None:
+        """Files that are gone."""
+        with self._guarded(), self._transaction() as run:
+            for path in paths:
+                run("DELETE FROM outputs WHERE path = ?", (os.fsencode(path),))
+            self._count()
 
     def empty_log(self) -> None:
         """Writes the log back into the file and empties it: nothing that was deleted is in it any more.

@@ -11,6 +11,7 @@ from sophia.errors import StoreCorrupt
 from sophia.store import checksum, derived
 from sophia.store.changes import Answer
 from sophia.store.memories import EARLIEST, LATEST
+from sophia.store.outputs import KINDS
 from sophia.store.pending import Pending
 from sophia.store.schema import FORMAT, ROUTER
 
@@ -130,6 +131,11 @@ def _wrong_strength(row: Row) -> str | None:
     return None if id > 0 and math.isfinite(strength) else f"strength of memory {id} is {strength}"
 
 
+def _wrong_output(row: Row) -> str | None:
+    path, kind, run = row
+    return None if path.startswith(b"/") and kind in KINDS and run >= 0 else f"a file {path!r} of kind {kind!r}"
+
+
 def _wrong_segment(row: Row) -> str | None:
     first, last, count, *_ = row
     return None if 0 < first <= last and 0 < count <= last - first + 1 else f"{count} rows from {first} to {last}"
@@ -179,6 +185,8 @@ _SEGMENTS = Table(
     key=0,
 )  # fmt: skip
 
+_OUTPUTS = Table("outputs", (("path", _BLOB), ("kind", _TEXT), ("run", _INTEGER)), _wrong_output)
+
 # How the checksum of a row is made from its other columns; an answer's is among those that it always had.
 _SEALS: dict[str, Callable[[Row], int]] = {
     "meta": lambda row: checksum.of_meta(*row),
@@ -189,6 +197,7 @@ _SEALS: dict[str, Callable[[Row], int]] = {
     "memories": checksum.of_memory,
     "strengths": checksum.of_strength,
     "segments": checksum.of_segment,
+    "outputs": checksum.of_output,
 }
 
 
@@ -203,11 +212,13 @@ def _sealed(table: Table) -> Table:
 
 
 _SECOND = (_sealed(_META), _ANSWERS, *map(_sealed, (_PATTERNS, _DUMPS, _LOG, _PENDING)))
+_FOURTH = (*_SECOND, *map(_sealed, (_MEMORIES, _STRENGTHS, _SEGMENTS)))
 FORMATS = {
     1: (_META, _ANSWERS, _PATTERNS, _DUMPS, _LOG),
     2: _SECOND,
     3: (*_SECOND, _sealed(_MEMORIES)),
-    4: (*_SECOND, *map(_sealed, (_MEMORIES, _STRENGTHS, _SEGMENTS))),
+    4: _FOURTH,
+    5: (*_FOURTH, _sealed(_OUTPUTS)),
 }
 """The tables of every store format that ever was."""
 

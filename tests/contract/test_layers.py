@@ -22,7 +22,8 @@ LAYERS = {
     "opening": 6,
     "stream": 7,
     "compat": 7,
-    "cli": 8,
+    "forgetting": 8,
+    "cli": 9,
 }
 # Rooms of one layer that may use another room of it, in one direction.
 WITHIN = {("store", "config")}

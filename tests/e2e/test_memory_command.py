@@ -44,7 +44,8 @@ def test_a_text_is_remembered_found_and_forgotten(shell: Run) -> None:
     ]
     assert [(m["id"], m["text"], m["ts"]) for m in found] == [(3, "x = 'O\"Brien'", "2026-03-01T10:00:00Z")]
     assert done(shell("recall", "tea, O'Brien", "--until", "2026-04-01", "--json")).count("\n") == 1
-    assert json.loads(done(shell("forget", "--scope", "ann", "--json"))) == {"memories": 2, "answers": 0}
+    forgotten = json.loads(done(shell("forget", "--scope", "ann", "--json")))
+    assert (forgotten["memories"], forgotten["answers"]) == (2, 0)
     assert done(shell("recall", "tea", "--scope", "ann")) == ""
     assert "forgotten: 1 memories" in done(shell("forget", "--id", "3", "--id", "4"))
 
@@ -79,8 +80,8 @@ def test_forget_takes_the_answers_of_the_scope_too(shell: Run, tmp_path: Path) -
         for scope in ("ann", "bob"):
             brain.complete(brain.route("When do you open?", scope=scope), answer=f"At nine, {scope}-secret.")
     result = shell("forget", "--scope", "ann")
-    assert done(result) == "forgotten: 0 memories, 1 answers\n"
-    assert "not forgotten" in result.stderr
+    assert done(result) == "forgotten: 0 memories, 1 answers\n"  # of a text that bob had as well
+    assert "what may be left" in result.stderr
     for file in (tmp_path / ".sophia").iterdir():
         assert b"ann-secret" not in file.read_bytes()
     with sophia.open(tmp_path / ".sophia") as brain:

@@ -278,7 +278,7 @@ static void patterns(const struct sophia_kernels *k)
         for (uint64_t n = 1; n <= 3000; n++) {
             sophia_pattern_seen seen = {0};
             const size_t size = make_text(text);
-            check(sophia_table_observe(table, text, size, n, &seen) == SOPHIA_PATTERN_OK, "observe");
+            check(sophia_table_observe(table, text, size, n, 0, &seen) == SOPHIA_PATTERN_OK, "observe");
             take_number(seen.id);
             take_double(seen.closeness);
             if (n % 7 == 0 && sophia_table_match(table, text, size / 2, &seen) == SOPHIA_PATTERN_OK) {

@@ -24,6 +24,13 @@
 
 #include "pattern_learn.h"
 
+/* Whose a line is, as a leaf keeps it: a number of the name of its scope. Neither of the two that mean no one. */
+static inline uint64_t sophia_owner_of(const unsigned char *scope, size_t size)
+{
+    const uint64_t owner = sophia_hash_bytes(scope, size, SOPHIA_MIX_C).low;
+    return owner == SOPHIA_OWNER_UNKNOWN || owner == SOPHIA_OWNER_SEVERAL ? 1 : owner;
+}
+
 /* Reads a line into t->masked. */
 static inline void sophia_take_line(sophia_table *t, const unsigned char *text, size_t size)
 {
@@ -34,8 +41,12 @@ static inline void sophia_take_line(sophia_table *t, const unsigned char *text, 
 }
 
 /* A masked line that is known comes again. */
-static inline int sophia_see_leaf(sophia_table *t, uint32_t node, uint64_t n, sophia_pattern_seen *seen)
+static inline int sophia_see_leaf(sophia_table *t, uint32_t node, uint64_t n, uint64_t owner,
+                                  sophia_pattern_seen *seen)
 {
+    sophia_node *const x = sophia_node_at(t, node);
+    if (x->owner != owner)
+        x->owner = SOPHIA_OWNER_SEVERAL; /* unknown ones may be another's as well */
     t->tick++;
     if (t->newest != node) {
         sophia_unlink_use(t, node);
@@ -50,26 +61,26 @@ static inline int sophia_see_leaf(sophia_table *t, uint32_t node, uint64_t n, so
 /* The same as observing a text whose masked form an earlier sighting had at (leaf, hash), without masking it again;
  * SOPHIA_PATTERN_UNKNOWN, and nothing learned, where that place holds another one by now. */
 static inline int sophia_table_observe_leaf(sophia_table *t, uint32_t leaf, uint64_t hash, uint64_t n,
-                                            sophia_pattern_seen *seen)
+                                            uint64_t owner, sophia_pattern_seen *seen)
 {
     if (leaf >= t->nodes.used)
         return SOPHIA_PATTERN_UNKNOWN;
     const sophia_node *const x = sophia_node_at(t, leaf);
     if (!(x->flags & SOPHIA_N_USED) || !(x->flags & SOPHIA_N_LEAF) || x->hash != hash)
         return SOPHIA_PATTERN_UNKNOWN;
-    return sophia_see_leaf(t, leaf, n, seen);
+    return sophia_see_leaf(t, leaf, n, owner, seen);
 }
 
 static inline int sophia_table_observe(sophia_table *t, const unsigned char *text, size_t size, uint64_t n,
-                                       sophia_pattern_seen *seen)
+                                       uint64_t owner, sophia_pattern_seen *seen)
 {
     sophia_take_line(t, text, size);
     const uint64_t hash = sophia_hash_bytes(t->masked.text, t->masked.size, t->seed).low;
     const uint32_t node = sophia_find_text(t, hash, t->masked.text, t->masked.size);
     if (node != SOPHIA_NONE && (sophia_node_at(t, node)->flags & SOPHIA_N_LEAF))
-        return sophia_see_leaf(t, node, n, seen);
+        return sophia_see_leaf(t, node, n, owner, seen);
     t->tick++;
-    return sophia_learn(t, hash, node, n, seen);
+    return sophia_learn(t, hash, node, n, owner, seen);
 }
 
 typedef struct {

@@ -253,7 +253,8 @@ static inline void sophia_count_line(sophia_table *t, uint32_t node, uint64_t n,
 }
 
 /* A masked line (in t->masked) that is not a leaf yet; `node` is the general node of the same text, if any. */
-static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, uint64_t n, sophia_pattern_seen *seen)
+static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, uint64_t n, uint64_t owner,
+                               sophia_pattern_seen *seen)
 {
     uint32_t kept = 0;
     int error = SOPHIA_PATTERN_OK;
@@ -311,7 +312,8 @@ static inline int sophia_learn(sophia_table *t, uint64_t hash, uint32_t node, ui
             error = sophia_connect(t, &t->line, general, &ignored);
         }
     }
-    const sophia_node *const x = sophia_node_at(t, node);
+    sophia_node *const x = sophia_node_at(t, node);
+    x->owner = owner;
     seen->closeness = seen->fresh ? 0.0 : (double)kept / (double)(x->words + 1);
     sophia_link_newest(t, node);
     t->leaves++;

@@ -45,10 +45,12 @@ static inline int sophia_write_rows(sophia_table *t, int everything, sophia_row_
         if (!(x->flags & SOPHIA_N_USED) || (!everything && !(x->flags & SOPHIA_N_DIRTY)))
             continue;
         const sophia_group *const g = sophia_group_at(t, x->group);
-        unsigned char state[18] = {
-            (unsigned char)(x->flags & (SOPHIA_N_USED | SOPHIA_N_LEAF | SOPHIA_N_GENERAL)), x->depth};
+        unsigned char state[26] = {
+            (unsigned char)((x->flags & (SOPHIA_N_USED | SOPHIA_N_LEAF | SOPHIA_N_GENERAL)) | SOPHIA_N_OWNED),
+            x->depth};
         memcpy(state + 2, &x->tick, sizeof x->tick);
         memcpy(state + 10, &x->rare, sizeof x->rare);
+        memcpy(state + 18, &x->owner, sizeof x->owner);
         if (sophia_put_row(out, -(int64_t)x->born, x->count, 0, x->last_n, sophia_id_at(t, g->survivor)->id, x->text,
                            x->size, state, sizeof state))
             return SOPHIA_PATTERN_NO_MEMORY;
@@ -125,7 +127,7 @@ static inline int sophia_put_alias(sophia_table *t, uint64_t id, uint64_t count,
 
 static inline int sophia_put_node(sophia_table *t, const unsigned char *text, size_t size, uint64_t pattern,
                                   int leaf, int general, uint32_t depth, uint64_t count, uint64_t last_n,
-                                  uint64_t tick, uint64_t rare, uint64_t born)
+                                  uint64_t tick, uint64_t rare, uint64_t born, uint64_t owner)
 {
     const uint32_t record = sophia_find_id(t, pattern);
     if (record == SOPHIA_NONE || size > SOPHIA_MASK_ROOM || depth > 250 || (!leaf && !general) ||
@@ -154,6 +156,7 @@ static inline int sophia_put_node(sophia_table *t, const unsigned char *text, si
     x->tick = tick;
     x->born = born;
     x->rare = rare;
+    x->owner = owner;
     t->next_born = born + 1;
     t->leaves += leaf != 0;
     t->generals += general != 0;

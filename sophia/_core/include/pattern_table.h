@@ -28,7 +28,11 @@ typedef struct {
 } sophia_pattern_seen;
 
 enum { SOPHIA_N_USED = 1, SOPHIA_N_LEAF = 2, SOPHIA_N_GENERAL = 4, SOPHIA_N_DIRTY = 8,
-       SOPHIA_N_SHAPED = 16, SOPHIA_N_STORED = 32 /* its row has been handed out by a list of changes */ };
+       SOPHIA_N_SHAPED = 16, SOPHIA_N_STORED = 32, /* its row has been handed out by a list of changes */
+       SOPHIA_N_OWNED = 64 /* in rows only: they have the owner */ };
+
+#define SOPHIA_OWNER_UNKNOWN 0 /* nobody said, or a row from before owners were kept */
+#define SOPHIA_OWNER_SEVERAL UINT64_MAX
 
 typedef struct {
     uint64_t hash;  /* of the text: the leaf hash */
@@ -37,6 +41,7 @@ typedef struct {
     uint64_t shape; /* of a general node with SOPHIA_N_SHAPED */
     uint64_t rare;  /* tokens that no leaf held when the node was made, see sophia_isolated() */
     uint64_t count, last_n, tick, born;
+    uint64_t owner; /* of a leaf: whose lines it stands for, see sophia_owner_of() */
     unsigned char *text;
     uint32_t size, words, tokens;
     uint32_t group, next, previous; /* the nodes of a group, a ring */

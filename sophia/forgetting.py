@@ -1,0 +1,177 @@
+"""Forgetting a scope: what a store knows of it, and what runs with this store have written of it elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sophia._core.pattern import PatternTable
+from sophia.errors import StoreFailed
+from sophia.opening import open as open_brain
+from sophia.store.erasure import Erasure, erasure_of
+from sophia.store.folder import StoreFolder, sync
+from sophia.store.lock import waited
+from sophia.store.schema import ROUTER
+from sophia.store.store import Store
+from sophia.stream.erasing import Erased, erase_outputs
+
+if TYPE_CHECKING:
+    from sophia.organs.intents import Intents
+
+__all__ = ["Forgotten", "forget_scope"]
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What was forgotten of a scope. `remains` says what cannot be taken back, or told apart, in words.
+
+    In the store: `memories`, `answers`, `patterns` that nobody else had (and masked `lines` of such), `sessions` that
+    were open, `examples` that the router of intents had kept, and `texts` that were taken out of the word counts. In
+    files that runs have written: `decisions`, `pattern_lines` and `session_lines`; `removed` are files that went as a
+    whole.
+    """
+
+    memories: int = 0
+    answers: int = 0
+    patterns: int = 0
+    lines: int = 0
+    sessions: int = 0
+    examples: int = 0
+    texts: int = 0
+    decisions: int = 0
+    pattern_lines: int = 0
+    session_lines: int = 0
+    removed: list[str] = field(default_factory=list)
+    remains: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; keys may be added and are never renamed."""
+        return asdict(self)
+
+
+def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = False, wait: float = 0.0) -> Forgotten:
+    """Deletes all that the store `path` knows of a scope, and what it knows to be elsewhere; "" is the default scope.
+
+    Memories, answers, sessions, patterns and kept examples go from the database in one step, their bytes overwritten,
+    in its log too, and every segment and long-term index that held one of them as a whole. The decisions of the scope
+    go from the files of the runs that used this store. With `copies` what was set aside in the store as damaged or
+    replaced is removed. Killed at any point it can be done again. `wait` is how many seconds to wait for the store.
+
+    Raises StoreLocked, InputError where there is no store, StoreCorrupt for a damaged one, and StoreFailed where
+    something cannot be removed.
+
+        >>> import sophia, tempfile
+        >>> with tempfile.TemporaryDirectory() as store:
+        ...     with sophia.open(store) as brain:
+        ...         kept = brain.complete(brain.route("Where is my parcel?", scope="ana"), answer="In Jena.")
+        ...     done = forget_scope(store, "ana")
+        >>> done.answers, done.patterns
+        (1, 1)
+    """
+    folder = StoreFolder(Path(path))
+    folder.require()
+    store = waited(lambda: Store(folder.path), wait)
+    try:
+        if store.pending():  # inputs of a run that was killed: what they have taught must be there to be taken out
+            store.close()
+            open_brain(folder.path).close()
+            store = waited(lambda: Store(folder.path), wait)
+        done, made = _erase(store, scope)
+        rows = store.pattern_rows()
+        table = PatternTable.restore(rows, capacity=max(16, len(rows)))
+        outside = erase_outputs(store.outputs(), scope, lambda id: _template(table, id))
+        if outside.gone:
+            store.drop_outputs(outside.gone)
+        done.decisions, done.session_lines, done.pattern_lines = outside.decisions, outside.sessions, outside.patterns
+        done.removed += outside.removed
+        lost = int(store.meta("outputs_lost") or 0)
+    finally:
+        store.close()
+    aside = folder.aside()
+    if copies:
+        for name in aside:
+            _remove(folder.path / name)
+            done.removed.append(str(folder.path / name))
+        sync(folder.path)
+        aside = []
+    done.remains += _remains(made, outside, aside, lost)
+    return done
+
+
+def _erase(store: Store, scope: str) -> tuple[Forgotten, Erasure]:
+    """Inside the store."""
+    from sophia.organs.intents import as_example
+
+    router = _router(store)
+    examples = set() if router is None else {text for route in router.routes for text in route.utterances}
+    theirs: set[str] = set()
+
+    def see(text: str) -> None:
+        if (kept := as_example(text)) in examples:
+            theirs.add(kept)
+
+    made = erasure_of(store, scope, see)
+    dumps = dict(made.dumps)
+    if router is not None and theirs:
+        dumps[ROUTER] = router.without_examples(theirs).dump()
+    memories, answers = store.erase(scope, made.patterns, dumps)
+    store.clean()
+    patterns = made.patterns
+    found = Forgotten(memories, answers, patterns.patterns, len(patterns.lines), made.sessions, len(theirs), made.texts)
+    return found, made
+
+
+def _remains(made: Erasure, outside: Erased, aside: list[str], lost: int) -> list[str]:
+    found = list(outside.kept)
+    if made.familiar:
+        found.append(f"{made.familiar:,} fingerprints of familiar inputs, of all scopes; no text can be read from them")
+    if made.orders:
+        found.append("fingerprints of orders in sessions, of all scopes: no text can be read from them")
+    if made.documents:
+        found.append(
+            f"word counts of {made.documents:,} texts, of all scopes: as hashes, without what is known of this one"
+        )
+    if made.patterns.unknown:
+        found.append(
+            f"{made.patterns.unknown:,} masked lines of which an older version did not keep whose they are; "
+            "`sophia store info` counts the patterns"
+        )
+    if lost:
+        found.append(f"{lost:,} files of old runs that the store no longer knows of")
+    if aside:
+        found.append(f"copies in the store: {', '.join(aside)}; --copies removes them")
+    found.append(
+        "what went to standard output or a pipe, files that were moved, copied or exported, backups of the store, and "
+        "the weights of routers that learned from its texts"
+    )
+    return found
+
+
+def _router(store: Store) -> Intents | None:
+    dump = store.router()
+    if dump is None:
+        return None
+    from sophia.organs.intents import Intents
+
+    return Intents.parse(dump, "its router of intents")
+
+
+def _template(table: PatternTable, id: int) -> str | None:
+    try:
+        return table.template(id)
+    except (KeyError, OverflowError):
+        return None
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        message = f"{error.filename or path} cannot be removed ({error.strerror}); mend its permissions, or remove it"
+        raise StoreFailed(message) from error

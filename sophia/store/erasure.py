@@ -1,0 +1,84 @@
+"""What of a store's shared tables is a scope's, so that it can go with the memories and answers of the scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from sophia._core.normaliser import normalise
+from sophia._core.pattern import mask, owner_of
+from sophia.store import derived
+from sophia.store.check import empty_table
+from sophia.store.patterns import Without, without
+from sophia.store.store import Store
+
+__all__ = ["Erasure", "erasure_of"]
+
+
+@dataclass(slots=True)
+class Erasure:
+    """What is left of the shared tables. `patterns` says which of their rows go, `dumps` are tables that take the place
+    of what is there. `texts` were taken out of the word counts, `sessions` were open.
+
+    `familiar`, `documents` and `orders` are what cannot be told apart by scope: how many entries there are of it.
+    """
+
+    patterns: Without
+    dumps: dict[str, bytes] = field(default_factory=dict)
+    texts: int = 0
+    sessions: int = 0
+    familiar: int = 0
+    documents: int = 0
+    orders: int = 0
+
+
+def erasure_of(store: Store, scope: str, see: Callable[[str], object]) -> Erasure:
+    """Finds what a scope has brought into the tables that all share; changes nothing. `see` is told each of the texts
+    that the store knows of it. One pass over all memories and answers.
+
+    The word counts are those of every text that a brain with `vectors` was given, and do not know whose they were: what
+    is known of the scope is taken out where all of its words are counted, and as often as it is known to have come.
+    """
+    made = Erasure(without(store.pattern_rows(), owner_of(scope)))
+    kept, faults = store.derived(derived.NAMES)
+    tables = {
+        name: empty_table(name)() if name in faults else derived.rebuild(name, dump, log, empty_table(name))
+        for name, (dump, log) in kept.items()
+    }
+    words, sessions = tables["idf"], tables["sessions"]
+    more = dict(made.patterns.lines)  # sightings beyond those of the texts
+    only: dict[str, str | None] = {}  # the text behind a masked line, where there is just one
+    for text, form in _texts(store, scope):
+        see(text)
+        if words.documents and words.holds(form):
+            words.forget(form)
+            made.texts += 1
+            if (line := mask(text)) in more:
+                more[line] -= 1
+                only[line] = None if line in only else form
+    for line, one in only.items():
+        while one is not None and more[line] > 0 and words.documents and words.holds(one):
+            words.forget(one)
+            more[line] -= 1
+    made.sessions = sessions.forget(scope)
+    if made.texts:
+        made.dumps["idf"] = words.dump()
+    if made.sessions or kept["sessions"][1]:  # the log has the names of those that have ended, too
+        made.dumps["sessions"] = sessions.dump()
+    made.familiar, made.documents, made.orders = len(tables["familiar"]), words.documents, sessions.known
+    return made
+
+
+def _texts(store: Store, scope: str) -> Iterator[tuple[str, str]]:
+    """The texts of a scope that are known, each once, as they were said and as they were counted."""
+    seen = set()
+    for key, raw in store.answered(scope):
+        seen.add(hash(key.form))
+        yield raw, key.form
+    for row in store.memories():
+        if row is None or row.scope != scope or row.text is None:
+            continue
+        form = row.text if row.kind == "line" else normalise(row.text)
+        if hash(form) not in seen:
+            seen.add(hash(form))
+            yield row.text, form
