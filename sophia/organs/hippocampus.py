@@ -10,20 +10,21 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
+from sophia.errors import SophiaError, StoreFailed
+from sophia.organs.long_term import LongTerm, resident
 from sophia.organs.memory_content import Content, ContentReader
+from sophia.organs.memory_finding import Known, Near
+from sophia.organs.memory_index import Choice
 from sophia.organs.memory_keeping import NEIGHBOURS, Keeping, clusters, let_go, one_of
 from sophia.organs.memory_sealing import LEAST, MOST, seal
 from sophia.organs.memory_search import MemorySearch, arrow, closed
 from sophia.organs.memory_table import rows_of
 from sophia.organs.memory_words import checked, choice_of, whole
 from sophia.organs.recall import Memory
-from sophia.store.archive import ArchiveTable, available, of_lancedb
 from sophia.store.folder import StoreFolder
 from sophia.store.lock import waited
 from sophia.store.memories import MOST_ID
@@ -40,7 +41,6 @@ Durability = Literal["disk", "os", "memory"]
 _RAISED = 0.1  # what being recalled adds to the strength, up to 1
 _GROUP = 256  # memories that durability "memory" collects before they are written, or that merging makes at a time
 _FORGOTTEN = 4096  # of which so many may stay in memory beside as many as are there
-_STEP = 10_000  # memories that the long-term index takes at a time
 
 
 class Hippocampus(MemorySearch):
@@ -55,7 +55,14 @@ class Hippocampus(MemorySearch):
     """
 
     def __init__(
-        self, store: Store, *, dim: int, durability: Durability, texts: str = "words", clock: Callable[[], float]
+        self,
+        store: Store,
+        *,
+        dim: int,
+        durability: Durability,
+        texts: str = "words",
+        scan_limit: int | None = None,
+        clock: Callable[[], float],
     ) -> None:
         super().__init__(dim, clock, texts)
         self._store = store
@@ -66,8 +73,7 @@ class Hippocampus(MemorySearch):
         self._raised: dict[int, tuple[float, int]] = {}
         self._failed: dict[int, SophiaError] = {}  # of rows whose thread has not been told yet
         self._closing = False
-        self._archive: ArchiveTable | None = None
-        self._noted = 0  # memories that the long-term index has
+        self._long_term = LongTerm(store, dim, resident() if scan_limit is None else scan_limit)
         self._unclean = True  # whether files may hold what went: a process that was killed may have left some
         self._settled = 0  # the highest id of which it is known what became of it
         self._last = 0
@@ -82,6 +88,7 @@ class Hippocampus(MemorySearch):
         dim: int | None = None,
         texts: str = "words",
         wait: float = 0.0,
+        scan_limit: int | None = None,
         clock: Callable[[], float] = time,
     ) -> Hippocampus:
         """Opens the store in the folder `path`, made when it is not there.
@@ -91,13 +98,21 @@ class Hippocampus(MemorySearch):
         written in groups of 256, by :meth:`flush`, and at the end. `dim` is the dimension of the vectors, 10,000 in a
         new store; a store keeps the one that it began with. `texts` says what a text is searched by: its "words" (some
         900 bytes of memory for a sentence of 20), or the "bits" of its vector, like any other. Where another process
-        has the store open, `wait` is how many seconds to wait for it.
+        has the store open, `wait` is how many seconds to wait for it. Vectors of more than `scan_limit` bytes (four
+        fifths of the machine's memory, if left out) are not read from end to end for a recall, where there is a
+        long-term index to ask.
 
         Raises StoreLocked when it stays open elsewhere, ValueError for another `dim` than the store's or another
         `durability`, and what :func:`sophia.open` raises of a store.
         """
         if durability not in ("disk", "os", "memory"):
             message = f"durability {durability!r} is not 'disk', 'os' or 'memory'"
+            raise ValueError(message)
+        if isinstance(scan_limit, bool) or not isinstance(scan_limit, int | None):
+            message = f"scan_limit is {scan_limit!r}; it is a number of bytes"
+            raise TypeError(message)
+        if scan_limit is not None and scan_limit < 0:
+            message = f"scan_limit is {scan_limit}; it is a number of bytes"
             raise ValueError(message)
         if dim is not None:
             ContentReader(dim)  # what cannot be one is refused before there is a store
@@ -112,7 +127,7 @@ class Hippocampus(MemorySearch):
                 store.set_meta("dim", str(kept))
             store.synchronise("FULL" if durability == "disk" else "NORMAL")
             store.tidy()
-            return cls(store, dim=kept, durability=durability, texts=texts, clock=clock)
+            return cls(store, dim=kept, durability=durability, texts=texts, scan_limit=scan_limit, clock=clock)
         except BaseException:
             store.close()
             raise
@@ -272,7 +287,7 @@ class Hippocampus(MemorySearch):
         self._store.settle()
         self._begin()
         self._fill(self._store)
-        self._note()
+        self._long_term.note()
         for id, change in self._raised.items():
             self._index.strengthen(id, *change)
         last = self._store.last_memory
@@ -338,7 +353,7 @@ class Hippocampus(MemorySearch):
                 self._drain()
                 if not self._stale:
                     self._seal(LEAST)
-                step = self._consolidate() if available() else None
+                step = self._long_term.step(LEAST)
             if step is None:
                 break
             taken += step
@@ -410,9 +425,9 @@ class Hippocampus(MemorySearch):
     def _clean(self, gone: int) -> None:
         """Leaves nothing of what went, now or when an earlier call was broken off; `_writing` is held."""
         if gone or self._unclean:
-            self._note()
+            self._long_term.note()
             self._store.clean()
-            self._note()
+            self._long_term.note()
             self._unclean = False
 
     def _exchange(self, gone: Sequence[int], made: Sequence[MemoryRow]) -> int:
@@ -432,53 +447,21 @@ class Hippocampus(MemorySearch):
         self._stale = self._index.size > 2 * len(self._index) + _FORGOTTEN
         return count
 
-    def _consolidate(self) -> int | None:
-        """One step; `_writing` is held. How many memories it took, None where there is nothing to do."""
-        table = self._archived()
-        try:
-            found = list(islice(self._store.memories(0 if table is None else table.state.last), _STEP))
-            rows = [row for row in found if row is not None and row.dim == self.dim]
-            if rows and len(found) >= LEAST:
-                if table is None:
-                    table = self._archive = ArchiveTable(self._store.path, self.dim, None)
-                table.append(rows)
-            elif table is not None and table.pieces > 1:
-                rows = []
-                table.compact()
-            else:
-                return None
-        except SophiaError:
-            raise
-        except BaseException as error:
-            self._archive = None
-            if not of_lancedb(error):
-                raise
-            message = f"the long-term index of {self._store.path} cannot be written: {error}"
-            raise StoreFailed(message) from error
-        self._store.note_archive(table.state)
-        self._note()
-        return len(rows)
+    def _known(self, words: Sequence[str], choice: Choice) -> Known | None:
+        if not self._long_term.knows():
+            return None
+        with self._writing:
+            super()._look()
+            self._store.settle()
+            return self._long_term.known(words, choice)
 
-    def _note(self) -> None:
-        """Where the store is one's own: what it says of the long-term index."""
-        state = self._store.archive_state
-        self._noted = 0 if state is None else state.count
-
-    def _archived(self) -> ArchiveTable | None:
-        """The table of the long-term index. One that is damaged is dropped, to be made anew."""
-        state = self._store.archive_state
-        if state is None:
-            self._archive = None
-        elif self._archive is None or self._archive.state != state:
-            try:
-                self._archive = ArchiveTable(self._store.path, self.dim, state)
-            except StoreCorrupt as error:
-                self._rebuilt += 1
-                self._store.notes.append(f"the long-term index is made anew: {error}")
-                self._store.drop_archive()
-                self._archive = None
-                self._note()
-        return self._archive
+    def _elsewhere(self, vectors: Sequence[bytes], k: int, choice: Choice) -> Near | None:
+        if not self._long_term.nears():
+            return None
+        with self._writing:
+            super()._look()
+            self._store.settle()
+            return self._long_term.near(vectors, k, choice)
 
     # ------------------------------------------------------------------------------------------------ forget
 
@@ -536,8 +519,8 @@ class Hippocampus(MemorySearch):
                 "durability": self._durability,
                 "waiting": len(self._waiting),
                 "damaged": self._damaged,
-                "rebuilt": self._rebuilt,
-                "archived": self._noted,
+                "rebuilt": self._rebuilt + self._long_term.rebuilt,
+                "archived": self._long_term.count,
                 "last_id": self._last,
                 "index_bytes": self._index.nbytes + self._texts.nbytes,
                 "file_bytes": self._store.file.stat().st_size,

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
 from sophia.organs.aside import SideThreads
 from sophia.organs.memory_content import ContentReader
+from sophia.organs.memory_finding import Known, Near, joined, matching
 from sophia.organs.memory_index import Choice, MemoryIndex, nearest
 from sophia.organs.memory_text import MemoryText, rank, words_of
 from sophia.organs.memory_words import choice_of, whole
@@ -23,11 +24,13 @@ from sophia.organs.recall import Memory, Recall
 from sophia.store.memories import MOST_ID
 from sophia.store.memory_row import MemoryRow
 from sophia.store.segments import SegmentEntry, open_segment
+from sophia.store.words import words_in
 
 __all__ = ["MemorySearch", "MemorySource", "arrow", "closed"]
 
 _LOADED = 4096  # memories that are read at a time
 _SKETCHED = 100_000  # memories up to which all bits of all are compared
+_WORDS = 64  # of a text that is looked for
 
 Own = TypeVar("Own", bound="MemorySearch")
 
@@ -124,7 +127,9 @@ class MemorySearch:
 
         Every memory that is chosen is compared. Only where a vector is asked for among more than 100,000, all of them
         chosen, the first 1,024 bits of each are compared first, and a near one is missed with a probability below 1 in
-        2,000; `exact` compares all bits of all.
+        2,000; and where the vectors are larger than memory, a long-term index is asked, if `sleep` has made one
+        (`scan_limit` of :meth:`~sophia.organs.hippocampus.Hippocampus.open`): it reads a part of them and may miss
+        more. `exact` compares all bits of all.
 
         Raises ValueError for `k` below 1, and as :meth:`~sophia.organs.hippocampus.Hippocampus.remember` for the query.
         """
@@ -144,12 +149,7 @@ class MemorySearch:
 
     def _recall(self, queries: Sequence[object], k: int, choice: Choice, exact: bool) -> list[Recall]:
         self._look()
-        if isinstance(k, bool) or not isinstance(k, int):
-            message = f"k is {k!r}; it is a whole number"
-            raise TypeError(message)
-        if k < 1:
-            message = f"k is {k}; ask for one memory at least"
-            raise ValueError(message)
+        _at_least_one(k)
         vectors = {
             number: self._reader.read(query).vector
             for number, query in enumerate(queries)
@@ -163,8 +163,13 @@ class MemorySearch:
             index = self._index  # a reader may begin with another one meanwhile
             pieces, chosen = index.pieces(), index.chosen(choice) if vectors else None
         if chosen is not None:
-            exact = exact or len(chosen) <= _SKETCHED
-            found = nearest(pieces, list(vectors.values()), chosen, k, self.dim, exact=exact)
+            asked = list(vectors.values())
+            elsewhere = None if exact else self._elsewhere(asked, k, choice)
+            if elsewhere is not None:
+                chosen &= index.ids()[: len(chosen)] > elsewhere.last
+            found = nearest(pieces, asked, chosen, k, self.dim, exact=exact or len(chosen) <= _SKETCHED)
+            if elsewhere is not None:
+                found = joined(index, found, elsewhere, k)
             near = dict(zip(vectors, found, strict=True))
         results = []
         for number, query in enumerate(queries):
@@ -204,6 +209,42 @@ class MemorySearch:
         with self._lock:
             return self._memories(index, [(int(rows[at]), float(worth[at]), None) for at in best])
 
+    def find(self, words: str, k: int = 100, **choice: Any) -> Recall:
+        """The `k` latest memories whose texts have all of these words, the latest first: whole words, in any order,
+        whatever their case. `choice` is as for :meth:`recall`, but for `exact`.
+
+        Reads the texts; a store that has a long-term index, and more than 100,000 memories in it, asks that. The same
+        are found. Raises ValueError for a text without a word, or with more than 64.
+
+            >>> import sophia, tempfile
+            >>> with tempfile.TemporaryDirectory() as folder, sophia.Hippocampus.open(folder) as memory:
+            ...     ids = memory.remember_many(["invoice 4711 was paid", "invoice 4712 was not", "Invoice 4711: who?"])
+            ...     print([one.id for one in memory.find("4711 invoice")])
+            [3, 1]
+        """
+        wanted = words_in(words) if isinstance(words, str) else []
+        if not 0 < len(wanted) <= _WORDS:
+            message = f"words is {str(words)[:60]!r}, with {len(wanted)} words; give 1 to {_WORDS}"
+            raise ValueError(message)
+        most = _at_least_one(k)
+        chosen = choice_of(**choice)
+        self._look()
+        known = self._known(wanted, chosen)
+        with self._lock:
+            index = self._index
+            pieces, may = index.pieces(), index.chosen(chosen)
+        found = list(islice(matching(index, pieces, may, wanted, known), most))
+        with self._lock:
+            return self._memories(index, [(at, None, None) for at in found])
+
+    def _elsewhere(self, vectors: Sequence[bytes], k: int, choice: Choice) -> Near | None:  # noqa: ARG002
+        """What a long-term index says is nearest, where there is one and the vectors are more than can be read."""
+        return None
+
+    def _known(self, words: Sequence[str], choice: Choice) -> Known | None:  # noqa: ARG002
+        """What a long-term index says of words, where there is one and it is worth asking."""
+        return None
+
     def get(self, id: int) -> Memory:
         """One memory, its vector a view without a copy. KeyError where there is none."""
         if self._others or self._stale or self._closed or self._forks != _forks:  # a call costs a tenth of the whole
@@ -222,6 +263,10 @@ class MemorySearch:
     async def arecall(self, query: object, k: int = 10, **choice: Any) -> Recall:
         """:meth:`recall`, from an event loop."""
         return await self._aside.run(self.recall, query, k, **choice)
+
+    async def afind(self, words: str, k: int = 100, **choice: Any) -> Recall:
+        """:meth:`find`, from an event loop."""
+        return await self._aside.run(self.find, words, k, **choice)
 
     async def arecall_many(self, queries: Iterable[object], k: int = 10, **choice: Any) -> list[Recall]:
         """:meth:`recall_many`, from an event loop."""
@@ -308,3 +353,13 @@ class MemorySearch:
 
     def _now(self) -> int:
         return round(self._clock() * 1e6)
+
+
+def _at_least_one(k: object) -> int:
+    if isinstance(k, bool) or not isinstance(k, int):
+        message = f"k is {k!r}; it is a whole number"
+        raise TypeError(message)
+    if k < 1:
+        message = f"k is {k}; ask for one memory at least"
+        raise ValueError(message)
+    return k

@@ -8,7 +8,6 @@ hold a sentence together are left out. How rare a word is, is counted in the sco
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sophia._core.episode import EpisodeEncoder
 from sophia.organs.recall import moment
 from sophia.store.memory_row import MemoryRow
+from sophia.store.words import words_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,6 @@ _SESSION = 0.5  # of the session's score
 _NAMED = 1.2  # what a text counts whose actor the question names
 _STRENGTH = 0.05  # of what a text is worth hangs on its strength
 _OWN = 1e-6  # of a text's own score, which settles ties
-_WORD = re.compile(r"[^\W_]+")
 
 
 class MemoryText:
@@ -143,7 +142,7 @@ def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def words_of(text: str) -> set[str]:
     """The words of a name or a question by which one may name the other."""
-    return set(_WORD.findall(text.casefold())) - STOP
+    return set(words_in(text)) - STOP
 
 
 def _said(row: MemoryRow) -> str:

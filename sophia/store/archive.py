@@ -28,6 +28,7 @@ from sophia._core.buffer import digest
 from sophia.errors import StoreCorrupt, StoreFailed
 from sophia.store.folder import LANCE, need_room, sync
 from sophia.store.memory_row import MemoryRow
+from sophia.store.words import words_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,12 @@ __all__ = ["ArchiveState", "ArchiveTable", "Filter", "agrees", "available", "of_
 _NAME = "memories"
 _NAMES = ("scope", "context", "actor", "kind")
 _SPARE = 64  # rows asked for beyond k, to see where equally near ones end
+_AS_IT_STANDS: dict[str, Any] = {
+    "lower_case": False, "stem": False, "remove_stop_words": False, "ascii_folding": False, "max_token_length": None,
+}  # fmt: skip
+_DIVIDED = 4096  # rows from which on parts of a table can be told
+_PARTS = 32  # of a divided table that are read
+_KEPT = (".lance", ".manifest", ".idx")  # files that are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +169,34 @@ class ArchiveTable:
             **{name: [getattr(row, name) for row in rows] for name in _NAMES},
             "tags": [row.tags for row in rows],
             "text": [row.text for row in rows],
+            "words": [None if row.text is None else " ".join(words_in(row.text)) for row in rows],
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(packed), (self.dim + 7) // 8),
         }
         table = pa.table(columns, schema=_schema(self.dim))
         need_room(self.folder, table.nbytes)
         self._table.add(table)
+        if "words" not in self._indexed:  # what is added later is searched as it stands, until the next compaction
+            from lancedb.index import FTS
+
+            self._table.create_index("words", config=FTS(base_tokenizer="whitespace", **_AS_IT_STANDS))
         self._settle(rows[-1].id, self.state.count + len(rows))
+
+    def divide(self) -> None:
+        """Makes an index of the vectors, for `nearest(divided=True)`: seconds for 100,000 rows. Compaction keeps it up
+        to date."""
+        from lancedb.index import IvfFlat
+
+        self._table.create_index("vector", config=IvfFlat(distance_type="hamming"))
+        self._settle(self.state.last, self.state.count)
+
+    @property
+    def divisible(self) -> bool:
+        """Whether `divide` has something to do: without an index of the vectors, and with enough of them."""
+        return "vector" not in self._indexed and self.state.count >= _DIVIDED
+
+    @property
+    def _indexed(self) -> set[str]:
+        return {column for index in self._table.list_indices() for column in index.columns}
 
     @property
     def pieces(self) -> int:
@@ -197,12 +226,29 @@ class ArchiveTable:
         sync(self.folder)
         self.state = ArchiveState(last, count, int(self._table.version), _digests(self._root, self.state.files))
 
-    def nearest(self, vector: NDArray[np.uint8], k: int, chosen: Filter) -> tuple[list[int], list[int]] | None:
+    def having(self, words: Sequence[str], chosen: Filter) -> list[int]:
+        """The ids of the chosen rows whose texts have all of some words (see :func:`sophia.store.words.words_in`), in
+        rising order."""
+        from lancedb.query import FullTextOperator, MatchQuery
+
+        asked: Any = MatchQuery(" ".join(words), "words", operator=FullTextOperator.AND)  # type: ignore[call-arg]
+        query = self._table.search(asked, query_type="fts")
+        condition = _condition(chosen)
+        if condition is not None:
+            query = query.where(condition)
+        found: list[int] = query.select(["id", "_score"]).limit(max(1, self.state.count)).to_arrow()["id"].to_pylist()
+        return sorted(found)
+
+    def nearest(
+        self, vector: NDArray[np.uint8], k: int, chosen: Filter, *, divided: bool = False
+    ) -> tuple[list[int], list[int]] | None:
         """The ids of the k nearest chosen rows, and their Hamming distances; of equal ones the older first.
 
-        None where that cannot be told: so many rows are equally near that it hangs on chance which were given.
+        None where that cannot be told: so many rows are equally near that it hangs on chance which were given. With
+        `divided` only the parts of the table are read that are likely to have them (see `divide`).
         """
-        query = self._table.search(vector).distance_type("hamming").bypass_vector_index()
+        query = self._table.search(vector).distance_type("hamming")
+        query = query.nprobes(_PARTS) if divided else query.bypass_vector_index()
         condition = _condition(chosen)
         if condition is not None:
             query = query.where(condition)
@@ -225,6 +271,7 @@ def _schema(dim: int) -> Any:
             *(pa.field(name, pa.string(), nullable=False) for name in _NAMES),
             pa.field("tags", pa.list_(pa.string())),
             pa.field("text", pa.string()),
+            pa.field("words", pa.string()),
             pa.field("vector", pa.list_(pa.uint8(), (dim + 7) // 8), nullable=False),
         ]
     )
@@ -232,7 +279,7 @@ def _schema(dim: int) -> Any:
 
 def _digests(root: Path, known: dict[str, str]) -> dict[str, str]:
     """Of the files with rows, and of those that say which count; they never change, so what is known is not read."""
-    names = sorted(str(file.relative_to(root)) for file in root.rglob("*") if file.suffix in (".lance", ".manifest"))
+    names = sorted(str(file.relative_to(root)) for file in root.rglob("*") if file.suffix in _KEPT)
     return {name: known.get(name) or _digest(root / name) for name in names if (root / name).is_file()}
 
 
@@ -274,6 +321,9 @@ def _opened(root: Path, state: ArchiveState) -> Any:
             raise
         message = f"the table {root} cannot be read: {error}"
         raise StoreCorrupt(message) from error
+    if table.schema.names != _schema(1).names:
+        message = f"the table {root} is one of an older version"
+        raise StoreCorrupt(message)
     if count != state.count:
         message = f"the table {root} has {count} rows, not {state.count}"
         raise StoreCorrupt(message)

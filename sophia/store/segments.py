@@ -115,6 +115,7 @@ class Segment:
         self.names = {name: _Codes(column[name]) for name in _NAMES}
         self._tags = _Texts(column["tags"].values), _flat(column["tags"].offsets, np.int32).tolist()
         self._texts, self._answers = _Texts(column["text"]), _Texts(column["answer"])
+        self._text_column = column["text"]
         starts = _flat(words.column("places").offsets, np.int64)
         places, weights = words.column("places").values, words.column("weights").values
         self.words = starts, _flat(places, np.uint32), _flat(weights, np.int8)
@@ -169,6 +170,21 @@ class Segment:
             dim=self.entry.dim,
             vector=self.vectors[at, : self._packed].tobytes(),
         )
+
+    def may_have(self, words: Sequence[str]) -> NDArray[np.bool_]:
+        """Which memories have a text with all of these words, as parts of others too (see
+        :func:`sophia.store.words.words_in`); those whose text is not ASCII may have anything."""
+        import pyarrow.compute as pc
+
+        found = None
+        for word in words:
+            has = pc.match_substring(self._text_column, word, ignore_case=True)
+            found = has if found is None else pc.and_(found, has)
+        other = pc.invert(pc.string_is_ascii(self._text_column))
+        may: NDArray[np.bool_] = pc.fill_null(other if found is None else pc.or_(found, other), False).to_numpy(
+            zero_copy_only=False
+        )
+        return may
 
     def tags(self, at: int) -> tuple[str, ...]:
         """The tags of one memory."""

@@ -42,9 +42,9 @@ with Hippocampus.open(sys.argv[1], dim=256) as memory:
 # The same, and consolidates all the while: segments, long-term index, its compaction, and all of them made anew after
 # something was forgotten.
 SLEEPER = (
-    WRITER.replace("import random, sys\n", "import lancedb, random, sys\n")
+    WRITER.replace("import random, sys\n", "import lancedb, random, sys\nfrom sophia.organs import long_term\n")
     .replace("    while True:\n", "    while True:\n        memory.sleep(draw.randint(1, 3))\n")
-    .replace("hippocampus.LEAST,", "hippocampus._STEP, hippocampus.LEAST,")
+    .replace("hippocampus.LEAST,", "long_term._STEP, hippocampus.LEAST,")
     .replace("= 5, 40, 40, 20", "= 30, 5, 40, 40, 20")
 )
 

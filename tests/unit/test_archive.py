@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from sophia._core.hdc import random_rows
-from sophia.organs import hippocampus, memory_search
+from sophia.organs import hippocampus, long_term, memory_search
 from sophia.organs.hippocampus import Hippocampus
 from sophia.organs.memory_reader import MemoryReader
 from sophia.store.archive import ArchiveState, ArchiveTable, Filter
 from sophia.store.check import check
 from sophia.store.store import Store
+from sophia.store.words import words_in
 from tests.sealing import small_segments
 
 lancedb = pytest.importorskip("lancedb")
@@ -28,7 +29,8 @@ DIM = 256
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(hippocampus, "_STEP", 8)
+    monkeypatch.setattr(long_term, "_STEP", 8)
+    monkeypatch.setattr(long_term, "_LONG", 1)  # texts are asked for in the index, as soon as there is one
     with small_segments(4, 16):
         yield
 
@@ -54,6 +56,7 @@ def table_of(path: Path) -> ArchiveTable:
 
 def answers(memory: Hippocampus | MemoryReader) -> list[Any]:
     found = memory.recall_many([*vectors(3, "q"), "tea 7", None], 12)
+    found += [memory.find(words) for words in ("memory", "tea of 7", "MEMORY 12", "coffee")]
     return [[(m.id, m.text, m.score, m.distance) for m in each] for each in found]
 
 
@@ -94,7 +97,7 @@ def test_results_are_the_same_before_during_and_after(tmp_path: Path, monkeypatc
             file.rmdir() if file.is_dir() else file.unlink()
         with MemoryReader.open(path, clock=lambda: 1e9) as reader:
             assert answers(reader) == expected
-    monkeypatch.setattr(hippocampus, "available", lambda: False)
+    monkeypatch.setattr(long_term, "available", lambda: False)
     monkeypatch.setattr(hippocampus, "arrow", lambda: False)
     monkeypatch.setattr(memory_search, "arrow", lambda: False)
     with Hippocampus.open(path, clock=lambda: 1e9) as memory:
@@ -104,7 +107,7 @@ def test_results_are_the_same_before_during_and_after(tmp_path: Path, monkeypatc
 
 def test_exact_recall_is_what_a_flat_search_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """10,000 rows, some of them forgotten, and some that came after the consolidation."""
-    monkeypatch.setattr(hippocampus, "_STEP", 2500)
+    monkeypatch.setattr(long_term, "_STEP", 2500)
     many = vectors(10_200, "rows", 1024)
     with Hippocampus.open(tmp_path / "mind", dim=1024, durability="os") as memory:
         memory.remember_many(list(many[:10_000]), scope="a")
@@ -205,7 +208,7 @@ def test_what_a_killed_writer_added_does_not_count(tmp_path: Path) -> None:
     fill(path)
     with Hippocampus.open(path) as memory:
         memory.sleep(2)
-        table = memory._archived()
+        table = memory._long_term.table()
         assert table is not None
         kept = table.state
         table.append([row for row in memory._store.memories(16) if row is not None])  # and is killed before it is noted
@@ -271,3 +274,165 @@ def test_a_state_reads_what_it_wrote() -> None:
     assert ArchiveState.parse(str(state)) == state
     for text in ("", "[]", "5", "[1,2]", "nonsense", '[1,2,"x",{}]', "[1,2,3,4]"):
         assert ArchiveState.parse(text) is None
+
+
+# ---------------------------------------------------------------------------------------------------- asked for words
+
+
+SAID = [
+    "Invoice 4711 was paid", "invoice 4712 was not", None, "who paid INVOICE 4711?", "die Straße nach Jena",
+    "DIE STRASSE", "日本語 tea", "it's O'Brien's", "snake_case_name", "the ﬁle is lost", "invoices 47110", "x",
+]  # fmt: skip
+ASKED = [
+    "invoice 4711", "4711", "strasse", "straße", "日本語", "o'brien", "name snake", "file", "the", "s", "nothing", "X",
+    "paid paid PAID",
+]  # fmt: skip
+
+
+def say(memory: Hippocampus) -> None:
+    for number, text in enumerate(SAID):
+        content = vectors(1, "none")[0] if text is None else text
+        memory.remember(content, scope="ab"[number % 2], ts=float(number % 5), tags=["t"] * (number % 3 == 0))
+
+
+def found(memory: Hippocampus | MemoryReader, **choice: Any) -> list[list[int]]:
+    return [[one.id for one in memory.find(words, **choice)] for words in ASKED]
+
+
+def read(memory: Hippocampus, **choice: Any) -> list[list[int]]:
+    """What reading every text says."""
+    everything = memory.recall(None, 1000, **choice)
+    made = []
+    for asked in ASKED:
+        wanted = set(words_in(asked))
+        made.append([one.id for one in everything if one.text and wanted <= set(words_in(one.text))])
+    return made
+
+
+CHOICES: list[dict[str, Any]] = [
+    {}, {"scope": "a"}, {"scope": "b", "tags": ["t"]}, {"since": 2.0}, {"until": 3.0, "kinds": ["note"]},
+    {"kinds": ["other"]}, {"valence": (0.0, 1.0)}, {"valence": (0.5, 1.0)},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("texts", ["words", "bits"])
+def test_the_same_texts_are_found_however_they_are_sought(tmp_path: Path, texts: str) -> None:
+    with Hippocampus.open(tmp_path, dim=DIM, texts=texts) as memory:
+        say(memory)
+        expected = [read(memory, **choice) for choice in CHOICES]
+        assert [found(memory, **choice) for choice in CHOICES] == expected  # in blocks
+        assert expected[0][0] == [4, 1]
+        assert expected[0][2] == expected[0][3] == [5, 6]
+        while memory.sleep(1) or memory._long_term.count < len(SAID):
+            assert [found(memory, **choice) for choice in CHOICES] == expected
+        say(memory)  # a tail that the index does not have
+        expected = [read(memory, **choice) for choice in CHOICES]
+        assert [found(memory, **choice) for choice in CHOICES] == expected
+        assert memory._store.notes == []
+    with MemoryReader.open(tmp_path, texts=texts) as reader:  # in segments, by Arrow
+        assert [found(reader, **choice) for choice in CHOICES] == expected
+
+
+def test_the_index_is_really_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Hippocampus.open(tmp_path, dim=DIM) as memory:
+        say(memory)
+        memory.sleep()
+        calls = []
+        having = ArchiveTable.having
+        monkeypatch.setattr(ArchiveTable, "having", lambda *a: calls.append(a[1]) or having(*a))
+        assert [one.id for one in memory.find("paid", 1)] == [4]
+        assert calls == [["paid"]]
+        monkeypatch.setattr(long_term, "_LONG", 1000)
+        assert [one.id for one in memory.find("paid", 1)] == [4]
+        assert calls == [["paid"]]
+
+
+def test_an_index_that_cannot_be_asked_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("lance error")
+
+    with Hippocampus.open(tmp_path, dim=DIM) as memory:
+        say(memory)
+        memory.sleep()
+        monkeypatch.setattr(ArchiveTable, "having", refuse)
+        assert [one.id for one in memory.find("paid")] == [4, 1]
+        assert "cannot be asked: lance error" in memory._store.notes[-1]
+
+
+def test_what_is_no_text_to_look_for(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path, dim=DIM) as memory:
+        assert len(memory.find("anything")) == 0
+        for words in ("", " ?! ", None, 7, " ".join(map(str, range(65)))):
+            with pytest.raises(ValueError, match="give 1 to 64"):
+                memory.find(words)  # type: ignore[arg-type]
+        for k, error in ((0, ValueError), (True, TypeError)):
+            with pytest.raises(error):
+                memory.find("x", k)
+        with pytest.raises(TypeError):
+            memory.find("x", exact=True)
+
+
+def test_a_table_of_an_older_version_is_made_anew(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path, dim=DIM) as memory:
+        say(memory)
+        memory.sleep()
+        table = memory._long_term.table()
+        assert table is not None
+        table._table.drop_columns(["words"])
+        table._settle(table.state.last, table.state.count)
+        memory._store.note_archive(table.state)
+    with Hippocampus.open(tmp_path, dim=DIM) as memory:
+        memory.sleep()
+        assert memory.stats()["rebuilt"] == 1
+        assert [one.id for one in memory.find("paid")] == [4, 1]
+
+
+# ---------------------------------------------------------------------------------------------- asked for the nearest
+
+
+def clustered(count: int) -> np.ndarray:
+    """Rows around 16 centres, a tenth of their bits flipped."""
+    draw = np.random.default_rng(5)
+    centres = draw.integers(0, 256, (16, DIM // 8), dtype=np.uint8)
+    flips = np.packbits(draw.random((count, DIM)) < 0.1, axis=1)
+    return centres[draw.integers(0, 16, count)] ^ flips
+
+
+def test_vectors_that_are_more_than_can_be_read_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_term, "_STEP", 4000)
+    rows = clustered(6000)
+    with small_segments(4, 4000), Hippocampus.open(tmp_path, dim=DIM, scan_limit=1000) as memory:
+        memory.remember_many(list(rows[:5000]), scope="a")
+        memory.sleep()
+        table = memory._long_term.table()
+        assert table is not None
+        assert not table.divisible
+        memory.remember_many(list(rows[5000:]), scope="b")  # a tail
+        memory.forget(17)  # which drops the index
+        assert memory._long_term.count == 0
+        memory.sleep()
+        asked = []
+        nearest = ArchiveTable.nearest
+        monkeypatch.setattr(ArchiveTable, "nearest", lambda *a, **k: asked.append(k) or nearest(*a, **k))
+        queries = list(rows[np.r_[3:5000:250, 5003:6000:250]])
+        told = [[(one.id, one.distance) for one in each] for each in memory.recall_many(queries, 10)]
+        assert asked == [{"divided": True}] * len(queries)
+        exact = [[(one.id, one.distance) for one in each] for each in memory.recall_many(queries, 10, exact=True)]
+        assert len(asked) == len(queries)
+        hits = sum(len(set(a) & set(b)) for a, b in zip(told, exact, strict=True))
+        assert hits >= 0.9 * 10 * len(queries)
+        for a, b in zip(told, exact, strict=True):
+            assert a[0][1] == b[0][1] == 0
+        only = memory.recall(rows[5003], 10, scope="b")
+        assert {one.scope for one in only} == {"b"}
+        tagged = memory.recall(rows[3], 3, tags=["none"])  # which the index cannot choose by
+        assert len(tagged) == 0
+        assert len(asked) == len(queries) + 1
+    with Hippocampus.open(tmp_path) as memory:  # all of them fit into memory
+        assert not memory._long_term.nears()
+
+
+def test_a_limit_that_is_none(tmp_path: Path) -> None:
+    for limit, error in ((-1, ValueError), (True, TypeError), ("2G", TypeError)):
+        with pytest.raises(error, match="scan_limit"):
+            Hippocampus.open(tmp_path, scan_limit=limit)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
-from sophia.organs import hippocampus, memory_sealing
+from sophia.organs import long_term, memory_sealing
 from sophia.organs.hippocampus import Hippocampus
 from sophia.organs.memory_reader import MemoryReader
 from sophia.store import archive, segments
@@ -37,7 +37,7 @@ def small() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def without_lancedb(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "lance" not in request.node.name:
-        monkeypatch.setattr(hippocampus, "available", lambda: False)
+        monkeypatch.setattr(long_term, "available", lambda: False)
 
 
 def fill(path: Path, count: int = 8) -> None:
