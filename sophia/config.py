@@ -164,6 +164,16 @@ _TTL = _number(
     lambda value: 0.0 <= value < 1e12,
     parse_duration,
 )
+_RETENTION = _number(
+    "use 0 to keep memories, or a positive number of seconds, or a duration such as '90d'",
+    lambda value: 0.0 <= value < 1e12,
+    parse_duration,
+)
+_DISK = _Kind(
+    f"use 0 for no bound, or a whole number from {1 << 20} to {2**48}, or a size such as '2G'",
+    lambda value: value == 0 or _whole(1 << 20, 2**48).holds(value),
+    parse_size,
+)
 _KEYS = _names("it must be a name or a list of names")
 _GATES = _names("use 'danger', 'novel', 'novel-session' and 'error-rate>0.01'", _gate)
 
@@ -234,6 +244,10 @@ class Settings(_Checked):
     recall: whether a decision is told which memory of its scope its text is most like, in `match` (.3 ms each among
         10,000 memories).
     memories: of those that were made of inputs so many are kept, the latest.
+    retention: seconds after which a memory that was made of an input is let go, whenever its brain works or opens;
+        0 keeps it.
+    memory_disk: bytes of the disk that the store may come to by memories of inputs: no more of them are kept than fit,
+        at 6 kB each, or at what those of the store take; 0 sets no bound.
     seed: seeds hashes that can reach a decision (the familiarity filter), so that runs repeat exactly.
 
         >>> Settings(on_danger="flag").with_changes(ttl=60.0).changed()
@@ -268,6 +282,8 @@ class Settings(_Checked):
     remember: str = _setting("none", "memory", _words("none", "new"))
     recall: bool = _setting(False, "memory", _FLAG)
     memories: int = _setting(100_000, "memory", _whole(1, 2**26))
+    retention: float = _setting(0.0, "memory", _RETENTION)
+    memory_disk: int = _setting(0, "memory", _DISK)
     seed: int = _setting(0x50F1A, "thalamus", _whole(0, 2**64 - 1))
 
     @classmethod

@@ -19,7 +19,9 @@ from sophia.organs.masks import Masks
 from sophia.organs.thalamus import CHANGE_LOG, Thalamus
 from sophia.store import derived
 from sophia.store.ack import Delivery
+from sophia.store.folder import StoreFolder
 from sophia.store.ledger import Ledger
+from sophia.store.memories import MOST_ID
 from sophia.store.pending import Pending
 from sophia.store.store import Store
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.remembering import Remembering
 
 __all__ = ["open"]
+
+# Of a memory of 20 words, measured: its row, in a segment with its words, in the long-term index.
+_MEMORY_BYTES = 6000
+_ENOUGH = 1000  # memories from which on a store says what one takes
 
 
 def open(
@@ -82,6 +88,8 @@ def open(
         if waiting := store.pending():
             opening.learn(waiting, settings, rule_set, named)
         thalamus = opening.load(settings, rule_set, store.begin_run(), clock)
+        if thalamus.remembering is not None:
+            thalamus.remembering.catch_up()
         thalamus.use(intents)
         return Sophia(thalamus, opening.ledger, rule_files=named, notes=opening.notes, clock=clock)
     except BaseException:
@@ -207,16 +215,28 @@ def _remembering(settings: Settings, store: Store | None, clock: Callable[[], fl
         dim = 10_000
         if store is not None:
             store.set_meta("dim", str(dim))
+    count = 0 if store is None else store.seen_memories()
     return Remembering(
         dim,
         clock,
         Nothing() if store is None else store,
         last=0 if store is None else store.last_memory,
-        count=0 if store is None else store.seen_memories(),
-        most=settings.memories,
+        count=count,
+        most=min(settings.memories, _fitting(store, count, settings.memory_disk)),
+        retention=settings.retention,
+        times=store.seen_times() if store is not None and settings.retention else (),
         remembers=settings.remember == "new",
         recalls=settings.recall,
     )
+
+
+def _fitting(store: Store | None, count: int, disk: int) -> int:
+    """How many memories fit into so many bytes of the disk, with all that is made of them; 0 bytes are no bound."""
+    if store is None or not disk:
+        return MOST_ID
+    used = sum(StoreFolder(store.path).files().values())
+    each = max(_MEMORY_BYTES, used // count if count >= _ENOUGH else 0)
+    return max(1, disk // each)
 
 
 class _Then:

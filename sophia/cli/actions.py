@@ -72,6 +72,7 @@ def add_store(commands: Any) -> None:
     add("--disk", type=size, metavar="2G", help="where the store takes more, the weakest go")
     add("--merge", type=share, metavar="S", help="memories of one scope, context, actor and kind become one if their "
         "vectors differ in no more than the share S of their bits")  # fmt: skip
+    add("--dry-run", action="store_true", help="say how many would go or be merged, and change nothing")
     for_programs(consolidate)
     backup = action(
         "backup",
@@ -96,8 +97,11 @@ def add_store(commands: Any) -> None:
         "the order in which they were stored, patterns (id, template, count, first_n, last_n, merged_into) by id. "
         "`sophia run` takes exported answers in again; one that was given to a log line comes back as a message's.",
     )
-    export.add_argument("--what", choices=("answers", "patterns", "all"), default="all", help="default all")
+    export.add_argument("--what", choices=("answers", "patterns", "memories", "all"), default="all", help="default all")
     export.add_argument(
-        "--scope", type=text, metavar="NAME", help="only the answers of this scope; '' is the default scope"
+        "--scope",
+        type=text,
+        metavar="NAME",
+        help="only answers or memories of this scope; '' is the default scope",
     )
     export.add_argument("--out", metavar="FILE", help="write to FILE instead of standard output")

@@ -69,6 +69,10 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--no-session-learn", action="store_false", dest="session_learn", default=_UNSET, help=help)
     help = "keep new and answered inputs as memories, for `sophia recall`"
     add("--remember", action="store_const", const="new", default=_UNSET, help=help)
+    help = "memories of inputs are let go after that time (default: kept)"
+    add("--retention", type=duration, default=_UNSET, metavar="90d", help=help)
+    help = "so few memories of inputs are kept that the store fits (default: 100,000 of them)"
+    add("--memory-disk", type=size, default=_UNSET, metavar="2G", help=help)
     add("--recall", action="store_true", default=_UNSET, help="tell in `match` which memory each input is most like")
     add("--max-memory", type=size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
     add("--workers", type=positive, default=_UNSET, metavar="N", help="threads (default: one a core)")

@@ -34,9 +34,11 @@ def add_memories(commands: Any) -> None:
     remember.add_argument("--answer", type=text, help="what was answered (to a single TEXT)")
 
     recall = _command(
-        commands, "recall", "find what is like a text", "Prints the memories most like TEXT, the nearest first."
-    )
-    recall.add_argument("text", type=text, metavar="TEXT")
+        commands, "recall", "find what is like a text",
+        "Prints the memories most like TEXT, the nearest first; without TEXT the latest.",
+    )  # fmt: skip
+    recall.add_argument("text", nargs="?", type=text, metavar="TEXT")
+    recall.add_argument("--words", action="store_true", help="only those that have all words of TEXT, the latest first")
     recall.add_argument("-k", type=positive, default=10, metavar="N", help="how many (default 10)")
     recall.add_argument("--scope", type=text, help="only of this scope; all of them without")
     recall.add_argument("--context", type=text, help="only of this session")

@@ -23,11 +23,15 @@ def command(options: argparse.Namespace) -> int:
     """Prints the memories, a line each; exit code 0 where there is none too. Works while a run is writing."""
     from sophia.organs.memory_reader import MemoryReader
 
+    if options.words and options.text is None:
+        message = "--words needs a TEXT"
+        raise ConfigError(message)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     with MemoryReader.open(options.store) as memory:
         try:
-            found = memory.recall(
+            search = memory.find if options.words else memory.recall
+            found = search(
                 options.text, options.k, scope=options.scope, context=options.context, actor=options.actor,
                 kinds=options.kind, tags=options.tag, since=options.since, until=options.until,
             )  # fmt: skip
@@ -50,7 +54,10 @@ def _line(memory: Memory) -> str:
     names = "".join(
         f" {name}={_shown(value, 40)}" for name in ("scope", "context", "actor") if (value := getattr(memory, name))
     )
-    return f"{memory.id:>8}  {memory.score or 0.0:5.2f}  {memory.ts:%Y-%m-%d %H:%M}{names}  {said}"
+    tags = f" tags={_shown(','.join(memory.tags), 40)}" if memory.tags else ""
+    answer = "" if memory.answer is None else f"  -> {_shown(memory.answer, _SHOWN)}"
+    score = "    -" if memory.score is None else f"{memory.score:5.2f}"
+    return f"{memory.id:>8}  {score}  {memory.ts:%Y-%m-%d %H:%M}{names}{tags}  {said}{answer}"
 
 
 def _shown(text: str, most: int) -> str:

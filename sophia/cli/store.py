@@ -149,6 +149,7 @@ def _compact(options: argparse.Namespace) -> int:
 def _consolidate(options: argparse.Namespace) -> int:
     from time import time
 
+    from sophia.errors import ConfigError
     from sophia.organs.hippocampus import Hippocampus
     from sophia.store.folder import StoreFolder
 
@@ -156,10 +157,23 @@ def _consolidate(options: argparse.Namespace) -> int:
     since = None if options.older_than is None else time() - options.older_than
     limits = {"since": since, "least": options.weaker_than, "most": options.most, "disk": options.disk}
     limits["merge"] = options.merge
+    limited = any(limit is not None for limit in limits.values())
+    if options.dry_run and not limited:
+        message = "--dry-run says what the other options would do; give one of them"
+        raise ConfigError(message)
     with Hippocampus.open(options.store) as memory:
         done = {"let_go": 0, "merged": 0}
-        if any(limit is not None for limit in limits.values()):
-            done = memory.keep(**limits)
+        try:
+            if options.dry_run:
+                done = memory.would_keep(**limits)
+            elif limited:
+                done = memory.keep(**limits)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        if options.dry_run:
+            line = f"{options.store}: of {_many(len(memory), 'memory', 'memories')} {done['let_go']:,} would be let go"
+            _tell(options, done, [f"{line}, {done['merged']:,} become part of another; nothing was changed"])
+            return Exit.DONE
         memory.sleep()
         said = memory.stats()
     facts = done | {name: said[name] for name in ("memories", "archived", "rebuilt", "damaged")}
@@ -199,17 +213,16 @@ def _export(options: argparse.Namespace) -> int:
     from sophia.errors import ConfigError
     from sophia.store.export import Export
 
-    if options.scope is not None and options.what != "answers":
-        message = "--scope selects answers, patterns belong to all scopes; add --what answers"
+    if options.scope is not None and options.what not in ("answers", "memories"):
+        message = "--scope selects answers or memories, patterns belong to all scopes; add --what answers"
         raise ConfigError(message)
     export = Export(Path(options.store))
     export.require()
     with _output(options.out, Path(options.store)) as out:
-        if options.what != "patterns":
-            for line in export.answers(options.scope):
-                out.write(line + "\n")
-        if options.what != "answers":
-            for line in export.patterns():
+        parts = {"answers": lambda: export.answers(options.scope), "patterns": export.patterns}
+        parts["memories"] = lambda: export.memories(options.scope)
+        for name, lines in parts.items():
+            for line in lines() if options.what in (name, "all") else ():
                 out.write(line + "\n")
         out.flush()
     if export.lines:

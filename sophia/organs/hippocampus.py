@@ -19,7 +19,7 @@ from sophia.organs.long_term import LongTerm, resident
 from sophia.organs.memory_content import Content, ContentReader
 from sophia.organs.memory_finding import Known, Near
 from sophia.organs.memory_index import Choice
-from sophia.organs.memory_keeping import NEIGHBOURS, Keeping, clusters, let_go, one_of
+from sophia.organs.memory_keeping import NEIGHBOURS, Keeping, clusters, let_go, limits, one_of
 from sophia.organs.memory_sealing import LEAST, MOST, seal
 from sophia.organs.memory_search import MemorySearch, arrow, closed
 from sophia.organs.memory_table import rows_of
@@ -378,34 +378,14 @@ class Hippocampus(MemorySearch):
         has a new id, and the text of the strongest. Nothing is done that is not asked for. What goes is overwritten in
         the database, as with :meth:`forget`. Killed at any point it has let go and merged some of them, or all.
         """
+        keeping, merge = limits(since, least, most, disk, merge)
         self._look()
-        if since is None and least is None and most is None and disk is None and merge is None:
-            message = "say what to keep: since when, least, most, disk, or what to merge"
-            raise TypeError(message)
-        for name, number, what in (("most", most, "memories"), ("disk", disk, "bytes")):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
-                message = f"{name} is {number!r}; it is a whole number of {what}"
-                raise TypeError(message)
-            if number is not None and number < 0:
-                message = f"{name} is {number}; it is a number of {what}"
-                raise ValueError(message)
-        for name, share in (("least", least), ("merge", merge)):
-            if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
-                message = f"{name} is {share!r}; it is a share from 0 to 1"
-                raise TypeError(message)
-            if share is not None and not 0.0 <= share <= 1.0:
-                message = f"{name} is {share}; it is a share from 0 to 1"
-                raise ValueError(message)
-        earliest = choice_of(since=since).since
         done = {"let_go": 0, "merged": 0}
         with self._writing, self._lock:
             self._ready()
             if merge is not None and not all(piece.sound for _, piece in self._index.pieces()):
                 self._reload()  # memories are made of what is there: not of what was damaged since it was mapped
-            if disk is not None and (used := sum(StoreFolder(self._store.path).files().values())) > disk:
-                fits = len(self._index) * disk // used
-                most = fits if most is None else min(most, fits)
-            if ids := let_go(self._index, Keeping(earliest, least, most), self._now()):
+            if ids := self._gone(keeping, disk):
                 done["let_go"] = self._exchange(ids, [])
             again = merge is not None
             while again and merge is not None:
@@ -421,6 +401,36 @@ class Hippocampus(MemorySearch):
                 again = any(len(places) >= NEIGHBOURS for places in alike)
             self._clean(done["let_go"] + done["merged"])
         return done
+
+    def would_keep(
+        self,
+        *,
+        since: datetime | float | None = None,
+        least: float | None = None,
+        most: int | None = None,
+        disk: int | None = None,
+        merge: float | None = None,
+    ) -> dict[str, int]:
+        """How many memories :meth:`keep` would let go, and merge, with the same arguments; changes nothing. What has
+        become one of several may be merged again: then more are than is said here."""
+        keeping, merge = limits(since, least, most, disk, merge)
+        self._look()
+        with self._writing, self._lock:
+            self._ready()
+            gone = self._gone(keeping, disk)
+            left = {at for id in gone if (at := self._index.find(id)) is not None}
+            alike = () if merge is None else clusters(self._index, merge, left)
+            return {"let_go": len(gone), "merged": sum(map(len, alike))}
+
+    def _gone(self, keeping: Keeping, disk: int | None) -> list[int]:
+        """The ids of those that go; both locks are held."""
+        if disk is not None and (used := sum(StoreFolder(self._store.path).files().values())) > disk:
+            fits = len(self._index) * disk // used
+            if not fits and len(self._index):
+                message = f"disk is {disk}, less than a store with one memory takes; give more, or forget them"
+                raise ValueError(message)
+            keeping = replace(keeping, most=fits if keeping.most is None else min(fits, keeping.most))
+        return let_go(self._index, keeping, self._now())
 
     def _clean(self, gone: int) -> None:
         """Leaves nothing of what went, now or when an earlier call was broken off; `_writing` is held."""

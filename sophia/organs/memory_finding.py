@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sophia.organs.memory_index import MemoryIndex
 from sophia.organs.memory_pieces import Mapped, Piece
-from sophia.store.words import words_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,11 +67,11 @@ def matching(
         end = begin + len(piece)
         if isinstance(piece, Mapped) and (known is None or index.ids()[end - 1] > known.last) and may[begin:end].any():
             may[begin:end] &= piece.segment.may_have(words)
-    wanted = set(words)
+    alone = [re.compile(rf"(?<![^\W_]){word}(?![^\W_])") for word in words]
     for at in index.latest(may, int(may.sum())):
         text = index.row(at).text
         if text is None:
             continue
         folded = text.casefold()
-        if all(word in folded for word in words) and wanted <= set(words_in(text)):
+        if all(word.search(folded) for word in alone):
             yield at

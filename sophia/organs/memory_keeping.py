@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sophia.organs.memory_index import MemoryIndex
+from sophia.organs.memory_words import when
 from sophia.store.memory_row import MemoryRow
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["NEIGHBOURS", "Keeping", "clusters", "let_go", "one_of"]
+__all__ = ["NEIGHBOURS", "Keeping", "clusters", "let_go", "limits", "one_of"]
 
 _TOGETHER = 256  # rows whose neighbours are sought in one pass
 NEIGHBOURS = 64
@@ -32,6 +34,30 @@ class Keeping:
     since: int | None = None
     least: float | None = None
     most: int | None = None
+
+
+def limits(
+    since: datetime | float | None, least: float | None, most: int | None, disk: int | None, merge: float | None
+) -> tuple[Keeping, float | None]:
+    """The arguments of `Hippocampus.keep`, checked; ValueError and TypeError for what cannot be."""
+    if since is None and least is None and most is None and disk is None and merge is None:
+        message = "say what to keep: since when, least, most, disk, or what to merge"
+        raise TypeError(message)
+    for name, number, what in (("most", most, "memories"), ("disk", disk, "bytes")):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+            message = f"{name} is {number!r}; it is a whole number of {what}"
+            raise TypeError(message)
+        if number is not None and number < 0:
+            message = f"{name} is {number}; it is a number of {what}"
+            raise ValueError(message)
+    for name, share in (("least", least), ("merge", merge)):
+        if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
+            message = f"{name} is {share!r}; it is a share from 0 to 1"
+            raise TypeError(message)
+        if share is not None and not 0.0 <= share <= 1.0:
+            message = f"{name} is {share}; it is a share from 0 to 1"
+            raise ValueError(message)
+    return Keeping(when(since, "since"), least, most), merge
 
 
 def let_go(index: MemoryIndex, keeping: Keeping, now: int) -> list[int]:
@@ -53,14 +79,17 @@ def let_go(index: MemoryIndex, keeping: Keeping, now: int) -> list[int]:
     return found
 
 
-def clusters(index: MemoryIndex, share: float) -> Iterator[list[int]]:
+def clusters(index: MemoryIndex, share: float, without: Container[int] = ()) -> Iterator[list[int]]:
     """Positions of memories that say nearly the same: of one scope, context, actor and kind, in vectors of which no
-    more than a `share` of the bits differs from the oldest one's. Each is in one of them at most.
+    more than a `share` of the bits differs from the oldest one's. Each is in one of them at most, those `without` in
+    none.
 
     One pass over the vectors of a group for 256 of them.
     """
     limit = int(share * index.dim + 1e-6)  # .29 * 100 is 28.999...
     for places in index.groups():
+        if without:
+            places = places[[at not in without for at in places.tolist()]]
         taken: set[int] = set()
         rows = index.vectors(places)
         for start in range(0, len(places), _TOGETHER):

@@ -7,6 +7,7 @@ what it has told.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = ["Nothing", "Remembering"]
 
 _LIKE = 0.2  # similarity from which on a memory is told: texts that share no words stay below .1
 _SPARE = 4096  # memories over the bound that are borne, so that letting go is rare
+_HOUR = 3_600_000_000  # microseconds between two looks at what is overdue
 _UNREADABLE = ("invalid", "empty", "too-long")
 
 
@@ -49,8 +51,9 @@ class Remembering(MemorySearch):
     """The memories that a brain makes, and those that it looks at. Not thread-safe by itself: the brain holds the lock.
 
     `last` is the highest id that the store ever gave, `count` how many memories it has of inputs. Above `most` of them
-    the oldest are let go. With `recalls` all memories of `source` are loaded, and each decision but a repeat is told
-    which memory of its scope is most like it: about .3 ms among 10,000.
+    the oldest are let go, and those that were made more than `retention` seconds ago (0: never); `times` are when those
+    that are there were made, by id. With `recalls` all memories of `source` are loaded, and each decision but a repeat
+    is told which memory of its scope is most like it: about .3 ms among 10,000.
     """
 
     def __init__(
@@ -64,12 +67,17 @@ class Remembering(MemorySearch):
         most: int,
         remembers: bool,
         recalls: bool,
+        retention: float = 0.0,
+        times: Sequence[int] = (),
     ) -> None:
         super().__init__(dim, clock)
         self._last, self._count, self._most = last, count, most
         self._remembers, self.recalls = remembers, recalls
         self._made: list[MemoryRow] = []
         self._let_go = 0
+        self._retention = round(retention * 1e6)
+        self._times = deque(times)
+        self._looked = self._now()
         if recalls:
             self._fill(source)
 
@@ -97,6 +105,11 @@ class Remembering(MemorySearch):
             return
         vector = self._reader.read(text).vector
         self._remember(decision, text, answer, vector)
+
+    def catch_up(self) -> None:
+        """Lets go what is over the bounds, which may have been others when it was remembered."""
+        if self._remembers:
+            self._leave(max(self._count - self._most, self._overdue(self._now())))
 
     def take(self) -> tuple[list[MemoryRow], int]:
         """What was remembered since the last call, and how many of the oldest are let go for it."""
@@ -133,13 +146,33 @@ class Remembering(MemorySearch):
         self._count += 1
         if self.recalls:
             self._add([row])
+        if self._retention:
+            self._times.append(now)
         if self._count >= self._most + _SPARE:
-            over = self._count - self._most
-            self._let_go += over
-            self._count = self._most
-            if self.recalls:
-                for id in self._index.oldest(SEEN, over):
-                    self._index.remove(id)
+            self._leave(self._count - self._most)
+        elif self._retention and now - self._looked >= min(_HOUR, self._retention):
+            self._looked = now
+            self._leave(self._overdue(now))
+
+    def _overdue(self, now: int) -> int:
+        """How many of the oldest have been kept long enough."""
+        found = 0
+        if self._retention:
+            while found < len(self._times) and self._times[found] < now - self._retention:
+                found += 1
+        return found
+
+    def _leave(self, over: int) -> None:
+        """Lets the oldest go."""
+        if over <= 0:
+            return
+        self._let_go += over
+        self._count -= over
+        for _ in range(min(over, len(self._times))):
+            self._times.popleft()
+        if self.recalls:
+            for id in self._index.oldest(SEEN, over):
+                self._index.remove(id)
 
     def close(self) -> None:
         """May be called twice."""

@@ -72,6 +72,9 @@ def backup(path: Path, target: Path, *, force: bool = False) -> Backup:
     """
     folder = StoreFolder(path)
     folder.require()
+    if target.resolve().is_relative_to(path.resolve()):
+        message = f"{target} lies in the store {path}; a backup there goes with it: name a folder elsewhere"
+        raise ConfigError(message)
     old = _older(target, force=force)
     with StoreView(folder.file) as view:
         fresh = not target.exists()

@@ -67,7 +67,7 @@ class Changes:
 
     def __bool__(self) -> bool:
         learned = self.answers or self.patterns or self.familiar or self.idf or self.sessions or self.memories
-        return bool(learned or self.dumps or self.audit)
+        return bool(learned or self.dumps or self.audit or self.let_go)
 
 
 NOTHING = Changes(Answers(), [], b"")

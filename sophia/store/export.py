@@ -1,19 +1,25 @@
-"""What a store holds as JSON lines: answers in the order in which they were stored, patterns by id."""
+"""What a store holds as JSON lines: answers in the order in which they were stored, patterns and memories by id."""
 
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sophia.errors import StoreCorrupt
 from sophia.store.answer_key import split_key
 from sophia.store.folder import StoreFolder
+from sophia.store.memories import strengths
 from sophia.store.pending import Pending
 from sophia.store.view import StoreView
 
 __all__ = ["Export"]
+
+_MEMORIES, _STRENGTHS = 3, 4  # formats that brought them
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -79,6 +85,41 @@ class Export:
                         "merged_into": merged_into,
                     }
                 )
+
+    def memories(self, scope: str | None = None) -> Iterator[str]:
+        """An object for each memory, of one scope or of all, by id; `vector` (base64) where it has no text.
+
+        `text`, `scope`, `context`, `ts` and `answer` are what `sophia remember --file` reads.
+        """
+        with self._open() as view:
+            if view.format < _MEMORIES:
+                return
+            later = strengths(view.rows(view.table("strengths"))) if view.format >= _STRENGTHS else {}
+            table = view.table("memories")
+            for row in view.rows(table):
+                if table.fault(row) is not None:
+                    self.damaged += 1
+                    continue
+                id, owner, context, actor, kind, tags, ts, valence, strength, _, text, answer, dim, vector, *_ = row
+                if scope is not None and owner != scope:
+                    continue
+                when = _EPOCH + timedelta(microseconds=ts)
+                told = {
+                    "id": id,
+                    "text": text,
+                    "scope": owner,
+                    "context": context,
+                    "actor": actor,
+                    "kind": kind,
+                    "tags": json.loads(tags),
+                    "ts": when.isoformat().replace("+00:00", "Z"),
+                    "valence": valence,
+                    "strength": later[id][0] if id in later else strength,
+                    "answer": answer,
+                }
+                if text is None:
+                    told |= {"dim": dim, "vector": b64encode(vector).decode()}
+                yield json.dumps(told)
 
     def require(self) -> None:
         """InputError, or the error that says why, where there is no store to read."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TypeVar
+from weakref import WeakSet
 
 from sophia.errors import StoreFailed, StoreLocked
 from sophia.store.folder import open_own
@@ -41,6 +42,18 @@ def _holder(descriptor: int) -> str:
     return os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
 
 
+_held: WeakSet[StoreLock] = WeakSet()
+
+
+def _let_go_in_child() -> None:
+    """A forked child has the locks of its parent as well, and would keep them when that dies."""
+    for lock in list(_held):
+        lock.drop()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
 class StoreLock:
     """Holds `path` locked until `release`; StoreLocked names the holder when another process has it."""
 
@@ -50,6 +63,7 @@ class StoreLock:
         self._path = path
         self._owner = os.getpid()
         self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
+        _held.add(self)
         try:
             self._take()
             with suppress(OSError):  # who holds it is said in an error only; a full disk must not keep a store shut
@@ -87,14 +101,18 @@ class StoreLock:
         except OSError:
             return False
 
+    def drop(self) -> None:
+        """Closes the file in a forked child, which leaves the parent its lock."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
     def release(self) -> None:
         """Gives the lock back; may be called twice. In a forked child it leaves the parent's lock alone."""
         if self._descriptor >= 0 and os.getpid() == self._owner:
             # First, and while the descriptor is known: a Ctrl-C after the next line leaves it open, but not locked.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self.drop()
 
 
 def waited(open: Callable[[], _T], seconds: float) -> _T:

@@ -172,13 +172,14 @@ class Segment:
         )
 
     def may_have(self, words: Sequence[str]) -> NDArray[np.bool_]:
-        """Which memories have a text with all of these words, as parts of others too (see
-        :func:`sophia.store.words.words_in`); those whose text is not ASCII may have anything."""
+        """Which memories have a text with all of these words (see :func:`sophia.store.words.words_in`); those whose
+        text is not ASCII may have anything. One pass over the bytes of the texts for each word."""
         import pyarrow.compute as pc
 
         found = None
         for word in words:
-            has = pc.match_substring(self._text_column, word, ignore_case=True)
+            alone = f"(?:^|[^a-z0-9]){word}(?:$|[^a-z0-9])"  # words are letters and digits
+            has = pc.match_substring_regex(self._text_column, alone, ignore_case=True)
             found = has if found is None else pc.and_(found, has)
         other = pc.invert(pc.string_is_ascii(self._text_column))
         may: NDArray[np.bool_] = pc.fill_null(other if found is None else pc.or_(found, other), False).to_numpy(

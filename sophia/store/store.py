@@ -431,6 +431,12 @@ class Store:
             query = "SELECT count(*) FROM memories WHERE kind IN (?, ?)"
             return int(self._connection.execute(query, memories.SEEN).fetchone()[0])
 
+    def seen_times(self) -> list[int]:
+        """When each of them was made, by id: microseconds since the epoch."""
+        with self._guarded():
+            query = "SELECT raised FROM memories WHERE kind IN (?, ?) ORDER BY id"
+            return [int(raised) for (raised,) in self._connection.execute(query, memories.SEEN)]
+
     @property
     def last_memory(self) -> int:
         """The highest id that a memory ever had."""

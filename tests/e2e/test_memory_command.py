@@ -163,3 +163,56 @@ def test_consolidate_lets_go_what_is_asked_for_and_no_more(command: Run, tmp_pat
     for bad in (["--most", "0"], ["--merge", "2"], ["--older-than", "soon"], ["--weaker-than", "x"]):
         assert command("store", "consolidate", "--store", "mind", *bad).returncode == 2
     assert command("store", "consolidate", "--store", "nowhere").returncode == 3
+
+
+def test_memories_by_their_words_and_the_latest(shell: Run) -> None:
+    texts = ["invoice 4711 was paid", "invoice 4712 was not", "who paid Invoice 4711?"]
+    done(shell("remember", *texts, "--scope", "ann"))
+    done(shell("remember", "When do you open?", "--answer", "At nine.", "--tag", "hours"))
+    assert [line.split()[0] for line in done(shell("recall", "4711 invoice", "--words")).splitlines()] == ["3", "1"]
+    assert done(shell("recall", "4711 open", "--words")) == ""
+    latest = done(shell("recall", "-k", "2")).splitlines()
+    assert [line.split()[0] for line in latest] == ["4", "3"]
+    assert latest[0].endswith("tags=hours  When do you open?  -> At nine.")
+    refused = shell("recall", "--words")
+    assert (refused.returncode, "needs a TEXT" in refused.stderr) == (2, True)
+    refused = shell("recall", "?!", "--words")
+    assert (refused.returncode, "give 1 to 64" in refused.stderr) == (2, True)
+
+
+def test_what_consolidation_would_do(shell: Run) -> None:
+    done(shell("remember", "tea for two", "tea for two", "coffee", "--ts", "2020-01-01"))
+    done(shell("remember", "water"))
+    said = json.loads(done(shell("store", "consolidate", "--older-than", "90d", "--dry-run", "--json")))
+    assert said == {"let_go": 3, "merged": 0}
+    said = json.loads(done(shell("store", "consolidate", "--merge", "0.01", "--dry-run", "--json")))
+    assert said == {"let_go": 0, "merged": 2}
+    assert len(done(shell("recall")).splitlines()) == 4
+    assert shell("store", "consolidate", "--dry-run").returncode == 2
+    refused = shell("store", "consolidate", "--disk", "1K")
+    assert (refused.returncode, "less than a store" in refused.stderr) == (2, True)
+    assert len(done(shell("recall")).splitlines()) == 4
+    said = json.loads(done(shell("store", "consolidate", "--merge", "0.01", "--json")))
+    assert (said["merged"], said["memories"]) == (2, 3)
+
+
+def test_exported_memories_come_in_again(shell: Run, tmp_path: Path) -> None:
+    done(
+        shell(
+            "remember", "tea ✓", "--scope", "ann", "--tag", "b", "--tag", "a", "--ts", "2026-03-01", "--answer", "yes"
+        )
+    )
+    done(shell("remember", "coffee"))
+    with Hippocampus.open(tmp_path / ".sophia") as memory:
+        memory.remember(memory.get(1).vector, actor="Ann")
+    assert done(shell("store", "export", "--what", "memories", "--out", "m.jsonl")) == ""
+    rows = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["text"], row["scope"], row["tags"], row["answer"]) for row in rows] == [
+        (1, "tea ✓", "ann", ["a", "b"], "yes"), (2, "coffee", "", [], None), (3, None, "", [], None),
+    ]  # fmt: skip
+    assert rows[0]["ts"] == "2026-03-01T00:00:00Z"
+    assert (rows[2]["actor"], rows[2]["dim"], len(rows[2]["vector"])) == ("Ann", 10_000, 1668)
+    assert done(shell("store", "export", "--what", "memories", "--scope", "ann")).count("\n") == 1
+    assert len(done(shell("store", "export")).splitlines()) == 3
+    result = shell("remember", "--file", "m.jsonl", "--store", "other", "--json")
+    assert json.loads(done(result)) == {"remembered": 2, "ids": [1, 2], "bad": {"not-a-string": 1}}

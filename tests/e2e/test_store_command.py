@@ -576,3 +576,10 @@ def test_usage_and_help(command: Run) -> None:
         assert b"Exit codes" in shown.stdout
     assert command("store", "polish").returncode == 2
     assert command("store", "backup").returncode == 2
+
+
+@pytest.mark.parametrize("target", ["mind", "mind/copy", "mind/../mind/x"])
+def test_a_backup_in_the_store_itself_is_refused(command: Run, mind: Path, target: str) -> None:
+    before = contents(mind)
+    refused(command("store", "backup", target, "--store", "mind"), 2, "lies in the store")
+    assert contents(mind) == before

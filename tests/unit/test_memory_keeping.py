@@ -153,3 +153,27 @@ def test_where_the_disk_is_not_enough_the_weakest_go(memory: Hippocampus) -> Non
     for bad, error in ((-1, ValueError), (1.5, TypeError), (True, TypeError)):
         with pytest.raises(error, match="disk is"):
             memory.keep(disk=bad)  # type: ignore[arg-type]
+
+
+def test_what_would_go_is_what_goes(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path, dim=DIM, clock=lambda: 1e9) as memory:
+        memory.remember_many(["tea"] * 3 + ["coffee"] * 2 + ["water"], ts=1e9)
+        memory.remember_many(["tea"] * 2, ts=5.0)
+        before = [one.id for one in memory.recall(None, 100)]
+        for said in ({"since": 100.0}, {"merge": 0.0}, {"since": 100.0, "merge": 0.0}, {"most": 2}, {"least": 0.5}):
+            would = memory.would_keep(**said)
+            assert [one.id for one in memory.recall(None, 100)] == before
+            with Hippocampus.open(tmp_path / str(said), dim=DIM, clock=lambda: 1e9) as other:
+                other.remember_many(["tea"] * 3 + ["coffee"] * 2 + ["water"], ts=1e9)
+                other.remember_many(["tea"] * 2, ts=5.0)
+                assert other.keep(**said) == would
+
+
+def test_a_disk_that_holds_no_memory_is_a_mistake(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path, dim=DIM) as memory:
+        assert memory.keep(disk=1) == {"let_go": 0, "merged": 0}  # nothing is there to go
+        memory.remember("tea")
+        for call in (memory.keep, memory.would_keep):
+            with pytest.raises(ValueError, match="less than a store with one memory"):
+                call(disk=100)
+        assert len(memory) == 1

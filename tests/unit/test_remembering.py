@@ -171,3 +171,62 @@ def test_times_of_inputs_are_those_of_their_memories(tmp_path: Path) -> None:
         found = [memory.get(id).ts.isoformat() for id in range(1, 7)]
     assert found[:3] == ["2026-03-01T12:00:00+00:00", "2026-03-01T10:00:00+00:00", "2026-03-01T12:00:00+00:00"]
     assert found[3:] == ["2001-09-09T01:46:40+00:00"] * 3
+
+
+@pytest.mark.parametrize("recall", [False, True])
+def test_memories_of_inputs_are_let_go_after_their_time(tmp_path: Path, *, recall: bool) -> None:
+    now = [1e9]
+    settings = sophia.Settings(remember="new", recall=recall, retention=3600.0)
+    with Hippocampus.open(tmp_path, clock=lambda: now[0]) as memory:
+        memory.remember("a note stays", kind="note")
+    with sophia.open(tmp_path, settings=settings, clock=lambda: now[0]) as brain:
+        brain.route("the first input")
+        now[0] += 1800
+        brain.route("another one comes later")
+        now[0] += 1801
+        brain.route("a third thing entirely")  # an hour after the first
+        if recall:
+            assert {one.text for one in brain.recall(None, 9)} == {
+                "a note stays", "another one comes later", "a third thing entirely"
+            }  # fmt: skip
+        now[0] += 1800
+    assert [row[1] for row in rows(tmp_path)] == ["a note stays", "another one comes later", "a third thing entirely"]
+    with sophia.open(tmp_path, settings=settings, clock=lambda: now[0]):  # opening is enough
+        pass
+    assert [row[1] for row in rows(tmp_path)] == ["a note stays", "a third thing entirely"]
+    now[0] += 3601
+    with sophia.open(tmp_path, clock=lambda: now[0]):  # which keeps them
+        pass
+    assert len(rows(tmp_path)) == 2
+
+
+def test_no_more_memories_than_fit_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembering, "_SPARE", 8)
+    wide = sophia.Settings(remember="new", memory_disk=1 << 20)
+    texts = [
+        f"{'abcdefghijklmnopqrstuvwxyz'[i % 26] * 3} {'nopqrstuvwxyzabcdefghijklm'[i // 26] * 4}" for i in range(250)
+    ]
+    with sophia.open(tmp_path, settings=wide) as brain:
+        brain.route_many(texts)
+        made = brain.thalamus.remembering
+        assert made is not None
+        assert made._most == (1 << 20) // 6000
+    assert (1 << 20) // 6000 <= len(rows(tmp_path)) <= (1 << 20) // 6000 + 8
+    with sophia.open(tmp_path, settings=wide):
+        pass
+    assert [row[1] for row in rows(tmp_path)] == texts[-((1 << 20) // 6000) :]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"retention": -1.0}, "retention"), ({"memory_disk": 5}, "memory_disk"), ({"memory_disk": "2G"}, "memory_disk")],
+)
+def test_bounds_that_are_none(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(SophiaError, match=words):
+        sophia.Settings(**given)
+
+
+def test_bounds_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "sophia.toml").write_text('[memory]\nremember = "new"\nretention = "90d"\nmemory_disk = "2G"\n')
+    settings = sophia.Settings.load(tmp_path / "sophia.toml")
+    assert (settings.retention, settings.memory_disk) == (90 * 86400.0, 2 << 30)

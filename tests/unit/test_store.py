@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import sophia
 from sophia.errors import ConfigError, SophiaError, StoreCorrupt, StoreLocked, StoreVersionError
 from sophia.store import schema
 from sophia.store.checksum import of_meta
+from sophia.store.store import Store
 
 
 def test_an_answer_is_durable_when_complete_returns(tmp_path: Path) -> None:
@@ -231,3 +235,32 @@ def test_a_long_familiarity_log_is_folded(tmp_path: Path, monkeypatch: pytest.Mo
     rows.close()
     with sophia.open(tmp_path / "mind") as brain:
         assert brain.route("shape a of text").why == "known-pattern"
+
+
+def test_a_child_that_outlives_its_parent_keeps_no_store(tmp_path: Path) -> None:
+    """The parent dies without closing; a child that it had forked, and that does nothing, is still there."""
+    program = (
+        "import os, signal, sys, time\n"
+        "from pathlib import Path\n"
+        "from sophia.store.store import Store\n"
+        "store = Store(Path(sys.argv[1]))\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    time.sleep(60)\n"
+        "    os._exit(0)\n"
+        "time.sleep(0.2)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    home = str(Path(sophia.__file__).resolve().parents[1])
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": home},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        assert process.wait(30) == -signal.SIGKILL
+        try:
+            Store(tmp_path).close()
+        finally:
+            os.kill(child, signal.SIGKILL)
