@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import sys
 
 from sophia.cli import standard
@@ -13,6 +14,10 @@ from sophia.cli.exits import Exit, exit_of
 from sophia.cli.flags import add_fit_flags, add_input_flags, add_run_flags, add_store_flags, file, text
 from sophia.cli.memories import add_memories
 from sophia.errors import SophiaError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["main"]
 
@@ -77,11 +82,23 @@ def _fail(words: str, code: Exit) -> Exit:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that names what is nearest to a word that it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message, re.DOTALL):
+            from difflib import get_close_matches
+
+            for close in get_close_matches(found[1], re.findall(r"[\w-]+", found[2]), 1, 0.6):
+                message = f"{message[: found.start()]}there is no {found[1]!r}; did you mean {close!r}?"
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
     from sophia import __version__
 
     version = f"sophia {__version__}"
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sophia", description="Decides how much thought each input deserves, on a plain CPU.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=version)

@@ -607,3 +607,23 @@ def test_two_runs_of_one_command_are_the_same(command: Run, tmp_path: Path) -> N
     flags = ["--sample", "0.7", "--seed", "3", "--max-chars", "60", "--score", "--max-memory", "200M"]
     one, other = (decided(command, demo_path(), *flags, "--workers", workers) for workers in ("1", "2"))
     assert without(one, "us") == without(other, "us")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (("rememer", "x"), "'remember'"),
+        (("store", "consolidat"), "'consolidate'"),
+        (("run", "--format", "jsno", "x"), "'jsonl'"),
+    ],
+)
+def test_a_word_that_is_nearly_right(command: Run, arguments: tuple[str, ...], near: str) -> None:
+    refused = command(*arguments)
+    assert refused.returncode == 2
+    assert f"did you mean {near}?" in refused.stderr.decode()
+
+
+def test_a_word_that_is_far_off(command: Run) -> None:
+    refused = command("nothing")
+    assert refused.returncode == 2
+    assert b"choose from" in refused.stderr
