@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from time import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from sophia.organs.batch import Batch, Columns, check_session, is_line
 from sophia.organs.thalamus import Thalamus
 from sophia.store.ack import Ack
 from sophia.store.ledger import Ledger
-from sophia.store.outputs import Output
+from sophia.store.outputs import KINDS, Output
 from sophia.store.pending import FileMark, Pending
 
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
@@ -472,15 +473,18 @@ class Sophia:
         return self._ledger.begin(record, batch.changes)
 
     def note_outputs(self, files: Mapping[str, str | os.PathLike[str]]) -> None:
-        """Tells the store, durably, which files this run is about to write: absolute paths by what they are
-        ("decisions", "patterns", "sessions", "summary", "log", "report"). :func:`sophia.forget_scope` cleans them.
-        Without a store nothing is done."""
+        """Tells the store, durably, which files this run is about to write: paths by what they are ("decisions",
+        "patterns", "sessions", "log", "report"). :func:`sophia.forget_scope` cleans them. Without a store nothing is
+        done. One commit. Raises ValueError for another kind of file."""
+        if strange := sorted(set(files) - set(KINDS)):
+            message = f"{strange[0]!r} is no kind of file; use {', '.join(KINDS)}"
+            raise ValueError(message)
+        run = self._thalamus.hot_path.run
+        noted = [Output(str(Path(path).absolute()), kind, run) for kind, path in files.items()]
         with self._lock:
             self._require_usable()
             if self._ledger is not None:
-                self._ledger.note_outputs(
-                    [Output(os.fspath(path), kind, self._thalamus.hot_path.run) for kind, path in files.items()]
-                )
+                self._ledger.note_outputs(noted)
 
     def discard(self) -> None:
         """Gives up what was learned since the last commit, and the brain with it: only `close` may follow.

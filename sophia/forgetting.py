@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sophia._core.pattern import PatternTable
-from sophia.errors import StoreFailed
+from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
 from sophia.opening import open as open_brain
+from sophia.organs.memory_words import choice_of
 from sophia.store.erasure import Erasure, erasure_of
 from sophia.store.folder import StoreFolder, sync
 from sophia.store.lock import waited
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sophia.organs.intents import Intents
 
 __all__ = ["Forgotten", "forget_scope"]
+
+_NAMED = 10  # files that are named
 
 
 @dataclass(slots=True)
@@ -60,8 +63,10 @@ def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = Fal
     go from the files of the runs that used this store. With `copies` what was set aside in the store as damaged or
     replaced is removed. Killed at any point it can be done again. `wait` is how many seconds to wait for the store.
 
-    Raises StoreLocked, InputError where there is no store, StoreCorrupt for a damaged one, and StoreFailed where
-    something cannot be removed.
+    Raises ValueError for what cannot be a scope, StoreLocked, InputError where there is no store, StoreCorrupt for a
+    damaged one, and StoreFailed, after all that can be done was, where something cannot be cleaned or removed. Cost: a
+    pass over all memories, answers and patterns, and over the files. Inputs that a killed run has left are learned
+    first, by a run of their own. A process that has the store open must close it before.
 
         >>> import sophia, tempfile
         >>> with tempfile.TemporaryDirectory() as store:
@@ -71,23 +76,27 @@ def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = Fal
         >>> done.answers, done.patterns
         (1, 1)
     """
+    scope = choice_of(scope=scope).scope or ""  # refused where it cannot be one
     folder = StoreFolder(Path(path))
     folder.require()
     store = waited(lambda: Store(folder.path), wait)
     try:
         if store.pending():  # inputs of a run that was killed: what they have taught must be there to be taken out
             store.close()
-            open_brain(folder.path).close()
+            waited(lambda: open_brain(folder.path), wait).close()
             store = waited(lambda: Store(folder.path), wait)
-        done, made = _erase(store, scope)
+        folder.clear_leftovers()
+        failed: list[str] = []
+        done, made = _erase(store, scope, failed)
         rows = store.pattern_rows()
         table = PatternTable.restore(rows, capacity=max(16, len(rows)))
-        outside = erase_outputs(store.outputs(), scope, lambda id: _template(table, id))
-        if outside.gone:
-            store.drop_outputs(outside.gone)
+        files, elsewhere = store.outputs()
+        outside = erase_outputs(files, scope, lambda id: _template(table, id), store.shown_otherwise)
+        if not outside.failed:
+            store.settle_outputs()
         done.decisions, done.session_lines, done.pattern_lines = outside.decisions, outside.sessions, outside.patterns
         done.removed += outside.removed
-        lost = int(store.meta("outputs_lost") or 0)
+        unknown = int(store.meta("outputs_lost") or 0), int(store.meta("outputs_since") or 0)
     finally:
         store.close()
     aside = folder.aside()
@@ -97,12 +106,16 @@ def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = Fal
             done.removed.append(str(folder.path / name))
         sync(folder.path)
         aside = []
-    done.remains += _remains(made, outside, aside, lost)
+    done.remains += _outside(outside, elsewhere, aside, *unknown) + _inside(made)
+    failed += outside.failed
+    if failed:
+        message = f"all else is forgotten, but {'; '.join(failed[:_NAMED])}; then forget once more"
+        raise StoreFailed(message)
     return done
 
 
-def _erase(store: Store, scope: str) -> tuple[Forgotten, Erasure]:
-    """Inside the store."""
+def _erase(store: Store, scope: str, failed: list[str]) -> tuple[Forgotten, Erasure]:
+    """Inside the store. `failed` gets what stands in the way of leaving nothing."""
     from sophia.organs.intents import as_example
 
     router = _router(store)
@@ -118,14 +131,20 @@ def _erase(store: Store, scope: str) -> tuple[Forgotten, Erasure]:
     if router is not None and theirs:
         dumps[ROUTER] = router.without_examples(theirs).dump()
     memories, answers = store.erase(scope, made.patterns, dumps)
-    store.clean()
+    try:
+        store.clean()
+    except StoreCorrupt:
+        raise
+    except SophiaError as error:
+        failed.append(str(error))
     patterns = made.patterns
     found = Forgotten(memories, answers, patterns.patterns, len(patterns.lines), made.sessions, len(theirs), made.texts)
     return found, made
 
 
-def _remains(made: Erasure, outside: Erased, aside: list[str], lost: int) -> list[str]:
-    found = list(outside.kept)
+def _inside(made: Erasure) -> list[str]:
+    """What of the store's tables cannot be told apart by scope."""
+    found = []
     if made.familiar:
         found.append(f"{made.familiar:,} fingerprints of familiar inputs, of all scopes; no text can be read from them")
     if made.orders:
@@ -135,19 +154,33 @@ def _remains(made: Erasure, outside: Erased, aside: list[str], lost: int) -> lis
             f"word counts of {made.documents:,} texts, of all scopes: as hashes, without what is known of this one"
         )
     if made.patterns.unknown:
-        found.append(
-            f"{made.patterns.unknown:,} masked lines of which an older version did not keep whose they are; "
-            "`sophia store info` counts the patterns"
-        )
+        found.append(f"{made.patterns.unknown:,} masked lines of which an older version did not keep whose they are")
+    return found
+
+
+def _outside(outside: Erased, elsewhere: list[str], aside: list[str], lost: int, since: int) -> list[str]:
+    """What may be left elsewhere."""
+    found = list(outside.kept)
+    if outside.gone:
+        found.append(f"files of runs that are not where they were: {_some(outside.gone)}")
+    if elsewhere:
+        found.append(f"files of runs of the store that this one is a copy of: {_some(elsewhere)}")
+    if since > 1:
+        found.append(f"files of the runs 1 to {since - 1:,}, from before the store kept where they are")
     if lost:
         found.append(f"{lost:,} files of old runs that the store no longer knows of")
     if aside:
         found.append(f"copies in the store: {', '.join(aside)}; --copies removes them")
     found.append(
-        "what went to standard output or a pipe, files that were moved, copied or exported, backups of the store, and "
-        "the weights of routers that learned from its texts"
+        "what went to a pipe or a terminal, files that were copied or exported, backups of the store, what others have "
+        "said of the scope, and the weights of routers that learned from its texts"
     )
     return found
+
+
+def _some(paths: list[str]) -> str:
+    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more
 
 
 def _router(store: Store) -> Intents | None:

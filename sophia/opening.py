@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,7 @@ from sophia.organs.masks import Masks
 from sophia.organs.thalamus import CHANGE_LOG, Thalamus
 from sophia.store import derived
 from sophia.store.ack import Delivery
-from sophia.store.folder import StoreFolder
 from sophia.store.ledger import Ledger
-from sophia.store.memories import MOST_ID
 from sophia.store.pending import Pending
 from sophia.store.store import Store
 
@@ -31,9 +30,7 @@ if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
 
 __all__ = ["open"]
 
-# Of a memory of 20 words, measured: its row, in a segment with its words, in the long-term index.
-_MEMORY_BYTES = 6000
-_ENOUGH = 1000  # memories from which on a store says what one takes
+_DIM = 10_000  # of the vectors of a new store
 
 
 def open(
@@ -87,9 +84,8 @@ def open(
         named = [str(rule.absolute()) for rule in rule_files]
         if waiting := store.pending():
             opening.learn(waiting, settings, rule_set, named)
+        _let_go(store, settings, clock)
         thalamus = opening.load(settings, rule_set, store.begin_run(), clock)
-        if thalamus.remembering is not None:
-            thalamus.remembering.catch_up()
         thalamus.use(intents)
         return Sophia(thalamus, opening.ledger, rule_files=named, notes=opening.notes, clock=clock)
     except BaseException:
@@ -165,7 +161,8 @@ class _Opening:
                     thalamus.replay(name, changes)
             except StoreCorrupt as error:
                 faults[name] = str(error)
-            thalamus.count_log(name, sum(map(len, log)))
+            if kept[name][0] is not None:
+                thalamus.count_log(name, sum(map(len, log)))
         if faults:
             self._start_anew(thalamus, faults)
         thalamus.take_changes()  # what was loaded is not news
@@ -212,7 +209,7 @@ def _remembering(settings: Settings, store: Store | None, clock: Callable[[], fl
 
     dim = None if store is None else store.dim
     if dim is None:
-        dim = 10_000
+        dim = _DIM
         if store is not None:
             store.set_meta("dim", str(dim))
     count = 0 if store is None else store.seen_memories()
@@ -222,7 +219,7 @@ def _remembering(settings: Settings, store: Store | None, clock: Callable[[], fl
         Nothing() if store is None else store,
         last=0 if store is None else store.last_memory,
         count=count,
-        most=min(settings.memories, _fitting(store, count, settings.memory_disk)),
+        most=settings.memories if store is None else _most(store, settings),
         retention=settings.retention,
         times=store.seen_times() if store is not None and settings.retention else (),
         remembers=settings.remember == "new",
@@ -230,13 +227,25 @@ def _remembering(settings: Settings, store: Store | None, clock: Callable[[], fl
     )
 
 
-def _fitting(store: Store | None, count: int, disk: int) -> int:
-    """How many memories fit into so many bytes of the disk, with all that is made of them; 0 bytes are no bound."""
-    if store is None or not disk:
-        return MOST_ID
-    used = sum(StoreFolder(store.path).files().values())
-    each = max(_MEMORY_BYTES, used // count if count >= _ENOUGH else 0)
-    return max(1, disk // each)
+def _most(store: Store, settings: Settings) -> int:
+    """How many memories of inputs are kept."""
+    if not settings.memory_disk:
+        return settings.memories
+    from sophia.organs.memory_keeping import fitting
+
+    return min(settings.memories, max(1, fitting(settings.memory_disk, store.dim or _DIM, store.mean_text())))
+
+
+def _let_go(store: Store, settings: Settings, clock: Callable[[], float]) -> None:
+    """Lets go of memories of inputs that are over the bounds, which may have been others when they were made."""
+    over = 0
+    if settings.retention:
+        earliest = round((clock() - settings.retention) * 1e6)
+        over = sum(1 for _ in takewhile(lambda made: made < earliest, store.seen_times()))
+    if settings.memory_disk:
+        over = max(over, store.seen_memories() - _most(store, settings))
+    if over > 0:
+        store.let_go_seen(over)
 
 
 class _Then:

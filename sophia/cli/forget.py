@@ -43,7 +43,7 @@ def command(options: argparse.Namespace) -> int:
     StoreFolder(Path(options.store)).require()
     with Hippocampus.open(options.store, wait=_WAIT) as memory:
         if options.id is not None:
-            memories = sum(memory.forget(id) for id in options.id)
+            memories = memory.forget(options.id)
         else:
             memories = memory.forget(scope=options.scope, before=options.before)
     told = json.dumps({"memories": memories}) if options.json else f"forgotten: {memories:,} memories"

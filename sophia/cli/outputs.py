@@ -68,7 +68,7 @@ class Outputs:
 
     def files(self, page: Path | None) -> dict[str, Path]:
         """The files of this run by what they are (see :mod:`sophia.store.outputs`), with its report `page`, if any."""
-        found = {"summary": self.folder / _SUMMARY, "log": self.folder / _LOG, "patterns": self.folder / _PATTERNS}
+        found = {"log": self.folder / _LOG, "patterns": self.folder / _PATTERNS}
         if self.sessions is not None:
             found["sessions"] = self.folder / _SESSIONS
         if page is not None:

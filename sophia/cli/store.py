@@ -214,7 +214,7 @@ def _export(options: argparse.Namespace) -> int:
     from sophia.store.export import Export
 
     if options.scope is not None and options.what not in ("answers", "memories"):
-        message = "--scope selects answers or memories, patterns belong to all scopes; add --what answers"
+        message = "--scope selects answers or memories, patterns belong to all scopes; add --what answers, or memories"
         raise ConfigError(message)
     export = Export(Path(options.store))
     export.require()
@@ -222,7 +222,7 @@ def _export(options: argparse.Namespace) -> int:
         parts = {"answers": lambda: export.answers(options.scope), "patterns": export.patterns}
         parts["memories"] = lambda: export.memories(options.scope)
         for name, lines in parts.items():
-            for line in lines() if options.what in (name, "all") else ():
+            for line in lines() if name == options.what or (options.what == "all" and name != "memories") else ():
                 out.write(line + "\n")
         out.flush()
     if export.lines:

@@ -19,13 +19,12 @@ from sophia.organs.long_term import LongTerm, resident
 from sophia.organs.memory_content import Content, ContentReader
 from sophia.organs.memory_finding import Known, Near
 from sophia.organs.memory_index import Choice
-from sophia.organs.memory_keeping import NEIGHBOURS, Keeping, clusters, let_go, limits, one_of
+from sophia.organs.memory_keeping import NEIGHBOURS, Keeping, clusters, fitting, let_go, limits, one_of
 from sophia.organs.memory_sealing import LEAST, MOST, seal
 from sophia.organs.memory_search import MemorySearch, arrow, closed
 from sophia.organs.memory_table import rows_of
 from sophia.organs.memory_words import checked, choice_of, whole
 from sophia.organs.recall import Memory
-from sophia.store.folder import StoreFolder
 from sophia.store.lock import waited
 from sophia.store.memories import MOST_ID
 from sophia.store.memory_row import MemoryRow
@@ -372,11 +371,12 @@ class Hippocampus(MemorySearch):
         """Lets memories go, and makes one of those that say nearly the same: how many were `let_go` and `merged`.
 
         Those from before `since` go, those whose strength has faded below `least`, and where there are more than
-        `most`, or the store takes more than `disk` bytes, the weakest, of equally weak ones the older: of the bytes
-        each memory counts for the same share. Then those of one scope, context, actor and kind whose vectors differ in
-        no more than the share `merge` of their bits become one (see :func:`sophia.organs.memory_keeping.one_of`): it
-        has a new id, and the text of the strongest. Nothing is done that is not asked for. What goes is overwritten in
-        the database, as with :meth:`forget`. Killed at any point it has let go and merged some of them, or all.
+        `most`, or than fit into `disk` bytes with all that is made of them (see
+        :func:`sophia.organs.memory_keeping.fitting`), the weakest, of equally weak ones the older. Then those of one
+        scope, context, actor and kind whose vectors differ in no more than the share `merge` of their bits become one
+        (see :func:`sophia.organs.memory_keeping.one_of`): it has a new id, and the text of the strongest. Nothing is
+        done that is not asked for. What goes is overwritten in the database, as with :meth:`forget`. Killed at any
+        point it has let go and merged some of them, or all.
         """
         keeping, merge = limits(since, least, most, disk, merge)
         self._look()
@@ -424,8 +424,8 @@ class Hippocampus(MemorySearch):
 
     def _gone(self, keeping: Keeping, disk: int | None) -> list[int]:
         """The ids of those that go; both locks are held."""
-        if disk is not None and (used := sum(StoreFolder(self._store.path).files().values())) > disk:
-            fits = len(self._index) * disk // used
+        if disk is not None:
+            fits = fitting(disk, self.dim, self._store.mean_text())
             if not fits and len(self._index):
                 message = f"disk is {disk}, less than a store with one memory takes; give more, or forget them"
                 raise ValueError(message)
@@ -475,11 +475,20 @@ class Hippocampus(MemorySearch):
 
     # ------------------------------------------------------------------------------------------------ forget
 
-    def forget(self, id: int | None = None, *, scope: str | None = None, before: datetime | float | None = None) -> int:
-        """Forgets one memory, all of a scope, all from before a time, or all of a scope from before it; how many.
+    def forget(
+        self,
+        id: int | Iterable[int] | None = None,
+        *,
+        scope: str | None = None,
+        before: datetime | float | None = None,
+    ) -> int:
+        """Forgets one memory or some, all of a scope, all from before a time, or all of a scope from before it; how
+        many.
 
-        What is forgotten is overwritten in the database and in its log before this returns. StoreFailed where another
-        program keeps reading an older state: it is forgotten then, but in the log until the store is closed.
+        What is forgotten is in no page of the database and not in its log before this returns: all pages are written
+        anew, in the time and with the room that the whole database takes, so forget what you can in one call.
+        StoreFailed where another program keeps reading an older state: it is forgotten then, but in the log until the
+        store is closed. :func:`sophia.forget_scope` takes all else that is known of a scope.
         """
         self._look()
         if id is None and scope is None and before is None:
@@ -488,18 +497,22 @@ class Hippocampus(MemorySearch):
         if id is not None and (scope is not None or before is not None):
             message = "an id names one memory already; leave scope and before out"
             raise TypeError(message)
-        one = None if id is None else whole(id)
+        some = None
+        if id is not None:
+            some = list(
+                dict.fromkeys(map(whole, [id] if isinstance(id, str | bytes) or not isinstance(id, Iterable) else id))
+            )
+            some = [each for each in some if 0 < each <= MOST_ID]  # SQLite has no other numbers
         choice = choice_of(scope=scope, until=before)
         with self._writing, self._lock:
             self._ready()
-            if one is None:
+            if some is None:
                 ids = self._index.ids()[self._index.chosen(choice)].tolist()
             else:
-                ids = [] if self._index.find(one) is None else [one]
+                ids = [each for each in some if self._index.find(each) is not None]
             self._stale = self._unclean = True  # until both agree again, and nothing is left of what went
             try:
-                impossible = one is not None and not 0 < one <= MOST_ID  # SQLite has no such number
-                gone = 0 if impossible else self._store.forget(one, scope=choice.scope, before=choice.until)
+                gone = self._store.forget(some, scope=choice.scope, before=choice.until)
             except SophiaError:
                 self._stale = False
                 raise
@@ -546,7 +559,7 @@ class Hippocampus(MemorySearch):
         """:meth:`remember_many`, from an event loop."""
         return await self._aside.run(self.remember_many, contents, **said)
 
-    async def aforget(self, id: int | None = None, **which: Any) -> int:
+    async def aforget(self, id: int | Iterable[int] | None = None, **which: Any) -> int:
         """:meth:`forget`, from an event loop."""
         return await self._aside.run(self.forget, id, **which)
 

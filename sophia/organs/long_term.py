@@ -18,6 +18,7 @@ __all__ = ["LongTerm", "resident"]
 
 _STEP = 10_000  # memories that it takes at a time
 _LONG = 100_000  # memories up to which texts are read rather than asked for
+_HITS = 10_000  # texts with some words; where there are more, the latest are found sooner by reading
 
 _Told = TypeVar("_Told")
 
@@ -29,7 +30,8 @@ def resident() -> int:
 
 class LongTerm:
     """What a :class:`~sophia.organs.hippocampus.Hippocampus` does with the table of :mod:`sophia.store.archive`. Each
-    call needs the lock of the store; without lancedb there is no table.
+    call needs the lock of the store, and keeps it; without lancedb there is no table. The first call that opens the
+    table reads all of its files once, to compare their digests.
 
     `count` is how many memories the table has, `rebuilt` how often it had to be made anew. Vectors of more than
     `scan_limit` bytes are more than can be read for a recall.
@@ -38,6 +40,7 @@ class LongTerm:
     def __init__(self, store: Store, dim: int, scan_limit: int) -> None:
         self._store, self._dim, self._scan_limit = store, dim, scan_limit
         self._table: ArchiveTable | None = None
+        self._failed = False
         self.count = 0
         self.rebuilt = 0
 
@@ -54,8 +57,9 @@ class LongTerm:
         """
         if not available():
             return None
-        table = self.table()
+        self._failed = False
         try:
+            table = self.table()
             found = list(islice(self._store.memories(0 if table is None else table.state.last), _STEP))
             rows = [row for row in found if row is not None and row.dim == self._dim]
             if rows and len(found) >= least:
@@ -92,6 +96,8 @@ class LongTerm:
         elif self._table is None or self._table.state != state:
             try:
                 self._table = ArchiveTable(self._store.path, self._dim, state)
+                if self._table.state != state:  # a writer that was killed had left more, which is gone now
+                    self._store.note_archive(self._table.state)
             except StoreCorrupt as error:
                 self.rebuilt += 1
                 self._store.notes.append(f"the long-term index is made anew: {error}")
@@ -102,18 +108,22 @@ class LongTerm:
 
     def knows(self) -> bool:
         """Whether it is worth asking for words."""
-        return self.count >= _LONG and available()
+        return self.count >= _LONG and not self._failed and available()
 
     def nears(self) -> bool:
         """Whether it is worth asking for vectors: they are more than can be read."""
-        return self._exceeds(self.count) and available()
+        return self._exceeds(self.count) and not self._failed and available()
 
     def _exceeds(self, rows: int) -> bool:
         return rows * stride_of(self._dim) > self._scan_limit
 
     def known(self, words: Sequence[str], choice: Choice) -> Known | None:
         """Which of the chosen memories have all of some words; None where it cannot tell."""
-        return self._ask(lambda table: Known(table.state.last, table.having(words, _filter(choice))))
+
+        def ask(table: ArchiveTable) -> Known | None:
+            return Known(table.state.last, table.having(words, _filter(choice), _HITS))
+
+        return self._ask(ask)
 
     def near(self, vectors: Sequence[bytes], k: int, choice: Choice) -> Near | None:
         """The k nearest of the chosen memories to each vector, as far as it finds them; None where it cannot tell."""
@@ -134,15 +144,15 @@ class LongTerm:
         return self._ask(ask)
 
     def _ask(self, ask: Callable[[ArchiveTable], _Told | None]) -> _Told | None:
-        table = self.table()
-        if table is None:
-            return None
+        """What the table says. One that cannot be asked is not asked again before the next step."""
         try:
-            return ask(table)
+            table = self.table()
+            return None if table is None else ask(table)
         except BaseException as error:
             self._table = None
             if not of_lancedb(error):
                 raise
+            self._failed = True
             self._store.notes.append(f"the long-term index cannot be asked: {error}")
             return None
 

@@ -17,10 +17,11 @@ __all__ = ["Known", "Near", "joined", "matching"]
 
 
 class Known(NamedTuple):
-    """Of all memories up to the id `last`, those are `ids` that have some words: no other has them."""
+    """Of all memories up to the id `last`, those are `ids` that have some words: no other has them. None: there are
+    very many."""
 
     last: int
-    ids: Sequence[int]
+    ids: Sequence[int] | None
 
 
 class Near(NamedTuple):
@@ -60,12 +61,13 @@ def matching(
     import numpy as np
 
     may = chosen
-    if known is not None:
+    if known is not None and known.ids is not None:
         ids = index.ids()[: len(chosen)]
         may = chosen & ((ids > known.last) | np.isin(ids, np.asarray(known.ids, dtype=np.int64)))
     for begin, piece in pieces:
         end = begin + len(piece)
-        if isinstance(piece, Mapped) and (known is None or index.ids()[end - 1] > known.last) and may[begin:end].any():
+        asked = known is not None and index.ids()[end - 1] <= known.last  # or so many that the latest are soon found
+        if isinstance(piece, Mapped) and not asked and may[begin:end].any():
             may[begin:end] &= piece.segment.may_have(words)
     alone = [re.compile(rf"(?<![^\W_]){word}(?![^\W_])") for word in words]
     for at in index.latest(may, int(may.sum())):

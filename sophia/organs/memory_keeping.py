@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["NEIGHBOURS", "Keeping", "clusters", "let_go", "limits", "one_of"]
+__all__ = ["NEIGHBOURS", "Keeping", "clusters", "fitting", "let_go", "limits", "one_of"]
 
 _TOGETHER = 256  # rows whose neighbours are sought in one pass
 NEIGHBOURS = 64
@@ -34,6 +34,13 @@ class Keeping:
     since: int | None = None
     least: float | None = None
     most: int | None = None
+
+
+def fitting(disk: int, dim: int, text: float) -> int:
+    """How many memories fit into so many bytes of the disk, with all that is made of them; `text` is the mean size of
+    their texts, in bytes. Measured: each takes 3.5 times its packed vector, 8 times its text and 400 bytes, where it
+    stands in the database, in a segment with its words, and in the long-term index."""
+    return int(disk / (400 + 3.5 * ((dim + 7) // 8) + 8 * text))
 
 
 def limits(

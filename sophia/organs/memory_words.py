@@ -8,7 +8,7 @@ from operator import index
 from typing import Any
 
 from sophia.organs.memory_index import Choice
-from sophia.store.memories import EARLIEST, LATEST
+from sophia.store.memories import EARLIEST, LATEST, SEEN
 
 __all__ = ["checked", "choice_of", "refuse_surrogates", "when", "whole"]
 
@@ -24,6 +24,9 @@ def checked(said: dict[str, Any], now: int) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, usual in (("scope", ""), ("context", ""), ("actor", ""), ("kind", "note")):
         made[name] = _text(given.pop(name, usual), name)
+    if made["kind"] in SEEN:
+        message = f"kind {made['kind']!r} is that of memories that brains make of inputs, and let go; use another"
+        raise ValueError(message)
     answer = given.pop("answer", None)
     made["answer"] = None if answer is None else _text(answer, "answer", _ANSWER)
     tags = given.pop("tags", ())

@@ -72,6 +72,7 @@ class Remembering(MemorySearch):
     ) -> None:
         super().__init__(dim, clock)
         self._last, self._count, self._most = last, count, most
+        self._spare = max(1, min(_SPARE, most // 8))
         self._remembers, self.recalls = remembers, recalls
         self._made: list[MemoryRow] = []
         self._let_go = 0
@@ -82,7 +83,11 @@ class Remembering(MemorySearch):
             self._fill(source)
 
     def follow(self, decisions: Sequence[Decision], answers: Sequence[str | None] | None) -> None:
-        """Remembers and recalls for decisions that nobody has been handed yet, one after the other."""
+        """Remembers and recalls for decisions that nobody has been handed yet, one after the other. Looks now and then
+        for what has been kept long enough."""
+        if self._retention and (now := self._now()) - self._looked >= min(_HOUR, self._retention):
+            self._looked = now
+            self._leave(self._overdue(now))
         for number, decision in enumerate(decisions):
             answer = None if answers is None else answers[number]
             text = decision.text
@@ -105,11 +110,6 @@ class Remembering(MemorySearch):
             return
         vector = self._reader.read(text).vector
         self._remember(decision, text, answer, vector)
-
-    def catch_up(self) -> None:
-        """Lets go what is over the bounds, which may have been others when it was remembered."""
-        if self._remembers:
-            self._leave(max(self._count - self._most, self._overdue(self._now())))
 
     def take(self) -> tuple[list[MemoryRow], int]:
         """What was remembered since the last call, and how many of the oldest are let go for it."""
@@ -148,11 +148,8 @@ class Remembering(MemorySearch):
             self._add([row])
         if self._retention:
             self._times.append(now)
-        if self._count >= self._most + _SPARE:
+        if self._count >= self._most + self._spare:
             self._leave(self._count - self._most)
-        elif self._retention and now - self._looked >= min(_HOUR, self._retention):
-            self._looked = now
-            self._leave(self._overdue(now))
 
     def _overdue(self, now: int) -> int:
         """How many of the oldest have been kept long enough."""

@@ -87,7 +87,8 @@ class Thalamus:
         self.audit = audit if audit is not None else Audit(settings.with_changes(audit=0.0))
         self._clock = clock
         self._keep_changes = keep_changes
-        self._log_sizes = {"familiar": 0, "idf": 0, "sessions": 0}
+        # What has no dump yet gets one with its first change: a log alone would not say what its hashes are keyed with.
+        self._log_sizes = {"familiar": 0, "idf": LOG_BYTES, "sessions": LOG_BYTES}
         self._given = _Given(recall, self.policy_version, clock)
         self._intents: Intents | None = None
         self._session_table = sessions

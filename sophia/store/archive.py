@@ -226,9 +226,9 @@ class ArchiveTable:
         sync(self.folder)
         self.state = ArchiveState(last, count, int(self._table.version), _digests(self._root, self.state.files))
 
-    def having(self, words: Sequence[str], chosen: Filter) -> list[int]:
+    def having(self, words: Sequence[str], chosen: Filter, most: int) -> list[int] | None:
         """The ids of the chosen rows whose texts have all of some words (see :func:`sophia.store.words.words_in`), in
-        rising order."""
+        rising order; None where they are more than `most`."""
         from lancedb.query import FullTextOperator, MatchQuery
 
         asked: Any = MatchQuery(" ".join(words), "words", operator=FullTextOperator.AND)  # type: ignore[call-arg]
@@ -236,8 +236,8 @@ class ArchiveTable:
         condition = _condition(chosen)
         if condition is not None:
             query = query.where(condition)
-        found: list[int] = query.select(["id", "_score"]).limit(max(1, self.state.count)).to_arrow()["id"].to_pylist()
-        return sorted(found)
+        found: list[int] = query.select(["id", "_score"]).limit(most + 1).to_arrow()["id"].to_pylist()
+        return sorted(found) if len(found) <= most else None
 
     def nearest(
         self, vector: NDArray[np.uint8], k: int, chosen: Filter, *, divided: bool = False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from struct import Struct, error
 
@@ -14,6 +16,7 @@ __all__ = ["Without", "whole", "without"]
 
 _SLOT = "<*>"
 _COUNT = Struct("<Q")  # the state of a pattern: how many lines were given its id
+_TABLE = Struct("<8Q")  # that of the table; the seventh is how many masked lines have had to go
 
 
 def whole(rows: list[Row]) -> list[Row]:
@@ -47,7 +50,7 @@ class Without:
 
     `gone` are ids of rows that go, `changed` rows that take the place of those with their ids. `lines` are the masked
     lines that go, and how often each was seen, `patterns` is how many go with them; of `unknown` masked lines nobody
-    knows whose they are.
+    knows whose they are. `shown` are the ids of patterns that are gone, or show another template than before.
     """
 
     gone: list[int] = field(default_factory=list)
@@ -55,6 +58,7 @@ class Without:
     lines: dict[str, int] = field(default_factory=dict)
     patterns: int = 0
     unknown: int = 0
+    shown: set[int] = field(default_factory=set)
 
 
 def without(rows: list[Row], owner: int) -> Without:
@@ -68,46 +72,48 @@ def without(rows: list[Row], owner: int) -> Without:
     survivors = {id: _survivor(patterns, id) for id in patterns}
     nodes = [(row, NodeState.unpack(row[6]), survivors[row[5]]) for row in rows if row[0] < 0 and row[5] in survivors]
     theirs = {row[0] for row, node, _ in nodes if node.leaf and node.owner == owner}
-    if not theirs:
-        found.unknown = sum(node.leaf and node.owner == 0 for _, node, _ in nodes)
-        return found
-    words: dict[int, list[set[str]]] = {}
+    lines: dict[int, _Lines] = {}
     taken: Counter[int] = Counter()
     for row, node, survivor in nodes:
         if row[0] in theirs:
             taken[survivor] += row[2]
             found.lines[row[1]] = row[2]
         elif node.leaf:
-            words.setdefault(survivor, []).append(set(row[1].split(" ")))
+            lines.setdefault(survivor, _Lines()).texts.append(row[1])
             found.unknown += node.owner == 0
-    shown: dict[int, str] = {}
-    is_told: dict[tuple[int, str], bool] = {}  # merged patterns show the same template
-
-    def told(survivor: int, template: str) -> bool:
-        key = survivor, template
-        if key not in is_told:
-            is_told[key] = _told(template, words.get(survivor, []))
-        return is_told[key]
-
+    # A line that had to make room may have left its words in a template of any pattern.
+    everywhere = _evicted(rows) > 0
     for row, node, survivor in nodes:
-        if row[0] not in theirs and node.leaf:
-            shown.setdefault(survivor, row[1])
-        elif (survivor in taken and not told(survivor, row[1])) or (row[0] in theirs and not node.general):
+        its = lines.get(survivor)
+        if row[0] in theirs and not node.general:
+            found.gone.append(row[0])
+        elif not node.general or (row[0] not in theirs and node.leaf) or not (everywhere or survivor in taken):
+            continue
+        elif its is None or not its.tell(row[1]):
             found.gone.append(row[0])
         elif row[0] in theirs:
-            state = node.as_template().pack()
-            found.changed.append((*row[:2], 0, *row[3:6], state))
+            found.changed.append((*row[:2], 0, *row[3:6], node.as_template().pack()))
     for id, row in patterns.items():
         survivor = survivors[id]
-        if survivor not in words:
+        its = lines.get(survivor)
+        if its is None:
             found.gone.append(id)
+            found.shown.add(id)
             found.patterns += id == survivor
-        elif survivor in taken:
+        elif everywhere or survivor in taken:
             fewer = taken[survivor] if id == survivor else 0
-            text = row[1] if told(survivor, row[1]) else shown[survivor]
-            state = _COUNT.pack(max(0, _COUNT.unpack(row[6])[0] - fewer))
-            found.changed.append((id, text, max(0, row[2] - fewer), *row[3:6], state))
+            text = row[1] if its.tell(row[1]) else its.texts[0]
+            if text != row[1]:
+                found.shown.add(id)
+            if fewer or text != row[1]:
+                state = _COUNT.pack(max(0, _COUNT.unpack(row[6])[0] - fewer))
+                found.changed.append((id, text, max(0, row[2] - fewer), *row[3:6], state))
     return found
+
+
+def _evicted(rows: list[Row]) -> int:
+    """How many masked lines have had to make room in this table."""
+    return next((int(_TABLE.unpack(row[6])[6]) for row in rows if row[0] == 0), 0)
 
 
 def _survivor(patterns: dict[int, Row], id: int) -> int:
@@ -116,13 +122,38 @@ def _survivor(patterns: dict[int, Row], id: int) -> int:
     return id
 
 
-def _told(template: str, lines: list[set[str]]) -> bool:
-    """Whether one of some masked lines has all words of a template."""
-    wanted = {word for word in template.split(" ") if word != _SLOT}
-    slotted = [word.split(_SLOT) for word in wanted if _SLOT in word]  # as in user=<*>
-    plain = {word for word in wanted if _SLOT not in word}
-    return any(
-        plain <= line
-        and all(any(word.startswith(parts[0]) and word.endswith(parts[-1]) for word in line) for parts in slotted)
-        for line in lines
-    )
+class _Lines:
+    """The masked lines of a pattern that stay."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._by_word: dict[str, set[int]] | None = None
+        self._told: dict[str, bool] = {}
+
+    def tell(self, template: str) -> bool:
+        """Whether one of them has all words of a template."""
+        found = self._told.get(template)  # patterns that were found to be one show the same
+        if found is None:
+            found = self._told[template] = self._tell(template)
+        return found
+
+    def _tell(self, template: str) -> bool:
+        words = set(template.split(" ")) - {_SLOT}
+        plain = {word for word in words if _SLOT not in word}
+        slotted = [re.compile(".*".join(map(re.escape, word.split(_SLOT))), re.DOTALL) for word in words - plain]
+        with_plain = self._with(plain)
+        return any(
+            all(any(one.fullmatch(word) for word in self.texts[at].split(" ")) for one in slotted) for at in with_plain
+        )
+
+    def _with(self, words: set[str]) -> Iterable[int]:
+        """The lines that have some words."""
+        if not words:
+            return range(len(self.texts))
+        if self._by_word is None:
+            self._by_word = {}
+            for at, text in enumerate(self.texts):
+                for word in set(text.split(" ")):
+                    self._by_word.setdefault(word, set()).add(at)
+        rarest = sorted((self._by_word.get(word, set()) for word in words), key=len)
+        return set.intersection(*rarest)

@@ -69,6 +69,7 @@ TABLES = {
 }
 
 # Which of these a format brought, after the second.
+_OUTPUTS = 5  # the format from which on a store knows what its runs have written
 _SINCE = {3: ("memories", "memories_by_scope"), 4: ("strengths", "segments"), 5: ("outputs",)}
 
 
@@ -176,6 +177,9 @@ def _add_tables(connection: sqlite3.Connection, found: int) -> None:
     for since, names in _SINCE.items():
         for name in names if since > found else ():
             connection.execute(TABLES[name])
+    if found < _OUTPUTS:
+        runs = connection.execute("SELECT value FROM meta WHERE name = 'runs'").fetchone()
+        put_meta(connection, {"outputs_since": str(int(runs[0]) + 1 if runs is not None else 1)})
     put_meta(connection, {"format": str(FORMAT)})
 
 

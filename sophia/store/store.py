@@ -1,3 +1,4 @@
+# Over 600 lines: every transaction on the one database, so that what a commit holds is settled in one place.
 """One brain's memory on disk: answers, patterns, familiarity, IDF. One writer; SQLite is the only truth."""
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
+from sophia.errors import ConfigError, SophiaError, StoreCorrupt, StoreFailed
 from sophia.store import checksum, memories, outputs, schema, segments, tidying
 from sophia.store.ack import Ack
 from sophia.store.answer_key import AnswerKey, split_key
 from sophia.store.archive import ArchiveState, agrees, remove_archive
 from sophia.store.changes import Answer, Changes
 from sophia.store.faults import corrupt, guarded
+from sophia.store.folder import StoreFolder, need_room
 from sophia.store.lock import StoreLock
 from sophia.store.memory_row import MemoryRow
 from sophia.store.outputs import Output
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _ARCHIVE = "archive"  # of `meta`: the state of the long-term index
+_OLDEST_SEEN = "id IN (SELECT id FROM memories WHERE kind IN (?, ?) ORDER BY id LIMIT ?)"
+_SHOWN = "shown"  # of `meta`: patterns of which files of runs may show more than the store
 
 _ANSWER = "key, raw, CAST(answer AS BLOB), CAST(name AS BLOB), CAST(policy AS BLOB), expires, checksum"
 
@@ -303,14 +307,13 @@ class Store:
             if changes.memories:
                 memories.insert(self._connection, changes.memories)
             if changes.let_go:
-                oldest = "id IN (SELECT id FROM memories WHERE kind IN (?, ?) ORDER BY id LIMIT ?)"
-                self._let_go(run, oldest, (*memories.SEEN, changes.let_go))
+                self._let_go(run, _OLDEST_SEEN, (*memories.SEEN, changes.let_go))
             run("DELETE FROM pending")
             self._count()
             if record is not None:
                 self._put_pending(record)
         if changes.let_go:
-            self.tidy()
+            self._shrink()
 
     def replace_derived(self, dumps: dict[str, bytes]) -> None:
         """Puts dumps in the place of all derived tables and their logs, damaged rows included."""
@@ -405,18 +408,31 @@ class Store:
         self.notes += [str(error) for error in tidying.tidy(self.path, self.segments(), self.archive_state)]
 
     def clean(self) -> None:
-        """Leaves nothing of what was deleted: in no segment, in no long-term index, in no log.
+        """Leaves nothing of what was deleted: in no segment, in no long-term index, in no log, and in no page.
 
-        StoreFailed, after all that can be done was, where a file cannot be removed or a reader keeps the log.
+        SQLite overwrites what is deleted, but not the copies that stay where a page was once divided: so every page is
+        written anew, which takes the time and the room of the whole database. StoreFailed, after all that can be done
+        was, where a file cannot be removed, a reader keeps the log, or there is no room.
         """
         if not agrees(self.path, self.archive_state):
             with self._guarded(), self._transaction() as run:
                 run("DELETE FROM meta WHERE name = ?", (_ARCHIVE,))
                 self._count()
-        failed = tidying.tidy(self.path, self.segments(), self.archive_state)
-        self.empty_log()
-        for error in failed:
-            raise error
+        failed: list[SophiaError] = list(tidying.tidy(self.path, self.segments(), self.archive_state))
+        for step in (self._rewrite, self.empty_log):
+            try:
+                step()
+            except SophiaError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
+    def _rewrite(self) -> None:
+        """Writes every page anew."""
+        self._look()
+        need_room(self.path, 2 * StoreFolder(self.path).database_bytes())
+        with self._guarded():
+            self._connection.execute("VACUUM")
 
     @property
     def dim(self) -> int | None:
@@ -431,6 +447,34 @@ class Store:
             query = "SELECT count(*) FROM memories WHERE kind IN (?, ?)"
             return int(self._connection.execute(query, memories.SEEN).fetchone()[0])
 
+    def mean_text(self) -> float:
+        """The mean size of the texts of the latest memories, in bytes."""
+        query = (
+            "SELECT avg(length(CAST(coalesce(text, '') AS BLOB)) + length(CAST(coalesce(answer, '') AS BLOB))) "
+            "FROM (SELECT text, answer FROM memories ORDER BY id DESC LIMIT 1000)"
+        )
+        with self._guarded():
+            return float(self._connection.execute(query).fetchone()[0] or 0.0)
+
+    def let_go_seen(self, count: int) -> None:
+        """Lets go of the oldest memories that were made of inputs, so many of them, durably."""
+        with self._guarded(), self._transaction() as run:
+            self._let_go(run, _OLDEST_SEEN, (*memories.SEEN, count))
+            self._count()
+        self._shrink()
+
+    def _shrink(self) -> None:
+        """After memories went: what was made of them goes, and pages that are free."""
+        self.tidy()
+        self._free_pages()
+
+    def _free_pages(self, most: int | None = None) -> None:
+        """Gives pages that are free back to the system; so many at most."""
+        what = "" if most is None else f"({most})"
+        with self._guarded():
+            # One step of this pragma frees one page, and a cursor takes one step where no row comes.
+            self._connection.executescript(f"PRAGMA incremental_vacuum{what}")
+
     def seen_times(self) -> list[int]:
         """When each of them was made, by id: microseconds since the epoch."""
         with self._guarded():
@@ -443,11 +487,12 @@ class Store:
         with self._guarded():
             return memories.last_id(self._connection)
 
-    def forget(self, id: int | None, *, scope: str | None = None, before: int | None = None) -> int:
-        """Deletes one memory, or those of a scope and from before a time, damaged ones too, durably; how many there
+    def forget(self, ids: Sequence[int] | None, *, scope: str | None = None, before: int | None = None) -> int:
+        """Deletes some memories, or those of a scope and from before a time, damaged ones too, durably; how many there
         were. Their bytes are overwritten in the file, and go from the log with `empty_log`; segments that hold one of
         them, and the long-term index if it does, go as a whole."""
-        asked = {"id = ?": id, "scope = ?": scope, "ts < ?": before}
+        some = None if ids is None else json.dumps(list(ids))
+        asked = {"id IN (SELECT value FROM json_each(?))": some, "scope = ?": scope, "ts < ?": before}
         given = {condition: value for condition, value in asked.items() if value is not None}
         return self._exchange(" AND ".join(given), tuple(given.values()), ())
 
@@ -479,21 +524,30 @@ class Store:
         self._put_meta("forgotten", str(int(self.meta("forgotten") or 0) + gone))
         return gone
 
-    def answered(self, scope: str) -> list[tuple[AnswerKey, str]]:
+    def answered(self, scope: str) -> Iterator[tuple[AnswerKey, str]]:
         """The keys of the answers of a scope, under every policy, each with the text that was answered."""
-        found = self._of_scope(scope)
-        return [(key, raw.decode("utf-8", "replace")) for _, key, raw in found if isinstance(raw, bytes)]
-
-    def _of_scope(self, scope: str) -> list[tuple[int, AnswerKey, Any]]:
         with self._guarded():
-            keys = self._connection.execute("SELECT rowid, key, raw FROM answers").fetchall()
-        split = [(row, split_key(key) if isinstance(key, bytes) else None, raw) for row, key, raw in keys]
-        return [(row, key, raw) for row, key, raw in split if key is not None and key.scope == scope]
+            for row, key in self._of_scope(scope):
+                raw = self._connection.execute("SELECT raw FROM answers WHERE rowid = ?", (row,)).fetchone()[0]
+                if isinstance(raw, bytes):
+                    yield key, raw.decode("utf-8", "replace")
+
+    def _of_scope(self, scope: str) -> list[tuple[int, AnswerKey]]:
+        """Rowids and keys of the answers of a scope; all keys are looked at."""
+        found = []
+        with self._guarded():
+            for row, key in self._connection.execute("SELECT rowid, key FROM answers"):
+                split = split_key(key) if isinstance(key, bytes) else None
+                if split is not None and split.scope == scope:
+                    found.append((row, split))
+        return found
 
     def erase(self, scope: str, patterns: Without, dumps: dict[str, bytes]) -> tuple[int, int]:
         """Deletes the memories and answers of a scope in the same way, and in the same step what else it has brought:
-        rows of patterns, and what dumps take the place of. How many memories and answers there were."""
-        rows = [(row,) for row, _, _ in self._of_scope(scope)]
+        rows of patterns, and what dumps take the place of. How many memories and answers there were. What went stays
+        in the log, and in derived files, until `clean`. StoreFailed where it cannot be written: then nothing is done.
+        """
+        rows = [(row,) for row, _ in self._of_scope(scope)]
         with self._guarded(), self._transaction() as run:
             memories_gone = self._let_go(run, "scope = ?", (scope,))
             many = self._connection.executemany
@@ -507,36 +561,50 @@ class Store:
             for name, dump in dumps.items():
                 run("INSERT OR REPLACE INTO dumps VALUES (?, ?, ?)", (name, dump, checksum.of_blob(0, name, dump)))
                 run("DELETE FROM log WHERE name = ?", (name,))
+            if patterns.shown:
+                self._put_meta(_SHOWN, json.dumps(sorted(self.shown_otherwise | patterns.shown)))
             self._count()
         return memories_gone, len(rows)
 
+    @property
+    def shown_otherwise(self) -> set[int]:
+        """Patterns that `erase` has taken out, or given another template, and that files of runs may still show."""
+        kept = self.meta(_SHOWN)
+        return set() if kept is None else set(json.loads(kept))
+
+    def settle_outputs(self) -> None:
+        """The files of runs show no more than the store."""
+        with self._guarded(), self._transaction() as run:
+            run("DELETE FROM meta WHERE name = ?", (_SHOWN,))
+            self._count()
+
     def note_outputs(self, files: Sequence[Output]) -> None:
-        """Files outside of the store that a run is about to write, durably."""
+        """Files outside of the store that a run is about to write, by absolute paths, durably."""
         with self._guarded(), self._transaction():
-            lost = outputs.note(self._connection, files)
+            lost = outputs.note(self._connection, self.path, files)
             if lost:
                 self._put_meta("outputs_lost", str(int(self.meta("outputs_lost") or 0) + lost))
+            self._put_meta("home", str(self.path.resolve()).encode("utf-8", "backslashreplace").decode())
             self._count()
 
-    def outputs(self) -> list[Output]:
-        """Files outside of the store that runs have written, by run; none of a row that fails its checksum."""
+    def outputs(self) -> tuple[list[Output], list[str]]:
+        """Files outside of the store that runs have written, by run; and the paths of those that are not for this store
+        to change, as it is a copy: they lie elsewhere, and it was elsewhere when they were written. None of a row that
+        fails its checksum."""
         with self._guarded():
-            return outputs.outputs(self._connection.execute("SELECT * FROM outputs ORDER BY run, path"))
-
-    def drop_outputs(self, paths: Iterable[str]) -> None:
-        """Files that are gone."""
-        with self._guarded(), self._transaction() as run:
-            for path in paths:
-                run("DELETE FROM outputs WHERE path = ?", (os.fsencode(path),))
-            self._count()
+            found = outputs.outputs(self._connection.execute("SELECT * FROM outputs ORDER BY run, path"), self.path)
+        if self.meta("home") == str(self.path.resolve()).encode("utf-8", "backslashreplace").decode():
+            return found, []
+        own = [one for one in found if Path(one.path).is_relative_to(self.path.resolve().parent)]
+        return own, [one.path for one in found if one not in own]
 
     def empty_log(self) -> None:
         """Writes the log back into the file and empties it: nothing that was deleted is in it any more.
 
         StoreFailed where a reader of an older state keeps it from that.
         """
+        self._free_pages()
         with self._guarded():
-            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
             busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if busy:
             message = (
@@ -558,9 +626,9 @@ class Store:
     def close(self) -> None:
         """Checkpoints the log into the file, closes it and gives the lock back; may be called twice."""
         try:
-            self._connection.execute("PRAGMA incremental_vacuum(1024)").fetchall()  # deleted pages go back, bounded
+            self._free_pages(1024)  # bounded, as nobody waits long for the end
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:
+        except (sqlite3.Error, SophiaError):
             pass  # closed before, or no room: the log is read at the next open
         finally:
             try:

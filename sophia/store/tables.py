@@ -11,7 +11,7 @@ from sophia.errors import StoreCorrupt
 from sophia.store import checksum, derived
 from sophia.store.changes import Answer
 from sophia.store.memories import EARLIEST, LATEST
-from sophia.store.outputs import KINDS
+from sophia.store.outputs import KINDS, known_path
 from sophia.store.pending import Pending
 from sophia.store.schema import FORMAT, ROUTER
 
@@ -133,7 +133,7 @@ def _wrong_strength(row: Row) -> str | None:
 
 def _wrong_output(row: Row) -> str | None:
     path, kind, run = row
-    return None if path.startswith(b"/") and kind in KINDS and run >= 0 else f"a file {path!r} of kind {kind!r}"
+    return None if known_path(path) and kind in KINDS and run >= 0 else f"a file {path!r} of kind {kind!r}"
 
 
 def _wrong_segment(row: Row) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import sqlite3
 from contextlib import closing
@@ -17,6 +18,8 @@ from sophia.forgetting import forget_scope
 from sophia.organs.batch import Columns
 from sophia.organs.hippocampus import Hippocampus
 from sophia.store.backup import backup
+from sophia.store.check import check
+from sophia.store.checksum import of_meta
 from sophia.store.outputs import Output, note
 from sophia.store.store import Store
 from sophia.stream.erasing import erase_outputs
@@ -171,12 +174,131 @@ def test_a_backup_is_not_touched_and_said_to_be_left(tmp_path: Path) -> None:
     assert any("backups" in what for what in done.remains)
 
 
+def later(folder: Path, store: Path, *, decisions: bool = True) -> None:
+    """A second run, of Bob alone, whose patterns are all that the store has."""
+    folder.mkdir()
+    with sophia.open(store, settings=SETTINGS) as brain:
+        files = {"patterns": folder / "patterns.jsonl", "log": folder / "run.log"}
+        if decisions:
+            files["decisions"] = folder / "out.jsonl"
+        brain.note_outputs(files)
+        (folder / "in.jsonl").write_text(json.dumps({"text": BOB[1], "scope": "bob"}) + "\n")
+        with (folder / "out.jsonl").open("wb") as out, (folder / "patterns.jsonl").open("wb") as patterns:
+            run(read_batches([str(folder / "in.jsonl")]), brain, out, patterns)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_files_of_other_runs_show_nothing_of_it_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, broken: bool
+) -> None:
+    store = tmp_path / "mind"
+    stream(tmp_path, store)
+    later(tmp_path / "later", store)
+    assert "later/patterns.jsonl" in holding(tmp_path)
+    if broken:  # killed after the store was clean, when the decisions of the scope were gone already
+
+        def die(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        (tmp_path / "out.jsonl").unlink()
+        with monkeypatch.context() as patch:
+            patch.setattr("sophia.forgetting.erase_outputs", die)
+            with pytest.raises(KeyboardInterrupt):
+                forget_scope(store, "ann")
+    forget_scope(store, "ann")
+    assert holding(tmp_path) == []
+    assert {one["id"] for one in lines(tmp_path / "later" / "patterns.jsonl")} >= {
+        line["pattern"] for line in lines(tmp_path / "later" / "out.jsonl")
+    }
+
+
+def test_what_a_killed_run_has_left_of_a_file_goes(tmp_path: Path) -> None:
+    stream(tmp_path, tmp_path / "mind")
+    (tmp_path / "patterns.jsonl.99999-0.part").write_text(SECRET)
+    forget_scope(tmp_path / "mind", "ann")
+    assert holding(tmp_path) == []
+
+
+def test_a_log_that_quotes_an_input_goes(tmp_path: Path) -> None:
+    stream(tmp_path, tmp_path / "mind")
+    with sophia.open(tmp_path / "mind") as brain:
+        brain.note_outputs({"log": tmp_path / "run.log"})
+    (tmp_path / "run.log").write_text(f"Traceback (most recent call last): {SECRET}")
+    forget_scope(tmp_path / "mind", "ann")
+    assert holding(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["sessions", "idf", "familiar"])
+def test_what_a_damaged_table_holds_goes_too(tmp_path: Path, name: str) -> None:
+    with sophia.open(tmp_path, settings=SETTINGS) as brain:
+        brain.route("one", scope="ann", session=SECRET)
+    with closing(sqlite3.connect(tmp_path / "sophia.db")) as rows:
+        rows.execute("UPDATE dumps SET checksum = checksum + 1 WHERE name = ?", (name,))
+        rows.commit()
+    forget_scope(tmp_path, "ann")
+    assert holding(tmp_path) == []
+    with sophia.open(tmp_path, settings=SETTINGS) as brain:
+        assert brain.notes == []
+
+
+def test_the_seed_of_a_store_is_that_of_its_tables(tmp_path: Path) -> None:
+    settings = SETTINGS.with_changes(seed=7)
+    with sophia.open(tmp_path, settings=settings) as brain:
+        brain.route(ANN[0], scope="ann", session="a")
+        for text in ("open the door", "go in"):
+            brain.route(text, scope="bob", session="b")
+        brain.end_session("b", scope="bob")
+    assert forget_scope(tmp_path, "ann").texts == 1
+    with sophia.open(tmp_path, settings=settings) as brain:
+        assert (brain.thalamus.idf.df(SECRET), brain.thalamus.idf.df("door")) == (0, 1)
+        again = [brain.route(text, scope="bob", session="c") for text in ("open the door", "go in")]
+        assert again[1].session_novel is None  # the order is known
+
+
+def test_notes_were_never_counted(tmp_path: Path) -> None:
+    with sophia.open(tmp_path, settings=sophia.Settings(vectors=True)) as brain:
+        brain.route("the lamp of the hall", scope="bob")
+    with Hippocampus.open(tmp_path) as memory:
+        memory.remember("lamp hall", scope="ann")
+    assert forget_scope(tmp_path, "ann").texts == 0
+    with sophia.open(tmp_path, settings=sophia.Settings(vectors=True)) as brain:
+        assert brain.thalamus.idf.df("lamp") == 1
+
+
+def test_what_cannot_be_a_scope(tmp_path: Path) -> None:
+    with sophia.open(tmp_path):
+        pass
+    with pytest.raises(ValueError, match="lone surrogate"):
+        forget_scope(tmp_path, "\ud800")
+    with pytest.raises(TypeError, match="scope"):
+        forget_scope(tmp_path, 7)  # type: ignore[arg-type]
+
+
+def test_what_is_noted_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with sophia.open("mind") as brain:
+        with pytest.raises(ValueError, match="no kind of file"):
+            brain.note_outputs({"poem": "x"})
+        brain.note_outputs({"decisions": "out.jsonl"})
+    assert check(tmp_path / "mind").sound
+    store = Store(tmp_path / "mind")
+    assert [one.path for one in store.outputs()[0]] == [str(tmp_path / "out.jsonl")]
+    store.close()
+    with sophia.open(None) as brain:
+        brain.note_outputs({"decisions": "out.jsonl"})
+
+
 # ---------------------------------------------------------------------------------------------------- files of runs
 
 
 def decision(n: int, scope: str, pattern: int | None = 1, **more: Any) -> str:
     told = {"n": n, "scope": scope, "route": "reflex", "why": "novel", "pattern": pattern, "policy_version": "x"}
     return json.dumps(told | more)
+
+
+def pattern(id: int, template: str) -> str:
+    told = {"id": id, "template": template, "count": 2, "first_n": 1, "last_n": 2, "merged_into": None}
+    return json.dumps(told) + "\n"
 
 
 def test_what_is_no_decision_stays(tmp_path: Path) -> None:
@@ -195,23 +317,22 @@ def test_what_is_no_decision_stays(tmp_path: Path) -> None:
 def test_patterns_by_who_had_them(tmp_path: Path) -> None:
     out, patterns = tmp_path / "out.jsonl", tmp_path / "patterns.jsonl"
     out.write_text("".join(decision(n, scope, id) + "\n" for n, (scope, id) in enumerate(
-        [("ann", 1), ("ann", 2), ("bob", 2), ("bob", 3), ("ann", 4), ("bob", 4), ("ann", None)]
+        [("ann", 1), ("ann", 2), ("bob", 2), ("bob", 3), ("ann", 4), ("bob", 4), ("ann", None), ("ann", 5), ("ann", 6)]
     )))  # fmt: skip
-    rows = [{"id": id, "template": f"template {id}", "count": 2} for id in (1, 2, 3, 4)]
-    patterns.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    left = {2: "template of bob", 3: "never looked at"}
+    patterns.write_text("".join(pattern(id, f"template {id}") for id in (1, 2, 3, 4, 5, 6)))
+    left = {2: "template <*>", 3: "never looked at", 5: "another template 5 altogether", 6: "not of this file"}
     files = [Output(str(out), "decisions", 1), Output(str(patterns), "patterns", 1)]
     done = erase_outputs(files, "ann", left.get)
-    assert (done.decisions, done.patterns) == (4, 3)
+    assert (done.decisions, done.patterns) == (6, 4)
     assert [(one["id"], one["template"]) for one in lines(patterns)] == [
-        (2, "template of bob"), (3, "template 3"), (4, "<*>"),
+        (2, "template <*>"), (3, "template 3"), (4, "<*>"), (5, "template 5"), (6, "<*>"),  # nothing it did not have
     ]  # fmt: skip
     assert erase_outputs(files, "ann", left.get).patterns == 0
 
 
 def test_without_the_decisions_nothing_is_left_to_chance(tmp_path: Path) -> None:
     patterns, report = tmp_path / "patterns.jsonl", tmp_path / "report.html"
-    patterns.write_text(json.dumps({"id": 1, "template": SECRET, "count": 2}) + "\n")
+    patterns.write_text(pattern(1, SECRET))
     report.write_text("<title>Sophia: x</title>")
     gone = Output(str(tmp_path / "gone.jsonl"), "decisions", 1)
     files = [gone, Output(str(patterns), "patterns", 1), Output(str(report), "report", 1)]
@@ -246,34 +367,85 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("sophia.stream.erasing.Partial", refuse)
-    with pytest.raises(StoreFailed, match=r"out\.jsonl cannot be cleaned"):
-        erase_outputs([Output(str(path), "decisions", 1)], "ann", lambda _: None)
+    other = tmp_path / "other.jsonl"
+    other.write_text(json.dumps({"session": "s", "scope": "ann", "patterns": {}}) + "\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("sophia.stream.erasing.shutil.copymode", refuse)
+        patch.setattr("sophia.stream.erasing.os.fsync", refuse)
+        done = erase_outputs(
+            [Output(str(path), "decisions", 1), Output(str(other), "sessions", 1)], "ann", lambda _: None
+        )
+    assert [words.split(" cannot")[0] for words in done.failed] == [
+        str(other),
+        str(path),
+    ]  # one does not stop the other
+    assert path.read_text()
+    stream(tmp_path, tmp_path / "mind", name="third.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr("sophia.stream.erasing.os.fsync", refuse)
+        with pytest.raises(StoreFailed, match="all else is forgotten, but"):
+            forget_scope(tmp_path / "mind", "ann")
+    assert "mind/sophia.db" not in holding(tmp_path)
+    assert forget_scope(tmp_path / "mind", "ann").decisions == 4
+    assert holding(tmp_path) == []
 
 
 # ------------------------------------------------------------------------------------------------ what a store knows
 
 
 def test_a_store_knows_the_files_of_its_runs_within_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sophia.store.outputs._MOST", 4)
+    monkeypatch.setattr("sophia.store.outputs._MOST", 20)
     there = tmp_path / "there"
     there.touch()
     store = Store(tmp_path / "mind")
     try:
-        store.note_outputs([Output(str(tmp_path / f"gone-{number}"), "log", 1) for number in range(3)])
+        store.note_outputs([Output(str(tmp_path / f"gone-{number}"), "log", 1) for number in range(19)])
         store.note_outputs([Output(str(there), "log", 2), Output("/b\udcff", "decisions", 2)])
-        assert [one.path for one in store.outputs()] == ["/b\udcff", str(there)][::-1] or [
-            one.path for one in store.outputs()
-        ] == [str(there)]
+        assert [one.path for one in store.outputs()[0]] == [str(there)]  # what is gone makes room
         assert store.meta("outputs_lost") is None
-        others = [tmp_path / f"file-{number}" for number in range(5)]
+        others = [tmp_path / f"file-{number}" for number in range(20)]
         for other in others:
             other.touch()
         store.note_outputs([Output(str(other), "log", 3) for other in others])
-        assert [one.run for one in store.outputs()] == [3] * 4
-        assert int(store.meta("outputs_lost") or 0) == 2
+        assert [one.run for one in store.outputs()[0]] == [0] * 18  # of something that stood there before
+        assert int(store.meta("outputs_lost") or 0) == 3
     finally:
         store.close()
+
+
+def test_files_beside_a_store_are_found_where_both_were_moved_to(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    stream(tmp_path / "old", tmp_path / "old" / "mind")
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert forget_scope(tmp_path / "new" / "mind", "ann").decisions == 4
+    assert holding(tmp_path) == []
+
+
+def test_a_copy_of_a_store_leaves_the_files_of_the_other_alone(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "copies").mkdir()
+    stream(tmp_path / "runs", tmp_path / "old" / "mind")  # not beside the store
+    stream(tmp_path / "old", tmp_path / "old" / "mind")
+    before = holding(tmp_path / "runs") + holding(tmp_path / "old")
+    shutil.copytree(tmp_path / "old" / "mind", tmp_path / "copies" / "mind")
+    done = forget_scope(tmp_path / "copies" / "mind", "ann")
+    assert (done.decisions, done.memories > 0) == (0, True)
+    assert any("is a copy of" in what and str(tmp_path / "runs" / "out.jsonl") in what for what in done.remains)
+    assert any("not where they were" in what for what in done.remains)
+    assert holding(tmp_path / "runs") + holding(tmp_path / "old") == before
+    assert forget_scope(tmp_path / "old" / "mind", "ann").decisions == 8
+    assert holding(tmp_path / "runs") + holding(tmp_path / "old") == []
+
+
+def test_runs_from_before_files_were_noted(tmp_path: Path) -> None:
+    with sophia.open(tmp_path) as brain:
+        brain.route("first", scope="ann")
+    with closing(sqlite3.connect(tmp_path / "sophia.db")) as rows:
+        rows.execute("DROP TABLE outputs")
+        rows.execute("UPDATE meta SET value = '4', checksum = ? WHERE name = 'format'", (of_meta("format", "4"),))
+        rows.commit()
+    assert any("runs 1 to 1" in what for what in forget_scope(tmp_path, "ann").remains)
 
 
 def test_a_damaged_row_of_a_file_names_none(tmp_path: Path) -> None:
@@ -284,11 +456,103 @@ def test_a_damaged_row_of_a_file_names_none(tmp_path: Path) -> None:
         rows.execute("UPDATE outputs SET kind = 'decisions' WHERE path = ?", (b"/a",))
         rows.commit()
     store = Store(tmp_path)
-    assert [one.path for one in store.outputs()] == ["/b"]
+    assert [one.path for one in store.outputs()[0]] == ["/b"]
     store.close()
 
 
 def test_noting_no_file_is_nothing() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE outputs (path BLOB PRIMARY KEY, kind TEXT, run INTEGER, checksum INTEGER)")
-        assert note(connection, []) == 0
+        assert note(connection, Path("mind"), []) == 0
+
+
+def test_what_cannot_be_looked_at_is_not_taken_for_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream(tmp_path, tmp_path / "mind")
+    stat = Path.stat
+
+    def refuse(path: Path, **more: Any) -> Any:
+        if path.name == "out.jsonl":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        with pytest.raises(StoreFailed, match=r"out\.jsonl cannot be looked at"):
+            forget_scope(tmp_path / "mind", "ann")
+    (tmp_path / "out.jsonl").rename(tmp_path / "away")  # a disk that is not there now
+    assert any("not where they were" in what for what in forget_scope(tmp_path / "mind", "ann").remains)
+    (tmp_path / "away").rename(tmp_path / "out.jsonl")
+    assert forget_scope(tmp_path / "mind", "ann").decisions == 4
+    assert holding(tmp_path) == []
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    stream(tmp_path, tmp_path / "mind")
+    (tmp_path / "archive").mkdir()
+    for name in ("out.jsonl", "patterns.jsonl", "report.html"):
+        (tmp_path / name).rename(tmp_path / "archive" / name)
+        (tmp_path / name).symlink_to(tmp_path / "archive" / name)
+    forget_scope(tmp_path / "mind", "ann")
+    assert holding(tmp_path) == []
+    assert (tmp_path / "out.jsonl").is_symlink()
+    assert not (tmp_path / "report.html").is_symlink()
+
+
+def test_a_session_that_ends_in_a_later_run(tmp_path: Path) -> None:
+    stream(tmp_path, tmp_path / "mind")
+    later(tmp_path / "later", tmp_path / "mind")
+    with sophia.open(tmp_path / "mind") as brain:
+        files = {name: tmp_path / "later" / f"{name}.x" for name in ("sessions", "report")}
+        brain.note_outputs(files | {"decisions": tmp_path / "later" / "none.jsonl"})
+    (tmp_path / "later" / "none.jsonl").touch()
+    told = {"session": "s", "scope": "ann", "patterns": {"1": 1}}
+    files["sessions"].write_text(json.dumps(told) + "\n")
+    files["report"].write_text(f"<title>Sophia: later</title> {SECRET}")
+    forget_scope(tmp_path / "mind", "ann")
+    assert holding(tmp_path) == []
+
+
+def test_a_run_that_was_killed_before_it_replaced_the_files_of_another(tmp_path: Path) -> None:
+    stream(tmp_path, tmp_path / "mind")
+    with sophia.open(tmp_path / "mind") as brain:  # the same --out, and it comes no further
+        kinds = {"decisions": "out.jsonl", "patterns": "patterns.jsonl", "report": "report.html"}
+        brain.note_outputs({kind: tmp_path / name for kind, name in kinds.items()})
+    (tmp_path / "out.jsonl").write_text("")
+    forget_scope(tmp_path / "mind", "ann")
+    assert holding(tmp_path) == []
+
+
+def test_a_killed_compaction_leaves_nothing(tmp_path: Path) -> None:
+    stream(tmp_path, tmp_path / "mind")
+    shutil.copy(tmp_path / "mind" / "sophia.db", tmp_path / "mind" / "sophia.db.part")
+    forget_scope(tmp_path / "mind", "ann")
+    assert holding(tmp_path) == []
+
+
+def test_a_reader_of_an_older_state_keeps_nobody_from_cleaning_the_files(tmp_path: Path) -> None:
+    stream(tmp_path, tmp_path / "mind")
+    with closing(sqlite3.connect(tmp_path / "mind" / "sophia.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM memories").fetchone()
+        with pytest.raises(StoreFailed, match="another program reads an older state"):
+            forget_scope(tmp_path / "mind", "ann")
+        reader.execute("COMMIT")
+    assert {name.split("/")[0] for name in holding(tmp_path)} <= {"mind"}
+    forget_scope(tmp_path / "mind", "ann")
+    assert holding(tmp_path) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_page_has_a_stale_copy(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    with sophia.open(tmp_path / "mind", settings=sophia.Settings(remember="new")) as brain:
+        for _ in range(150):
+            scope = draw.choice(["ann", "bob"])
+            words = ["".join(draw.choice("abcdefgh") for _ in range(6)) for _ in range(draw.choice([3, 10, 50]))]
+            text = " ".join([SECRET if scope == "ann" else "other", *words])
+            brain.complete(brain.route(text, scope=scope), answer="fine" * draw.choice([1, 10, 100]))
+    forget_scope(tmp_path / "mind", "ann")
+    assert holding(tmp_path) == []
+    with closing(sqlite3.connect(tmp_path / "mind" / "sophia.db")) as rows:
+        assert rows.execute("PRAGMA freelist_count").fetchone()[0] == 0
+        assert rows.execute("PRAGMA auto_vacuum").fetchone()[0] == 2

@@ -696,3 +696,12 @@ def test_a_lost_table_is_damage(tmp_path: Path) -> None:
         rows.execute("DROP TABLE memories")
     with pytest.raises(StoreCorrupt, match="memories"):
         Hippocampus.open(path)
+
+
+def test_some_are_forgotten_in_one_step(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path / "mind") as memory:
+        memory.remember_many(["one", "two", "three", "four"])
+        assert memory.forget([1, 3, 3, 99, -1, 1 << 70]) == 2
+        assert sorted(one.id for one in memory.recall(None, 9)) == [2, 4]
+        assert memory.forget([]) == 0
+        assert memory.forget(iter([2])) == 1

@@ -145,11 +145,12 @@ def test_bad_limits_are_refused_and_nothing_goes(
 
 def test_where_the_disk_is_not_enough_the_weakest_go(memory: Hippocampus) -> None:
     memory.remember_many([{"content": f"note {number}", "strength": number / 400} for number in range(400)])
-    size = sum(file.stat().st_size for file in memory._store.path.rglob("*") if file.is_file())
-    assert memory.keep(disk=2 * size)["let_go"] == 0
-    gone = memory.keep(disk=size // 2)["let_go"]
-    assert 150 <= gone <= 260
+    each = 400 + 3.5 * DIM / 8 + 8 * memory._store.mean_text()
+    assert memory.keep(disk=round(401 * each))["let_go"] == 0
+    gone = memory.keep(disk=round(200.5 * each))["let_go"]
+    assert gone == 200
     assert min(memory.recall(None, 1000).ids) == gone + 1
+    assert memory.keep(disk=round(200.5 * each))["let_go"] <= 2  # texts that are left may be longer
     for bad, error in ((-1, ValueError), (1.5, TypeError), (True, TypeError)):
         with pytest.raises(error, match="disk is"):
             memory.keep(disk=bad)  # type: ignore[arg-type]

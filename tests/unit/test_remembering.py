@@ -198,6 +198,27 @@ def test_memories_of_inputs_are_let_go_after_their_time(tmp_path: Path, *, recal
     with sophia.open(tmp_path, clock=lambda: now[0]):  # which keeps them
         pass
     assert len(rows(tmp_path)) == 2
+    with sophia.open(tmp_path, settings=sophia.Settings(retention=3600.0), clock=lambda: now[0]):  # and remembers none
+        pass
+    assert [row[1] for row in rows(tmp_path)] == ["a note stays"]
+
+
+def test_a_brain_that_hears_nothing_new_lets_go_as_well(tmp_path: Path) -> None:
+    now = [1e9]
+    settings = sophia.Settings(remember="new", recall=True, retention=3600.0)
+    with sophia.open(tmp_path, settings=settings, clock=lambda: now[0]) as brain:
+        brain.route("the only input")
+        now[0] += 1e6
+        brain.route("the only input")
+        assert len(brain.recall(None, 9)) == 0
+    assert rows(tmp_path) == []
+
+
+def test_kinds_of_inputs_are_not_for_others(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path) as memory:
+        for kind in ("message", "line"):
+            with pytest.raises(ValueError, match="use another"):
+                memory.remember("mine", kind=kind)
 
 
 def test_no_more_memories_than_fit_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,11 +231,16 @@ def test_no_more_memories_than_fit_on_the_disk(tmp_path: Path, monkeypatch: pyte
         brain.route_many(texts)
         made = brain.thalamus.remembering
         assert made is not None
-        assert made._most == (1 << 20) // 6000
-    assert (1 << 20) // 6000 <= len(rows(tmp_path)) <= (1 << 20) // 6000 + 8
-    with sophia.open(tmp_path, settings=wide):
-        pass
-    assert [row[1] for row in rows(tmp_path)] == texts[-((1 << 20) // 6000) :]
+        most = made._most
+        assert most == (1 << 20) // 4775
+    assert most <= len(rows(tmp_path)) < most + 8
+    for _ in range(3):
+        with sophia.open(tmp_path, settings=wide) as brain:
+            made = brain.thalamus.remembering
+            assert made is not None
+            left = made._most
+    assert most - 5 <= left <= most  # as the texts are measured, and no less each time
+    assert [row[1] for row in rows(tmp_path)] == texts[-left:]
 
 
 @pytest.mark.parametrize(

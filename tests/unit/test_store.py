@@ -264,3 +264,18 @@ def test_a_child_that_outlives_its_parent_keeps_no_store(tmp_path: Path) -> None
             Store(tmp_path).close()
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+def test_free_pages_go_back(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    try:
+        for number in range(2000):
+            store.set_meta(f"name {number}", "x" * 2000)
+        store._connection.execute("DELETE FROM meta WHERE name LIKE 'name %'")
+        before = store._connection.execute("PRAGMA freelist_count").fetchone()[0]
+        store._free_pages(100)
+        assert store._connection.execute("PRAGMA freelist_count").fetchone()[0] == before - 100
+        store.empty_log()
+        assert store._connection.execute("PRAGMA freelist_count").fetchone()[0] == 0
+    finally:
+        store.close()
