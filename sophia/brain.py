@@ -337,6 +337,13 @@ class Sophia:
             return remembering.recall(query, k, **choice)
 
     @property
+    def memories(self) -> tuple[int, int]:
+        """How many memories this brain has made of its inputs, and how many it has let go for their age or number."""
+        with self._lock:
+            remembering = self._thalamus.remembering
+            return (0, 0) if remembering is None else remembering.counted
+
+    @property
     def open_sessions(self) -> int:
         """How many sessions go on; with a store they go on in the next run as well."""
         with self._lock:

@@ -50,6 +50,11 @@ class Forgotten:
     removed: list[str] = field(default_factory=list)
     remains: list[str] = field(default_factory=list)
 
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing was known of it."""
+        return not any(value for name, value in asdict(self).items() if name != "remains")
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON; keys may be added and are never renamed."""
         return asdict(self)

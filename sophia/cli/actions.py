@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sophia.cli.flags import duration, file, positive, share, size, text
+from sophia.cli.flags import file, positive, share, size, span, text
 
 if TYPE_CHECKING:
     from typing import Any
@@ -66,7 +66,7 @@ def add_store(commands: Any) -> None:
         "and makes one of many, only as far as the options say.",
     )
     add = consolidate.add_argument
-    add("--older-than", type=duration, metavar="90d", help="memories of what happened longer ago go")
+    add("--older-than", type=span, metavar="90d", help="memories of what happened longer ago go")
     add("--weaker-than", type=share, metavar="S", help="memories go whose strength has faded below S (0 to 1)")
     add("--most", type=positive, metavar="N", help="above N memories the weakest go")
     add("--disk", type=size, metavar="2G", help="where the store takes more, the weakest go")

@@ -27,6 +27,7 @@ __all__ = [
     "settings_of",
     "share",
     "size",
+    "span",
     "text",
 ]
 
@@ -70,7 +71,7 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     help = "keep new and answered inputs as memories, for `sophia recall`"
     add("--remember", action="store_const", const="new", default=_UNSET, help=help)
     help = "memories of inputs are let go after that time (default: kept)"
-    add("--retention", type=duration, default=_UNSET, metavar="90d", help=help)
+    add("--retention", type=span, default=_UNSET, metavar="90d", help=help)
     help = "so few memories of inputs are kept that the store fits (default: 100,000 of them)"
     add("--memory-disk", type=size, default=_UNSET, metavar="2G", help=help)
     add("--recall", action="store_true", default=_UNSET, help="tell in `match` which memory each input is most like")
@@ -265,6 +266,14 @@ def duration(value: str) -> float:
     from sophia.config import parse_duration
 
     return _told(parse_duration, value)
+
+
+def span(value: str) -> float:
+    """An argument like 30d or 12h, in seconds, which has to name its unit: what is too old goes for good."""
+    if value.strip().replace(".", "", 1).isdigit() and float(value):
+        message = f"{value!r} names no unit; write a number and s, m, h, d or w, as in '30d'"
+        raise argparse.ArgumentTypeError(message)
+    return duration(value)
 
 
 def size(value: str) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _WAIT = 5.0
+_SCOPES = 10
 _NAMED = 20  # files that are named
 
 
@@ -36,6 +37,8 @@ def command(options: argparse.Namespace) -> int:
 
         done = forget_scope(options.store, options.scope, copies=options.copies, wait=_WAIT)
         _tell_scope(done, json_wanted=options.json)
+        if done.nothing and sys.stderr is not None:
+            sys.stderr.write(f"sophia: nothing was known of the scope {options.scope!r}{_others(options.store)}\n")
         return Exit.DONE
     from sophia.organs.hippocampus import Hippocampus
     from sophia.store.folder import StoreFolder
@@ -50,6 +53,16 @@ def command(options: argparse.Namespace) -> int:
     sys.stdout.write(told + "\n")
     sys.stdout.flush()
     return Exit.DONE
+
+
+def _others(store: str) -> str:
+    """The scopes that have most, for whoever has mistyped one."""
+    from sophia.store.overview import overview
+
+    facts = overview(Path(store))
+    known = [one["scope"] for part in ("answers", "memories") for one in facts[part]["scopes"]]
+    names = [name for name in dict.fromkeys(known) if isinstance(name, str)][:_SCOPES]
+    return f"; there are {', '.join(map(repr, names))}" if names else ""
 
 
 def _tell_scope(done: Forgotten, *, json_wanted: bool) -> None:

@@ -25,6 +25,11 @@ def add_memories(commands: Any) -> None:
         "--file", action="append", type=file, metavar="FILE", help="remember what `sophia run` would read there; - is "
         "standard input"
     )  # fmt: skip
+    remember.add_argument("--exported", type=file, metavar="FILE", help="remember what `sophia store export --what "
+                          "memories` wrote there, all of it")  # fmt: skip
+    for name in ("text", "scope", "context"):
+        help = f"JSON key or CSV column of the {name} in --file; may be repeated, the first one present is taken"
+        remember.add_argument(f"--{name}-key", action="append", type=text, metavar="NAME", help=help)
     remember.add_argument("--scope", type=text, help="whose they are, where an input does not say")
     remember.add_argument("--context", type=text, help="the session they belong to, where an input does not say")
     remember.add_argument("--actor", type=text, default="", metavar="NAME", help="who said it")
@@ -37,7 +42,7 @@ def add_memories(commands: Any) -> None:
         commands, "recall", "find what is like a text",
         "Prints the memories most like TEXT, the nearest first; without TEXT the latest.",
     )  # fmt: skip
-    recall.add_argument("text", nargs="?", type=text, metavar="TEXT")
+    recall.add_argument("text", nargs="*", type=text, metavar="TEXT", help="several are one, with blanks between them")
     recall.add_argument("--words", action="store_true", help="only those that have all words of TEXT, the latest first")
     recall.add_argument("-k", type=positive, default=10, metavar="N", help="how many (default 10)")
     recall.add_argument("--scope", type=text, help="only of this scope; all of them without")
@@ -54,7 +59,13 @@ def add_memories(commands: Any) -> None:
         "Deletes memories by id, scope or age. With --scope alone all that the store knows of it, and the decisions of "
         "it in the files of the runs that used this store; what cannot be taken back is listed.",
     )  # fmt: skip
-    forget.add_argument("--id", action="append", type=positive, metavar="N", help="this memory; may be repeated")
+    forget.add_argument(
+        "--id",
+        action="append",
+        type=memory_id,
+        metavar="N",
+        help="this memory (N, or mN as in `match`); may be repeated",
+    )
     forget.add_argument("--scope", type=text, help="all of this scope; '' is the default scope")
     forget.add_argument("--copies", action="store_true", help="with --scope: remove what was set aside in the store")
     forget.add_argument("--before", type=moment, metavar="TIME", help="memories of what happened before then")
@@ -78,6 +89,11 @@ def time_of(value: str) -> datetime | float | None:
     except ValueError:
         return None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def memory_id(value: str) -> int:
+    """The number of a memory, as it is or as decisions name it."""
+    return positive(value.removeprefix("m"))
 
 
 def moment(value: str) -> datetime | float:

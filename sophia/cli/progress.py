@@ -101,6 +101,9 @@ class Progress:
             f"  answered from memory: {summary.served:,}{saved}; patterns: {summary.patterns:,}, "
             f"of them {summary.new_patterns:,} new in this run"
         )
+        if summary.memories is not None:
+            made, gone = summary.memories
+            said.append(f"  memories: {made:,} made{f', {gone:,} let go' if gone else ''}")
         said += _session_lines(summary)
         said += _audit_lines(summary)
         if summary.rules:

@@ -23,18 +23,23 @@ def command(options: argparse.Namespace) -> int:
     """Prints the memories, a line each; exit code 0 where there is none too. Works while a run is writing."""
     from sophia.organs.memory_reader import MemoryReader
 
-    if options.words and options.text is None:
+    text = " ".join(options.text) if options.text else None
+    if text is not None and not text.strip():
+        message = "the text is empty; leave it out for the latest memories"
+        raise ConfigError(message)
+    if options.words and text is None:
         message = "--words needs a TEXT"
         raise ConfigError(message)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     with MemoryReader.open(options.store) as memory:
         try:
-            search = memory.find if options.words else memory.recall
-            found = search(
-                options.text, options.k, scope=options.scope, context=options.context, actor=options.actor,
-                kinds=options.kind, tags=options.tag, since=options.since, until=options.until,
-            )  # fmt: skip
+            choice = {name: getattr(options, name) for name in ("scope", "context", "actor", "since", "until")}
+            choice |= {"kinds": options.kind, "tags": options.tag}
+            if options.words and text is not None:
+                found = memory.find(text, options.k, **choice)
+            else:
+                found = memory.recall(text, options.k, **choice)
         except ValueError as error:
             raise ConfigError(str(error)) from error
         many, owned = len(memory), None

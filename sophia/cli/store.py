@@ -162,7 +162,7 @@ def _consolidate(options: argparse.Namespace) -> int:
         message = "--dry-run says what the other options would do; give one of them"
         raise ConfigError(message)
     with Hippocampus.open(options.store) as memory:
-        done = {"let_go": 0, "merged": 0}
+        done = {"let_go": 0, "merged": 0, "made": 0}
         try:
             if options.dry_run:
                 done = memory.would_keep(**limits)
@@ -172,14 +172,14 @@ def _consolidate(options: argparse.Namespace) -> int:
             raise ConfigError(str(error)) from error
         if options.dry_run:
             line = f"{options.store}: of {_many(len(memory), 'memory', 'memories')} {done['let_go']:,} would be let go"
-            _tell(options, done, [f"{line}, {done['merged']:,} become part of another; nothing was changed"])
+            _tell(options, done, [f"{line}, {done['merged']:,} become {done['made']:,}; nothing was changed"])
             return Exit.DONE
         memory.sleep()
         said = memory.stats()
     facts = done | {name: said[name] for name in ("memories", "archived", "rebuilt", "damaged")}
     line = (
         f"{options.store}: {_many(facts['memories'], 'memory', 'memories')}, of which the long-term index has "
-        f"{facts['archived']:,}; {facts['let_go']:,} were let go, {facts['merged']:,} became part of another"
+        f"{facts['archived']:,}; {facts['let_go']:,} were let go, {facts['merged']:,} became {facts['made']:,}"
     )
     _tell(options, facts, [line])
     return Exit.DONE
@@ -206,7 +206,8 @@ def _restore(options: argparse.Namespace) -> int:
 
 
 def _held(backup: Backup) -> str:
-    return f"{_many(backup.answers, 'answer')}, {_many(backup.patterns, 'pattern')}"
+    memories = _many(backup.memories, "memory", "memories")
+    return f"{_many(backup.answers, 'answer')}, {_many(backup.patterns, 'pattern')}, {memories}"
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -368,7 +368,8 @@ class Hippocampus(MemorySearch):
         disk: int | None = None,
         merge: float | None = None,
     ) -> dict[str, int]:
-        """Lets memories go, and makes one of those that say nearly the same: how many were `let_go` and `merged`.
+        """Lets memories go, and makes one of those that say nearly the same: how many were `let_go`, and how
+        many `merged` into how many that were `made`.
 
         Those from before `since` go, those whose strength has faded below `least`, and where there are more than
         `most`, or than fit into `disk` bytes with all that is made of them (see
@@ -380,7 +381,7 @@ class Hippocampus(MemorySearch):
         """
         keeping, merge = limits(since, least, most, disk, merge)
         self._look()
-        done = {"let_go": 0, "merged": 0}
+        done = {"let_go": 0, "merged": 0, "made": 0}
         with self._writing, self._lock:
             self._ready()
             if merge is not None and not all(piece.sound for _, piece in self._index.pieces()):
@@ -398,6 +399,7 @@ class Hippocampus(MemorySearch):
                     ]
                     gone = self._index.ids()[[at for places in some for at in places]].tolist()
                     done["merged"] += self._exchange(gone, made)
+                    done["made"] += len(made)
                 again = any(len(places) >= NEIGHBOURS for places in alike)
             self._clean(done["let_go"] + done["merged"])
         return done
@@ -420,7 +422,8 @@ class Hippocampus(MemorySearch):
             gone = self._gone(keeping, disk)
             left = {at for id in gone if (at := self._index.find(id)) is not None}
             alike = () if merge is None else clusters(self._index, merge, left)
-            return {"let_go": len(gone), "merged": sum(map(len, alike))}
+            sizes = [len(each) for each in alike]
+            return {"let_go": len(gone), "merged": sum(sizes), "made": len(sizes)}
 
     def _gone(self, keeping: Keeping, disk: int | None) -> list[int]:
         """The ids of those that go; both locks are held."""

@@ -76,6 +76,7 @@ class Remembering(MemorySearch):
         self._remembers, self.recalls = remembers, recalls
         self._made: list[MemoryRow] = []
         self._let_go = 0
+        self._total = [0, 0]
         self._retention = round(retention * 1e6)
         self._times = deque(times)
         self._looked = self._now()
@@ -93,7 +94,8 @@ class Remembering(MemorySearch):
             text = decision.text
             if text is None or decision.verdict != "allow" or decision.why in _UNREADABLE or len(text) > MOST_TEXT:
                 continue
-            new = self._remembers and (answer is not None or (decision.accepted_same == 0 and decision.why != "repeat"))
+            told = answer is not None and (decision.why != "repeat" or decision.answer != answer)
+            new = self._remembers and (told or (decision.accepted_same == 0 and decision.why != "repeat"))
             like = self.recalls and decision.why != "repeat"
             if not (new or like):
                 continue
@@ -110,6 +112,11 @@ class Remembering(MemorySearch):
             return
         vector = self._reader.read(text).vector
         self._remember(decision, text, answer, vector)
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """How many were made, and let go, since it was opened."""
+        return self._total[0], self._total[1]
 
     def take(self) -> tuple[list[MemoryRow], int]:
         """What was remembered since the last call, and how many of the oldest are let go for it."""
@@ -143,6 +150,7 @@ class Remembering(MemorySearch):
             vector=vector,
         )
         self._made.append(row)
+        self._total[0] += 1
         self._count += 1
         if self.recalls:
             self._add([row])
@@ -164,6 +172,7 @@ class Remembering(MemorySearch):
         if over <= 0:
             return
         self._let_go += over
+        self._total[1] += over
         self._count -= over
         for _ in range(min(over, len(self._times))):
             self._times.popleft()

@@ -44,6 +44,7 @@ class Backup:
     answers: int
     patterns: int
     made: str
+    memories: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; keys may be added and are never renamed."""
@@ -237,6 +238,7 @@ def _manifest(part: Path) -> Backup:
         runs=health.runs or 0,
         answers=health.answers,
         patterns=health.patterns,
+        memories=health.tables["memories"].sound if "memories" in health.tables else 0,
         made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 

@@ -24,6 +24,7 @@ _GROUP_SECONDS = 1.0
 _PENDING_BATCHES = 32
 _PENDING_INPUTS = 8192
 _PENDING_CHARS = 1 << 22
+_PENDING_SECONDS = 5.0  # others wait for what was remembered
 # A single batch over this is committed whole, before its decisions are told.
 _PENDING_BATCH_CHARS = 1 << 26
 
@@ -80,8 +81,10 @@ class Ledger:
 
         None as long as it has not.
         """
-        if self._batches < _PENDING_BATCHES and self._inputs < _PENDING_INPUTS and self._chars < _PENDING_CHARS:
+        few = self._batches < _PENDING_BATCHES and self._inputs < _PENDING_INPUTS and self._chars < _PENDING_CHARS
+        if few and monotonic() - self._committed_at < _PENDING_SECONDS:
             return None
+        self._committed_at = monotonic()
         changes = self.take(learned, upto)
         self._batches = self._inputs = self._chars = 0
         return changes

@@ -42,6 +42,7 @@ _FIELDS = (
     "flags",
     "invalid",
     "session",
+    "actor",
 )
 
 
@@ -65,6 +66,7 @@ class Event:
     flags    `PLAIN | BAD_UTF8 | SURROGATE | NUL | CUT`
     invalid  one of `REASONS`, or None
     session  value of a session key, or None
+    actor    who said it, where somebody asks for that, or None
 
     A slotted class and not a named tuple or dataclass, because each of those costs the start of the program
     more (8 ms, 15 ms) than reading ten thousand lines.
@@ -90,6 +92,7 @@ class Event:
         flags: int = 0,
         invalid: str | None = None,
         session: str | None = None,
+        actor: str | None = None,
     ) -> None:
         self.n = n
         self.source = source
@@ -104,6 +107,7 @@ class Event:
         self.flags = flags
         self.invalid = invalid
         self.session = session
+        self.actor = actor
 
     def astuple(self) -> tuple[int | str | None, ...]:
         """The fields in the order of the constructor."""
@@ -121,6 +125,7 @@ class Event:
             self.flags,
             self.invalid,
             self.session,
+            self.actor,
         )
 
     def __eq__(self, other: object) -> bool:

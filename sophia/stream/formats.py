@@ -35,7 +35,7 @@ class Keys:
     ('scope', 'user', 'tenant')
     """
 
-    __slots__ = ("answer", "context", "id", "label", "scope", "session", "text", "ts")
+    __slots__ = ("actor", "answer", "context", "id", "label", "scope", "session", "text", "ts")
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Keys:
         id: tuple[str, ...] = ("id",),
         label: tuple[str, ...] = ("label",),
         session: tuple[str, ...] = (),
+        actor: tuple[str, ...] = (),
     ) -> None:
         if not text:
             msg = "at least one key must be able to hold the text"
@@ -60,6 +61,7 @@ class Keys:
         self.id = id
         self.label = label
         self.session = session
+        self.actor = actor
 
 
 class Decoder:
@@ -202,7 +204,7 @@ class JsonlDecoder(Decoder):
         else:
             self._found = True
         scope = context = ""
-        ts = answer = id = label = session = None
+        ts = answer = id = label = session = actor = None
         if len(row) > 1 or not present:
             scope = _string(_first(row, keys.scope)) or ""
             context = _string(_first(row, keys.context)) or ""
@@ -212,7 +214,9 @@ class JsonlDecoder(Decoder):
             label = _string(_first(row, keys.label)) or None
             if keys.session:
                 session = _string(_first(row, keys.session)) or None
-        event = Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags, None, session)
+            if keys.actor:
+                actor = _string(_first(row, keys.actor)) or None
+        event = Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags, None, session, actor)
         if "\\u" in raw:
             _make_safe(event)
         reason = reason or _reason(event.flags)
@@ -325,7 +329,9 @@ class CsvDecoder(Decoder):
         delimiter, names = table
         self._width = len(names)
         keys = self._keys
-        order = (keys.text, keys.scope, keys.context, keys.ts, keys.answer, keys.id, keys.label, keys.session)
+        order = (
+            keys.text, keys.scope, keys.context, keys.ts, keys.answer, keys.id, keys.label, keys.session, keys.actor,
+        )  # fmt: skip
         self._columns = [
             next((names.index(name) for name in map(str.lower, wanted) if name in names), -1) for wanted in order
         ]
@@ -348,9 +354,9 @@ class CsvDecoder(Decoder):
             reason = "empty"
         if reason is not None:
             self._bad(reason)
-        ts, answer, id, label, session = [value or None for value in cells[3:]]
+        ts, answer, id, label, session, actor = [value or None for value in cells[3:]]
         scope, context = cells[1] or "", cells[2] or ""
-        return Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags, reason, session)
+        return Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags, reason, session, actor)
 
 
 def detect(line: str, keys: Keys) -> str:
@@ -415,7 +421,7 @@ def _string(value: object) -> str | None:
 
 def _make_safe(event: Event) -> None:
     """Only a JSON escape brings in half a surrogate pair, or a NUL that no byte showed."""
-    for name in ("text", "scope", "context", "ts", "answer", "id", "label", "session"):
+    for name in ("text", "scope", "context", "ts", "answer", "id", "label", "session", "actor"):
         value = getattr(event, name)
         if value is None:
             continue

@@ -96,6 +96,8 @@ def run(
     summary.output_gone = writer.output_gone or reader.output_gone
     summary.interrupted = reader.stopped and not summary.output_gone
     summary.add_audit(brain.audit)
+    if brain.settings.remember != "none":
+        summary.memories = brain.memories
     if session_key is not None and not summary.output_gone:
         if not brain.durable or not (summary.interrupted or summary.stopped):
             writer.write_sessions(brain.end_sessions())

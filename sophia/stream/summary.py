@@ -53,6 +53,8 @@ class Summary:
         """The first 20 that were novel."""
         self.open_sessions: int | None = None
         """How many go on after the run; None where inputs were not told by session."""
+        self.memories: tuple[int, int] | None = None
+        """How many memories were made of inputs, and let go; None where none was to be."""
         self.interrupted = False
         self.output_gone = False
         """The reader of the decisions went away (`| head`): those after the last ones it could take are not here."""
@@ -207,6 +209,7 @@ class Summary:
                 "open": self.open_sessions,
                 "inputs_raised": self.raised,
             },
+            "memories": None if self.memories is None else {"made": self.memories[0], "let_go": self.memories[1]},
             "interrupted": self.interrupted,
             "output_closed": self.output_gone,
             "stopped": self.stopped,

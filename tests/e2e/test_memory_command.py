@@ -92,7 +92,7 @@ def test_forget_takes_the_answers_of_the_scope_too(shell: Run, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("remember",), 2, "--file, and not both"),
+        (("remember",), 2, "--exported, and not both"),
         (("remember", "x", "--file", "y"), 2, "not both"),
         (("remember", "x", "y", "--answer", "z"), 2, "single TEXT"),
         (("remember", ""), 2, "empty"),
@@ -150,12 +150,12 @@ def test_consolidate_lets_go_what_is_asked_for_and_no_more(command: Run, tmp_pat
     lines.write_text("".join(f"note number {number} about tea\n" for number in range(1100)) + "tea\n" * 5)
     assert command("remember", "--file", "notes.txt", "--store", "mind").returncode == 0
     done = json.loads(command("store", "consolidate", "--store", "mind", "--json").stdout)
-    assert done == {"let_go": 0, "merged": 0, "memories": 1105, "archived": 1105, "rebuilt": 0, "damaged": 0}
+    assert done == {"let_go": 0, "merged": 0, "made": 0, "memories": 1105, "archived": 1105, "rebuilt": 0, "damaged": 0}
     assert (tmp_path / "mind" / "lance").is_dir()
     assert len(list((tmp_path / "mind" / "segments").iterdir())) == 2
     told = command("store", "consolidate", "--store", "mind", "--merge", ".0001", "--most", "1103")
     assert told.stdout.decode() == (
-        "mind: 1,099 memories, of which the long-term index has 1,099; 2 were let go, 5 became part of another\n"
+        "mind: 1,099 memories, of which the long-term index has 1,099; 2 were let go, 5 became 1\n"
     )
     assert json.loads(command("store", "consolidate", "--store", "mind", "--older-than", "1h", "--json").stdout)[
         "memories"
@@ -184,9 +184,9 @@ def test_what_consolidation_would_do(shell: Run) -> None:
     done(shell("remember", "tea for two", "tea for two", "coffee", "--ts", "2020-01-01"))
     done(shell("remember", "water"))
     said = json.loads(done(shell("store", "consolidate", "--older-than", "90d", "--dry-run", "--json")))
-    assert said == {"let_go": 3, "merged": 0}
+    assert said == {"let_go": 3, "merged": 0, "made": 0}
     said = json.loads(done(shell("store", "consolidate", "--merge", "0.01", "--dry-run", "--json")))
-    assert said == {"let_go": 0, "merged": 2}
+    assert said == {"let_go": 0, "merged": 2, "made": 1}
     assert len(done(shell("recall")).splitlines()) == 4
     assert shell("store", "consolidate", "--dry-run").returncode == 2
     refused = shell("store", "consolidate", "--disk", "1K")
@@ -213,6 +213,62 @@ def test_exported_memories_come_in_again(shell: Run, tmp_path: Path) -> None:
     assert rows[0]["ts"] == "2026-03-01T00:00:00Z"
     assert (rows[2]["actor"], rows[2]["dim"], len(rows[2]["vector"])) == ("Ann", 10_000, 1668)
     assert done(shell("store", "export", "--what", "memories", "--scope", "ann")).count("\n") == 1
-    assert len(done(shell("store", "export")).splitlines()) == 3
+    assert done(shell("store", "export")) == ""  # answers and patterns, of which there are none
     result = shell("remember", "--file", "m.jsonl", "--store", "other", "--json")
     assert json.loads(done(result)) == {"remembered": 2, "ids": [1, 2], "bad": {"not-a-string": 1}}
+    assert "m.jsonl:3: not-a-string" in result.stderr
+    done(shell("remember", "--exported", "m.jsonl", "--store", "whole"))
+    told = []
+    for store in (".sophia", "whole"):
+        with Hippocampus.open(tmp_path / store) as memory:
+            told.append(
+                [(m.text, m.scope, m.actor, m.tags, m.answer, bytes(m.vector)) for m in map(memory.get, (1, 2, 3))]
+            )
+    assert told[0] == told[1]
+    (tmp_path / "bad.jsonl").write_text('{"text": "x"}\nnot json\n')
+    result = shell("remember", "--exported", "bad.jsonl", "--store", "other")
+    assert (result.returncode, result.stderr.count("not-exported")) == (0, 3)
+    assert shell("remember", "--exported", "none.jsonl").returncode == 3
+
+
+def test_who_said_it_is_kept(shell: Run, tmp_path: Path) -> None:
+    rows = [{"body": "I ran a race", "who": "s1", "speaker": "Melanie"}, {"body": "I like tea", "speaker": "Caroline"}]
+    (tmp_path / "talk.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done(shell("remember", "--file", "talk.jsonl", "--text-key", "body", "--context-key", "who", "--actor", "nobody"))
+    (tmp_path / "talk.csv").write_text("text,author\n'hello there',Bob\n")
+    done(shell("remember", "--file", "talk.csv"))
+    with Hippocampus.open(tmp_path / ".sophia") as memory:
+        assert [memory.get(id).actor for id in (1, 2, 3)] == ["Melanie", "Caroline", "Bob"]
+        assert memory.get(1).context == "s1"
+    assert done(shell("recall", "race", "--actor", "Melanie")).count("\n") == 1
+
+
+def test_words_need_no_quotes_to_be_recalled(shell: Run) -> None:
+    done(shell("remember", "the charity race"))
+    assert done(shell("recall", "charity", "race")).count("\n") == 1
+    refused = shell("recall", "")
+    assert (refused.returncode, "leave it out" in refused.stderr) == (2, True)
+
+
+def test_a_scope_that_nobody_knows(shell: Run) -> None:
+    done(shell("remember", "tea", "--scope", "boris"))
+    result = shell("forget", "--scope", "Boris")
+    assert "forgotten: 0 memories" in done(result)
+    assert "nothing was known of the scope 'Boris'; there are 'boris'" in result.stderr
+    assert "1 memories" in done(shell("forget", "--id", "m1"))
+
+
+def test_a_time_without_a_unit_is_refused(shell: Run) -> None:
+    done(shell("remember", "tea"))
+    for arguments in (("store", "consolidate", "--older-than", "90"), ("run", "x", "--retention", "7")):
+        refused = shell(*arguments)
+        assert (refused.returncode, "names no unit" in refused.stderr) == (2, True)
+
+
+def test_a_run_tells_what_it_remembers(shell: Run, tmp_path: Path) -> None:
+    rows = [{"text": "When do you open?", "answer": "At nine."}] * 3 + [{"text": "A new one"}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = shell("run", "in.jsonl", "--remember", "--out", "out.jsonl", "--report", "none")
+    assert "memories: 2 made" in result.stderr  # and none of a repeat
+    assert json.loads((tmp_path / "summary.json").read_text())["memories"] == {"made": 2, "let_go": 0}
+    assert "2 memories" in done(shell("store", "backup", "copy"))

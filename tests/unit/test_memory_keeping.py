@@ -40,9 +40,9 @@ def turned(vector: np.ndarray, bits: int) -> np.ndarray:
 
 def test_what_is_older_goes(memory: Hippocampus) -> None:
     memory.remember_many([{"content": f"at {ts}", "ts": ts} for ts in range(10)])
-    assert memory.keep(since=4) == {"let_go": 4, "merged": 0}
+    assert memory.keep(since=4) == {"let_go": 4, "merged": 0, "made": 0}
     assert sorted(memory.recall(None, 100).ids) == [5, 6, 7, 8, 9, 10]
-    assert memory.keep(since=4) == {"let_go": 0, "merged": 0}
+    assert memory.keep(since=4) == {"let_go": 0, "merged": 0, "made": 0}
 
 
 def test_what_has_faded_goes(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_those_that_say_nearly_the_same_become_one(memory: Hippocampus) -> None:
     memory.remember(turned(first, 60), ts=8)
     memory.remember(other)
     memory.remember(first, scope="elsewhere")
-    assert memory.keep(merge=6 / DIM) == {"let_go": 0, "merged": 3}
+    assert memory.keep(merge=6 / DIM) == {"let_go": 0, "merged": 3, "made": 1}
     one = memory.get(7)
     assert sorted(memory.recall(None, 100).ids) == [4, 5, 6, 7]
     expected = bundle(np.stack([_padded(first), _padded(turned(first, 3)), _padded(turned(first, 5))]),
@@ -104,7 +104,7 @@ def test_many_groups_and_transactions(memory: Hippocampus, monkeypatch: pytest.M
     monkeypatch.setattr(hippocampus, "_GROUP", 7)
     rows = vectors(20)
     memory.remember_many([turned(row, bits) for bits in range(4) for row in rows])
-    assert memory.keep(merge=3 / DIM) == {"let_go": 0, "merged": 80}
+    assert memory.keep(merge=3 / DIM) == {"let_go": 0, "merged": 80, "made": 20}
     assert sorted(memory.recall(None, 100).ids) == list(range(81, 101))
     assert [memory.recall(row, 1)[0].id for row in rows] == list(range(81, 101))
 
@@ -172,7 +172,7 @@ def test_what_would_go_is_what_goes(tmp_path: Path) -> None:
 
 def test_a_disk_that_holds_no_memory_is_a_mistake(tmp_path: Path) -> None:
     with Hippocampus.open(tmp_path, dim=DIM) as memory:
-        assert memory.keep(disk=1) == {"let_go": 0, "merged": 0}  # nothing is there to go
+        assert memory.keep(disk=1) == {"let_go": 0, "merged": 0, "made": 0}  # nothing is there to go
         memory.remember("tea")
         for call in (memory.keep, memory.would_keep):
             with pytest.raises(ValueError, match="less than a store with one memory"):
