@@ -31,12 +31,11 @@ TOPICS = ("tea", "coffee", "water", "lamp", "door", "window", "house", "garden",
 
 def world(folder: Path, run: Path) -> None:
     """A run of two scopes, with a store that has segments and a long-term index, where that can be."""
-    rows = [
-        {"text": f"{SECRET} of the {topic} {'abcdefghij'[n % 10] * 3}", "scope": "ann", "answer": SECRET}
-        if n % 2
-        else {"text": f"please open the {topic} {'klmnopqrst'[n % 10] * 3}", "scope": "bob", "answer": "yes"}
-        for n, topic in enumerate(TOPICS * 30)
-    ]
+    rows = []
+    for n, topic in enumerate(TOPICS * 30):
+        word = "".join("klmnopqrst"[int(digit)] for digit in f"{n:03}")
+        theirs = {"text": f"{SECRET} of the {topic} {word}", "scope": "ann", "answer": SECRET}
+        rows.append(theirs if n % 2 else {"text": f"please open the {topic} {word}", "scope": "bob", "answer": "yes"})
     (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = [sys.executable, "-m", "sophia", "run", "in.jsonl", "--out", str(run), "--store", "mind", "--remember"]
     home = str(Path(sophia.__file__).resolve().parents[1])
