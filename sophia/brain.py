@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
 from sophia.config import Settings
-from sophia.errors import SophiaError
+from sophia.errors import SophiaError, StoreFrozen
 from sophia.organs.aside import SideThreads
 from sophia.organs.audit import AuditReport
 from sophia.organs.batch import Batch, Columns, check_session, is_line
@@ -60,7 +60,8 @@ class Sophia:
         self._lock = threading.RLock()  # re-entered by a signal handler only: see _require_usable
         self._learning = threading.Lock()  # held while a router is made of the one in use
         self._thalamus = thalamus
-        self._route = thalamus.hot_path.route if thalamus.remembering is None else thalamus.route
+        self._gestating = thalamus.gestating
+        self._choose_route()
         self._ledger = ledger
         self._store = None if ledger is None else ledger.store
         self._changed_settings = thalamus.settings.changed()
@@ -84,6 +85,49 @@ class Sophia:
     def policy_version(self) -> str:
         """Names everything that a stored answer depends on; an answer is served under the same policy only."""
         return self._thalamus.policy_version
+
+    @property
+    def stage(self) -> str:
+        """Of its life: "gestating", "fluid" or "crystalline"; see :mod:`sophia.gestation`."""
+        with self._lock:
+            gestation = self._thalamus.gestation
+            return "fluid" if gestation is None else gestation.stage
+
+    @property
+    def birth(self) -> dict[str, Any] | None:
+        """When it was born, after what, and its calibration; None before that. Facts, for JSON; keys may be added and
+        are never renamed."""
+        with self._lock:
+            gestation = self._thalamus.gestation
+            return None if gestation is None else gestation.birth
+
+    def crystallise(self) -> None:
+        """From now on it decides as it does, and learns nothing: nothing in its store changes until `liquefy`. Durable.
+
+        SophiaError before it is born; StoreFrozen is raised by whatever would teach it.
+
+            >>> import sophia
+            >>> with sophia.open(None, settings=sophia.Settings(gestation_inputs=0)) as brain:
+            ...     first = brain.complete(brain.route("When do you open?"), answer="At nine.")
+            ...     brain.crystallise()
+            ...     again, new = brain.route("when do you open"), [brain.route("And where?") for _ in range(2)]
+            >>> again.answer, [one.why for one in new]
+            ('At nine.', ['novel', 'novel'])
+        """
+        with self._lock:
+            self._require_usable()
+            if self._thalamus.gestating:
+                message = "this brain is not born yet: it can be made crystalline when it has learned what is usual"
+                raise SophiaError(message)
+            self._thalamus.crystallise(self._commit_now)
+
+    def liquefy(self) -> None:
+        """Learns again, durably. Does nothing to a brain that is not crystalline."""
+        with self._lock:
+            self._require_usable()
+            if self._thalamus.frozen:
+                self._thalamus.liquefy()
+                self._commit_now()
 
     @property
     def notes(self) -> list[str]:
@@ -141,6 +185,9 @@ class Sophia:
                 decision = self._route(text, n, scope, context, line)
             except UnicodeEncodeError as error:
                 raise _unreadable(error, scope=scope, context=context) from error
+            if self._gestating and not self._thalamus.gestating:
+                self._gestating = False
+                self._choose_route()
             if session:
                 self._thalamus.sessions.follow([decision], [session])
             if self._ledger is not None and self._ledger.is_due(1):
@@ -437,7 +484,7 @@ class Sophia:
         """
         with self._lock:
             self._require_usable()
-            ledger = self._ledger
+            ledger = None if self._thalamus.frozen else self._ledger
             # Of the batches before: they will all have been told when this one begins.
             changes = None if ledger is None else ledger.take_when_full(self._thalamus.take_changes, self._n)
             n, at = self._n + 1, self._clock()
@@ -463,7 +510,7 @@ class Sophia:
         arrived, and None is returned; so it is without a store. When this fails nothing is lost and nothing may be
         told; `discard` and open again. May be called from any thread.
         """
-        if self._ledger is None:
+        if self._ledger is None or self._thalamus.frozen:
             return None
         if batch.whole:
             return self._ledger.begin(None, batch.changes)
@@ -490,7 +537,7 @@ class Sophia:
         noted = [Output(str(Path(path).absolute()), kind, run) for kind, path in files.items()]
         with self._lock:
             self._require_usable()
-            if self._ledger is not None:
+            if self._ledger is not None and not self._thalamus.frozen:
                 self._ledger.note_outputs(noted)
 
     def discard(self) -> None:
@@ -526,7 +573,7 @@ class Sophia:
             message = f"reject takes a Decision, not {type(decision).__name__}"
             raise TypeError(message)
         with self._lock:
-            self._require_usable()
+            self._require_fluid()
             self._thalamus.reject(decision)
             self._commit_now()
 
@@ -572,6 +619,12 @@ class Sophia:
     ) -> None:
         self.close()
 
+    def _choose_route(self) -> None:
+        """What decides a single text: the hot path itself where nobody follows it."""
+        thalamus = self._thalamus
+        followed = self._gestating or thalamus.remembering is not None
+        self._route = thalamus.route if followed else thalamus.hot_path.route
+
     def _decide_batch(self, columns: Columns) -> list[Decision]:
         with self._lock:
             self._require_usable()
@@ -606,7 +659,7 @@ class Sophia:
 
     def _keep(self, decision: Decision, answer: str, agrees: bool | None) -> bool:
         with self._lock:
-            self._require_usable()
+            self._require_fluid()
             if agrees is not None:
                 self._thalamus.count_audit(agrees=agrees)
             stored = _storable(answer) and self._thalamus.complete(decision, answer)
@@ -633,19 +686,25 @@ class Sophia:
     def _learn(self, make: Callable[[Intents | None], Intents]) -> Intents:
         """Makes a router of the one in use, one caller at a time, so that nothing that was learned is lost."""
         with self._lock:
-            self._require_usable()
+            self._require_fluid()
         with self._learning:
             learned = make(self._thalamus.intents)
             with self._lock:
-                self._require_usable()
+                self._require_fluid()
                 if self._ledger is not None:
                     self._ledger.keep_router(learned.dump())
                 self._thalamus.use(learned)
             return learned
 
     def _commit_now(self) -> None:
-        if self._ledger is not None:
+        if self._ledger is not None and not self._thalamus.frozen:
             self._ledger.commit(self._thalamus.take_changes, self._n)
+
+    def _require_fluid(self) -> None:
+        self._require_usable()
+        if self._thalamus.frozen:
+            message = "this brain is crystalline: it learns nothing; `sophia crystallise --undo` or liquefy() ends that"
+            raise StoreFrozen(message)
 
     def _require_usable(self) -> None:
         if self._closed:

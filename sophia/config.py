@@ -164,6 +164,11 @@ _TTL = _number(
     lambda value: 0.0 <= value < 1e12,
     parse_duration,
 )
+_GESTATION = _number(
+    "use a number of seconds that is not negative, or a duration such as '24h'",
+    lambda value: 0.0 <= value < 1e12,
+    parse_duration,
+)
 _RETENTION = _number(
     "use 0 to keep memories, or a positive number of seconds, or a duration such as '90d'",
     lambda value: 0.0 <= value < 1e12,
@@ -240,6 +245,8 @@ class Settings(_Checked):
     session_limit, session_length: sessions that may be open, inputs that one may have; the oldest, or the longer one,
         ends. session_idle: one ends after so many further inputs of others; 0 never.
     cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory; see `memory_bounds`.
+    gestation_inputs, gestation_seconds: inputs that come, and seconds that pass, before the brain is born: until then
+        nothing is handled by reflex for being familiar, and what is usual is observed. 0 of both: it is born at once.
     remember: "new": inputs that are new in their scope, or answered, become memories of the store (30 us each); "none".
     recall: whether a decision is told which memory of its scope its text is most like, in `match` (.3 ms each among
         10,000 memories).
@@ -284,6 +291,8 @@ class Settings(_Checked):
     memories: int = _setting(100_000, "memory", _whole(1, 2**26))
     retention: float = _setting(0.0, "memory", _RETENTION)
     memory_disk: int = _setting(0, "memory", _DISK)
+    gestation_inputs: int = _setting(200, "thalamus", _whole(0, 2**40))
+    gestation_seconds: float = _setting(0.0, "thalamus", _GESTATION)
     seed: int = _setting(0x50F1A, "thalamus", _whole(0, 2**64 - 1))
 
     @classmethod

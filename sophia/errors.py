@@ -20,6 +20,7 @@ __all__ = [
     "StaleArenaError",
     "StoreCorrupt",
     "StoreFailed",
+    "StoreFrozen",
     "StoreLocked",
     "StoreVersionError",
 ]
@@ -72,6 +73,10 @@ class ConfigError(SophiaError, ValueError):
 
 class RuleError(ConfigError):
     """A danger rule cannot be taken; the message holds the file and the line."""
+
+
+class StoreFrozen(SophiaError, PermissionError):
+    """The brain is crystalline: it decides, and nothing may be learned or changed until `crystallise --undo`."""
 
 
 class StoreFailed(SophiaError, OSError):

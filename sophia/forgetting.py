@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sophia._core.pattern import PatternTable
-from sophia.errors import SophiaError, StoreCorrupt, StoreFailed
+from sophia.errors import SophiaError, StoreCorrupt, StoreFailed, StoreFrozen
 from sophia.opening import open as open_brain
 from sophia.organs.memory_words import choice_of
 from sophia.store.erasure import Erasure, erasure_of
@@ -86,6 +86,9 @@ def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = Fal
     folder.require()
     store = waited(lambda: Store(folder.path), wait)
     try:
+        if store.crystalline:
+            message = f"the store {path} is crystalline; `sophia crystallise --undo --store {path}`, then forget"
+            raise StoreFrozen(message)
         if store.pending():  # inputs of a run that was killed: what they have taught must be there to be taken out
             store.close()
             waited(lambda: open_brain(folder.path), wait).close()

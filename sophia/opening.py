@@ -13,6 +13,7 @@ from sophia._core.pattern import PatternTable
 from sophia.brain import Sophia
 from sophia.config import Settings
 from sophia.errors import ConfigError, StoreCorrupt
+from sophia.gestation import Gestation
 from sophia.organs.audit import Audit
 from sophia.organs.batch import Columns
 from sophia.organs.danger import RuleSet
@@ -70,6 +71,7 @@ def open(
             settings,
             rule_set,
             audit=Audit(settings, same=same),
+            gestation=_gestation(settings, None),
             remembering=_remembering(settings, None, clock),
             clock=clock,
         )
@@ -82,10 +84,13 @@ def open(
             intents = _kept_router(store)
         opening = _Opening(store, same)
         named = [str(rule.absolute()) for rule in rule_files]
-        if waiting := store.pending():
-            opening.learn(waiting, settings, rule_set, named)
-        _let_go(store, settings, clock)
-        thalamus = opening.load(settings, rule_set, store.begin_run(), clock)
+        if store.crystalline:
+            thalamus = opening.load(settings, rule_set, store.runs + 1, clock)  # which is not counted
+        else:
+            if waiting := store.pending():
+                opening.learn(waiting, settings, rule_set, named)
+            _let_go(store, settings, clock)
+            thalamus = opening.load(settings, rule_set, store.begin_run(), clock)
         thalamus.use(intents)
         return Sophia(thalamus, opening.ledger, rule_files=named, notes=opening.notes, clock=clock)
     except BaseException:
@@ -150,6 +155,7 @@ class _Opening:
             keep_changes=True,
             audit=self._audit(settings),
             remembering=_remembering(settings, self.store, clock),
+            gestation=self._gestation(settings, patterns),
             clock=clock,
             **tables,
         )
@@ -166,7 +172,8 @@ class _Opening:
         if faults:
             self._start_anew(thalamus, faults)
         thalamus.take_changes()  # what was loaded is not news
-        self.store.purge(clock())
+        if not thalamus.frozen:
+            self.store.purge(clock())
         if thalamus.cache is not None:
             answers, more = self.store.answers(thalamus.policy_version, clock(), settings.cache_entries // 2)
             thalamus.load_answers(answers, complete=not more)
@@ -179,6 +186,18 @@ class _Opening:
             )
         except StoreCorrupt as error:
             raise self.store.corrupt(error) from error
+
+    def _gestation(self, settings: Settings, patterns: PatternTable) -> Gestation:
+        """As the store has it. A store of an older version has seen as many inputs as its patterns count."""
+        try:
+            state = self.store.meta("life")
+            made = _gestation(settings, state)
+        except StoreCorrupt as error:
+            self.notes.append(f"the stage of life of the store is damaged and begins anew ({error})")
+            return _gestation(settings, None)
+        if state is None:
+            made.skip(sum(pattern.count for pattern in patterns.patterns() if pattern.merged_into is None))
+        return made
 
     def _audit(self, settings: Settings) -> Audit:
         """The audit as the store has it. Where that cannot be read, answers stay off: they may have been."""
@@ -196,13 +215,22 @@ class _Opening:
         self.notes += [
             f"the {name} table of the store is damaged and starts anew ({fault})" for name, fault in faults.items()
         ]
+        if thalamus.frozen:
+            return
         self.store.replace_derived(thalamus.dumps())
         for name in derived.NAMES:
             thalamus.count_log(name, 0)
 
 
+def _gestation(settings: Settings, state: str | None) -> Gestation:
+    return Gestation(inputs=settings.gestation_inputs, seconds=settings.gestation_seconds, state=state)
+
+
 def _remembering(settings: Settings, store: Store | None, clock: Callable[[], float]) -> Remembering | None:
     """What remembers and recalls, where that is wanted."""
+    crystalline = store is not None and store.crystalline
+    if crystalline:
+        settings = settings.with_changes(remember="none")
     if settings.remember == "none" and not settings.recall:
         return None
     from sophia.organs.remembering import Nothing, Remembering
@@ -210,7 +238,7 @@ def _remembering(settings: Settings, store: Store | None, clock: Callable[[], fl
     dim = None if store is None else store.dim
     if dim is None:
         dim = _DIM
-        if store is not None:
+        if store is not None and not crystalline:
             store.set_meta("dim", str(dim))
     count = 0 if store is None else store.seen_memories()
     return Remembering(

@@ -27,6 +27,7 @@ cdef extern from "salience.h" nogil:
         int reflex_safe
         int danger_verdict
         int alarm_verdict
+        int gestating
         double suspicion_limit
 
     cdef struct sophia_evidence:

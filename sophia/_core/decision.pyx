@@ -10,7 +10,7 @@ ROUTES = ("reflex", "cortical", "deep_thought")
 VERDICTS = ("allow", "flag", "veto")
 WHYS = (
     "repeat", "known-pattern", "route", "novel", "danger", "low-confidence", "out-of-scope", "complex", "too-long",
-    "empty", "invalid",
+    "empty", "invalid", "gestating",
 )
 JUDGED = (None, "route", "low-confidence", "out-of-scope")
 FAULTS = {None: 0, "too-long": SOPHIA_WHY_TOO_LONG, "empty": SOPHIA_WHY_EMPTY, "invalid": SOPHIA_WHY_INVALID}
@@ -215,8 +215,8 @@ def decide(
     """The routing rule alone: (route, why, verdict, confidence, novelty) for the evidence given.
 
     `policy` maps reflex_confidence, cortical_confidence, complex_limit, reflex_safe, danger_verdict and
-    alarm_verdict, and may map suspicion_limit (2: none). `judged` is what a model says: None (no model), "route",
-    "low-confidence" or "out-of-scope"; `suspicion` the danger score.
+    alarm_verdict, and may map suspicion_limit (2: none) and gestating (False). `judged` is what a model says: None (no
+    model), "route", "low-confidence" or "out-of-scope"; `suspicion` the danger score.
     Pure; thread-safe; under 2 us. Example::
 
         >>> policy = dict(reflex_confidence=0.75, cortical_confidence=0.5, complex_limit=0.75,
@@ -234,6 +234,7 @@ def decide(
     rule.danger_verdict = VERDICTS.index(policy["danger_verdict"])
     rule.alarm_verdict = VERDICTS.index(policy["alarm_verdict"])
     rule.suspicion_limit = policy.get("suspicion_limit", 2.0)
+    rule.gestating = policy.get("gestating", False)
     seen.fault = FAULTS[fault]
     seen.danger, seen.alarm, seen.repeat, seen.familiar = danger, alarm, repeat, familiar
     seen.withheld = withheld

@@ -100,6 +100,7 @@ cdef class HotPath:
     cdef public bint ask_store  # the store holds answers that the cache never had
     cdef readonly object audit
     cdef public bint answers_off  # stored answers are not served
+    cdef public bint frozen  # decides, and learns nothing
     cdef public uint64_t served  # answers served since auditing began: numbers the draws
     cdef bint _auditing
     cdef uint64_t _audit_seed

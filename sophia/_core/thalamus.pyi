@@ -16,6 +16,8 @@ from sophia._core.suspicion import Suspicion
 class HotPath:
     ask_store: bool
     answers_off: bool
+    gestating: bool
+    frozen: bool
     served: int
     @property
     def audit(self) -> Any: ...

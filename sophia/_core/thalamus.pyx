@@ -162,6 +162,7 @@ cdef class HotPath:
             self._policies[kind].danger_verdict = VERDICTS.index(verdict)
             self._policies[kind].alarm_verdict = VERDICTS.index(alarm)
             self._policies[kind].suspicion_limit = 2.0
+            self._policies[kind].gestating = False
         if suspect is not None:
             self._policies[0].suspicion_limit = message_suspicion
 
@@ -422,7 +423,7 @@ cdef class HotPath:
         seen.alarm = one.alarm
         seen.repeat = stored and not seen.withheld
         if one.sighted:                 # it was no repeat, and nothing refused it
-            sighting, learned = self._sighting, True
+            sighting, learned = self._sighting, not self.frozen
         else:
             learned = self._sight(one, entry, &seen, &sighting)
         self._settle()
@@ -479,7 +480,7 @@ cdef class HotPath:
         self._owed[0].code, self._owed[0].times = by_leaf, leaf_times
         self._owed[1].code, self._owed[1].times = by_pattern, pattern_times
         self._owes = learned
-        if self.cache is not None and (one.answer != NULL or entry == NULL):
+        if self.cache is not None and not self.frozen and (one.answer != NULL or entry == NULL):
             self._remember(one, &sighting, now)
         return 0
 
@@ -493,6 +494,9 @@ cdef class HotPath:
         cdef const sophia_policy *policy = &self._policies[one.line]
         cdef uint64_t owner = sophia_owner_of(one.scope, one.scope_size)
         if one.fault != 0 and one.fault != SOPHIA_WHY_TOO_LONG:
+            return False
+        if self.frozen:
+            self.patterns.match_line(one.shape, one.shape_size, sighting)
             return False
         if seen.danger and (policy.alarm_verdict if seen.alarm else policy.danger_verdict) == SOPHIA_VETO:
             self.patterns.match_line(one.shape, one.shape_size, sighting)
@@ -573,6 +577,15 @@ cdef class HotPath:
     def model(self):
         """The model that the next batch is judged with, or None."""
         return self._next_model
+
+    @property
+    def gestating(self):
+        """Whether nothing is handled by reflex for being familiar; a change holds from the next batch on."""
+        return self._policies[0].gestating != 0
+
+    @gestating.setter
+    def gestating(self, bint value):
+        self._policies[0].gestating = self._policies[1].gestating = value
 
     @property
     def busy(self):
@@ -769,7 +782,7 @@ cdef class HotPath:
         with nogil:
             code = self._encoder.features_into(one.key + start, one.key_size - start, self._features)
             if code >= 0:
-                if self._encoder.idf is not None:
+                if self._encoder.idf is not None and not self.frozen:
                     self._encoder.idf.count(self._features, 1)
                 code = self._encoder.features_b1_into(self._features, <uint64_t *>vector.data)
         return freeze(vector, self._encoder.seed) if code >= 0 else None

@@ -11,7 +11,16 @@ import sys
 from sophia.cli import standard
 from sophia.cli.actions import add_store
 from sophia.cli.exits import Exit, exit_of
-from sophia.cli.flags import add_fit_flags, add_input_flags, add_run_flags, add_store_flags, file, text
+from sophia.cli.flags import (
+    add_fit_flags,
+    add_input_flags,
+    add_run_flags,
+    add_store_flags,
+    file,
+    positive,
+    span,
+    text,
+)  # fmt: skip
 from sophia.cli.memories import add_memories
 from sophia.errors import SophiaError
 
@@ -127,6 +136,25 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="versions, SIMD level, health of the store", allow_abbrev=False)
     doctor.add_argument("--store", type=file, default=".sophia", metavar="DIR")
     doctor.add_argument("--json", action="store_true", help="print JSON")
+
+    gestate = commands.add_parser(
+        "gestate", help="observe a stream until the brain is born", allow_abbrev=False,
+        description="Reads inputs as `sophia run` does, tells nothing of them, and learns what is usual, until there "
+        "were enough of them and enough time has passed, over as many calls as that takes.",
+    )  # fmt: skip
+    gestate.add_argument("inputs", nargs="*", metavar="INPUT", help="file, glob, .gz, FIFO, socket or -")
+    gestate.add_argument("--least", type=positive, default=1000, metavar="N", help="inputs (default 1000)")
+    gestate.add_argument("--time", type=span, default=86_400.0, metavar="24h", help="time (default 24h)")
+    add_input_flags(gestate)
+    add_store_flags(gestate)
+
+    status = commands.add_parser("status", help="stage of life, and what is usual here", allow_abbrev=False)
+    status.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
+    status.add_argument("--json", action="store_true", help="print JSON")
+
+    crystallise = commands.add_parser("crystallise", help="decide on, and learn nothing more", allow_abbrev=False)
+    crystallise.add_argument("--undo", action="store_true", help="learn again")
+    crystallise.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
 
     add_memories(commands)
     add_store(commands)

@@ -70,6 +70,7 @@ def command(options: argparse.Namespace) -> int:
             reader.watch_output(outputs.decisions.fileno())
         if options.resume_answers:
             brain.resume_answers()
+        unborn = brain.birth is None
         started = datetime.now(UTC)
         header = {
             "sophia": sophia.__version__,
@@ -101,6 +102,9 @@ def command(options: argparse.Namespace) -> int:
             )
         finally:
             progress.clear()
+        if unborn and (birth := brain.birth) is not None:
+            born = f"the brain was born after {birth['inputs']:,} inputs of {birth['patterns']:,} patterns"
+            _log_notes(outputs, [f"{born}; `sophia status` says what is usual"], quiet=wanted.quiet)
         _note_replaced(outputs, outputs.keep(), quiet=wanted.quiet)
         fired = _fired(wanted, summary)
         code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)

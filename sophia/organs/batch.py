@@ -83,6 +83,14 @@ class Columns:
                 ]
         return cls(**made)
 
+    def some(self, start: int, end: int) -> Columns:
+        """The inputs from `start` on and before `end`."""
+        made: dict[str, Any] = {}
+        for name in self.__slots__:
+            column = getattr(self, name)
+            made[name] = None if column is None else column[start:end]
+        return Columns(**made)
+
     @property
     def chars(self) -> int:
         """About what the inputs cost to keep, in characters; counted on each call."""

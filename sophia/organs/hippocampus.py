@@ -14,7 +14,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from sophia.errors import SophiaError, StoreFailed
+from sophia.errors import SophiaError, StoreFailed, StoreFrozen
 from sophia.organs.long_term import LongTerm, resident
 from sophia.organs.memory_content import Content, ContentReader
 from sophia.organs.memory_finding import Known, Near
@@ -117,6 +117,12 @@ class Hippocampus(MemorySearch):
             ContentReader(dim)  # what cannot be one is refused before there is a store
         store = waited(lambda: Store(Path(path)), wait)
         try:
+            if store.crystalline:
+                message = (
+                    f"the store {path} is crystalline: nothing may be remembered or forgotten there until "
+                    f"`sophia crystallise --undo --store {path}`; sophia.MemoryReader reads it"
+                )
+                raise StoreFrozen(message)
             kept = store.dim
             if kept is not None and dim is not None and dim != kept:
                 message = f"the store {path} has vectors of dim={kept}, not {dim}; leave dim out, or name another store"

@@ -7,9 +7,9 @@ rules) and knows nothing of stores: what must be kept is handed out as `Changes`
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sophia._core.cuckoo import GenerationalFilter
 from sophia._core.decision import Decision
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sophia.organs.sessions import Sessions
     from sophia.store.session_table import SessionTable
 
-__all__ = ["CHANGE_LOG", "LOG_BYTES", "Thalamus"]
+__all__ = ["CHANGE_LOG", "LOG_BYTES", "Growth", "Thalamus"]
 
 # Bytes of familiarity changes kept between two commits; when they overflow, the store takes a full dump.
 CHANGE_LOG = 1 << 20
@@ -43,12 +43,51 @@ CHANGE_LOG = 1 << 20
 LOG_BYTES = 1 << 20
 
 
+class Growth(Protocol):
+    """What a Thalamus tells of its decisions until the brain is born: see :mod:`sophia.gestation`."""
+
+    stage: str
+    inputs: int
+    birth: dict[str, Any] | None
+
+    @property
+    def gestating(self) -> bool:
+        """Whether it is not born yet."""
+
+    @property
+    def crystalline(self) -> bool:
+        """Whether it learns no more."""
+
+    @property
+    def due(self) -> bool:
+        """Whether it is to be born now."""
+
+    def look(self, now: float) -> None:
+        """Counts the time that has passed."""
+
+    def parts(self, columns: Columns) -> Iterator[Columns]:
+        """A batch in pieces, cut where it may be born."""
+
+    def observe(self, decisions: Sequence[Decision]) -> None:
+        """Takes decisions in order."""
+
+    def bear(self, now: float, run: int, patterns: int) -> None:
+        """It is born."""
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Learns no more, or learns again."""
+
+    def changes(self) -> tuple[str | None, dict[str, Any] | None]:
+        """Its state, where it is another one, and a new chapter."""
+
+
 class Thalamus:
     """Routing state and the hot path over it. Not thread-safe; :class:`sophia.Sophia` holds the lock.
 
     With `keep_changes` what was learned is kept for `take_changes`, to be called often. `recall` finds an answer that
     was handed out so, by key, policy and time; it is asked when the cache could not hold all of them. `audit` checks
     served answers; without one, none is drawn. `remembering` remembers inputs, and is asked what they are like.
+    `gestation` observes until the brain is born; without one it was born long ago.
     """
 
     def __init__(
@@ -65,10 +104,12 @@ class Thalamus:
         keep_changes: bool = False,
         audit: Audit | None = None,
         remembering: Remembering | None = None,
+        gestation: Growth | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self.settings = settings
         self.remembering = remembering
+        self.gestation = gestation
         self.rules = rules
         self.patterns = (
             patterns if patterns is not None else PatternTable(settings.pattern_capacity, masks=settings.mask != "none")
@@ -119,16 +160,68 @@ class Thalamus:
             suspect=trained if settings.danger_score < 1.0 else None,
             message_suspicion=settings.danger_score,
         )
+        self.hot_path.gestating = self.gestating
+        self.hot_path.frozen = gestation is not None and gestation.crystalline
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
         """Decisions for a batch, as if its inputs had come one at a time; numbered from `n`.
 
         An answer that came with an input is stored if the input is allowed.
         """
+        gestation = self.gestation
+        if gestation is None or not gestation.gestating:
+            return self._route_batch(columns, n)
+        gestation.look(self._clock())
+        self._bear_if_due(gestation)
+        decisions: list[Decision] = []
+        for part in gestation.parts(columns):  # the first one ends where the birth comes
+            some = self._route_batch(part, n + len(decisions))
+            gestation.observe(some)
+            decisions += some
+            self._bear_if_due(gestation)
+        return decisions
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it learns nothing."""
+        return bool(self.hot_path.frozen)
+
+    def crystallise(self, commit: Callable[[], None]) -> None:
+        """Learns nothing from now on; `commit` makes durable what was learned, and this."""
+        if self.gestation is not None:
+            self.gestation.freeze(frozen=True)
+        try:
+            commit()
+        except BaseException:
+            self.liquefy()
+            raise
+        self.hot_path.frozen = True
+
+    def liquefy(self) -> None:
+        """Learns again."""
+        if self.gestation is not None:
+            self.gestation.freeze(frozen=False)
+        self.hot_path.frozen = False
+
+    @property
+    def gestating(self) -> bool:
+        """Whether the brain is not born yet."""
+        return self.gestation is not None and self.gestation.gestating
+
+    def _bear_if_due(self, gestation: Growth) -> None:
+        if gestation.due:
+            gestation.bear(self._clock(), self.hot_path.run, len(self.patterns))
+            self.hot_path.gestating = False
+
+    def _route_batch(self, columns: Columns, n: int) -> list[Decision]:
         c = columns
         decisions = self.hot_path.route_batch(
             c.texts, n, c.scopes, c.contexts, c.answers, c.stamps, c.names, c.lines, c.faults
         )
+        if self.frozen:
+            if c.sessions is not None:
+                self.sessions.follow(decisions, c.sessions)
+            return decisions
         if c.answers is not None and self._keep_changes:
             for decision, answer in zip(decisions, c.answers, strict=True):
                 kept = None if answer is None else self._answer(decision, answer)
@@ -144,7 +237,14 @@ class Thalamus:
 
     def route(self, text: str, n: int, scope: str | None, context: str | None, line: bool) -> Decision:
         """One decision, as :meth:`route_batch` makes it."""
+        gestation = self.gestation
+        if gestation is not None and gestation.gestating:
+            gestation.look(self._clock())
+            self._bear_if_due(gestation)
         decision = self.hot_path.route(text, n, scope, context, line)
+        if gestation is not None and gestation.gestating:
+            gestation.observe([decision])
+            self._bear_if_due(gestation)
         if self.remembering is not None:
             self.remembering.follow([decision], None)
             if not self._keep_changes:
@@ -246,8 +346,19 @@ class Thalamus:
             dumps["sessions"] = self.dump("sessions")
         audit = self.audit.changes(self.hot_path.served)
         made, let_go = ([], 0) if self.remembering is None else self.remembering.take()
+        life, chapter = (None, None) if self.gestation is None else self.gestation.changes()
         changes = Changes(
-            self._given.answers, self.patterns.changes(), familiar or b"", idf, sessions, dumps, audit, made, let_go
+            self._given.answers,
+            self.patterns.changes(),
+            familiar or b"",
+            idf,
+            sessions,
+            dumps,
+            audit,
+            life,
+            chapter,
+            made,
+            let_go,
         )
         self._given.answers = Answers()
         return changes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,8 @@ class Changes:
     Changes are committed in the order in which they were taken, each once: a log that lacks a piece cannot be
     replayed. `dumps` replace a derived table's dump and its whole log, this change's piece included. `audit` is the
     state of the audit of answers, or None where it is the one that the store has. `memories` are new, `let_go` how many
-    of the oldest that were made of inputs go for them.
+    of the oldest that were made of inputs go for them. `life` is the state of the brain's gestation, or None where it
+    is the one that the store has; `chapter` is a new one of its story.
     """
 
     answers: Answers
@@ -62,12 +63,14 @@ class Changes:
     sessions: bytes = b""
     dumps: dict[str, bytes] = field(default_factory=dict)
     audit: str | None = None
+    life: str | None = None
+    chapter: Mapping[str, Any] | None = None
     memories: Sequence[MemoryRow] = ()
     let_go: int = 0
 
     def __bool__(self) -> bool:
         learned = self.answers or self.patterns or self.familiar or self.idf or self.sessions or self.memories
-        return bool(learned or self.dumps or self.audit or self.let_go)
+        return bool(learned or self.dumps or self.audit or self.let_go or self.life or self.chapter)
 
 
 NOTHING = Changes(Answers(), [], b"")

@@ -187,7 +187,7 @@ def _fill(connection: sqlite3.Connection, folder: StoreFolder, salvage: _Salvage
         if table.name == "meta":
             if row[0] in counted:
                 counted[row[0]] = max(counted[row[0]], int(row[1]))
-            elif row[0] in memories.META:
+            elif row[0] in memories.META or row[0] == "life":
                 kept[row[0]] = str(row[1])
             continue
         if table.name == "answers":

@@ -30,7 +30,9 @@ _PRAGMAS = (
 )
 
 # Checked row by row where they are read.
-_BY_ROW = ("answers", "answers_by_expiry", "memories", "memories_by_scope", "strengths", "segments", "outputs")
+_BY_ROW = (
+    "answers", "answers_by_expiry", "memories", "memories_by_scope", "strengths", "segments", "outputs", "chapters",
+)  # fmt: skip
 
 # By name, as SQLite keeps them: a definition that reads otherwise is damage. Checksums: see sophia.store.checksum.
 TABLES = {
@@ -63,6 +65,8 @@ TABLES = {
     "segments": """CREATE TABLE segments (
         first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL, dim INTEGER NOT NULL,
         rows BLOB NOT NULL, words BLOB NOT NULL, checksum INTEGER NOT NULL)""",
+    # Of the brain's story, as JSON; they are added, and never change.
+    "chapters": "CREATE TABLE chapters (id INTEGER PRIMARY KEY, data TEXT NOT NULL, checksum INTEGER NOT NULL)",
     # Files outside of the store that runs have written, and `forget` must look at; see sophia.store.outputs.
     "outputs": """CREATE TABLE outputs (
         path BLOB PRIMARY KEY, kind TEXT NOT NULL, run INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
@@ -70,7 +74,7 @@ TABLES = {
 
 # Which of these a format brought, after the second.
 _OUTPUTS = 5  # the format from which on a store knows what its runs have written
-_SINCE = {3: ("memories", "memories_by_scope"), 4: ("strengths", "segments"), 5: ("outputs",)}
+_SINCE = {3: ("memories", "memories_by_scope"), 4: ("strengths", "segments"), 5: ("outputs", "chapters")}
 
 
 def prepare(connection: sqlite3.Connection, where: str) -> None:

@@ -156,6 +156,12 @@ class Store:
         self.ack.committed(self._commits)
         self._unsettled = False
 
+    @property
+    def crystalline(self) -> bool:
+        """Whether the brain has been made to learn no more: nothing is written but what ends that."""
+        kept = self.meta("life")
+        return kept is not None and '"stage":"crystalline"' in kept
+
     def begin_run(self) -> int:
         """Counts one more run, durably, and returns its number; ids of decisions start with it."""
         number = self.runs + 1
@@ -304,6 +310,13 @@ class Store:
                 run("DELETE FROM log WHERE name = ?", (name,))
             if changes.audit is not None:
                 self._put_meta("audit", changes.audit)
+            if changes.life is not None:
+                self._put_meta("life", changes.life)
+            if changes.chapter is not None:
+                number = run("SELECT coalesce(max(id), 0) + 1 FROM chapters").fetchone()[0]
+                text = json.dumps(changes.chapter)
+                seal = checksum.of_blob(number, "chapter", text.encode())
+                run("INSERT INTO chapters VALUES (?, ?, ?)", (number, text, seal))
             if changes.memories:
                 memories.insert(self._connection, changes.memories)
             if changes.let_go:
@@ -626,7 +639,8 @@ class Store:
     def close(self) -> None:
         """Checkpoints the log into the file, closes it and gives the lock back; may be called twice."""
         try:
-            self._free_pages(1024)  # bounded, as nobody waits long for the end
+            if not self.crystalline:
+                self._free_pages(1024)  # bounded, as nobody waits long for the end
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except (sqlite3.Error, SophiaError):
             pass  # closed before, or no room: the log is read at the next open

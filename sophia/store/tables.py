@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -131,6 +132,13 @@ def _wrong_strength(row: Row) -> str | None:
     return None if id > 0 and math.isfinite(strength) else f"strength of memory {id} is {strength}"
 
 
+def _wrong_chapter(row: Row) -> str | None:
+    try:
+        return None if isinstance(json.loads(row[1]), dict) else "no object"
+    except (ValueError, RecursionError) as error:
+        return str(error)
+
+
 def _wrong_output(row: Row) -> str | None:
     path, kind, run = row
     return None if known_path(path) and kind in KINDS and run >= 0 else f"a file {path!r} of kind {kind!r}"
@@ -185,6 +193,7 @@ _SEGMENTS = Table(
     key=0,
 )  # fmt: skip
 
+_CHAPTERS = Table("chapters", (("id", _INTEGER), ("data", _TEXT)), _wrong_chapter, key=0)
 _OUTPUTS = Table("outputs", (("path", _BLOB), ("kind", _TEXT), ("run", _INTEGER)), _wrong_output)
 
 # How the checksum of a row is made from its other columns; an answer's is among those that it always had.
@@ -198,6 +207,7 @@ _SEALS: dict[str, Callable[[Row], int]] = {
     "strengths": checksum.of_strength,
     "segments": checksum.of_segment,
     "outputs": checksum.of_output,
+    "chapters": lambda row: checksum.of_blob(row[0], "chapter", row[1].encode()),
 }
 
 
@@ -218,7 +228,7 @@ FORMATS = {
     2: _SECOND,
     3: (*_SECOND, _sealed(_MEMORIES)),
     4: _FOURTH,
-    5: (*_FOURTH, _sealed(_OUTPUTS)),
+    5: (*_FOURTH, *map(_sealed, (_OUTPUTS, _CHAPTERS))),
 }
 """The tables of every store format that ever was."""
 

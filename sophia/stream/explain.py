@@ -75,6 +75,11 @@ REASONS = {
     ),
     "empty": Reason("Empty", "There is no text to decide on."),
     "invalid": Reason("Unreadable", "The line could not be read as an input. It is counted and never guessed at."),
+    "gestating": Reason(
+        "Before birth",
+        "It is known well enough to be handled at once, but the brain was not born yet: until then it observes what is "
+        "usual in this stream, and what is familiar gets normal handling.",
+    ),
 }
 """Every `why` that a decision can have."""
 
@@ -157,6 +162,8 @@ def explain(
     known = _known(example, hindsight, sure)
     if example.why == "low-confidence":
         return f"{known}. {share(cortical)} is needed to call it known. In doubt: deep thought."
+    if example.why == "gestating":
+        return f"{known}. That would be enough for reflex, but the brain was not born yet. So: cortical."
     if example.why == "known-pattern":
         if example.withheld:
             return (
@@ -209,6 +216,7 @@ def rule(why: str, route: str, settings: Settings) -> str:
         "pattern is familiar",
         ("route", "cortical"): "the router is sure of an intent",
         ("out-of-scope", "deep_thought"): "the router knows too little of the text",
+        ("gestating", "cortical"): "would be reflex, but the brain was not born yet",
         ("complex", "cortical"): f"would be reflex, but complexity is {share(settings.complex_limit)} or more",
         ("complex", "deep_thought"): f"would be cortical, but complexity is {share(settings.complex_limit)} or more",
     }

@@ -193,7 +193,9 @@ class _Page:
             "repeated": self._collected.repeated + merged[0],
             "repeated_danger": self._collected.repeated_danger + merged[1],
             "known": sum(
-                n for (_, why), n in reasons.items() if why in ("repeat", "known-pattern", "complex", "route")
+                n
+                for (_, why), n in reasons.items()
+                if why in ("repeat", "known-pattern", "complex", "route", "gestating")
             ),
             "rules": [
                 (why, route, reasons[route, why], rule(why, route, self._settings))

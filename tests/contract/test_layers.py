@@ -19,6 +19,7 @@ LAYERS = {
     "store": 3,
     "organs": 4,
     "brain": 5,
+    "gestation": 5,
     "opening": 6,
     "stream": 7,
     "compat": 7,

@@ -49,4 +49,6 @@ def decide(
         level, why = level + 1, "complex"
     if level < 2 and suspicion >= policy["suspicion_limit"]:
         level, why = 2, "danger"
+    if level == 0 and policy.get("gestating"):
+        level, why = 1, "gestating"
     return LEVELS[level], why, "allow"

@@ -21,6 +21,7 @@ POLICIES = st.fixed_dictionaries(
         "danger_verdict": st.sampled_from(["flag", "veto"]),
         "alarm_verdict": st.sampled_from(["flag", "veto"]),
         "suspicion_limit": st.floats(0.01, 2.0),
+        "gestating": st.booleans(),
     }
 )
 EVIDENCE = st.fixed_dictionaries(

@@ -215,7 +215,7 @@ def test_subclasses_of_str_are_texts() -> None:
 
 
 def test_a_reject_must_be_made_good_by_new_sightings() -> None:
-    with sophia.open(None) as brain:
+    with sophia.open(None, settings=sophia.Settings(gestation_inputs=0)) as brain:
         lines = [brain.route(f"worker {i} is done", kind="line") for i in range(20)]
         assert lines[-1].route == "reflex"
         brain.reject(lines[-1])

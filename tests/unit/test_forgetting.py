@@ -443,6 +443,7 @@ def test_runs_from_before_files_were_noted(tmp_path: Path) -> None:
         brain.route("first", scope="ann")
     with closing(sqlite3.connect(tmp_path / "sophia.db")) as rows:
         rows.execute("DROP TABLE outputs")
+        rows.execute("DROP TABLE chapters")
         rows.execute("UPDATE meta SET value = '4', checksum = ? WHERE name = 'format'", (of_meta("format", "4"),))
         rows.commit()
     assert any("runs 1 to 1" in what for what in forget_scope(tmp_path, "ann").remains)

@@ -30,7 +30,7 @@ TEXTS = [*examples()[0], *OUTSIDE]
 
 @pytest.fixture
 def brain() -> Iterator[sophia.Sophia]:
-    with sophia.open(None) as opened:
+    with sophia.open(None, settings=sophia.Settings(gestation_inputs=0)) as opened:
         opened.use(ROUTER)
         yield opened
 
@@ -67,7 +67,7 @@ def test_what_is_new_and_sure_is_cortical_and_reflex_needs_a_safe_route(brain: s
 def test_doubt_raises_what_a_pattern_alone_would_lower() -> None:
     """A line that was seen often is a reflex; a router that is not sure of it says no."""
     line = "volcano 7 erupted near village 12"
-    with sophia.open(None) as brain:
+    with sophia.open(None, settings=sophia.Settings(gestation_inputs=0)) as brain:
         assert [brain.route(line, kind="line").route for _ in range(5)][-1] == "reflex"
         brain.use(ROUTER)
         assert brain.route(line, kind="line").route == "deep_thought"

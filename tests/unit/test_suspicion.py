@@ -97,7 +97,7 @@ def test_the_same_bits_at_every_level_and_in_every_process() -> None:
 
 def sure(**settings: Any) -> sophia.Sophia:
     """A brain for which known messages are safe, so that the score has something to raise."""
-    return sophia.open(None, settings=sophia.Settings(reflex_messages=True, **settings))
+    return sophia.open(None, settings=sophia.Settings(reflex_messages=True, gestation_inputs=0, **settings))
 
 
 def test_it_raises_what_would_be_handled_lower_and_refuses_nothing() -> None:
@@ -130,7 +130,7 @@ def test_what_was_thought_about_is_served() -> None:
 
 
 def test_lines_have_no_score() -> None:
-    with sophia.open(None) as brain:
+    with sophia.open(None, settings=sophia.Settings(gestation_inputs=0)) as brain:
         for _ in range(5):
             decision = brain.route(ODD, kind="line")
         assert (decision.route, decision.danger_score) == ("reflex", None)

@@ -24,7 +24,8 @@ enum sophia_why {
     SOPHIA_WHY_COMPLEX,
     SOPHIA_WHY_TOO_LONG,
     SOPHIA_WHY_EMPTY,
-    SOPHIA_WHY_INVALID
+    SOPHIA_WHY_INVALID,
+    SOPHIA_WHY_GESTATING
 };
 
 /* What a model says of an input. */
@@ -37,6 +38,7 @@ struct sophia_policy {
     int reflex_safe;            /* a known pattern may be handled by reflex, without an answer */
     int danger_verdict;         /* SOPHIA_FLAG or SOPHIA_VETO */
     int alarm_verdict;          /* the same for a rule that reports and does not refuse */
+    int gestating;              /* familiarity is no reason yet to handle anything by reflex */
     double suspicion_limit;     /* a danger score of at least this is thought about; over 1: none is */
 };
 
@@ -145,6 +147,10 @@ static struct sophia_outcome sophia_decide(const struct sophia_evidence *seen, c
     if (seen->suspicion >= policy->suspicion_limit && out.route != SOPHIA_DEEP_THOUGHT) {
         out.why = SOPHIA_WHY_DANGER; /* and the verdict stays: a score refuses nothing */
         out.route = SOPHIA_DEEP_THOUGHT;
+    }
+    if (policy->gestating && out.route == SOPHIA_REFLEX) {
+        out.why = SOPHIA_WHY_GESTATING;
+        out.route = SOPHIA_CORTICAL;
     }
     return out;
 }

@@ -1,0 +1,136 @@
+"""Stages of life, as a shell sees them; and birth under kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from time import sleep
+
+import pytest
+
+import sophia
+from sophia.gestation import life_of
+from sophia.store.check import check
+
+from .conftest import Run
+
+LINES = [f"job {n} finished on host{n % 7} after {n * 13} ms" for n in range(600)]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "app.log"
+    path.write_text("".join(line + "\n" for line in LINES))
+    return path
+
+
+def test_a_run_says_once_that_the_brain_was_born(command: Run, log: Path) -> None:
+    first = command("run", log.name, "--report", "none", "--store", "mind")
+    assert first.stderr.decode().count("the brain was born after 200 inputs") == 1
+    again = command("run", log.name, "--report", "none", "--store", "mind")
+    assert b"was born" not in again.stderr
+    told = command("status", "--store", "mind").stdout.decode()
+    assert "stage      fluid" in told
+    assert "in run 1, after 200 inputs" in told
+    facts = json.loads(command("status", "--store", "mind", "--json").stdout)
+    assert (facts["stage"], facts["chapters"], facts["birth"]["inputs"]) == ("fluid", 1, 200)
+
+
+def test_status_of_what_is_not_born(command: Run, log: Path) -> None:
+    assert command("status").returncode == 3
+    assert command("run", log.name, "--limit", "50", "--report", "none", "--quiet").returncode == 0
+    assert "stage      gestating: 50 of 200 inputs" in command("status").stdout.decode()
+    refused = command("crystallise")
+    assert (refused.returncode, b"not born yet" in refused.stderr) == (5, True)
+
+
+def test_gestate_until_birth(command: Run, log: Path, tmp_path: Path) -> None:
+    for share in ("60%", "100%"):
+        done = command("gestate", log.name, "--store", "mind")
+        assert f"still gestating: {share} of the inputs and 0% of the time" in done.stderr.decode()
+        assert (done.returncode, done.stdout) == (0, b"")
+    assert not (tmp_path / "sophia-out").exists()
+    done = command("gestate", log.name, "--store", "other", "--least", "300", "--time", "0s")
+    assert b"born after 300 inputs" in done.stderr
+    done = command("gestate", log.name, "--store", "other")
+    assert b"born before (fluid); nothing was read" in done.stderr
+    assert command("gestate", "none.log", "--store", "third").returncode == 3
+    assert command("gestate", log.name, "--time", "24").returncode == 2
+
+
+def test_a_crystalline_store_refuses_what_would_change_it(command: Run, log: Path, tmp_path: Path) -> None:
+    assert command("run", log.name, "--store", "mind", "--report", "none", "--quiet").returncode == 0
+    assert command("crystallise", "--store", "mind").stdout == b"mind: crystalline\n"
+    before = (tmp_path / "mind" / "sophia.db").read_bytes()
+    for arguments in (
+        ("remember", "x"),
+        ("forget", "--scope", ""),
+        ("forget", "--id", "1"),
+        ("store", "consolidate"),
+        ("route", "x", "--answer", "y"),
+    ):
+        refused = command(*arguments, "--store", "mind")
+        assert (refused.returncode, b"crystalline" in refused.stderr) == (4, True), arguments
+    done = command("run", log.name, "--store", "mind", "--report", "none", "--out", "out.jsonl", "--remember")
+    assert done.returncode == 0
+    routes = {json.loads(line)["route"] for line in (tmp_path / "out.jsonl").read_bytes().splitlines()}
+    assert routes == {"reflex"}
+    assert (tmp_path / "mind" / "sophia.db").read_bytes() == before
+    assert command("crystallise", "--undo", "--store", "mind").stdout == b"mind: fluid\n"
+    assert command("remember", "x", "--store", "mind").stdout == b"1\n"
+
+
+def kills(tmp_path: Path, count: int, seed: int) -> None:
+    """Runs over one input are killed again and again; each goes on behind what was acknowledged."""
+    draw = random.Random(seed)
+    home = str(Path(sophia.__file__).resolve().parents[1])
+    told: list[bytes] = []
+    births = set()
+    for number in range(count + 1):
+        rest = LINES[len(told) :]
+        if not rest:
+            break
+        (tmp_path / "rest.log").write_text("".join(line + "\n" for line in rest))
+        out = tmp_path / f"out-{number}.jsonl"
+        command = [sys.executable, "-m", "sophia", "run", "rest.log", "--store", "mind", "--out", str(out)]
+        more = ["--report", "none", "--batch", "4", "--rate", "2000", "--workers", str(draw.randint(1, 2))]
+        with subprocess.Popen(
+            [*command, *more], cwd=tmp_path, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": home}
+        ) as process:
+            if number < count:
+                sleep(0.25 + draw.random() * 0.15)
+                process.kill()
+            process.communicate()
+        if out.exists():
+            told += [line for line in out.read_bytes().split(b"\n")[:-1] if line]
+        if (tmp_path / "mind" / "sophia.db").exists() and (birth := life_of(tmp_path / "mind")["birth"]) is not None:
+            births.add(json.dumps({**birth, "seconds": None}))
+    assert len(told) == len(LINES)
+    with sophia.open(tmp_path / "mind") as brain:  # what the last one left is learned
+        assert brain.birth is not None
+        births.add(json.dumps({**brain.birth, "seconds": None}))
+        assert brain.birth["inputs"] == 200
+    assert len(births) == 1
+    decided = [json.loads(line) for line in told]
+    assert [one["why"] == "gestating" for one in decided[10:200]] == [True] * 190
+    assert not [one for one in decided[200:] if one["why"] == "gestating"]
+    with closing(sqlite3.connect(tmp_path / "mind" / "sophia.db")) as rows:
+        assert rows.execute("SELECT count(*) FROM chapters").fetchone()[0] == 1
+    assert check(tmp_path / "mind").sound
+
+
+def test_it_is_born_once_under_some_kills(tmp_path: Path) -> None:
+    kills(tmp_path, 4, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(5))
+def test_it_is_born_once_under_fifty_kills(tmp_path: Path, seed: int) -> None:
+    kills(tmp_path, 10, 10 + seed)
