@@ -104,7 +104,9 @@ def command(options: argparse.Namespace) -> int:
             progress.clear()
         if unborn and (birth := brain.birth) is not None:
             born = f"the brain was born after {birth['inputs']:,} inputs of {birth['patterns']:,} patterns"
-            _log_notes(outputs, [f"{born}; `sophia status` says what is usual"], quiet=wanted.quiet)
+            outputs.log.write("birth", born)
+            # Whoever closes the pipe early has no questions.
+            _tell(f"{born}; `sophia status` says what is usual", quiet=wanted.quiet or summary.output_gone)
         _note_replaced(outputs, outputs.keep(), quiet=wanted.quiet)
         fired = _fired(wanted, summary)
         code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)

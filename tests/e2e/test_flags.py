@@ -408,7 +408,13 @@ class TestWhatIsTold:
         command("run", demo_path(), "--store", "mind", "--ttl", "1h")
         (folder,) = (tmp_path / "sophia-out").iterdir()
         lines = (folder / "run.log").read_text().splitlines()
-        assert [line.split()[1] for line in lines if line.split()[1] != "bad"] == ["start", "settings", "inputs", "end"]
+        assert [line.split()[1] for line in lines if line.split()[1] != "bad"] == [
+            "start",
+            "settings",
+            "inputs",
+            "birth",
+            "end",
+        ]
         assert '"ttl": 3600.0' in lines[1]
         assert f"sophia {sophia.__version__}" in lines[0]
         assert lines[-1].endswith("exit 0")

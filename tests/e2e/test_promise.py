@@ -174,6 +174,7 @@ def test_a_repeat_without_an_answer_is_a_known_pattern() -> None:
 
 def test_a_known_log_line_is_handled_by_reflex() -> None:
     with sophia.open(None) as brain:
+        brain.route_many([f"job {i} begins" for i in range(200)], kind="line")  # of which it is born
         decisions = [brain.route(f"worker {i} finished", kind="line") for i in range(6)]
         assert decisions[0].why == "novel"
         assert (decisions[-1].why, decisions[-1].route) == ("known-pattern", "reflex")

@@ -74,7 +74,8 @@ def test_one_decision_a_line_with_all_keys(command: Run, log: Path) -> None:
     assert all(list(d) == KEYS + PLACE for d in decisions)
     assert decisions[0]["why"] == "novel"
     assert decisions[-1]["route"] == "reflex"
-    assert {d["why"] for d in decisions} <= {"novel", "known-pattern", "low-confidence", "danger"}
+    assert {d["why"] for d in decisions} <= {"novel", "known-pattern", "low-confidence", "danger", "gestating"}
+    assert "gestating" not in {d["why"] for d in decisions[200:]}
 
 
 @pytest.mark.parametrize(
