@@ -70,6 +70,8 @@ def add_store(commands: Any) -> None:
     add("--weaker-than", type=share, metavar="S", help="memories go whose strength has faded below S (0 to 1)")
     add("--most", type=positive, metavar="N", help="above N memories the weakest go")
     add("--disk", type=size, metavar="2G", help="where the store takes more, the weakest go")
+    add("--order", choices=("weakest", "oldest", "stored"), default="weakest", help="which of too many go first: the "
+        "weakest (default), of what happened first, or that were stored first")  # fmt: skip
     add("--merge", type=share, metavar="S", help="memories of one scope, context, actor and kind become one if their "
         "vectors differ in no more than the share S of their bits")  # fmt: skip
     add("--dry-run", action="store_true", help="say how many would go or be merged, and change nothing")

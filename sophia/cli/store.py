@@ -157,6 +157,7 @@ def _consolidate(options: argparse.Namespace) -> int:
     since = None if options.older_than is None else time() - options.older_than
     limits = {"since": since, "least": options.weaker_than, "most": options.most, "disk": options.disk}
     limits["merge"] = options.merge
+    order = options.order
     limited = any(limit is not None for limit in limits.values())
     if options.dry_run and not limited:
         message = "--dry-run says what the other options would do; give one of them"
@@ -165,9 +166,9 @@ def _consolidate(options: argparse.Namespace) -> int:
         done = {"let_go": 0, "merged": 0, "made": 0}
         try:
             if options.dry_run:
-                done = memory.would_keep(**limits)
+                done = memory.would_keep(**limits, order=order)
             elif limited:
-                done = memory.keep(**limits)
+                done = memory.keep(**limits, order=order)
         except ValueError as error:
             raise ConfigError(str(error)) from error
         if options.dry_run:

@@ -61,9 +61,10 @@ class Hippocampus(MemorySearch):
         durability: Durability,
         texts: str = "words",
         scan_limit: int | None = None,
+        workers: int = 1,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(dim, clock, texts)
+        super().__init__(dim, clock, texts, workers)
         self._store = store
         self._durability = durability
         self._writing = threading.Lock()  # of the store; taken before the other
@@ -88,6 +89,7 @@ class Hippocampus(MemorySearch):
         texts: str = "words",
         wait: float = 0.0,
         scan_limit: int | None = None,
+        workers: int = 1,
         clock: Callable[[], float] = time,
     ) -> Hippocampus:
         """Opens the store in the folder `path`, made when it is not there.
@@ -99,7 +101,8 @@ class Hippocampus(MemorySearch):
         900 bytes of memory for a sentence of 20), or the "bits" of its vector, like any other. Where another process
         has the store open, `wait` is how many seconds to wait for it. Vectors of more than `scan_limit` bytes (four
         fifths of the machine's memory, if left out) are not read from end to end for a recall, where there is a
-        long-term index to ask.
+        long-term index to ask. `workers` threads scan the vectors of a recall, where there are several segments of
+        them; what is found is the same.
 
         Raises StoreLocked when it stays open elsewhere, ValueError for another `dim` than the store's or another
         `durability`, and what :func:`sophia.open` raises of a store.
@@ -132,7 +135,9 @@ class Hippocampus(MemorySearch):
                 store.set_meta("dim", str(kept))
             store.synchronise("FULL" if durability == "disk" else "NORMAL")
             store.tidy()
-            return cls(store, dim=kept, durability=durability, texts=texts, scan_limit=scan_limit, clock=clock)
+            return cls(
+                store, dim=kept, durability=durability, texts=texts, scan_limit=scan_limit, workers=workers, clock=clock
+            )
         except BaseException:
             store.close()
             raise
@@ -373,19 +378,21 @@ class Hippocampus(MemorySearch):
         most: int | None = None,
         disk: int | None = None,
         merge: float | None = None,
+        order: str = "weakest",
     ) -> dict[str, int]:
         """Lets memories go, and makes one of those that say nearly the same: how many were `let_go`, and how
         many `merged` into how many that were `made`.
 
         Those from before `since` go, those whose strength has faded below `least`, and where there are more than
         `most`, or than fit into `disk` bytes with all that is made of them (see
-        :func:`sophia.organs.memory_keeping.fitting`), the weakest, of equally weak ones the older. Then those of one
+        :func:`sophia.organs.memory_keeping.fitting`), the first in this `order`: "weakest" (of equally weak ones the
+        older), "oldest" (of what happened first), or "stored" (that were stored first). Then those of one
         scope, context, actor and kind whose vectors differ in no more than the share `merge` of their bits become one
         (see :func:`sophia.organs.memory_keeping.one_of`): it has a new id, and the text of the strongest. Nothing is
         done that is not asked for. What goes is overwritten in the database, as with :meth:`forget`. Killed at any
         point it has let go and merged some of them, or all.
         """
-        keeping, merge = limits(since, least, most, disk, merge)
+        keeping, merge = limits(since, least, most, disk, merge, order)
         self._look()
         done = {"let_go": 0, "merged": 0, "made": 0}
         with self._writing, self._lock:
@@ -418,10 +425,11 @@ class Hippocampus(MemorySearch):
         most: int | None = None,
         disk: int | None = None,
         merge: float | None = None,
+        order: str = "weakest",
     ) -> dict[str, int]:
         """How many memories :meth:`keep` would let go, and merge, with the same arguments; changes nothing. What has
         become one of several may be merged again: then more are than is said here."""
-        keeping, merge = limits(since, least, most, disk, merge)
+        keeping, merge = limits(since, least, most, disk, merge, order)
         self._look()
         with self._writing, self._lock:
             self._ready()
@@ -568,6 +576,18 @@ class Hippocampus(MemorySearch):
         """:meth:`remember_many`, from an event loop."""
         return await self._aside.run(self.remember_many, contents, **said)
 
+    async def aremember_table(self, table: pyarrow.Table, **said: Any) -> list[int]:
+        """:meth:`remember_table`, from an event loop."""
+        return await self._aside.run(self.remember_table, table, **said)
+
+    async def asleep(self, steps: int | None = None) -> int:
+        """:meth:`sleep`, from an event loop."""
+        return await self._aside.run(self.sleep, steps)
+
+    async def akeep(self, **limits: Any) -> dict[str, int]:
+        """:meth:`keep`, from an event loop."""
+        return await self._aside.run(self.keep, **limits)
+
     async def aforget(self, id: int | Iterable[int] | None = None, **which: Any) -> int:
         """:meth:`forget`, from an event loop."""
         return await self._aside.run(self.forget, id, **which)
@@ -595,4 +615,5 @@ class Hippocampus(MemorySearch):
             finally:
                 self._closed = True
                 self._aside.close()
+                self._scanners.close()
                 self._store.close()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "MemoryIndex", "nearest"]
 
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""`map`, or what does the same in several threads."""
+
 _FIRST = 256  # rows that there is room for at first
 _SCOPES = 16  # whose order is kept until the next row comes or goes
 _NAMES = ("scope", "context", "actor", "kind")
@@ -419,13 +422,14 @@ def nearest(
     dim: int,
     *,
     exact: bool = True,
+    each: Each = map,
 ) -> list[tuple[list[int], list[int]]]:
     """For each packed query the positions of the k nearest chosen rows and their Hamming distances; of equal ones the
     older first.
 
-    One pass over the rows for all queries, by the kernels, with the GIL released. Where `exact` is false a piece that
-    has sketches, and of which every row is chosen, is searched by these: each of the k is missed with a probability
-    below 1 in 2,000.
+    One pass over the rows for all queries, by the kernels, with the GIL released. `each` does what it is given for the
+    pieces, in this thread or in several; what is found is the same. Where `exact` is false a piece that has sketches,
+    and of which every row is chosen, is searched by these: each of the k is missed with a probability below 1 in 2,000.
     """
     import numpy as np
 
@@ -437,6 +441,7 @@ def nearest(
         wanted[number, : len(query)] = np.frombuffer(query, dtype=np.uint8)
     found: list[list[tuple[int, int]]] = [[] for _ in queries]
     sketched = []
+    scanned = []
     for begin, piece in pieces:
         rows = piece.vectors
         places = np.flatnonzero(chosen[begin : begin + len(rows)])
@@ -444,14 +449,23 @@ def nearest(
             continue
         if not exact and piece.sketches is not None and len(places) == len(rows):
             sketched.append((begin, rows, piece.sketches))
-            continue
-        if len(places) < len(rows):
-            rows = rows[places]
-        all_distances, all_numbers = topk(wanted, rows, min(k, len(places)), dim=dim)
-        for number, (distances, numbers) in enumerate(zip(all_distances, all_numbers, strict=True)):
-            found[number] += zip(distances.tolist(), (places[numbers] + begin).tolist(), strict=True)
+        else:
+            scanned.append((begin, rows, places))
+
+    def scan(one: tuple[int, NDArray[np.uint8], NDArray[np.int64]]) -> list[list[tuple[int, int]]]:
+        begin, rows, places = one
+        some = rows if len(places) == len(rows) else rows[places]
+        all_distances, all_numbers = topk(wanted, some, min(k, len(places)), dim=dim)
+        return [
+            list(zip(distances.tolist(), (places[numbers] + begin).tolist(), strict=True))
+            for distances, numbers in zip(all_distances, all_numbers, strict=True)
+        ]
+
+    for hits in each(scan, scanned):
+        for number, some in enumerate(hits):
+            found[number] += some
     for number, query in enumerate(queries) if sketched else ():
-        found[number] += _by_sketches(sketched, Hypervector.from_bytes(query, dim), found[number], k)
+        found[number] += _by_sketches(sketched, Hypervector.from_bytes(query, dim), found[number], k, each)
     best = [sorted(one)[:k] for one in found]
     return [([at for _, at in one], [distance for distance, _ in one]) for one in best]
 
@@ -461,6 +475,7 @@ def _by_sketches(
     query: Hypervector,
     known: Sequence[tuple[int, int]],
     k: int,
+    each: Each,
 ) -> list[tuple[int, int]]:
     """The k nearest rows of pieces (position, rows, sketches), where others are known, as (distance, position).
 
@@ -469,16 +484,18 @@ def _by_sketches(
     """
     from sophia._core.search import topk_sketch
 
+    def look(limit: int | None) -> list[tuple[int, int]]:
+        def one(piece: tuple[int, NDArray[np.uint8], NDArray[np.uint8]]) -> list[tuple[int, int]]:
+            begin, rows, sketches = piece
+            distances, numbers, _ = topk_sketch(query, rows, sketches, min(k, len(rows)), limit=limit)
+            return list(zip(distances.tolist(), (numbers + begin).tolist(), strict=True))
+
+        return [hit for hits in each(one, pieces) for hit in hits]
+
     limit: int | None = None
     best = list(known)
     if len(pieces) > 1:
-        for begin, rows, sketches in pieces:
-            distances, numbers, _ = topk_sketch(query, rows, sketches, min(k, len(rows)), limit=0)
-            best += zip(distances.tolist(), (numbers + begin).tolist(), strict=True)
+        best += look(0)
     if len(best) >= k:
         limit = sorted(best)[k - 1][0]
-    found: list[tuple[int, int]] = []
-    for begin, rows, sketches in pieces:
-        distances, numbers, _ = topk_sketch(query, rows, sketches, min(k, len(rows)), limit=limit)
-        found += zip(distances.tolist(), (numbers + begin).tolist(), strict=True)
-    return found
+    return look(limit)

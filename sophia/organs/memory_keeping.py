@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["NEIGHBOURS", "Keeping", "clusters", "fitting", "let_go", "limits", "one_of"]
+__all__ = ["NEIGHBOURS", "ORDERS", "Keeping", "clusters", "fitting", "let_go", "limits", "one_of"]
 
 _TOGETHER = 256  # rows whose neighbours are sought in one pass
 NEIGHBOURS = 64
 """Of each row at most so many are looked at: where there are more, another pass is due."""
+ORDERS = ("weakest", "oldest", "stored")
+"""Which go first, where there are too many: the weakest, those of what happened first, those that were stored first."""
 _GRADES = 100  # steps of a strength, as a vote
 
 
@@ -28,12 +30,13 @@ class Keeping:
     """What is kept. Nothing is let go by itself: each limit holds where it is given.
 
     `since`: memories from before this time go (microseconds). `least`: those go whose strength has faded below it.
-    `most`: above so many, the weakest go; of equally weak ones the older.
+    `most`: above so many, the first in this `order` go, one of `ORDERS`; of equal ones the older.
     """
 
     since: int | None = None
     least: float | None = None
     most: int | None = None
+    order: str = "weakest"
 
 
 def fitting(disk: int, dim: int, text: float) -> int:
@@ -44,7 +47,12 @@ def fitting(disk: int, dim: int, text: float) -> int:
 
 
 def limits(
-    since: datetime | float | None, least: float | None, most: int | None, disk: int | None, merge: float | None
+    since: datetime | float | None,
+    least: float | None,
+    most: int | None,
+    disk: int | None,
+    merge: float | None,
+    order: str,
 ) -> tuple[Keeping, float | None]:
     """The arguments of `Hippocampus.keep`, checked; ValueError and TypeError for what cannot be."""
     if since is None and least is None and most is None and disk is None and merge is None:
@@ -64,7 +72,10 @@ def limits(
         if share is not None and not 0.0 <= share <= 1.0:
             message = f"{name} is {share}; it is a share from 0 to 1"
             raise ValueError(message)
-    return Keeping(when(since, "since"), least, most), merge
+    if order not in ORDERS:
+        message = f"order is {order!r}; use {', '.join(map(repr, ORDERS))}"
+        raise ValueError(message)
+    return Keeping(when(since, "since"), least, most, order), merge
 
 
 def let_go(index: MemoryIndex, keeping: Keeping, now: int) -> list[int]:
@@ -80,8 +91,9 @@ def let_go(index: MemoryIndex, keeping: Keeping, now: int) -> list[int]:
         gone |= strengths < keeping.least
     if keeping.most is not None and (over := len(places) - int(gone.sum()) - keeping.most) > 0:
         kept = np.flatnonzero(~gone)
-        weakest = kept[np.lexsort((places[kept], strengths[kept]))][:over]
-        gone[weakest] = True
+        keys = {"weakest": strengths, "oldest": index.times(places), "stored": places}
+        first = kept[np.lexsort((places[kept], keys[keeping.order][kept]))][:over]
+        gone[first] = True
     found: list[int] = index.ids()[places[gone]].tolist()
     return found
 

@@ -34,9 +34,16 @@ class MemoryReader(MemorySearch):
     _others = True
 
     def __init__(
-        self, folder: StoreFolder, view: StoreView, dim: int, interval: float, clock: Callable[[], float], texts: str
+        self,
+        folder: StoreFolder,
+        view: StoreView,
+        dim: int,
+        interval: float,
+        clock: Callable[[], float],
+        texts: str,
+        workers: int,
     ) -> None:
-        super().__init__(dim, clock, texts)
+        super().__init__(dim, clock, texts, workers)
         self._folder = folder
         self._interval = interval
         self._attach(view)
@@ -63,9 +70,10 @@ class MemoryReader(MemorySearch):
         *,
         interval: float = 1.0,
         texts: str = "words",
+        workers: int = 1,
         clock: Callable[[], float] = time,
     ) -> MemoryReader:
-        """Opens the store in the folder `path`; `texts` as for :meth:`sophia.Hippocampus.open`.
+        """Opens the store in the folder `path`; `texts` and `workers` as for :meth:`sophia.Hippocampus.open`.
 
         Raises InputError where there is none, StoreVersionError for one of a newer format, StoreCorrupt for one that
         cannot be read.
@@ -77,7 +85,7 @@ class MemoryReader(MemorySearch):
         folder.require()
         view = StoreView(folder.file)
         try:
-            return cls(folder, view, _dim_of(view), interval, clock, texts)
+            return cls(folder, view, _dim_of(view), interval, clock, texts, workers)
         except BaseException:
             view.close()
             raise
@@ -102,6 +110,7 @@ class MemoryReader(MemorySearch):
             self._closed = True
             self._view.close()
         self._aside.close()
+        self._scanners.close()
 
     def _look(self) -> None:
         super()._look()

@@ -21,6 +21,7 @@ from sophia.organs.memory_index import Choice, MemoryIndex, nearest
 from sophia.organs.memory_text import MemoryText, rank, words_of
 from sophia.organs.memory_words import choice_of, whole
 from sophia.organs.recall import Memory, Recall
+from sophia.organs.scanning import Scanners
 from sophia.store.memories import MOST_ID
 from sophia.store.memory_row import MemoryRow
 from sophia.store.segments import SegmentEntry, open_segment
@@ -78,11 +79,12 @@ class MemorySearch:
 
     _others = False  # whether another process may have written since the last call
 
-    def __init__(self, dim: int, clock: Callable[[], float], texts: str = "words") -> None:
+    def __init__(self, dim: int, clock: Callable[[], float], texts: str = "words", workers: int = 1) -> None:
         if texts not in ("words", "bits"):
             message = f"texts is {texts!r}; texts are searched by their 'words' or by the 'bits' of their vectors"
             raise ValueError(message)
         self._clock = clock
+        self._scanners = Scanners(workers)
         self._by_words = texts == "words"
         self._reader = ContentReader(dim)
         self._stale = False  # whether an interrupt may have left index and texts apart, or both from the store
@@ -167,7 +169,8 @@ class MemorySearch:
             elsewhere = None if exact else self._elsewhere(asked, k, choice)
             if elsewhere is not None:
                 chosen &= index.ids()[: len(chosen)] > elsewhere.last
-            found = nearest(pieces, asked, chosen, k, self.dim, exact=exact or len(chosen) <= _SKETCHED)
+            all_bits = exact or len(chosen) <= _SKETCHED
+            found = nearest(pieces, asked, chosen, k, self.dim, exact=all_bits, each=self._scanners.each)
             if elsewhere is not None:
                 found = joined(index, found, elsewhere, k)
             near = dict(zip(vectors, found, strict=True))

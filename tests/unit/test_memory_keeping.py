@@ -178,3 +178,15 @@ def test_a_disk_that_holds_no_memory_is_a_mistake(tmp_path: Path) -> None:
             with pytest.raises(ValueError, match="less than a store with one memory"):
                 call(disk=100)
         assert len(memory) == 1
+
+
+@pytest.mark.parametrize(("order", "left"), [("weakest", [1, 3]), ("oldest", [2, 4]), ("stored", [3, 4])])
+def test_which_of_too_many_go_first(tmp_path: Path, order: str, left: list[int]) -> None:
+    with Hippocampus.open(tmp_path, dim=DIM, clock=lambda: 1e9) as memory:
+        for number, (ts, strength) in enumerate([(1, 0.9), (7, 0.2), (2, 0.8), (8, 0.1)]):
+            memory.remember(f"note {number}", ts=ts, strength=strength)
+        assert memory.would_keep(most=2, order=order)["let_go"] == 2
+        memory.keep(most=2, order=order)
+        assert sorted(memory.recall(None, 9).ids) == left
+        with pytest.raises(ValueError, match="'weakest', 'oldest', 'stored'"):
+            memory.keep(most=1, order="best")

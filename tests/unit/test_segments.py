@@ -390,3 +390,35 @@ def test_texts_may_be_searched_by_their_bits(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="texts is 'x'"):
         MemoryReader.open(path, texts="x")
     Hippocampus.open(path).close()  # and the store is free
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_several_workers_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    from sophia._core.hdc import random_rows
+    from sophia.organs import memory_search
+
+    monkeypatch.setattr(memory_search, "_SKETCHED", 0)  # by sketches where that is allowed
+    rows = random_rows(3000, "rows", dim=2048)
+    with small_segments(64, 256), Hippocampus.open(tmp_path, dim=2048) as memory:
+        memory.remember_many(list(rows), scope="a")
+        memory.forget(range(100, 1400, 13))
+    queries = [*random_rows(5, "queries", dim=2048), rows[7], rows[2999]]
+    told = []
+    for count in (1, workers):
+        with Hippocampus.open(tmp_path, workers=count) as memory, MemoryReader.open(tmp_path, workers=count) as reader:
+            assert len(memory._index.pieces()) > 5
+            for one in (memory, reader):
+                for exact in (False, True):
+                    found = one.recall_many(queries, 12, exact=exact)
+                    found += one.recall_many(queries, 5, exact=exact, since=5.0)
+                    told.append([[(each.id, each.distance) for each in some] for some in found])
+    assert all(each == told[0] for each in told)
+    memory.close()
+
+
+def test_workers_that_cannot_be(tmp_path: Path) -> None:
+    for workers, error in ((0, ValueError), (65, ValueError), (True, TypeError), ("2", TypeError)):
+        with pytest.raises(error, match="workers"):
+            Hippocampus.open(tmp_path, workers=workers)  # type: ignore[arg-type]
+    with Hippocampus.open(tmp_path) as memory:  # and the lock was given back
+        assert len(memory) == 0
