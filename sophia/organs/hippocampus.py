@@ -1,3 +1,4 @@
+# Over 600 lines: one class, whose calls share two locks; much of it says what they do.
 """Episodic memory: what was remembered, found again by what it is like, when it was, and whose it is.
 
 SQLite has the truth (see :mod:`sophia.store.memories`); what is searched is made from it when the store opens.
