@@ -159,21 +159,15 @@ _SIZE = _Kind(
     _whole(1 << 16, 2**48).holds,
     parse_size,
 )
-_TTL = _number(
-    "use 0 to keep answers, or a positive number of seconds, or a duration such as '30d'",
-    lambda value: 0.0 <= value < 1e12,
-    parse_duration,
-)
-_GESTATION = _number(
-    "use a number of seconds that is not negative, or a duration such as '24h'",
-    lambda value: 0.0 <= value < 1e12,
-    parse_duration,
-)
-_RETENTION = _number(
-    "use 0 to keep memories, or a positive number of seconds, or a duration such as '90d'",
-    lambda value: 0.0 <= value < 1e12,
-    parse_duration,
-)
+
+
+def _seconds(wants: str) -> _Kind:
+    return _number(wants, lambda value: 0.0 <= value < 1e12, parse_duration)
+
+
+_TTL = _seconds("use 0 to keep answers, or a positive number of seconds, or a duration such as '30d'")
+_GESTATION = _seconds("use a number of seconds that is not negative, or a duration such as '24h'")
+_RETENTION = _seconds("use 0 to keep memories, or a positive number of seconds, or a duration such as '90d'")
 _DISK = _Kind(
     f"use 0 for no bound, or a whole number from {1 << 20} to {2**48}, or a size such as '2G'",
     lambda value: value == 0 or _whole(1 << 20, 2**48).holds(value),

@@ -393,7 +393,7 @@ class Hippocampus(MemorySearch):
         done that is not asked for. What goes is overwritten in the database, as with :meth:`forget`. Killed at any
         point it has let go and merged some of them, or all.
         """
-        keeping, merge = limits(since, least, most, disk, merge, order)
+        keeping, merge = limits(since=since, least=least, most=most, disk=disk, merge=merge, order=order)
         self._look()
         done = {"let_go": 0, "merged": 0, "made": 0}
         with self._writing, self._lock:
@@ -418,23 +418,14 @@ class Hippocampus(MemorySearch):
             self._clean(done["let_go"] + done["merged"])
         return done
 
-    def would_keep(
-        self,
-        *,
-        since: datetime | float | None = None,
-        least: float | None = None,
-        most: int | None = None,
-        disk: int | None = None,
-        merge: float | None = None,
-        order: str = "weakest",
-    ) -> dict[str, int]:
+    def would_keep(self, **what: Any) -> dict[str, int]:
         """How many memories :meth:`keep` would let go, and merge, with the same arguments; changes nothing. What has
         become one of several may be merged again: then more are than is said here."""
-        keeping, merge = limits(since, least, most, disk, merge, order)
+        keeping, merge = limits(**what)
         self._look()
         with self._writing, self._lock:
             self._ready()
-            gone = self._gone(keeping, disk)
+            gone = self._gone(keeping, what.get("disk"))
             left = {at for id in gone if (at := self._index.find(id)) is not None}
             alike = () if merge is None else clusters(self._index, merge, left)
             sizes = [len(each) for each in alike]

@@ -47,12 +47,13 @@ def fitting(disk: int, dim: int, text: float) -> int:
 
 
 def limits(
-    since: datetime | float | None,
-    least: float | None,
-    most: int | None,
-    disk: int | None,
-    merge: float | None,
-    order: str,
+    *,
+    since: datetime | float | None = None,
+    least: float | None = None,
+    most: int | None = None,
+    disk: int | None = None,
+    merge: float | None = None,
+    order: str = "weakest",
 ) -> tuple[Keeping, float | None]:
     """The arguments of `Hippocampus.keep`, checked; ValueError and TypeError for what cannot be."""
     if since is None and least is None and most is None and disk is None and merge is None:

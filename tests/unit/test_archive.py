@@ -348,15 +348,57 @@ def test_the_index_is_really_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_index_that_cannot_be_asked_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
     def refuse(*_: object) -> None:
+        asked.append(1)
         raise RuntimeError("lance error")
 
     with Hippocampus.open(tmp_path, dim=DIM) as memory:
         say(memory)
         memory.sleep()
-        monkeypatch.setattr(ArchiveTable, "having", refuse)
-        assert [one.id for one in memory.find("paid")] == [4, 1]
+        with monkeypatch.context() as patch:
+            patch.setattr(ArchiveTable, "having", refuse)
+            for _ in range(3):
+                assert [one.id for one in memory.find("paid")] == [4, 1]
         assert "cannot be asked: lance error" in memory._store.notes[-1]
+        assert (len(asked), len(memory._store.notes)) == (1, 1)  # not again and again
+        memory.sleep()
+        assert memory._long_term.knows()
+        memory._long_term._table = None
+        with monkeypatch.context() as patch:  # nor an error where it cannot even be opened
+            patch.setattr(ArchiveTable, "__init__", refuse)
+            assert [one.id for one in memory.find("paid")] == [4, 1]
+        assert memory._long_term.count == len(SAID)
+
+
+def test_very_many_texts_are_read_rather_than_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_term, "_HITS", 1)
+    with Hippocampus.open(tmp_path, dim=DIM) as memory:
+        say(memory)
+        memory.sleep()
+        say(memory)
+        expected = [read(memory, **choice) for choice in CHOICES]
+        assert [found(memory, **choice) for choice in CHOICES] == expected
+        table = memory._long_term.table()
+        assert table is not None
+        assert table.having(["invoice"], Filter(), 1) is None
+
+
+def test_a_table_that_is_ahead_of_its_note_stays_in_use(tmp_path: Path) -> None:
+    with Hippocampus.open(tmp_path, dim=DIM) as memory:
+        say(memory)
+        memory.sleep()
+        say(memory)
+        table = memory._long_term.table()
+        assert table is not None
+        table.append([row for row in memory._store.memories(table.state.last) if row is not None])  # and is killed
+    for _ in range(2):
+        with Hippocampus.open(tmp_path, dim=DIM) as memory:
+            expected = read(memory)[ASKED.index("paid paid PAID")]
+            for _ in range(2):
+                assert [one.id for one in memory.find("paid")] == expected
+            assert (memory._long_term.count, memory.stats()["rebuilt"]) == (len(SAID), 0)
 
 
 def test_what_is_no_text_to_look_for(tmp_path: Path) -> None:

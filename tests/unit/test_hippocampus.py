@@ -705,3 +705,18 @@ def test_some_are_forgotten_in_one_step(tmp_path: Path) -> None:
         assert sorted(one.id for one in memory.recall(None, 9)) == [2, 4]
         assert memory.forget([]) == 0
         assert memory.forget(iter([2])) == 1
+
+
+def test_one_mask_over_rows_and_query_changes_nothing(tmp_path: Path) -> None:
+    """Distances are between bits, whatever they stand for; of equal ones the older comes first."""
+    rows = np.random.default_rng(3).integers(0, 256, (300, 32), dtype=np.uint8)
+    rows[100:120] = rows[:20]  # equal ones
+    mask = np.random.default_rng(4).integers(0, 256, 32, dtype=np.uint8)
+    told = []
+    for name, turned in (("plain", np.zeros_like(mask)), ("masked", mask)):
+        with Hippocampus.open(tmp_path / name, dim=256) as memory:
+            memory.remember_many(list(rows ^ turned))
+            found = [memory.recall(row ^ turned, 20) for row in rows[:40]]
+            told.append([[(one.id, one.distance) for one in each] for each in found])
+    assert told[0] == told[1]
+    assert told[0][5][:2] == [(6, 0), (106, 0)]
