@@ -93,16 +93,19 @@ def test_references_from_many_threads_balance() -> None:
 def hand_over(rounds: int) -> None:
     """Blocks made in one thread are given back by others; no byte changes."""
 
-    def drop(batch: list[vector.SharedVector], expected: list[int]) -> None:
-        assert [shared.digest for shared in batch] == expected
+    def drop(batch: list[vector.SharedVector], seen: list[int]) -> None:
+        seen += [shared.digest for shared in batch]
         batch.clear()
 
     for round_ in range(rounds):
         batch = [hdc.random(round_, i).freeze() for i in range(50)]
         expected = [hdc.random(round_, i).freeze().digest for i in range(50)]
-        thread = threading.Thread(target=drop, args=(batch, expected))
+        seen: list[int] = []
+        thread = threading.Thread(target=drop, args=(batch, seen))
         thread.start()
         thread.join()
+        assert seen == expected
+        assert batch == []
 
 
 def test_the_last_reference_may_go_in_any_thread() -> None:
