@@ -434,11 +434,11 @@ class Hippocampus(MemorySearch):
     def _gone(self, keeping: Keeping, disk: int | None) -> list[int]:
         """The ids of those that go; both locks are held."""
         if disk is not None:
-            fits = fitting(disk, self.dim, self._store.mean_text())
-            if not fits and len(self._index):
+            texts = self._store.text_sizes()
+            if len(self._index) and not fitting(disk, self.dim, min(texts.values(), default=0)):
                 message = f"disk is {disk}, less than a store with one memory takes; give more, or forget them"
                 raise ValueError(message)
-            keeping = replace(keeping, most=fits if keeping.most is None else min(fits, keeping.most))
+            return let_go(self._index, keeping, self._now(), disk, texts)
         return let_go(self._index, keeping, self._now())
 
     def _clean(self, gone: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -43,7 +43,12 @@ def fitting(disk: int, dim: int, text: float) -> int:
     """How many memories fit into so many bytes of the disk, with all that is made of them; `text` is the mean size of
     their texts, in bytes. Measured: each takes 3.5 times its packed vector, 8 times its text and 400 bytes, where it
     stands in the database, in a segment with its words, and in the long-term index."""
-    return int(disk / (400 + 3.5 * ((dim + 7) // 8) + 8 * text))
+    return int(disk / taking(dim, text))
+
+
+def taking(dim: int, text: float) -> float:
+    """The bytes on the disk that :func:`fitting` counts for a memory."""
+    return 400 + 3.5 * ((dim + 7) // 8) + 8 * text
 
 
 def limits(
@@ -79,8 +84,11 @@ def limits(
     return Keeping(when(since, "since"), least, most, order), merge
 
 
-def let_go(index: MemoryIndex, keeping: Keeping, now: int) -> list[int]:
-    """The ids of the memories that go."""
+def let_go(
+    index: MemoryIndex, keeping: Keeping, now: int, disk: int | None = None, texts: Mapping[int, int] | None = None
+) -> list[int]:
+    """The ids of the memories that go; where more than `disk` bytes would stay, by the sizes of their `texts`, the
+    first in the order go too."""
     import numpy as np
 
     places = np.flatnonzero(index.there())
@@ -90,11 +98,15 @@ def let_go(index: MemoryIndex, keeping: Keeping, now: int) -> list[int]:
         gone |= index.times(places) < keeping.since
     if keeping.least is not None:
         gone |= strengths < keeping.least
-    if keeping.most is not None and (over := len(places) - int(gone.sum()) - keeping.most) > 0:
-        kept = np.flatnonzero(~gone)
-        keys = {"weakest": strengths, "oldest": index.times(places), "stored": places}
-        first = kept[np.lexsort((places[kept], keys[keeping.order][kept]))][:over]
-        gone[first] = True
+    kept = np.flatnonzero(~gone)
+    keys = {"weakest": strengths, "oldest": index.times(places), "stored": places}
+    kept = kept[np.lexsort((places[kept], keys[keeping.order][kept]))]
+    if keeping.most is not None and (over := len(kept) - keeping.most) > 0:
+        gone[kept[:over]] = True
+        kept = kept[over:]
+    if disk is not None and texts is not None:
+        sizes = [taking(index.dim, texts.get(id, 0)) for id in index.ids()[places[kept]].tolist()]
+        gone[kept[np.cumsum(sizes[::-1])[::-1] > disk]] = True
     found: list[int] = index.ids()[places[gone]].tolist()
     return found
 

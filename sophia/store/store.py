@@ -469,6 +469,15 @@ class Store:
         with self._guarded():
             return float(self._connection.execute(query).fetchone()[0] or 0.0)
 
+    def text_sizes(self) -> dict[int, int]:
+        """The bytes of each memory's text and answer, by its id."""
+        query = (
+            "SELECT id, length(CAST(coalesce(text, '') AS BLOB)) + length(CAST(coalesce(answer, '') AS BLOB)) "
+            "FROM memories"
+        )
+        with self._guarded():
+            return dict(self._connection.execute(query).fetchall())
+
     def let_go_seen(self, count: int) -> None:
         """Lets go of the oldest memories that were made of inputs, so many of them, durably."""
         with self._guarded(), self._transaction() as run:

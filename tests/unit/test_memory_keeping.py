@@ -143,8 +143,17 @@ def test_bad_limits_are_refused_and_nothing_goes(
     assert len(memory) == 1
 
 
+def test_the_disk_counts_the_texts_that_stay(memory: Hippocampus) -> None:
+    memory.remember_many([f"short {number}" for number in range(200)])
+    memory.remember_many([f"long {number} " + "x" * 5000 for number in range(50)])
+    room = 10 * (400 + 3.5 * DIM / 8 + 8 * 5010)
+    would = memory.would_keep(disk=round(room), order="stored")["let_go"]
+    assert memory.keep(disk=round(room), order="stored")["let_go"] == would == 240
+    assert memory.keep(disk=round(room), order="stored")["let_go"] == 0
+
+
 def test_where_the_disk_is_not_enough_the_weakest_go(memory: Hippocampus) -> None:
-    memory.remember_many([{"content": f"note {number}", "strength": number / 400} for number in range(400)])
+    memory.remember_many([{"content": f"note {number:03}", "strength": number / 400} for number in range(400)])
     each = 400 + 3.5 * DIM / 8 + 8 * memory._store.mean_text()
     assert memory.keep(disk=round(401 * each))["let_go"] == 0
     gone = memory.keep(disk=round(200.5 * each))["let_go"]
