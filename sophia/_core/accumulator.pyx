@@ -7,7 +7,7 @@ example would lose what was counted. Sums are exact int32 and bounded: an additi
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from libc.stdint cimport int8_t, int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from sophia._core cimport cpu
 from sophia._core.arena cimport HDCArena
@@ -143,6 +143,27 @@ cdef class Accumulator:
         for i in range(self.dim):
             self.sums[i] += other.sums[i]
         self.total += other.total
+
+    @staticmethod
+    def restore(str model, object sums, int64_t total) -> Accumulator:
+        """The accumulator of which `sums` (int32[dim], copied) is the buffer. Raises ShapeError for another shape or
+        type, ValueError where a sum is larger than `total`, or that is none that can be."""
+        cdef Block block
+        cdef Accumulator made
+        cdef size_t i
+        if not 0 <= total <= MOST_TOTAL:
+            raise ValueError(f"total is {total}; it is a whole number from 0 to {MOST_TOTAL}")
+        open_block(&block, sums, "sums", I32, 1, 1, 1, False)
+        try:
+            made = Accumulator(model, block.columns)
+            memcpy(made.sums, block.data, made.dim * sizeof(int32_t))
+        finally:
+            close_block(&block)
+        for i in range(made.dim):
+            if sophia_magnitude(made.sums[i]) > <uint64_t>total:
+                raise ValueError(f"sums[{i}] is {made.sums[i]}: more than the total weight {total}")
+        made.total = <uint64_t>total
+        return made
 
     def clear(self) -> None:
         """Back to nothing counted."""

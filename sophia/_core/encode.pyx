@@ -13,6 +13,7 @@ from libc.stdint cimport int8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from sophia._core cimport cpu
+from sophia._core.arena cimport HDCArena
 from sophia._core.buffer cimport I8, U8, U16, U32, U64, Block, close_block, open_block
 from sophia._core.idf cimport (
     SOPHIA_EDGE_END,
@@ -157,16 +158,16 @@ cdef class TextEncoder:
     def __repr__(self):
         return f"TextEncoder(dim={self.dim}, seed={self.seed}, idf={self.idf!r})"
 
-    def encode(self, text):
+    def encode(self, text, HDCArena arena=None):
         """The majority of the text's features, as a BSC :class:`~sophia._core.vector.Hypervector`.
 
         Exact halves are settled by the rule of ``hdc.bundle``. The result is the bundle of the features'
-        hypervectors with their weights.
+        hypervectors with their weights; from an arena it is borrowed until that is reset.
         """
         cdef Py_ssize_t size = 0
         source = utf8_source(text)
         cdef const unsigned char *data = utf8_of(source, &size)
-        cdef Hypervector result = new_vector(SOPHIA_BSC, self.dim, None)
+        cdef Hypervector result = new_vector(SOPHIA_BSC, self.dim, arena)
         cdef int code
         with nogil:
             code = self.encode_b1_into(data, <size_t>size, <uint64_t *>result.data)

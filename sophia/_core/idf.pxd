@@ -34,12 +34,21 @@ cdef extern from "text_features.h" nogil:
     sophia_feature_keys sophia_make_feature_keys "sophia_feature_keys"(uint64_t seed)
     int sophia_features_extract(
         const unsigned char *text, size_t size, const sophia_feature_keys *keys, sophia_features *out
-    )
+    ) noexcept
+    int sophia_words_extract(
+        const unsigned char *text, size_t size, const sophia_feature_keys *keys, sophia_features *out
+    ) noexcept
+
+
+ctypedef int sophia_extractor(
+    const unsigned char *text, size_t size, const sophia_feature_keys *keys, sophia_features *out
+) noexcept nogil
 
 
 cdef extern from "idf.h" nogil:
     enum:
         SOPHIA_IDF_ONE
+        SOPHIA_IDF_RARE
         SOPHIA_IDF_BOUND_MIN
         SOPHIA_IDF_BOUND_MAX
         SOPHIA_IDF_NO_MEMORY
@@ -65,6 +74,7 @@ cdef extern from "idf.h" nogil:
     int sophia_idf_document(sophia_idf *idf, const sophia_features *features, int sign)
     uint32_t sophia_idf_df(const sophia_idf *idf, uint64_t key)
     uint16_t sophia_idf_weight(uint64_t documents, uint64_t df)
+    uint32_t sophia_idf_rarity(const sophia_idf *idf, const sophia_features *features)
     void sophia_features_weigh(sophia_features *features, const sophia_idf *idf)  # idf may be NULL
     size_t sophia_idf_changes_bound(const sophia_idf *idf)
     size_t sophia_idf_changes(sophia_idf *idf, sophia_idf_record *out, int64_t *documents)
@@ -102,9 +112,11 @@ cdef class IdfTable:
     cdef int count(self, const sophia_features *features, int sign) noexcept nogil
     # Fills the weights of the features.
     cdef void weigh(self, sophia_features *features) noexcept nogil
+    # How rare the rarest of the features is, in shares of 1 / SOPHIA_IDF_RARE.
+    cdef uint32_t rarity(self, const sophia_features *features) noexcept nogil
 
     # Private to the module.
-    cdef int _count_text(self, object text, int sign) except -1
+    cdef int _count_text(self, object text, int sign, sophia_extractor *extract) except -1
     cdef uint64_t _word(self, object word) except? 0
     cdef int _add(
         self, int64_t documents, const sophia_idf_record *records, size_t count, bint told

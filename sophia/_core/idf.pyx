@@ -164,7 +164,13 @@ cdef class IdfTable:
         sophia_features_weigh(features, &self.table)
         pthread_mutex_unlock(&self.mutex)
 
-    cdef int _count_text(self, object text, int sign) except -1:
+    cdef uint32_t rarity(self, const sophia_features *features) noexcept nogil:
+        pthread_mutex_lock(&self.mutex)
+        cdef uint32_t rarity = sophia_idf_rarity(&self.table, features)
+        pthread_mutex_unlock(&self.mutex)
+        return rarity
+
+    cdef int _count_text(self, object text, int sign, sophia_extractor *extract) except -1:
         cdef Py_ssize_t size = 0
         text = utf8_source(text)
         cdef const unsigned char *data = utf8_of(text, &size)
@@ -175,7 +181,7 @@ cdef class IdfTable:
             if features == NULL:
                 features = <sophia_features *>malloc(sizeof(sophia_features))
             if features != NULL:
-                code = sophia_features_extract(data, <size_t>size, &self.keys, features)
+                code = extract(data, <size_t>size, &self.keys, features)
                 if code >= 0:
                     code = self.count(features, sign)
                 free(sophia_spare_put(&self.spare, features))
@@ -212,7 +218,12 @@ cdef class IdfTable:
 
     def observe(self, text):
         """Count one document (str, or bytes of UTF-8). A text without features raises ValueError."""
-        self._count_text(text, 1)
+        self._count_text(text, 1, sophia_features_extract)
+
+    def observe_words(self, text):
+        """Count one document (str, or bytes of UTF-8) by its words alone: those of two letters or more that hold no
+        digit. A quarter of the cost of `observe`, and of the room. A text without such words is a document too."""
+        self._count_text(text, 1, sophia_words_extract)
 
     def forget(self, text):
         """Take one document back, given its whole text; features that have left the table are passed over.
@@ -220,7 +231,7 @@ cdef class IdfTable:
         Forgetting a text that was never observed lowers the frequencies of others: the table keeps no texts
         and cannot tell. ValueError when no document is left or the text has no features.
         """
-        self._count_text(text, -1)
+        self._count_text(text, -1, sophia_features_extract)
 
     def holds(self, text):
         """Whether each feature of a text (str, or bytes of UTF-8) is counted: else the text never was. Others that have

@@ -21,6 +21,7 @@
 #include "text_features.h"
 
 #define SOPHIA_IDF_ONE 16                              /* weights are sixteenths of a bit */
+#define SOPHIA_IDF_RARE 4096
 #define SOPHIA_IDF_DF_MAX 0x7FFFFFFFu                  /* df saturates here */
 #define SOPHIA_IDF_BOUND_MIN (4 * SOPHIA_FEATURES_MAX) /* a sweep must make room for one whole text */
 #define SOPHIA_IDF_BOUND_MAX (1u << 28)
@@ -298,6 +299,20 @@ static int sophia_idf_document(struct sophia_idf *idf, const struct sophia_featu
 static inline uint32_t sophia_idf_df(const struct sophia_idf *idf, uint64_t key)
 {
     return idf->slots[sophia_idf_find(idf, key)].df;
+}
+
+/* How rare the rarest of some features is, 0 to SOPHIA_IDF_RARE: its weight, in shares of that of a feature which no
+ * document holds. 0 where there is none. */
+static uint32_t sophia_idf_rarity(const struct sophia_idf *idf, const struct sophia_features *features)
+{
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = 0; i < features->count; i++) {
+        const uint32_t df = sophia_idf_df(idf, features->entries[i].hash);
+        if (df < least) least = df;
+    }
+    if (least == UINT32_MAX) return 0;
+    const uint32_t most = sophia_idf_weight(idf->documents, 0);
+    return SOPHIA_IDF_RARE * (uint32_t)sophia_idf_weight(idf->documents, least) / most;
 }
 
 /* Fills the weights of all features. `idf` may be NULL: then every feature weighs one bit. */
