@@ -20,11 +20,13 @@ from sophia.errors import SophiaError, StoreFrozen
 from sophia.organs.aside import SideThreads
 from sophia.organs.audit import AuditReport
 from sophia.organs.batch import Batch, Columns, check_session, is_line
+from sophia.organs.scanning import Scanners
 from sophia.organs.thalamus import Thalamus
 from sophia.store.ack import Ack
 from sophia.store.ledger import Ledger
 from sophia.store.outputs import KINDS, Output
 from sophia.store.pending import FileMark, Pending
+from sophia.store.rhythm_table import Alarm
 
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.flight import Flights, Reply
@@ -56,6 +58,7 @@ class Sophia:
         rule_files: Sequence[str] = (),
         notes: Sequence[str] = (),
         clock: Callable[[], float] = time,
+        scanners: Scanners | None = None,
     ) -> None:
         self._lock = threading.RLock()  # re-entered by a signal handler only: see _require_usable
         self._learning = threading.Lock()  # held while a router is made of the one in use
@@ -74,6 +77,7 @@ class Sophia:
         self._close_wanted = False
         self._n = 0
         self._aside = SideThreads()
+        self._scanners = scanners
         self._flights: Flights | None = None
         _OPEN.add(self)
 
@@ -361,6 +365,29 @@ class Sophia:
             self._require_usable()
             return self._thalamus.sessions.take_ended() if self._thalamus.has_sessions else []
 
+    def alarms(self) -> list[Alarm]:
+        """What has come too seldom or too often since the last call: lines that were regular and have fallen silent,
+        that come far more often than ever, sources that say nothing.
+
+        Only inputs with an event time can raise one (`ts` in `astream`), from birth on; the last 4,096 are kept.
+        Silence is noticed when a later input of the same source comes: time passes by what inputs say, by no clock.
+
+            >>> import asyncio
+            >>> import sophia
+            >>> beats = [{"text": f"heartbeat {i}", "ts": str(i * 300)} for i in range(30)]
+            >>> others = [{"text": f"request {i} served", "ts": str(i * 10)} for i in range(1200)]
+            >>> stream = sorted(beats + others, key=lambda item: int(item["ts"]))
+            >>> async def alarms():
+            ...     with sophia.open(None) as brain:
+            ...         _ = [one async for one in brain.astream(stream, kind="line")]
+            ...         return [(one.kind, one.usual, one.found >= 600) for one in brain.alarms()]
+            >>> asyncio.run(alarms())
+            [('silence', 300.0, True)]
+        """
+        with self._lock:
+            self._require_usable()
+            return self._thalamus.take_alarms()
+
     def recall(self, query: object, k: int = 10, **choice: Any) -> Recall:
         """The memories that are most like a text or vector, as :meth:`sophia.Hippocampus.recall` says: what this brain
         has remembered, and what its store had before.
@@ -499,7 +526,7 @@ class Sophia:
                 whole = True
                 changes = ledger.take(self._thalamus.take_changes, self._n)
             ended = [] if columns.sessions is None else self._thalamus.sessions.take_ended()
-            return Batch(decisions, columns, n, at, changes, whole, ended)
+            return Batch(decisions, columns, n, at, changes, whole, ended, self._thalamus.take_alarms())
 
     def begin(self, batch: Batch, ends: list[int] | None = None, mark: FileMark | None = None) -> Ack | None:
         """Makes what `batch` depends on durable: all that came before it, and its inputs. To be called in order.
@@ -605,6 +632,8 @@ class Sophia:
                     if self._flights is not None:
                         self._flights.close()
                     self._aside.close()
+                    if self._scanners is not None:
+                        self._scanners.close()
                 finally:
                     self._closing = False
                     if self._store is not None:

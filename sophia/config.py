@@ -63,17 +63,18 @@ def parse_size(value: object) -> int:
 
 
 def parse_fail_on(value: object) -> tuple[str, float]:
-    """What a run is gated on: ``danger``, ``novel``, ``novel-session`` or ``error-rate>SHARE``; ValueError for others.
+    """What a run is gated on: ``danger``, ``novel``, ``novel-session``, ``alarm`` or ``error-rate>SHARE``; ValueError
+    for others.
 
     >>> parse_fail_on("error-rate > 0.01"), parse_fail_on("danger")
     (('error-rate', 0.01), ('danger', 0.0))
     """
-    if value in ("danger", "novel", "novel-session"):
+    if value in ("danger", "novel", "novel-session", "alarm"):
         return str(value), 0.0
     found = re.fullmatch(r"error-rate\s*>\s*(\d{1,9}(?:\.\d{1,9})?)(%?)", value) if isinstance(value, str) else None
     if found and (share := float(found[1]) / (100 if found[2] else 1)) <= 1.0:
         return "error-rate", share
-    message = f"{value!r} cannot be gated on; use danger, novel, novel-session, or, in quotes, 'error-rate>0.01'"
+    message = f"{value!r} cannot be gated on; use danger, novel, novel-session, alarm, or, in quotes, 'error-rate>0.01'"
     raise ValueError(message)
 
 
@@ -174,7 +175,7 @@ _DISK = _Kind(
     parse_size,
 )
 _KEYS = _names("it must be a name or a list of names")
-_GATES = _names("use 'danger', 'novel', 'novel-session' and 'error-rate>0.01'", _gate)
+_GATES = _names("use 'danger', 'novel', 'novel-session', 'alarm' and 'error-rate>0.01'", _gate)
 
 
 def _setting(default: object, section: str, kind: _Kind) -> Any:

@@ -138,7 +138,7 @@ def _erase(store: Store, scope: str, failed: list[str]) -> tuple[Forgotten, Eras
     dumps = dict(made.dumps)
     if router is not None and theirs:
         dumps[ROUTER] = router.without_examples(theirs).dump()
-    memories, answers = store.erase(scope, made.patterns, dumps)
+    memories, answers = store.erase(scope, made.patterns, dumps, made.life)
     try:
         store.clean()
     except StoreCorrupt:
@@ -160,6 +160,11 @@ def _inside(made: Erasure) -> list[str]:
     if made.documents:
         found.append(
             f"word counts of {made.documents:,} texts, of all scopes: as hashes, without what is known of this one"
+        )
+    if made.observed:
+        found.append(
+            f"word counts and one sum of vectors of {made.observed:,} inputs that were observed before birth, of all "
+            "scopes: no text can be read from them"
         )
     if made.patterns.unknown:
         found.append(f"{made.patterns.unknown:,} masked lines of which an older version did not keep whose they are")

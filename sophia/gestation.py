@@ -8,16 +8,23 @@ kept as its calibration, and told as the first chapter of its story.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sophia._core.decision import Decision
+from sophia._core.idf import IdfTable
+from sophia._core.pattern import mask
+from sophia._core.salience import Scale
 from sophia.errors import StoreCorrupt
 from sophia.organs.batch import Columns
 from sophia.organs.observations import Observations
+from sophia.organs.tone import TONE
+from sophia.store.derived import WORDS_BOUND, rebuild
+from sophia.store.drift_table import WINDOW, DriftTable
 from sophia.store.folder import StoreFolder
+from sophia.store.rhythm_table import RhythmTable
 from sophia.store.view import StoreView
 
 __all__ = ["STAGES", "Gestation", "life_of"]
@@ -26,7 +33,8 @@ STAGES = ("gestating", "fluid", "crystalline")
 """In this order. Only :meth:`sophia.Sophia.crystallise` leads to the last one, and back."""
 
 _KINDS = ("message", "line")
-_CHAPTERS = 5  # the format of a store that brought them
+_CHAPTERS, _RHYTHMS = 5, 6  # the formats of a store that brought them
+_SHOWN = 20  # rhythms that are told
 
 
 class Gestation:
@@ -35,9 +43,26 @@ class Gestation:
     Birth needs `inputs` inputs and `seconds` seconds; both count from the first input, over all runs. `state` is what
     `changes` gave; what it needed when it began is what it needs, unless nothing is to be waited for. A clock that
     jumps back counts nothing, one that jumps ahead only for the time: the inputs have to come.
+
+    `words` and `drift` are what was counted of texts before `state`; they are tables of their own in a store, and go on
+    as the brain's after its birth. `each` is `map`, or does the same in several threads.
     """
 
-    def __init__(self, *, inputs: int, seconds: float, state: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        inputs: int,
+        seconds: float,
+        state: str | None = None,
+        words: IdfTable | None = None,
+        drift: DriftTable | None = None,
+        seed: int = 0,
+        each: Callable[..., Iterable[Any]] = map,
+    ) -> None:
+        self.words = IdfTable(seed=seed, bound=WORDS_BOUND) if words is None else words
+        self.drift = DriftTable(seed=seed) if drift is None else drift
+        self._each = each
+        self._window: list[str] = []  # masked texts of a window of the drift that is not full
         self._needed, self._seconds = inputs, seconds
         self.stage = STAGES[0]
         self.inputs = 0
@@ -106,21 +131,41 @@ class Gestation:
 
     def observe(self, decisions: Sequence[Decision]) -> None:
         """Takes decisions in order."""
+        words = self.words
         for decision in decisions:
-            self._observed[decision.kind].add(decision)
+            self._observed[decision.kind].add(decision, words)
+            if decision.text is not None and decision.why not in ("invalid", "empty"):
+                words.observe_words(decision.text)
+                self._window.append(mask(decision.text))
+        full = len(self._window) // WINDOW * WINDOW
+        if full:
+            self.drift.add([self._window[at : at + WINDOW] for at in range(0, full, WINDOW)], self._each)
+            del self._window[:full]
         self.inputs += len(decisions)
+
+    def scales(self) -> Iterator[tuple[str, Scale, float]]:
+        """By kind what its inputs are measured by, and the least confidence for a reflex; of a kind of which nothing
+        was observed before birth, nothing."""
+        if self.birth is None:
+            return
+        for kind, usual in self.birth["calibration"].items():
+            if "scale" in usual:  # an older version had none
+                yield kind, Scale(self.words, tone=TONE, **usual["scale"]), usual["confident"]
 
     def bear(self, now: float, run: int, patterns: int) -> None:
         """It is born: what it saw becomes its calibration, and the first chapter."""
         at = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         calibration = {kind: one.calibration() for kind, one in self._observed.items() if one.inputs}
         self.stage = STAGES[1]
+        self._window.clear()
         self.birth = {
             "at": at,
             "run": run,
             "inputs": self.inputs,
             "seconds": round(self.elapsed, 3),
             "patterns": patterns,
+            "words": len(self.words),
+            "drift": self.drift.baseline(),
             "calibration": calibration,
         }
         self.chapter = {
@@ -142,6 +187,7 @@ class Gestation:
             "elapsed": self.elapsed,
             "looked": self._looked,
             "observed": observed,
+            "window": self._window,
             "birth": self.birth,
         }
         return json.dumps(told, separators=(",", ":"))
@@ -165,8 +211,10 @@ class Gestation:
             self.inputs, self.elapsed = int(told["inputs"]), float(told["elapsed"])
             self._looked = None if told["looked"] is None else float(told["looked"])
             self.birth = told["birth"]
+            self._window = [str(text) for text in told.get("window", ())]
+            list(self.scales())  # what cannot be measured by is refused here
             self._observed |= {kind: Observations(state) for kind, state in told["observed"].items() if kind in _KINDS}
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
             message = f"the stage of life cannot be read ({error})"
             raise StoreCorrupt(message) from error
 
@@ -179,6 +227,7 @@ def life_of(path: Path) -> dict[str, Any]:
     with StoreView(folder.file) as view:
         kept = view.meta("life")
         chapters = view.count("chapters") if view.format >= _CHAPTERS else 0
+        rhythms = _rhythms(view) if view.format >= _RHYTHMS else []
     one = Gestation(inputs=0, seconds=0.0, state=kept) if kept is not None else None
     told = {} if kept is None else json.loads(kept)
     return {
@@ -189,7 +238,22 @@ def life_of(path: Path) -> dict[str, Any]:
         "needed": None if one is None else dict(zip(("inputs", "seconds"), told["needed"], strict=True)),
         "birth": None if one is None else one.birth,
         "chapters": chapters,
+        "rhythms": rhythms,
     }
+
+
+def _rhythms(view: StoreView) -> list[dict[str, Any]]:
+    """The patterns that come most regularly: their usual gap and the longest of late in seconds, how often they came,
+    the most in a minute, and in which hours of the day (UTC). An empty list where the table is damaged."""
+    try:
+        table: RhythmTable = rebuild("rhythms", *view.derived("rhythms"))
+    except StoreCorrupt:
+        return []
+    found = []
+    for pattern, rhythm in table.most_regular(_SHOWN):
+        row = view.execute("SELECT template FROM patterns WHERE id = ?", pattern)
+        found.append({"pattern": pattern, "template": str(row[0][0]) if row else None, **rhythm._asdict()})
+    return found
 
 
 def _told(inputs: int, patterns: int, calibration: dict[str, Any]) -> list[str]:
@@ -203,6 +267,6 @@ def _told(inputs: int, patterns: int, calibration: dict[str, Any]) -> list[str]:
             continue
         lines.append(
             f"Of {usual['inputs']:,} {kind}s {usual['new']:.0%} were of a new pattern, {usual['familiar']:.0%} of a "
-            f"familiar one; half have at most {size:,} characters, and one in ten is rarer than 1 in {2**rare:,.0f}."
+            f"familiar one; half have at most {size:,} bytes, and one in ten is rarer than 1 in {2**rare:,.0f}."
         )
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from itertools import takewhile
@@ -9,6 +10,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from sophia._core.idf import IdfTable
 from sophia._core.pattern import PatternTable
 from sophia.brain import Sophia
 from sophia.config import Settings
@@ -18,9 +20,11 @@ from sophia.organs.audit import Audit
 from sophia.organs.batch import Columns
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
+from sophia.organs.scanning import Scanners
 from sophia.organs.thalamus import CHANGE_LOG, Thalamus
 from sophia.store import derived
 from sophia.store.ack import Delivery
+from sophia.store.drift_table import DriftTable
 from sophia.store.ledger import Ledger
 from sophia.store.pending import Pending
 from sophia.store.store import Store
@@ -42,13 +46,14 @@ def open(
     same: Callable[[str, str], bool] | None = None,
     model: str | os.PathLike[str] | None = None,
     clock: Callable[[], float] = time,
+    workers: int = 1,
 ) -> Sophia:
     """Opens the brain whose memory is the folder `path` (made when it is not there); None keeps nothing.
 
     `rules` are further danger rule files (TOML) beside the shipped set. `same(served, new)` says whether two answers
     to an audited input are the same; without it they must be equal but for line ends and outer white space. `model`
     is a router of intents that was saved, a file or its folder; without it the one is used that was last fitted in
-    this store, if any.
+    this store, if any. `workers` are threads that may share what takes longer, before birth; the results are the same.
 
     Raises StoreLocked when another process has the store open, StoreVersionError for a store or router of a newer
     version, StoreCorrupt for a damaged one, InputError for a router that is not there, RuleError for a rule that
@@ -66,23 +71,24 @@ def open(
     if settings.mask not in ("auto", "none"):
         Masks.load(settings.mask)  # what cannot be taken is refused before there is a store
     intents = None if model is None else _saved_router(model)
+    scanners = Scanners(workers)
     if path is None:
         thalamus = Thalamus(
             settings,
             rule_set,
             audit=Audit(settings, same=same),
-            gestation=_gestation(settings, None),
+            gestation=_gestation(settings, None, each=scanners.each),
             remembering=_remembering(settings, None, clock),
             clock=clock,
         )
-        brain = Sophia(thalamus, clock=clock)
+        brain = Sophia(thalamus, clock=clock, scanners=scanners)
         brain.thalamus.use(intents)
         return brain
     store = Store(Path(path))
     try:
         if intents is None:
             intents = _kept_router(store)
-        opening = _Opening(store, same)
+        opening = _Opening(store, same, scanners)
         named = [str(rule.absolute()) for rule in rule_files]
         if store.crystalline:
             thalamus = opening.load(settings, rule_set, store.runs + 1, clock)  # which is not counted
@@ -92,7 +98,8 @@ def open(
             _let_go(store, settings, clock)
             thalamus = opening.load(settings, rule_set, store.begin_run(), clock)
         thalamus.use(intents)
-        return Sophia(thalamus, opening.ledger, rule_files=named, notes=opening.notes, clock=clock)
+        notes = opening.notes
+        return Sophia(thalamus, opening.ledger, rule_files=named, notes=notes, clock=clock, scanners=scanners)
     except BaseException:
         store.close()
         raise
@@ -101,8 +108,9 @@ def open(
 class _Opening:
     """A store from whose tables the organs are made. `notes` says what was damaged there, and starts anew."""
 
-    def __init__(self, store: Store, same: Callable[[str, str], bool] | None) -> None:
+    def __init__(self, store: Store, same: Callable[[str, str], bool] | None, scanners: Scanners) -> None:
         self.store = store
+        self._scanners = scanners
         self.ledger = Ledger(store)
         self.notes: list[str] = []
         self._same = same
@@ -146,6 +154,7 @@ class _Opening:
                     tables[name] = derived.load(name, dump, track_changes=CHANGE_LOG)
                 except StoreCorrupt as error:
                     faults[name] = str(error)
+        gestation = self._gestation(settings, patterns, tables.pop("words", None), tables.pop("drift", None))
         thalamus = Thalamus(
             settings,
             rules,
@@ -155,7 +164,7 @@ class _Opening:
             keep_changes=True,
             audit=self._audit(settings),
             remembering=_remembering(settings, self.store, clock),
-            gestation=self._gestation(settings, patterns),
+            gestation=gestation,
             clock=clock,
             **tables,
         )
@@ -171,6 +180,7 @@ class _Opening:
                 thalamus.count_log(name, sum(map(len, log)))
         if faults:
             self._start_anew(thalamus, faults)
+        self._load_tally(thalamus)
         thalamus.take_changes()  # what was loaded is not news
         if not thalamus.frozen:
             self.store.purge(clock())
@@ -187,17 +197,29 @@ class _Opening:
         except StoreCorrupt as error:
             raise self.store.corrupt(error) from error
 
-    def _gestation(self, settings: Settings, patterns: PatternTable) -> Gestation:
+    def _gestation(
+        self, settings: Settings, patterns: PatternTable, words: IdfTable | None, drift: DriftTable | None
+    ) -> Gestation:
         """As the store has it. A store of an older version has seen as many inputs as its patterns count."""
+        kept: dict[str, Any] = {"words": words, "drift": drift, "each": self._scanners.each}
         try:
             state = self.store.meta("life")
-            made = _gestation(settings, state)
+            made = _gestation(settings, state, **kept)
         except StoreCorrupt as error:
             self.notes.append(f"the stage of life of the store is damaged and begins anew ({error})")
-            return _gestation(settings, None)
+            return _gestation(settings, None, each=self._scanners.each)
         if state is None:
             made.skip(sum(pattern.count for pattern in patterns.patterns() if pattern.merged_into is None))
         return made
+
+    def _load_tally(self, thalamus: Thalamus) -> None:
+        try:
+            kept = self.store.meta("tally")
+            if kept is not None:
+                thalamus.hot_path.tally = json.loads(kept)
+        except (StoreCorrupt, ValueError, TypeError, LookupError, OverflowError, AttributeError) as error:
+            self.notes.append(f"the counts of rules of the store are damaged and begin anew ({error})")
+        thalamus.take_changes()
 
     def _audit(self, settings: Settings) -> Audit:
         """The audit as the store has it. Where that cannot be read, answers stay off: they may have been."""
@@ -222,8 +244,9 @@ class _Opening:
             thalamus.count_log(name, 0)
 
 
-def _gestation(settings: Settings, state: str | None) -> Gestation:
-    return Gestation(inputs=settings.gestation_inputs, seconds=settings.gestation_seconds, state=state)
+def _gestation(settings: Settings, state: str | None, **kept: Any) -> Gestation:
+    needed: dict[str, Any] = {"inputs": settings.gestation_inputs, "seconds": settings.gestation_seconds}
+    return Gestation(**needed, state=state, seed=settings.seed, **kept)
 
 
 def _remembering(settings: Settings, store: Store | None, clock: Callable[[], float]) -> Remembering | None:

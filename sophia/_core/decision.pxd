@@ -90,6 +90,11 @@ cdef class Decision:
     cdef uint64_t _run
     cdef uint64_t _pattern
     cdef bint _line
+    cdef object _scale      # what it is measured by when somebody asks; None before birth
+    cdef object _salience   # once somebody has
+    cdef uint64_t _seen     # inputs of its kind before it, and how many of them its danger rule had hit
+    cdef uint64_t _hits
+    cdef double _alarm      # at least so urgent
     cdef readonly bint audit
     cdef readonly bint withheld
     cdef int _agrees

@@ -115,6 +115,23 @@ cdef class Decision:
     def k(self):
         return None
 
+    @property
+    def salience(self):
+        """How much attention the input deserves, and why, as a :class:`sophia._core.salience.Salience`: measured by
+        what was usual in the stream when the brain was born. None before that, and for a kind of input (message, line)
+        of which nothing was observed then. About 1 us when it is first asked for."""
+        if self._salience is None and self._scale is not None:
+            self._salience = self._scale.of(self)
+        return self._salience
+
+    def salience_record(self):
+        """`salience` as it stands in a record of `sophia run`, as JSON; "null" where there is none."""
+        if self._scale is not None:
+            return self._scale.record(self)
+        if self._salience is None:
+            return "null"
+        return "{" + ", ".join(f'"{name}": {value:.4f}' for name, value in self._salience._asdict().items()) + "}"
+
     def to_dict(self):
         """The decision as the record of `sophia run` says it: a dict that json.dumps takes."""
         danger = self.danger
@@ -131,6 +148,9 @@ cdef class Decision:
             "k": None, "policy_version": self.policy_version, "us": round(self.us, 1),
             "audit": self.audit, "agrees": self.agrees, "withheld": self.withheld,
             "danger_score": None if self._danger_score < 0.0 else round(self._danger_score, 4),
+            "salience": None if self.salience is None else {
+                name: round(value, 4) for name, value in self.salience._asdict().items()
+            },
         }
         if self.model is not None:
             record["model"] = self.model
@@ -160,14 +180,14 @@ cdef class Decision:
             self._pattern, self._line, self._route, self._why, self._verdict, self.vector,
             self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model, self._danger_score,
             self.earlier, self.earlier_same, self.accepted, self.accepted_same, self.closeness,
-            self.session, self.session_novel, self._like, self._likeness,
+            self.session, self.session_novel, self._like, self._likeness, self.salience,
         )
 
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
              policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
              model, danger_score, earlier, earlier_same, accepted, accepted_same, closeness, session=None,
-             session_novel=None, like=None, likeness=0.0):
+             session_novel=None, like=None, likeness=0.0, salience=None):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
@@ -180,12 +200,19 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     d.accepted, d.accepted_same = accepted, accepted_same
     d.session, d.session_novel = session, session_novel
     d._like, d._likeness = like, likeness
+    d._salience = salience
     return d
 
 
 def set_match(Decision decision not None, str id not None, double score):
     """Tells a decision that nobody has been handed yet which memory its text is like; nothing else is changed."""
     decision._like, decision._likeness = id, score
+
+
+def set_alarm(Decision decision not None, double urgency):
+    """Says that an alarm was raised at a decision that nobody has been handed yet: its salience is at least so urgent.
+    Nothing else is changed."""
+    decision._alarm = urgency
 
 
 def set_session(Decision decision not None, str session not None, tuple novel=None):

@@ -107,6 +107,9 @@ cdef class HotPath:
     cdef uint64_t _audit_limit  # a draw up to this is an audit
     cdef object _clock
     cdef sophia_policy _policies[2]  # of messages, of lines
+    cdef uint64_t _seen[2]  # inputs of each kind so far, and by rule how many were hit
+    cdef list _hits
+    cdef list _scales  # what their decisions are measured by; None before birth
     cdef size_t _max_chars
     cdef double _ttl
     cdef bint _expiring  # some entry may expire, so the clock must be asked
@@ -145,6 +148,7 @@ cdef class HotPath:
     cdef int _ask_store(self, size_t i) except -1
     cdef int _compare(self, size_t i) except -1
     cdef object _from_batch(self, size_t i)
+    cdef uint64_t _count_hit(self, bint line, str rule) except? 0
     cdef int _enter(self) except -1
     cdef SharedVector _remembered(self, const sophia_input *one)
     cdef list _build(self, size_t count, list texts, list scopes, list contexts, list stamps, list names, list hits,

@@ -10,6 +10,7 @@ from sophia._core.intent import IntentModel
 from sophia._core.literals import LiteralSet
 from sophia._core.pattern import PatternTable
 from sophia._core.reflex import ReflexCache
+from sophia._core.salience import Scale
 from sophia._core.suspicion import Suspicion
 
 @final
@@ -19,6 +20,7 @@ class HotPath:
     gestating: bool
     frozen: bool
     served: int
+    tally: dict[str, Any]
     @property
     def audit(self) -> Any: ...
     def __new__(
@@ -52,6 +54,8 @@ class HotPath:
     def use(self, model: IntentModel | None) -> None: ...
     @property
     def model(self) -> IntentModel | None: ...
+    def reflex_from(self, kind: str) -> float: ...
+    def born(self, kind: str, scale: Scale, reflex_confidence: float) -> None: ...
     @property
     def busy(self) -> bool: ...
     @property

@@ -35,6 +35,7 @@ from sophia._core.intent cimport INTENT_OUT_OF_SCOPE, INTENT_ROUTE, IntentModel
 from sophia._core.normaliser cimport normalise_ascii, normalise_unicode, stream_safe
 from sophia._core.pattern cimport SOPHIA_PATTERN_OK, sophia_pattern_seen
 from sophia._core.reflex cimport sophia_hash128, sophia_reflex_ahead, sophia_reflex_entry
+from sophia._core.salience cimport Scale
 from sophia._core.vector cimport SOPHIA_BSC, Hypervector, SharedVector, freeze, new_vector
 
 from sophia._core.decision import FAULTS, VERDICTS
@@ -82,7 +83,10 @@ cdef extern from *:
     int sophia_name(char *out, size_t room, uint64_t run, uint64_t n) noexcept nogil
 
 
+_KINDS = ("message", "line")  # by whether it is a line
+
 cdef enum:
+    _RULES = 1024  # danger rules whose hits are counted
     _EARNED = 3  # allowed sightings in a scope after which the pattern's own count is believed
     _ABREAST = 64  # texts whose literals are sought in one call
     _AHEAD = 3     # inputs between being asked for and being decided
@@ -165,6 +169,8 @@ cdef class HotPath:
             self._policies[kind].gestating = False
         if suspect is not None:
             self._policies[0].suspicion_limit = message_suspicion
+        self._hits = [{}, {}]
+        self._scales = [None, None]
 
     def __dealloc__(self):
         PyMem_Free(self._inputs)
@@ -587,6 +593,31 @@ cdef class HotPath:
     def gestating(self, bint value):
         self._policies[0].gestating = self._policies[1].gestating = value
 
+    def born(self, kind, Scale scale, double reflex_confidence):
+        """From the next batch on, inputs of a kind ("message", "line") are measured by `scale`, and handled by reflex
+        for being familiar only with that much confidence."""
+        cdef int line = _KINDS.index(kind)
+        self._scales[line] = scale
+        self._policies[line].reflex_confidence = reflex_confidence
+
+    def reflex_from(self, kind):
+        """The least confidence with which a familiar input of a kind is handled by reflex."""
+        return self._policies[_KINDS.index(kind)].reflex_confidence
+
+    @property
+    def tally(self):
+        """By kind: how many inputs there were, and how many of them each danger rule hit; as JSON has it."""
+        return {
+            kind: {"seen": self._seen[line], "hits": dict(sorted(self._hits[line].items()))}
+            for line, kind in enumerate(_KINDS)
+        }
+
+    @tally.setter
+    def tally(self, told):
+        for line, kind in enumerate(_KINDS):
+            self._seen[line] = told[kind]["seen"]
+            self._hits[line] = {str(rule): int(count) for rule, count in told[kind]["hits"].items()}
+
     @property
     def busy(self):
         """A batch is being routed: only seen from a signal handler, or by a caller that breaks the rule above."""
@@ -804,7 +835,13 @@ cdef class HotPath:
             d.scope = (scopes[i] or "") if scopes is not None else ""
             d.context = (contexts[i] or "") if contexts is not None else ""
             d.ts = stamps[i] if stamps is not None else None
-            d.danger = hits[one.danger] if one.danger >= 0 else None
+            d._scale = self._scales[one.line]
+            d._seen = self._seen[one.line]
+            if one.danger >= 0:
+                d.danger = hits[one.danger]
+                d._hits = self._count_hit(one.line, d.danger.rule)
+            if not self.frozen:
+                self._seen[one.line] += 1
             d.novelty = one.outcome.novelty
             d.confidence = one.outcome.confidence
             d.complexity = one.complexity
@@ -841,6 +878,14 @@ cdef class HotPath:
                 self.audit.expect(d)
             out.append(d)
         return out
+
+    cdef uint64_t _count_hit(self, bint line, str rule) except? 0:
+        """Counts the hit of a rule; returns how many there were before."""
+        cdef dict hits = <dict>self._hits[line]
+        before = hits.get(rule, 0)
+        if not self.frozen and (before or len(hits) < _RULES):
+            hits[rule] = before + 1
+        return before
 
     def route(self, text, uint64_t n, scope=None, context=None, bint line=False):
         """One input, one decision: the same as a batch of one."""

@@ -93,7 +93,7 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--score", action="store_true", default=_UNSET, help=_SCORE)
     add(
         "--fail-on", action="append", type=_gate, default=_UNSET, metavar="GATE",
-        help="exit 1 on danger, novel, novel-session, or 'error-rate>0.01' (quoted); may be repeated",
+        help="exit 1 on danger, novel, novel-session, alarm, or 'error-rate>0.01' (quoted); may be repeated",
     )  # fmt: skip
     add("--cost-per-call", type=_cost, default=_UNSET, metavar="C", help="what an answer from memory saves")
     add("--progress", choices=("auto", "plain", "none"), default=_UNSET, help="plain: a line every 10 s")

@@ -17,6 +17,7 @@ __all__ = ["command"]
 def command(options: argparse.Namespace) -> int:
     """Reads the inputs until birth, or until they end; one line on standard error says how far it has come."""
     import sophia
+    from sophia.organs.scanning import MOST
     from sophia.stream.formats import Keys
     from sophia.stream.interrupt import Interrupt
     from sophia.stream.readers import follow_batches, read_batches
@@ -28,11 +29,12 @@ def command(options: argparse.Namespace) -> int:
     settings, wanted = settings_of(options)
     settings = settings.with_changes(gestation_inputs=options.least, gestation_seconds=options.time)
     named = {name: keys for name in ("text", "scope", "context") if (keys := getattr(wanted, f"{name}_key"))}
+    workers = min(wanted.workers or os.cpu_count() or 1, MOST)
     read = follow_batches if wanted.follow else read_batches
     reader = read(options.inputs, format=wanted.format, keys=Keys(**named), keep_going=True)
     with (
         Interrupt(reader.stop) as interrupt,
-        sophia.open(wanted.store, settings=settings, rules=wanted.rules, model=wanted.model) as brain,
+        sophia.open(wanted.store, settings=settings, rules=wanted.rules, model=wanted.model, workers=workers) as brain,
     ):
         before = brain.birth
 

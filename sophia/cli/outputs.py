@@ -1,4 +1,4 @@
-"""The files that a run leaves: decisions, patterns, summary, log; in a folder of its own, or beside --out FILE."""
+"""The files that a run leaves: decisions, patterns, alarms, summary, log; in a folder of its own, or beside --out."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ __all__ = ["Outputs", "refuse_outputs"]
 _SUMMARY = "summary.json"
 _PATTERNS = "patterns.jsonl"
 _SESSIONS = "sessions.jsonl"
+_ALARMS = "alarms.jsonl"
 _LOG = "run.log"
 _PAGE = "report.html"
-_OWN_NAMES = (_PATTERNS, _SESSIONS, _SUMMARY, _LOG, _PAGE)
+_OWN_NAMES = (_PATTERNS, _SESSIONS, _ALARMS, _SUMMARY, _LOG, _PAGE)
 # Bytes of a summary that is somebody else's, or was ours.
 _MAX_SUMMARY = 1 << 24
 
@@ -47,8 +48,10 @@ class Outputs:
             self.folder = _run_folder()
         self.decisions: BinaryIO = target.open(self.folder)
         self.log = RunLog(self.folder / _LOG)
-        self._partial = {name: Partial(self.folder / name) for name in (_PATTERNS, _SESSIONS)[: 1 + sessions]}
+        names = (_PATTERNS, _ALARMS, _SESSIONS)[: 2 + sessions]
+        self._partial = {name: Partial(self.folder / name) for name in names}
         self.patterns: BinaryIO = self._partial[_PATTERNS].file
+        self.alarms: BinaryIO = self._partial[_ALARMS].file
         self.sessions: BinaryIO | None = self._partial[_SESSIONS].file if sessions else None
 
     def __enter__(self) -> Outputs:
@@ -78,8 +81,8 @@ class Outputs:
         return {kind: path.resolve() for kind, path in found.items()}
 
     def keep(self) -> str | None:
-        """Patterns and sessions are whole: gives their files their names. Returns the run that ended meanwhile, see
-        `replaced`."""
+        """Patterns, alarms and sessions are whole: gives their files their names. Returns the run that ended meanwhile,
+        see `replaced`."""
         other = self._other_run()
         for name, partial in self._partial.items():
             try:

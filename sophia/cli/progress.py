@@ -41,11 +41,12 @@ class Progress:
         self._live = mode != "none"
         self._block: Block | None = None if self._quiet or mode != "auto" else block_on(sys.stderr)
         self._last = self._started = monotonic()
-        self._told = 0
+        self._told = self._alarmed = 0
 
     def show(self, summary: Summary) -> None:
         """Called after each batch."""
         self._tell_bad(summary)
+        self._tell_alarms(summary)
         now = monotonic()
         if self._quiet or not self._live or now - self._last < (_BLOCK_SECONDS if self._block else _PLAIN_SECONDS):
             return
@@ -77,6 +78,7 @@ class Progress:
     def finish(self, summary: Summary, folder: Path, wanted: RunSettings, left_out: int, score: Score | None) -> None:
         """The summary for a person: what was new, what was dangerous, what repeated, what was unreadable."""
         self._tell_bad(summary)
+        self._tell_alarms(summary)
         if self._quiet:
             return
         counts = self._counts
@@ -104,6 +106,9 @@ class Progress:
         if summary.memories is not None:
             made, gone = summary.memories
             said.append(f"  memories: {made:,} made{f', {gone:,} let go' if gone else ''}")
+        if summary.alarms:
+            kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.alarms.items()))
+            said.append(f"  alarms: {kinds}; see alarms.jsonl")
         said += _session_lines(summary)
         said += _audit_lines(summary)
         if summary.rules:
@@ -124,6 +129,17 @@ class Progress:
         out = wanted.out
         said.append(f"  written to {folder if out is None else f'{out}; patterns and summary in {folder}'}")
         self._say("\n".join(said) + "\n")
+
+    def _tell_alarms(self, summary: Summary) -> None:
+        """Alarms since the last call, on standard error and in the log; 20 of a kind."""
+        new = summary.first_alarms[self._alarmed :]
+        if not new:
+            return
+        self._alarmed += len(new)
+        for words in new:
+            self._log.write("alarm", words)
+        self.clear()
+        self._say("".join(f"alarm: {words}\n" for words in new))
 
     def _tell_bad(self, summary: Summary) -> None:
         """Bad lines that were written since the last call, on standard error and in the log; 20 of a kind."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
+import sophia
 from sophia.brain import Sophia
 from sophia.cli.exits import Exit
 from sophia.cli.flags import settings_of
@@ -21,6 +22,7 @@ from sophia.cli.report import Report
 from sophia.cli.target import Target
 from sophia.config import RunSettings, Settings, parse_fail_on
 from sophia.errors import ConfigError
+from sophia.organs.scanning import MOST
 from sophia.stream.formats import Keys
 from sophia.stream.intake import Intake
 from sophia.stream.interrupt import Interrupt
@@ -38,8 +40,6 @@ _SHOWN_ERRORS = 20
 
 def command(options: argparse.Namespace) -> int:
     """Reads the inputs, writes the files of a run; the summary on stderr, or as JSON on stdout."""
-    import sophia
-
     if not options.inputs and (sys.stdin is None or sys.stdin.isatty()):
         sys.stderr.write("usage: sophia run [INPUT ...]  (a file, a glob, or - for standard input)\n")
         return Exit.USAGE
@@ -63,7 +63,7 @@ def command(options: argparse.Namespace) -> int:
         stack.enter_context(target)
         if not target.connect(lambda: intake.stopped, lambda words: _tell(words, quiet=wanted.quiet)):
             return Exit(interrupt.exit_code)
-        brain = stack.enter_context(sophia.open(store, settings=settings, rules=wanted.rules, model=wanted.model))
+        brain = stack.enter_context(_open(store, settings, wanted))
         outputs = stack.enter_context(Outputs(target, sessions=session_key is not None))
         score = Score(_intents(brain)) if wanted.score else None
         if target.live:
@@ -91,7 +91,7 @@ def command(options: argparse.Namespace) -> int:
                 brain,
                 outputs.decisions,
                 outputs.patterns,
-                workers=wanted.workers or os.cpu_count() or 1,
+                workers=_workers(wanted),
                 strict=strict,
                 zone=complete,
                 score=score,
@@ -99,6 +99,7 @@ def command(options: argparse.Namespace) -> int:
                 collector=report.collect(brain),
                 session_key=session_key,
                 sessions=outputs.sessions,
+                alarms=outputs.alarms,
             )
         finally:
             progress.clear()
@@ -144,6 +145,15 @@ def command(options: argparse.Namespace) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     return Exit(interrupt.exit_code or code)
+
+
+def _workers(wanted: RunSettings) -> int:
+    return wanted.workers or os.cpu_count() or 1
+
+
+def _open(store: str | None, settings: Settings, wanted: RunSettings) -> Sophia:
+    workers = min(_workers(wanted), MOST)
+    return sophia.open(store, settings=settings, rules=wanted.rules, model=wanted.model, workers=workers)
 
 
 def _reader(inputs: list[str], wanted: RunSettings, tell: Callable[[str], None]) -> Reader:
@@ -201,6 +211,9 @@ def _fired(wanted: RunSettings, summary: Summary) -> list[str]:
         elif name == "novel-session":
             if count := summary.sessions["novel"]:
                 fired.append(f"{name}: {count:,} {'session' if count == 1 else 'sessions'}")
+        elif name == "alarm":
+            if count := summary.alarms.total():
+                fired.append(f"{name}: {count:,} {'alarm' if count == 1 else 'alarms'}")
         elif (count := summary.endangered if name == "danger" else summary.whys["novel"]) > 0:
             fired.append(f"{name}: {count:,} {'input' if count == 1 else 'inputs'}")
     return fired

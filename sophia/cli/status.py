@@ -10,10 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from sophia.cli.exits import Exit
+from sophia.store.drift_table import WINDOW
+from sophia.stream.times import duration
 
 __all__ = ["command"]
 
 _OFTEN = 5  # rules that are named
+_REGULAR = 10  # and patterns
+_MEASURES = {
+    "novelty": "",
+    "complexity": "",
+    "surprise": " bits",
+    "length": " bytes",
+    "entropy": " bits a byte",
+    "rarity": "",
+}
 
 
 def command(options: argparse.Namespace) -> int:
@@ -42,15 +53,32 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     else:
         yield f"stage      {stage}{': it decides, and learns nothing' if stage == 'crystalline' else ''}"
     birth = facts["birth"]
-    if birth is None:
-        return
+    if birth is not None:
+        yield from _usual(birth)
+    for number, one in enumerate(facts["rhythms"][:_REGULAR]):
+        hours = [hour for hour, count in enumerate(one["hours"]) if count]
+        span = "" if len(hours) > 20 else f", at {', '.join(f'{hour:02}' for hour in hours)} h"
+        gaps = f"every {duration(one['gap'])}, at most {duration(one['longest'])}"
+        template = "" if one["template"] is None else f" {one['template']!r:.80}"
+        yield f"{'' if number else 'rhythms':<11}{gaps}{span}: pattern {one['pattern']}{template}"
+
+
+def _usual(birth: dict[str, Any]) -> Iterator[str]:
     seen = f"{birth['inputs']:,} inputs of {birth['patterns']:,} patterns"
     yield f"born       {birth['at']}, in run {birth['run']}, after {seen}"
+    if (drift := birth.get("drift")) is not None and drift["deviation"] is not None:
+        like = f"{drift['mean']:.2f} like all before, +- {drift['deviation']:.2f}"
+        yield f"drift      {drift['windows']:,} windows of {WINDOW} inputs, {like}; {birth['words']:,} words counted"
     for kind, usual in birth["calibration"].items():
         known = f"{usual['familiar']:.1%} familiar, {usual['new']:.1%} of a new pattern"
         yield f"{kind + 's':<11}{usual['inputs']:,} observed: {known}"
-        for name, unit in (("novelty", ""), ("complexity", ""), ("surprise", " bits"), ("length", " characters")):
-            shares = ", ".join(f"{share} {value:g}" for share, value in usual[name].items() if value is not None)
+        if "confident" in usual:
+            known = f"known after {usual['sightings']:,}, with confidence {usual['confident']:.2f}"
+            yield f"           a pattern is {known}"
+        for name, unit in _MEASURES.items():
+            shares = ", ".join(
+                f"{share} {value:g}" for share, value in usual.get(name, {}).items() if value is not None
+            )
             yield f"           {name:<11}{shares}{unit if shares else 'unknown'}"
         for rule in usual["often"][:_OFTEN]:
             yield f"           the rule {rule['rule']} hits {rule['share']:.1%} of them: look whether it fits here"

@@ -60,7 +60,7 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"patterns   {patterns['kept']:,}, and {patterns['merged']:,} merged into others"
     if facts["pending"]:
         yield f"pending    {_many(facts['pending'], 'batch', 'batches')} of a run that goes on or was killed"
-    for name, what in (("familiar", _shown_filter), ("idf", _shown_idf), ("sessions", _shown_sessions)):
+    for name, what in _SHOWN_TABLES.items():
         found = facts[name]
         yield f"{name:<11}{'damaged: ' + found['problem'] if 'problem' in found else what(found)}"
     if facts["router_bytes"]:
@@ -89,6 +89,24 @@ def _shown_idf(found: dict[str, Any]) -> str:
 
 def _shown_sessions(found: dict[str, Any]) -> str:
     return f"{found['open']:,} open, {found['known']:,} orders and counts; log {found['log_bytes']:,} bytes"
+
+
+def _shown_drift(found: dict[str, Any]) -> str:
+    return f"{found['windows']:,} windows before birth"
+
+
+def _shown_rhythms(found: dict[str, Any]) -> str:
+    return f"of {found['patterns']:,} patterns; log {found['log_bytes']:,} bytes"
+
+
+_SHOWN_TABLES = {
+    "familiar": _shown_filter,
+    "idf": _shown_idf,
+    "sessions": _shown_sessions,
+    "words": _shown_idf,
+    "drift": _shown_drift,
+    "rhythms": _shown_rhythms,
+}
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sophia._core.decision import Decision
 from sophia.store.changes import Changes
+from sophia.store.rhythm_table import Alarm
 
 if TYPE_CHECKING:
     from sophia.store.session_table import Session
@@ -18,10 +19,23 @@ __all__ = ["Batch", "Columns", "check_session", "is_line"]
 class Columns:
     """One batch of inputs by column; a column of None means that no input has that property.
 
-    `lines` says which inputs are log lines and not messages, `faults` which could not be read.
+    `lines` says which inputs are log lines and not messages, `faults` which could not be read. `moments` are event
+    times in seconds since 1970, `sources` where an input came from: what is silent in one is not silent in another.
     """
 
-    __slots__ = ("answers", "contexts", "faults", "lines", "names", "scopes", "sessions", "stamps", "texts")
+    __slots__ = (
+        "answers",
+        "contexts",
+        "faults",
+        "lines",
+        "moments",
+        "names",
+        "scopes",
+        "sessions",
+        "sources",
+        "stamps",
+        "texts",
+    )
 
     def __init__(
         self,
@@ -35,6 +49,8 @@ class Columns:
         lines: list[bool] | None = None,
         faults: list[str | None] | None = None,
         sessions: list[str | None] | None = None,
+        moments: list[float | None] | None = None,
+        sources: list[str] | None = None,
     ) -> None:
         self.texts = texts
         self.scopes = scopes
@@ -45,12 +61,16 @@ class Columns:
         self.lines = lines
         self.faults = faults
         self.sessions = sessions
+        self.moments = moments
+        self.sources = sources
 
     @classmethod
     def of(
         cls, inputs: Sequence[str | Mapping[str, Any]], scope: str | None, context: str | None, *, line: bool
     ) -> Columns:
         """Texts and objects by column; `scope` and `context` are those of an object that names none."""
+        from sophia.organs.moments import Moments  # a start need not pay for it
+
         objects = [{"text": item} if isinstance(item, str) else item for item in inputs]
         for item in objects:
             if not isinstance(item, Mapping) or "text" not in item:
@@ -58,6 +78,7 @@ class Columns:
                 raise TypeError(message)
             check_session(item.get("session"))
         column = {key: [item.get(key) for item in objects] for key in ("text", "answer", "ts", "id", "session")}
+        moments = list(map(Moments().of_stamp, column["ts"]))
         return cls(
             column["text"],
             scopes=[item.get("scope", scope) for item in objects],
@@ -67,6 +88,7 @@ class Columns:
             names=column["id"],
             lines=[line] * len(inputs),
             sessions=column["session"] if any(column["session"]) else None,
+            moments=moments if any(moment is not None for moment in moments) else None,
         )
 
     @classmethod
@@ -115,6 +137,8 @@ class Batch:
     whole: bool = False
     ended: list[Session] = field(default_factory=list)
     """Sessions that its inputs, or the want of room, have ended."""
+    alarms: list[Alarm] = field(default_factory=list)
+    """Of patterns that came too seldom or too often, by the input at which that was noticed."""
 
     def takes(self, other: Batch) -> bool:
         """Whether `other` may be told together with this one: it comes right after it, and nothing must be committed
@@ -130,7 +154,8 @@ class Batch:
         decisions = [decision for part in parts for decision in part.decisions]
         columns = Columns.joined([part.columns for part in parts])
         ended = [session for part in parts for session in part.ended]
-        return cls(decisions, columns, first.n, first.at, first.changes, ended=ended)
+        alarms = [alarm for part in parts for alarm in part.alarms]
+        return cls(decisions, columns, first.n, first.at, first.changes, ended=ended, alarms=alarms)
 
 
 def is_line(kind: str) -> bool:

@@ -8,10 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from sophia._core.decision import Decision
+from sophia._core.idf import IdfTable
+from sophia._core.salience import BINS, ENTROPY_TOP, LENGTH_TOP, RARITY_TOP, measure
 
 __all__ = ["Histogram", "Observations", "surprise"]
 
 _RULES = 256  # danger rules that are counted by name
+_SIGHTINGS = 8  # after so many at the latest a pattern counts as familiar
+_RETURNS = 0.9  # the share of patterns that come again after as many sightings, where it does
+_CROWDED = 0.5  # where more of the inputs are new, novelty says little
 _OFTEN = 0.05  # a rule that hits more of the inputs than this is proposed to be looked at
 
 
@@ -26,10 +31,11 @@ def surprise(earlier: int, seen: int) -> float:
 
 
 class Histogram:
-    """Counts of values from 0 to `top`, in `bins` of equal width; what is above is in the last."""
+    """Counts of values from 0 to `top`, in `bins` of equal width; what is above is in the last. None is negative."""
 
     def __init__(self, top: float, bins: int, counts: Sequence[int] = ()) -> None:
         self._top = top
+        self._share, self._last = bins / top, bins - 1
         self._counts = list(counts) or [0] * bins
         if len(self._counts) != bins:
             message = f"{len(self._counts)} counts for {bins} bins"
@@ -37,8 +43,8 @@ class Histogram:
 
     def add(self, value: float) -> None:
         """Counts a value."""
-        bins = len(self._counts)
-        self._counts[min(bins - 1, max(0, int(value * bins / self._top)))] += 1
+        at = int(value * self._share)
+        self._counts[at if at < self._last else self._last] += 1
 
     @property
     def total(self) -> int:
@@ -69,12 +75,19 @@ class Histogram:
         return list(self._counts)
 
 
-_SHAPES = {"novelty": (1.0, 20), "complexity": (1.0, 20), "length": (20.0, 40), "surprise": (32.0, 128)}
+_SHAPES = {
+    "novelty": (1.0, 20),
+    "complexity": (1.0, 20),
+    "surprise": (32.0, 128),
+    "length": (LENGTH_TOP, BINS),
+    "entropy": (ENTROPY_TOP, BINS),
+    "rarity": (RARITY_TOP, BINS),
+}
 _SHARES = (0.5, 0.9, 0.99)
 
 
 class Observations:
-    """Of inputs of one kind, messages or lines. About 2 us an input. Not thread-safe."""
+    """Of inputs of one kind, messages or lines. About 5 us an input. Not thread-safe."""
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         kept = state or {}
@@ -83,10 +96,14 @@ class Observations:
         self.fresh = int(kept.get("fresh", 0))
         self._whys = Counter[str](kept.get("whys", {}))
         self._rules = Counter[str](kept.get("rules", {}))
-        self._of = {name: Histogram(*shape, kept.get(name, ())) for name, shape in _SHAPES.items()}
+        self._reached = list(kept.get("reached", ())) or [0] * (_SIGHTINGS + 1)  # patterns that came so often
+        self._of = {
+            name: Histogram(*shape, counts if len(counts := kept.get(name, ())) == shape[1] else ())
+            for name, shape in _SHAPES.items()
+        }
 
-    def add(self, decision: Decision) -> None:
-        """Takes one decision, in the order in which they were made."""
+    def add(self, decision: Decision, words: IdfTable) -> None:
+        """Takes one decision, in the order in which they were made; `words` are those of the inputs before it."""
         self._whys[decision.why] += 1
         if decision.danger is not None and (len(self._rules) < _RULES or decision.danger.rule in self._rules):
             self._rules[decision.danger.rule] += 1
@@ -97,9 +114,25 @@ class Observations:
             of = self._of
             of["novelty"].add(decision.novelty)
             of["complexity"].add(decision.complexity)
-            of["length"].add(math.log2(1 + len(text)))
             of["surprise"].add(surprise(decision.earlier, self.inputs))
+            length, entropy, rarity = measure(text, words)
+            of["length"].add(length)
+            of["entropy"].add(entropy)
+            of["rarity"].add(rarity)
+            if decision.earlier <= _SIGHTINGS:
+                self._reached[decision.earlier] += 1
         self.inputs += 1
+
+    @property
+    def sightings(self) -> int:
+        """After how many of them a pattern counts as known: at least `_RETURNS` of those that came so often came again.
+        `_SIGHTINGS` where none did.
+
+        Of a pattern that came for the last time a while ago nobody can tell whether it will come again, so this is
+        rather too high than too low.
+        """
+        reached = self._reached  # reached[k]: patterns that came at least k + 1 times
+        return next((k for k in range(1, _SIGHTINGS) if 0 < _RETURNS * reached[k - 1] <= reached[k]), _SIGHTINGS)
 
     def state(self) -> dict[str, Any]:
         """For JSON, and `Observations(state)`."""
@@ -109,15 +142,18 @@ class Observations:
             "fresh": self.fresh,
             "whys": dict(sorted(self._whys.items())),
             "rules": dict(sorted(self._rules.items())),
+            "reached": self._reached,
             **{name: histogram.counts for name, histogram in self._of.items()},
         }
 
     def calibration(self) -> dict[str, Any]:
         """What is usual, for JSON; keys may be added and are never renamed.
 
-        `novelty`, `complexity`, `length` (characters) and `surprise` (bits) as quantiles, `familiar` and `new` as
-        shares of the inputs; `often` are danger rules that hit more than one input in twenty: to be looked at, nothing
-        is done.
+        `novelty`, `complexity`, `length` (bytes), `entropy` (bits a byte), `rarity` and `surprise` (bits) as quantiles,
+        `familiar` and `new` as shares of the inputs. `sightings` is after how many a pattern is known here, as nine in
+        ten of those that came so often came again, and `confident` what confidence that is. `often` are danger rules
+        that hit more than one input in twenty: to be looked at, nothing is done. `scale` has what a
+        :class:`sophia._core.salience.Scale` is made of.
         """
         total = max(1, self.inputs)
         made: dict[str, Any] = {
@@ -132,6 +168,12 @@ class Observations:
             "familiar": round(self.familiar / total, 4),
             "new": round(self.fresh / total, 4),
             "whys": dict(sorted(self._whys.items())),
+            "sightings": self.sightings,
+            "confident": round(self.sightings / (self.sightings + 1), 4),
+            "scale": {
+                **{name: self._of[name].counts for name in ("length", "entropy", "rarity")},
+                "crowded": self.fresh > _CROWDED * total,
+            },
             "often": [
                 {"rule": rule, "share": round(count / total, 4)}
                 for rule, count in sorted(self._rules.items(), key=lambda item: (-item[1], item[0]))

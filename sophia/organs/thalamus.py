@@ -6,18 +6,21 @@ rules) and knows nothing of stores: what must be kept is handed out as `Changes`
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sophia._core.cuckoo import GenerationalFilter
-from sophia._core.decision import Decision
+from sophia._core.decision import Decision, set_alarm
 from sophia._core.encode import TextEncoder
 from sophia._core.idf import IdfTable
 from sophia._core.normaliser import VERSION as NORMAL_FORM
 from sophia._core.pattern import PatternTable
 from sophia._core.reflex import ReflexCache
+from sophia._core.salience import Scale
 from sophia._core.thalamus import HotPath
 from sophia.config import Settings
 from sophia.organs.audit import Audit
@@ -27,6 +30,8 @@ from sophia.organs.masks import Masks
 from sophia.organs.suspicion import trained
 from sophia.store.changes import NOTHING, Answer, Answers, Changes
 from sophia.store.derived import NAMES, replay
+from sophia.store.drift_table import DriftTable
+from sophia.store.rhythm_table import Alarm, RhythmTable
 
 if TYPE_CHECKING:
     from sophia.organs.intents import Intents
@@ -43,12 +48,20 @@ CHANGE_LOG = 1 << 20
 LOG_BYTES = 1 << 20
 
 
+_ALARMED = 0.75  # the urgency of an input at which an alarm was raised
+
+# Alarms that wait to be asked for; `sophia run` asks after each batch.
+_WAITING = 4096
+
+
 class Growth(Protocol):
     """What a Thalamus tells of its decisions until the brain is born: see :mod:`sophia.gestation`."""
 
     stage: str
     inputs: int
     birth: dict[str, Any] | None
+    words: IdfTable
+    drift: DriftTable
 
     @property
     def gestating(self) -> bool:
@@ -73,6 +86,9 @@ class Growth(Protocol):
 
     def bear(self, now: float, run: int, patterns: int) -> None:
         """It is born."""
+
+    def scales(self) -> Iterator[tuple[str, Scale, float]]:
+        """By kind of input what it is measured by after birth, and the least confidence for a reflex."""
 
     def freeze(self, *, frozen: bool) -> None:
         """Learns no more, or learns again."""
@@ -100,6 +116,7 @@ class Thalamus:
         familiar: GenerationalFilter | None = None,
         idf: IdfTable | None = None,
         sessions: SessionTable | None = None,
+        rhythms: RhythmTable | None = None,
         recall: Callable[[bytes, str, float], Answer | None] | None = None,
         keep_changes: bool = False,
         audit: Audit | None = None,
@@ -129,7 +146,10 @@ class Thalamus:
         self._clock = clock
         self._keep_changes = keep_changes
         # What has no dump yet gets one with its first change: a log alone would not say what its hashes are keyed with.
-        self._log_sizes = {"familiar": 0, "idf": LOG_BYTES, "sessions": LOG_BYTES}
+        self._log_sizes = {name: 0 if name == "familiar" else LOG_BYTES for name in NAMES}
+        self.rhythms = RhythmTable(track=keep_changes) if rhythms is None else rhythms
+        self._alarms: deque[Alarm] = deque(maxlen=_WAITING)
+        self._told_tally = ""
         self._given = _Given(recall, self.policy_version, clock)
         self._intents: Intents | None = None
         self._session_table = sessions
@@ -161,6 +181,7 @@ class Thalamus:
             message_suspicion=settings.danger_score,
         )
         self.hot_path.gestating = self.gestating
+        self._measure()
         self.hot_path.frozen = gestation is not None and gestation.crystalline
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
@@ -176,9 +197,10 @@ class Thalamus:
         decisions: list[Decision] = []
         for part in gestation.parts(columns):  # the first one ends where the birth comes
             some = self._route_batch(part, n + len(decisions))
-            gestation.observe(some)
             decisions += some
-            self._bear_if_due(gestation)
+            if gestation.gestating:
+                gestation.observe(some)
+                self._bear_if_due(gestation)
         return decisions
 
     @property
@@ -212,12 +234,20 @@ class Thalamus:
         if gestation.due:
             gestation.bear(self._clock(), self.hot_path.run, len(self.patterns))
             self.hot_path.gestating = False
+            self._measure()
+
+    def _measure(self) -> None:
+        """From birth on inputs are measured by what is usual; that may only ask for more before a reflex."""
+        for kind, scale, confident in () if self.gestation is None else self.gestation.scales():
+            self.hot_path.born(kind, scale, max(self.settings.reflex_confidence, confident))
 
     def _route_batch(self, columns: Columns, n: int) -> list[Decision]:
         c = columns
         decisions = self.hot_path.route_batch(
             c.texts, n, c.scopes, c.contexts, c.answers, c.stamps, c.names, c.lines, c.faults
         )
+        if c.moments is not None:
+            self._follow_rhythms(decisions, c.moments, c.sources)
         if self.frozen:
             if c.sessions is not None:
                 self.sessions.follow(decisions, c.sessions)
@@ -234,6 +264,35 @@ class Thalamus:
             if not self._keep_changes:
                 self.remembering.take()
         return decisions
+
+    def _follow_rhythms(
+        self, decisions: Sequence[Decision], moments: Sequence[float | None], sources: Sequence[str] | None
+    ) -> None:
+        """Puts decisions into the rhythm of their patterns; one at which its pattern came too often is urgent."""
+        observe, alarming = self.rhythms.observe, not self.gestating
+        for i, (decision, moment) in enumerate(zip(decisions, moments, strict=True)):
+            if moment is None:
+                continue
+            pattern = decision.pattern or 0  # one without is a sign of life of its source
+            for alarm in observe("" if sources is None else sources[i], pattern, moment, alarming=alarming):
+                if alarm.kind == "rate":
+                    set_alarm(decision, _ALARMED)
+                elif alarm.kind == "silence" and not self._comes(alarm.pattern):
+                    continue  # its lines have another pattern by now
+                self._alarms.append(alarm._replace(n=decision.n))
+
+    def _comes(self, pattern: int) -> bool:
+        """Whether a line can still be given this pattern."""
+        try:
+            return self.patterns.resolve(pattern) == pattern
+        except KeyError:
+            return False
+
+    def take_alarms(self) -> list[Alarm]:
+        """Alarms since the last call, the last 4,096 of them."""
+        alarms = list(self._alarms)
+        self._alarms.clear()
+        return alarms
 
     def route(self, text: str, n: int, scope: str | None, context: str | None, line: bool) -> Decision:
         """One decision, as :meth:`route_batch` makes it."""
@@ -334,29 +393,26 @@ class Thalamus:
         """What was learned since the last call; nothing where changes are not kept."""
         if not self._keep_changes:
             return NOTHING
-        familiar, idf = self.familiar.drain_changes(), self._idf_changes()
-        dumps = {}
-        # None: more than the log between two calls could hold.
-        if familiar is None or self._logged("familiar", len(familiar)):
-            dumps["familiar"] = self.dump("familiar")
-        if self._logged("idf", len(idf)):
-            dumps["idf"] = self.dump("idf")
-        sessions = self.sessions.table.changes() if self.has_sessions else b""
-        if self._logged("sessions", len(sessions)):
-            dumps["sessions"] = self.dump("sessions")
+        logs, dumps = {}, {}
+        for name in self._names():
+            log = self._log_of(name)
+            # None: more than the log between two calls could hold, or a table without one.
+            if log is None or (log and self._logged(name, len(log))):
+                dumps[name] = self.dump(name)
+            elif log:
+                logs[name] = log
         audit = self.audit.changes(self.hot_path.served)
         made, let_go = ([], 0) if self.remembering is None else self.remembering.take()
         life, chapter = (None, None) if self.gestation is None else self.gestation.changes()
         changes = Changes(
             self._given.answers,
             self.patterns.changes(),
-            familiar or b"",
-            idf,
-            sessions,
+            logs,
             dumps,
             audit,
             life,
             chapter,
+            self._tally(),
             made,
             let_go,
         )
@@ -376,13 +432,13 @@ class Thalamus:
         return True
 
     def dump(self, name: str) -> bytes:
-        """A whole derived table, "familiar", "idf" or "sessions"."""
+        """A whole derived table, by its name in the store."""
         dump: bytes = self._table(name).dump()
         return dump
 
     def dumps(self) -> dict[str, bytes]:
         """All derived tables that hold something."""
-        return {name: self.dump(name) for name in NAMES if name != "sessions" or self.has_sessions}
+        return {name: self.dump(name) for name in self._names()}
 
     def replay(self, name: str, changes: bytes) -> None:
         """Applies one logged change of a derived table."""
@@ -391,13 +447,34 @@ class Thalamus:
     def _table(self, name: str) -> Any:
         if name == "sessions":
             return self.sessions.table
-        return self.familiar if name == "familiar" else self.idf
+        if name in ("words", "drift"):
+            return getattr(self.gestation, name)
+        return {"familiar": self.familiar, "idf": self.idf, "rhythms": self.rhythms}[name]
 
-    def _idf_changes(self) -> bytes:
-        if not self.settings.vectors:
-            return b""
-        documents, records = self.idf.changes()
+    def _names(self) -> list[str]:
+        """The derived tables that there are."""
+        missing = [] if self.has_sessions else ["sessions"]
+        return [name for name in NAMES if name not in (missing + ["words", "drift"] * (self.gestation is None))]
+
+    def _log_of(self, name: str) -> bytes | None:
+        """What a derived table has to add to its log; None where it has to be dumped."""
+        if name == "familiar":
+            return self.familiar.drain_changes()
+        if name == "drift":
+            return None if self._table(name).changed else b""
+        if name in ("sessions", "rhythms"):
+            changes: bytes = self._table(name).changes()
+            return changes
+        documents, records = self._table(name).changes()
         return documents.to_bytes(8, "little", signed=True) + records if documents or records else b""
+
+    def _tally(self) -> str | None:
+        """How often danger rules hit, where that is another number than the last that was handed out."""
+        text = json.dumps(self.hot_path.tally, separators=(",", ":"))
+        if text == self._told_tally:
+            return None
+        self._told_tally = text
+        return text
 
     def _answer(self, decision: Decision, answer: str) -> Answer | None:
         """The answer as it is stored, or None where nothing may be."""

@@ -47,30 +47,30 @@ class Answers(list[Answer]):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """All that was learned since the last time: answers in order, pattern rows, logs of the derived tables.
+    """All that was learned since the last time: answers in order, pattern rows, pieces of the logs of derived tables.
 
     Changes are committed in the order in which they were taken, each once: a log that lacks a piece cannot be
     replayed. `dumps` replace a derived table's dump and its whole log, this change's piece included. `audit` is the
     state of the audit of answers, or None where it is the one that the store has. `memories` are new, `let_go` how many
     of the oldest that were made of inputs go for them. `life` is the state of the brain's gestation, or None where it
-    is the one that the store has; `chapter` is a new one of its story.
+    is the one that the store has; `chapter` is a new one of its story; `tally` is how often danger rules hit so far, or
+    None where it is what the store has.
     """
 
     answers: Answers
     patterns: Any
-    familiar: bytes
-    idf: bytes = b""
-    sessions: bytes = b""
+    logs: Mapping[str, bytes] = field(default_factory=dict)
     dumps: dict[str, bytes] = field(default_factory=dict)
     audit: str | None = None
     life: str | None = None
     chapter: Mapping[str, Any] | None = None
+    tally: str | None = None
     memories: Sequence[MemoryRow] = ()
     let_go: int = 0
 
     def __bool__(self) -> bool:
-        learned = self.answers or self.patterns or self.familiar or self.idf or self.sessions or self.memories
-        return bool(learned or self.dumps or self.audit or self.let_go or self.life or self.chapter)
+        learned = self.answers or self.patterns or self.logs or self.dumps or self.memories
+        return bool(learned or self.audit or self.let_go or self.life or self.chapter or self.tally)
 
 
-NOTHING = Changes(Answers(), [], b"")
+NOTHING = Changes(Answers(), [])

@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from sophia._core.cuckoo import GenerationalFilter
-from sophia._core.idf import IdfTable
 from sophia._core.pattern import PatternTable
-from sophia.config import Settings
 from sophia.errors import InputError, StoreCorrupt
 from sophia.store import ack, derived
 from sophia.store.folder import StoreFolder
 from sophia.store.lock import holder
 from sophia.store.pages import header_fault
-from sophia.store.session_table import SessionTable
 from sophia.store.tables import Row, Table
 from sophia.store.view import StoreView
 
-__all__ = ["Count", "Health", "check", "check_database", "empty_table"]
+__all__ = ["Count", "Health", "check", "check_database"]
 
 # Of one kind of problem as many are told; the rest is counted.
 _SHOWN = 20
@@ -173,19 +168,9 @@ def _check_derived(view: StoreView, health: Health) -> None:
     for name in derived.NAMES:
         try:
             dump, log = view.derived(name)
-            derived.rebuild(name, dump, log, empty_table(name))
+            derived.rebuild(name, dump, log)
         except (StoreCorrupt, TypeError) as error:
             health.problems.append(f"the {name} table cannot be loaded and would start anew: {error}")
-
-
-def empty_table(name: str) -> Any:
-    """How a derived table begins that has no dump yet."""
-    settings = Settings()
-    if name == "familiar":
-        return lambda: GenerationalFilter(settings.familiar_capacity, seed=settings.seed)
-    if name == "sessions":
-        return lambda: SessionTable(seed=settings.seed)
-    return lambda: IdfTable(seed=settings.seed)
 
 
 def _check_patterns(view: StoreView, health: Health) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from sophia._core.normaliser import normalise
 from sophia._core.pattern import mask, owner_of
 from sophia.store import derived
-from sophia.store.check import empty_table
 from sophia.store.memories import SEEN
 from sophia.store.patterns import Without, without
 from sophia.store.store import Store
@@ -22,6 +22,8 @@ class Erasure:
     of what is there. `texts` were taken out of the word counts, `sessions` were open.
 
     `familiar`, `documents` and `orders` are what cannot be told apart by scope: how many entries there are of it.
+    `observed` is how many inputs the brain had observed before its birth: it counted their words, and knows how they
+    sound as a whole. `life` is the stage of life without texts of a window that is not full.
     """
 
     patterns: Without
@@ -31,6 +33,8 @@ class Erasure:
     familiar: int = 0
     documents: int = 0
     orders: int = 0
+    observed: int = 0
+    life: str | None = None
 
 
 def erasure_of(store: Store, scope: str, see: Callable[[str], object]) -> Erasure:
@@ -43,7 +47,7 @@ def erasure_of(store: Store, scope: str, see: Callable[[str], object]) -> Erasur
     made = Erasure(without(store.pattern_rows(), owner_of(scope)))
     kept, faults = store.derived(derived.NAMES)
     tables = {
-        name: empty_table(name)() if name in faults else derived.rebuild(name, dump, log, empty_table(name))
+        name: derived.empty(name) if name in faults else derived.rebuild(name, dump, log)
         for name, (dump, log) in kept.items()
     }
     words, sessions = tables["idf"], tables["sessions"]
@@ -69,9 +73,26 @@ def erasure_of(store: Store, scope: str, see: Callable[[str], object]) -> Erasur
         made.dumps["idf"] = words.dump()
     if made.sessions or kept["sessions"][1]:  # the log has the names of those that have ended, too
         made.dumps["sessions"] = sessions.dump()
+    if tables["rhythms"].forget(made.patterns.departed) or kept["rhythms"][1]:
+        made.dumps["rhythms"] = tables["rhythms"].dump()
+    made.observed = tables["words"].documents
+    made.life = _without_texts(store.meta("life"))
     made.dumps |= {name: tables[name].dump() for name in faults}  # what a damaged one holds goes with it
     made.familiar, made.documents, made.orders = len(tables["familiar"]), words.documents, sessions.known
     return made
+
+
+def _without_texts(life: str | None) -> str | None:
+    """The stage of life without its last texts, of which nobody knows whose they are; None where it has none."""
+    if life is None:
+        return None
+    try:
+        told = json.loads(life)
+        if not told.pop("window", None):
+            return None
+    except (ValueError, AttributeError):
+        return None
+    return json.dumps(told, separators=(",", ":"))
 
 
 def _texts(store: Store, scope: str) -> Iterator[tuple[str, str]]:

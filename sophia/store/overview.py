@@ -9,7 +9,6 @@ from typing import Any
 from sophia.errors import StoreCorrupt
 from sophia.store import derived
 from sophia.store.answer_key import split_key
-from sophia.store.check import empty_table
 from sophia.store.folder import StoreFolder
 from sophia.store.lock import holder
 from sophia.store.schema import ROUTER
@@ -86,7 +85,7 @@ def _derived(view: StoreView, name: str) -> dict[str, Any]:
     dump, log = view.derived(name)
     facts: dict[str, Any] = {"dump_bytes": len(dump or b""), "log_bytes": sum(map(len, log))}
     try:
-        table = derived.rebuild(name, dump, log, empty_table(name))
+        table = derived.rebuild(name, dump, log)
     except StoreCorrupt as error:
         return facts | {"problem": str(error)}
     if name == "familiar":
@@ -95,4 +94,8 @@ def _derived(view: StoreView, name: str) -> dict[str, Any]:
         return facts | {"items": len(table), "capacity": capacity, "load": round(table.load_factor, 4)}
     if name == "sessions":
         return facts | {"open": len(table), "known": table.known}
+    if name == "rhythms":
+        return facts | {"patterns": len(table)}
+    if name == "drift":
+        return facts | {"windows": table.windows}
     return facts | {"documents": table.documents, "words": len(table)}

@@ -49,8 +49,9 @@ class Without:
     """What becomes of a table when the lines of one owner go.
 
     `gone` are ids of rows that go, `changed` rows that take the place of those with their ids. `lines` are the masked
-    lines that go, and how often each was seen, `patterns` is how many go with them; of `unknown` masked lines nobody
-    knows whose they are. `shown` are the ids of patterns that are gone, or show another template than before.
+    lines that go, and how often each was seen, `patterns` is how many go with them (`departed` are all their ids); of
+    `unknown` masked lines nobody knows whose they are. `shown` are the ids of patterns that are gone, or show another
+    template than before.
     """
 
     gone: list[int] = field(default_factory=list)
@@ -58,6 +59,7 @@ class Without:
     lines: dict[str, int] = field(default_factory=dict)
     patterns: int = 0
     unknown: int = 0
+    departed: set[int] = field(default_factory=set)
     shown: set[int] = field(default_factory=set)
 
 
@@ -99,6 +101,7 @@ def without(rows: list[Row], owner: int) -> Without:
         if its is None:
             found.gone.append(id)
             found.shown.add(id)
+            found.departed.add(id)
             found.patterns += id == survivor
         elif everywhere or survivor in taken:
             fewer = taken[survivor] if id == survivor else 0

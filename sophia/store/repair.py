@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sophia.errors import InputError, StoreCorrupt
 from sophia.store import ack, derived, memories, schema
-from sophia.store.check import Health, check, check_database, empty_table
+from sophia.store.check import Health, check, check_database
 from sophia.store.exchange import exchange
 from sophia.store.faults import guarded
 from sophia.store.folder import StoreFolder, need_room
@@ -22,6 +22,10 @@ from sophia.store.tables import FORMATS, TABLES, Row, Table, to_present
 from sophia.store.view import StoreView
 
 __all__ = ["Repair", "repair"]
+
+
+# Of `meta`: what tells how the brain was born, and what came since.
+_KEPT = ("life", "tally")
 
 
 @dataclass(slots=True)
@@ -187,7 +191,7 @@ def _fill(connection: sqlite3.Connection, folder: StoreFolder, salvage: _Salvage
         if table.name == "meta":
             if row[0] in counted:
                 counted[row[0]] = max(counted[row[0]], int(row[1]))
-            elif row[0] in memories.META or row[0] == "life":
+            elif row[0] in memories.META or row[0] in _KEPT:
                 kept[row[0]] = str(row[1])
             continue
         if table.name == "answers":
@@ -247,7 +251,7 @@ def _log_is_whole(folder: StoreFolder) -> bool:
 def _loads(view: StoreView, name: str) -> bool:
     dump, log = view.derived(name)
     try:
-        derived.rebuild(name, dump, log, empty_table(name))
+        derived.rebuild(name, dump, log)
     except StoreCorrupt:
         return False
     return True

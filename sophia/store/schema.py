@@ -11,7 +11,7 @@ from sophia.store import checksum
 
 __all__ = ["FORMAT", "ROUTER", "TABLES", "changed_definitions", "known_format", "prepare", "put_meta"]
 
-FORMAT = 5
+FORMAT = 6
 
 ROUTER = "intents"
 """Under this name `dumps` holds the router of intents. Nothing it could be made from again is in the store."""
@@ -45,7 +45,7 @@ TABLES = {
     "patterns": """CREATE TABLE patterns (
         id INTEGER PRIMARY KEY, template TEXT NOT NULL, count INTEGER NOT NULL, first_n INTEGER NOT NULL,
         last_n INTEGER NOT NULL, merged_into INTEGER, state BLOB NOT NULL, checksum INTEGER NOT NULL)""",
-    # The familiarity filter and the IDF table: a dump each, and what has changed since. And the router of intents.
+    # The derived tables (see sophia.store.derived): a dump each, and what has changed since. And the router of intents.
     "dumps": "CREATE TABLE dumps (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL)",
     "log": """CREATE TABLE log (
         seq INTEGER PRIMARY KEY, name TEXT NOT NULL, changes BLOB NOT NULL, checksum INTEGER NOT NULL)""",
@@ -72,7 +72,8 @@ TABLES = {
         path BLOB PRIMARY KEY, kind TEXT NOT NULL, run INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
 }
 
-# Which of these a format brought, after the second.
+# Which of these a format brought, after the second. The sixth brought derived tables of other names in `dumps` and
+# `log`, and event times of pending inputs.
 _OUTPUTS = 5  # the format from which on a store knows what its runs have written
 _SINCE = {3: ("memories", "memories_by_scope"), 4: ("strengths", "segments"), 5: ("outputs", "chapters")}
 

@@ -301,7 +301,7 @@ class Store:
                 gone = [(row[0],) for row in changes.patterns if not row[6]]
                 self._connection.executemany("INSERT OR REPLACE INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
                 self._connection.executemany("DELETE FROM patterns WHERE id = ?", gone)
-            for name, log in (("familiar", changes.familiar), ("idf", changes.idf), ("sessions", changes.sessions)):
+            for name, log in changes.logs.items():
                 if log and name not in changes.dumps:
                     seq = run("SELECT coalesce(max(seq), 0) + 1 FROM log").fetchone()[0]
                     run("INSERT INTO log VALUES (?, ?, ?, ?)", (seq, name, log, checksum.of_blob(seq, name, log)))
@@ -312,6 +312,8 @@ class Store:
                 self._put_meta("audit", changes.audit)
             if changes.life is not None:
                 self._put_meta("life", changes.life)
+            if changes.tally is not None:
+                self._put_meta("tally", changes.tally)
             if changes.chapter is not None:
                 number = run("SELECT coalesce(max(id), 0) + 1 FROM chapters").fetchone()[0]
                 text = json.dumps(changes.chapter)
@@ -564,10 +566,11 @@ class Store:
                     found.append((row, split))
         return found
 
-    def erase(self, scope: str, patterns: Without, dumps: dict[str, bytes]) -> tuple[int, int]:
+    def erase(self, scope: str, patterns: Without, dumps: dict[str, bytes], life: str | None = None) -> tuple[int, int]:
         """Deletes the memories and answers of a scope in the same way, and in the same step what else it has brought:
-        rows of patterns, and what dumps take the place of. How many memories and answers there were. What went stays
-        in the log, and in derived files, until `clean`. StoreFailed where it cannot be written: then nothing is done.
+        rows of patterns, and what dumps and `life` take the place of. How many memories and answers there were. What
+        went stays in the log, and in derived files, until `clean`. StoreFailed where it cannot be written: then nothing
+        is done.
         """
         rows = [(row,) for row, _ in self._of_scope(scope)]
         with self._guarded(), self._transaction() as run:
@@ -583,6 +586,8 @@ class Store:
             for name, dump in dumps.items():
                 run("INSERT OR REPLACE INTO dumps VALUES (?, ?, ?)", (name, dump, checksum.of_blob(0, name, dump)))
                 run("DELETE FROM log WHERE name = ?", (name,))
+            if life is not None:
+                self._put_meta("life", life)
             if patterns.shown:
                 self._put_meta(_SHOWN, json.dumps(sorted(self.shown_otherwise | patterns.shown)))
             self._count()

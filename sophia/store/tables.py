@@ -223,12 +223,14 @@ def _sealed(table: Table) -> Table:
 
 _SECOND = (_sealed(_META), _ANSWERS, *map(_sealed, (_PATTERNS, _DUMPS, _LOG, _PENDING)))
 _FOURTH = (*_SECOND, *map(_sealed, (_MEMORIES, _STRENGTHS, _SEGMENTS)))
+_FIFTH = (*_FOURTH, *map(_sealed, (_OUTPUTS, _CHAPTERS)))
 FORMATS = {
     1: (_META, _ANSWERS, _PATTERNS, _DUMPS, _LOG),
     2: _SECOND,
     3: (*_SECOND, _sealed(_MEMORIES)),
     4: _FOURTH,
-    5: (*_FOURTH, *map(_sealed, (_OUTPUTS, _CHAPTERS))),
+    5: _FIFTH,
+    6: _FIFTH,
 }
 """The tables of every store format that ever was."""
 

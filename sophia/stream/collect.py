@@ -31,6 +31,8 @@ _REASON_EXAMPLES = 4
 _RULE_PLACES = 6
 _RULE_EXAMPLES = 3
 _SAMPLE = 64
+_SALIENT = 12
+_WORTH = 0.25  # less attention than that is none
 _LINES = 5000
 _WEIGHED = ("known-pattern", "low-confidence", "complex", "gestating")
 _DISTINCT = 1000
@@ -47,6 +49,7 @@ class Example:
     __slots__ = (
         "accepted",
         "accepted_same",
+        "attention",
         "closeness",
         "complexity",
         "confidence",
@@ -111,6 +114,8 @@ class Example:
         self.withheld = decision.withheld
         self.session = decision.session
         self.session_novel = decision.session_novel
+        salience = decision.salience
+        self.attention = 0.0 if salience is None else salience.attention
 
     def astuple(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)
@@ -197,6 +202,8 @@ class Collector:
         self.quiet: dict[int, int] = {}
         """New patterns that came after a long time without any, and how many inputs came in between. Each makes the
         stream longer by a fiftieth, so there are not many: about a thousand in a thousand million inputs."""
+        self.salient: list[Example] = []
+        """Those that deserve most attention, the most first; one of a pattern, the first with the most."""
         self.sample: list[Example] = []
         """Inputs at equal distances, from the first one on."""
         self.scoped = False
@@ -282,7 +289,23 @@ class Collector:
         if stamps:
             self.first_ts = self.first_ts or stamps[0][:64]
             self.last_ts = stamps[-1][:64]
+        self._take_salient(events, decisions)
         self._n += len(decisions)
+
+    def _take_salient(self, events: list[Event], decisions: list[Decision]) -> None:
+        full = len(self.salient) == _SALIENT
+        least = self.salient[-1].attention if full else _WORTH
+        for event, decision in zip(events, decisions, strict=True):
+            salience = decision.salience
+            if salience is None or salience.attention <= least:
+                continue
+            one = Example(event, decision)
+            others = [other for other in self.salient if other.pattern == one.pattern is not None]
+            if others and others[0].attention >= one.attention:
+                continue
+            kept = [other for other in self.salient if other not in others]
+            self.salient = sorted([*kept, one], key=lambda other: -other.attention)[:_SALIENT]
+            least = self.salient[-1].attention if len(self.salient) == _SALIENT else _WORTH
 
     def _new_patterns(self, events: list[Event], decisions: list[Decision], patterns: list[int | None]) -> list[int]:
         found = []

@@ -6,10 +6,12 @@ from json.encoder import encode_basestring_ascii as quote
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
+from sophia.store.rhythm_table import Alarm
 from sophia.store.session_table import Session
 from sophia.stream.event import Event
+from sophia.stream.times import told
 
-__all__ = ["decision_line", "pattern_line", "reason_of", "record_line", "session_line"]
+__all__ = ["alarm_line", "decision_line", "pattern_line", "reason_of", "record_line", "session_line"]
 
 # Whys that say that there was nothing to decide on.
 _FAULTS = {"too-long": "too-long", "empty": "empty", "invalid": "invalid"}
@@ -45,6 +47,7 @@ def decision_line(decision: Decision) -> str:
         f'"policy_version": "{decision.policy_version}", "us": {decision.us:.1f}, '
         + (_audited(decision) if decision.audit or decision.withheld else _NOT_AUDITED)
         + f', "danger_score": {"null" if decision.danger_score is None else f"{decision.danger_score:.4f}"}'
+        + f', "salience": {decision.salience_record()}'
         + ("" if decision.model is None else f', "model": "{decision.model}"')
         + ("" if decision.session is None else _in_session(decision))
         + "}"
@@ -85,6 +88,15 @@ def session_line(session: Session) -> str:
         f'"orders": {[list(order) for order in session.orders]}, "counts_novel": {_BOOL[session.counts_novel]}, '
         f'"patterns": {{{shown}}}, "patterns_total": {len(counts)}, "sound": {_BOOL[session.sound]}, '
         f'"ended": "{session.ended}"}}'
+    )
+
+
+def alarm_line(alarm: Alarm) -> str:
+    """One alarm as a line of JSON, without the line end. It names a pattern and shows no text."""
+    return (
+        f'{{"n": {alarm.n}, "kind": "{alarm.kind}", "source": {quote(alarm.source)}, '
+        f'"pattern": {alarm.pattern or "null"}, "at": "{told(alarm.at)}", "since": "{told(alarm.since)}", '
+        f'"usual": {alarm.usual:.3f}, "found": {alarm.found:.3f}}}'
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sophia._core import cpu
 from sophia.brain import Sophia
+from sophia.config import Settings
 from sophia.organs.danger import SEVERITIES
 from sophia.stream.collect import NAMED, QUIET, ROUTES, Collector, Example, Kept
 from sophia.stream.counts import Counts
@@ -124,7 +125,7 @@ class _Page:
         self._collected = collector
         self._summary = summary
         self._counts = counts
-        self._settings = brain.settings
+        self._settings = _in_force(brain)
         self._policy = brain.policy_version
         self._later = Later(brain.thalamus.patterns, brain.settings)
         self._router = brain.intents is not None
@@ -170,6 +171,11 @@ class _Page:
             "latest": [] if rare else [*new_first, *new_last][:-4:-1],
             "new_first": new_first,
             "new_last": new_last,
+            "salient": [
+                (f"{one.attention:.2f}", self._shown(one)) for one in self._collected.salient if self._survives(one)
+            ],
+            "alarms": [_clean(words, 300) for words in self._summary.first_alarms],
+            "alarms_total": self._summary.alarms.total(),
             "danger": danger,
             "danger_total": sum(rule["count"] for rule in danger),
             "danger_shown": danger[:_RULES],
@@ -594,6 +600,11 @@ def _intents(told: Any) -> dict[str, Any]:
 
 def _decimal(share: float | None) -> str:
     return "\u2013" if share is None else f"{share if share == 1 else min(share, 0.999):.3f}"
+
+
+def _in_force(brain: Sophia) -> Settings:
+    """The settings with what was found before birth: more may be asked for before a log line is handled by reflex."""
+    return brain.settings.with_changes(reflex_confidence=brain.thalamus.hot_path.reflex_from("line"))
 
 
 def _stretches(line: Timeline) -> list[dict[str, Any]]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from sophia._core.normaliser import stream_safe
 from sophia.brain import Sophia
 from sophia.errors import InputError
 from sophia.organs.batch import Columns
+from sophia.organs.moments import Moments
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
 from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
-from sophia.stream.writer import ThreadedWriter, Writer
+from sophia.stream.writer import Files, ThreadedWriter, Writer
 
 if TYPE_CHECKING:
     from sophia.stream.collect import Collector
@@ -44,6 +45,7 @@ def run(
     collector: Collector | None = None,
     session_key: SessionKey | None = None,
     sessions: BinaryIO | None = None,
+    alarms: BinaryIO | None = None,
 ) -> Summary:
     """Decides every event of `reader`; returns the totals.
 
@@ -58,12 +60,13 @@ def run(
     sees all that was decided.
 
     `session_key` finds the sessions of inputs; one line for each that has ended goes to `sessions`. Where the inputs
-    come to their end all sessions do; those of a run that ends earlier go on in the store, if there is one.
+    come to their end all sessions do; those of a run that ends earlier go on in the store, if there is one. One line
+    for each pattern that came too seldom or too often goes to `alarms`.
     """
-    table = brain.thalamus.patterns
+    table, moments = brain.thalamus.patterns, Moments()
     summary = Summary(brain.settings, table.newest)
     table.keep_departed(_DEPARTED_BYTES)
-    writer = (ThreadedWriter if workers > 1 else Writer)(brain, out, patterns, summary, sessions)
+    writer = (ThreadedWriter if workers > 1 else Writer)(brain, Files(out, patterns, sessions, alarms), summary)
     try:
         for events in reader:
             if strict:
@@ -71,7 +74,7 @@ def run(
                 if not events:
                     break
             try:
-                batch = brain.decide(columns(events, zone, session_key))
+                batch = brain.decide(columns(events, zone, session_key, moments))
                 if score is not None:
                     score.add(events, batch.decisions)
                 writer.write(events, batch, table.departed())  # a decision may name them, so the file must
@@ -124,21 +127,40 @@ def _up_to_a_fault(events: list[Event], max_chars: int) -> tuple[list[Event], st
 
 
 def columns(
-    events: list[Event], zone: Callable[[str], str] | None = None, session_key: SessionKey | None = None
+    events: list[Event],
+    zone: Callable[[str], str] | None = None,
+    session_key: SessionKey | None = None,
+    moments: Moments | None = None,
 ) -> Columns:
-    """A batch of events by column; a column that no event uses is None, so plain lines stay cheap."""
+    """A batch of events by column; a column that no event uses is None, so plain lines stay cheap.
+
+    `moments` finds event times: of what has a `ts` that, of a plain line what it begins with.
+    """
     texts, scopes, contexts, stamps, answers, names, flags, faults = zip(
         *[(e.text, e.scope, e.context, e.ts, e.answer, e.id, e.flags, e.invalid) for e in events], strict=True
     )
     sessions = [] if session_key is None else session_key.of(events)
+    stamps = tuple(ts and zone(ts) for ts in stamps) if zone is not None and any(stamps) else stamps
+    times = [] if moments is None else _times(events, stamps, moments)
+    timed = any(time is not None for time in times)
     return Columns(
         list(texts),
         scopes=list(scopes) if any(scopes) else None,
         contexts=list(contexts) if any(contexts) else None,
         answers=list(answers) if any(answer is not None for answer in answers) else None,
-        stamps=[ts and zone(ts) if zone else ts for ts in stamps] if any(stamps) else None,
+        stamps=list(stamps) if any(stamps) else None,
         names=list(names) if any(names) else None,
         lines=[bool(flag & PLAIN) for flag in flags] if any(flag & PLAIN for flag in flags) else None,
         faults=[fault and _FAULTS.get(fault, "invalid") for fault in faults] if any(faults) else None,
         sessions=sessions if any(sessions) else None,
+        moments=times if timed else None,
+        sources=[event.source for event in events] if timed else None,
     )
+
+
+def _times(events: list[Event], stamps: Sequence[str | None], moments: Moments) -> list[float | None]:
+    of_line, of_stamp = moments.of_line, moments.of_stamp
+    return [
+        of_stamp(ts) if ts is not None else of_line(e.source, e.text) if e.flags & PLAIN and e.text else None
+        for e, ts in zip(events, stamps, strict=True)
+    ]

@@ -9,8 +9,10 @@ from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
 from sophia.config import Settings
 from sophia.organs.audit import AuditReport, false_serve_interval
+from sophia.store.rhythm_table import Alarm
 from sophia.store.session_table import Session
 from sophia.stream.event import Event
+from sophia.stream.times import duration, told
 
 __all__ = ["SHOWN_BAD", "Summary"]
 
@@ -64,6 +66,10 @@ class Summary:
         """Inputs with which something is wrong, by what it is."""
         self.bad_lines: list[tuple[str, int, str, int]] = []
         """Source, line, reason and how many of that reason there were by then; the first 20 of each reason."""
+        self.alarms: Counter[str] = Counter()
+        """By kind."""
+        self.first_alarms: list[str] = []
+        """In words; the first 20 of each kind."""
         self._us: Counter[float] = Counter()
         self._started = monotonic()
         self._cpu = process_time()
@@ -104,6 +110,12 @@ class Summary:
                 self.sessions["novel"] += 1
                 if len(self.novel_sessions) < SHOWN_BAD:
                     self.novel_sessions.append(session)
+
+    def add_alarm(self, alarm: Alarm, template: str | None) -> None:
+        """Counts an alarm of a pattern with this template; None of a whole source, or where it is gone."""
+        self.alarms[alarm.kind] += 1
+        if self.alarms[alarm.kind] <= SHOWN_BAD:
+            self.first_alarms.append(_alarm_words(alarm, template))
 
     def add_sessions(self, open: int) -> None:
         """Says that inputs were told by session, and how many of those go on."""
@@ -210,6 +222,7 @@ class Summary:
                 "inputs_raised": self.raised,
             },
             "memories": None if self.memories is None else {"made": self.memories[0], "let_go": self.memories[1]},
+            "alarms": dict(sorted(self.alarms.items())),
             "interrupted": self.interrupted,
             "output_closed": self.output_gone,
             "stopped": self.stopped,
@@ -223,3 +236,13 @@ class Summary:
             "seconds": round(self.seconds, 3),
             "cpu_seconds": round(self.cpu_seconds, 3),
         }
+
+
+def _alarm_words(alarm: Alarm, template: str | None) -> str:
+    """An alarm as a line for people."""
+    where, what = alarm.source or "the input", f"pattern {alarm.pattern}" + (f" {template!r:.120}" if template else "")
+    if alarm.kind == "rate":
+        much = f"{alarm.found:,.0f} times since {told(alarm.since)}, where {alarm.usual:,.0f} a minute was the most"
+        return f"{where}: {what} came {much}"
+    gap = f"for {duration(alarm.found)} by {told(alarm.at)}, where {duration(alarm.usual)} is usual"
+    return f"{where}: {what} has not come {gap}" if alarm.pattern else f"{where}: nothing came {gap}"

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-__all__ = ["zone"]
+__all__ = ["duration", "told", "zone"]
+
+_YEARLESS = 63_072_000  # 1972, of times without a year; before it are those without a date
+_DATED = 400_000_000
+_UNITS = ((86_400, "days"), (3600, "h"), (60, "min"))
 
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):?[0-5]\d", re.ASCII)
 # A date and a time of day as ISO 8601 and most logs write them, without a zone.
@@ -45,6 +49,38 @@ def zone(name: str) -> Callable[[str], str]:
         message = f"tz is {name!r}, which is no time zone; {hint}"
         raise ConfigError(message) from None
     return lambda text: text + _offset(datetime, region, text) if _NAIVE.fullmatch(text) else text
+
+
+def told(moment: float) -> str:
+    """A moment (see :mod:`sophia.organs.moments`) as it is told: ISO 8601 in UTC; without a year, or as the day of the
+    stream, where its input named none.
+
+        >>> told(1764417600.25), told(78_000_000), told(90_061)
+        ('2025-11-29T12:00:00Z', '06-21 18:40:00', 'day 2 01:01:01')
+    """
+    days, second = divmod(int(moment), 86_400)
+    clock = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+    if moment < _YEARLESS:
+        return f"day {days + 1} {clock}"
+    from datetime import date
+
+    try:
+        day = date.fromordinal(days + date(1970, 1, 1).toordinal()).isoformat()
+    except (ValueError, OverflowError):
+        return str(moment)
+    return f"{day[5:]} {clock}" if moment < _DATED else f"{day}T{clock}Z"
+
+
+def duration(seconds: float) -> str:
+    """How long that is, in the largest unit of which there are two.
+
+    >>> duration(2400.0), duration(90_000), duration(200_000), duration(59.5)
+    ('40 min', '25 h', '2.3 days', '59.5 s')
+    """
+    for size, name in _UNITS:
+        if seconds >= 2 * size:
+            return f"{seconds / size:.{0 if seconds >= 10 * size or seconds % size == 0 else 1}f} {name}"
+    return f"{seconds:.3g} s"
 
 
 def _offset(kind: type[datetime], region: object, text: str) -> str:

@@ -8,23 +8,33 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from sophia._core.pattern import Pattern
 from sophia.brain import Batch, Sophia
 from sophia.errors import OutputFailed
 from sophia.store.pending import FileMark
+from sophia.store.rhythm_table import Alarm
 from sophia.store.session_table import Session
-from sophia.stream.decisions import pattern_line, reason_of, record_line, session_line
+from sophia.stream.decisions import alarm_line, pattern_line, reason_of, record_line, session_line
 from sophia.stream.event import Event
 from sophia.stream.summary import Summary
 
-__all__ = ["ThreadedWriter", "Writer"]
+__all__ = ["Files", "ThreadedWriter", "Writer"]
 
 _T = TypeVar("_T")
 
 # Batches that may wait between the deciding and the writing thread.
 _WAITING = 4
+
+
+class Files(NamedTuple):
+    """Where a run writes: decisions, patterns and, for whoever wants them, sessions that have ended and alarms."""
+
+    decisions: BinaryIO
+    patterns: BinaryIO
+    sessions: BinaryIO | None = None
+    alarms: BinaryIO | None = None
 
 
 class Writer:
@@ -35,16 +45,12 @@ class Writer:
     the brain gives up what was not acknowledged, and learns it anew from the store when it is opened again.
     """
 
-    def __init__(
-        self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary, sessions: BinaryIO | None = None
-    ) -> None:
-        self._sessions = sessions
+    def __init__(self, brain: Sophia, files: Files, summary: Summary) -> None:
         self._brain = brain
-        self._out = out
-        self._patterns = patterns
+        self._out, self._patterns, self._sessions, self._alarms = files
         self._summary = summary
-        out.flush()
-        self._descriptor = _descriptor(out)
+        self._out.flush()
+        self._descriptor = _descriptor(self._out)
         self._path = _path(self._descriptor)
         self.output_gone = False
         """The reader of the decisions has gone: nothing more is committed or written."""
@@ -56,6 +62,7 @@ class Writer:
         try:
             self.write_patterns(departed)
             self.write_sessions(batch.ended)
+            self.write_alarms(batch.alarms)
             reasons = [reason_of(event, decision) for event, decision in zip(events, decisions, strict=True)]
             lines = [record_line(d, event, reason) for d, event, reason in zip(decisions, events, reasons, strict=True)]
             data = ("\n".join(lines) + "\n").encode("ascii")
@@ -105,6 +112,23 @@ class Writer:
             self._sessions.flush()
         self._summary.count_sessions(ended)
 
+    def write_alarms(self, alarms: list[Alarm]) -> None:
+        """A line for each; one at an input that was not acknowledged is told again by the next run."""
+        if not alarms:
+            return
+        if self._alarms is not None:
+            with _naming(self._alarms, "the alarms"):
+                self._alarms.write("".join([alarm_line(alarm) + "\n" for alarm in alarms]).encode("ascii"))
+                self._alarms.flush()
+        for alarm in alarms:
+            self._summary.add_alarm(alarm, self._template(alarm.pattern))
+
+    def _template(self, pattern: int) -> str | None:
+        try:
+            return self._brain.thalamus.patterns.template(pattern) if pattern else None
+        except KeyError:  # it has made room meanwhile
+            return None
+
     def close(self) -> None:
         """Nothing waits here."""
 
@@ -116,10 +140,8 @@ class ThreadedWriter(Writer):
     the thread and is raised by the next `write` or by `close`.
     """
 
-    def __init__(
-        self, brain: Sophia, out: BinaryIO, patterns: BinaryIO, summary: Summary, sessions: BinaryIO | None = None
-    ) -> None:
-        super().__init__(brain, out, patterns, summary, sessions)
+    def __init__(self, brain: Sophia, files: Files, summary: Summary) -> None:
+        super().__init__(brain, files, summary)
         self._queue: queue.Queue[_Item | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="sophia-writer", daemon=True)

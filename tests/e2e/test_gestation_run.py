@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import sleep
 
 import pytest
 
 import sophia
+from sophia._core import cpu
 from sophia.gestation import life_of
 from sophia.store.check import check
+from sophia.store.derived import rebuild
+from sophia.store.view import StoreView
+from sophia.stream.readers import read_batches
+from sophia.stream.run import run
 
-from .conftest import Run
+from .conftest import Live, Run
 
-LINES = [f"job {n} finished on host{n % 7} after {n * 13} ms" for n in range(600)]
+START = datetime(2026, 11, 1)
+LINES = [f"{START + timedelta(seconds=n * 20)} job {n} finished on host{n % 7} after {n * 13} ms" for n in range(600)]
 
 
 @pytest.fixture
@@ -86,8 +95,55 @@ def test_a_crystalline_store_refuses_what_would_change_it(command: Run, log: Pat
     assert command("remember", "x", "--store", "mind").stdout == b"1\n"
 
 
+@pytest.mark.parametrize("level", cpu.simd_levels())
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_every_level_and_number_of_workers_calibrates_alike(
+    command: Run, log: Path, tmp_path: Path, level: str, workers: str
+) -> None:
+    log.write_text("".join(line + "\n" for line in LINES[:250]) + "a new thing\nrm -rf / now\n" * 3)
+    found = []
+    for store, more, simd in (("usual", ("--batch", "7"), cpu.simd_levels()[-1]), ("other", (), level)):
+        done = command(
+            "run", log.name, "--store", store, "--workers", workers, "--out", f"{store}.jsonl", *more,
+            "--report", "none", "--quiet", SOPHIA_SIMD=simd,
+        )  # fmt: skip
+        assert done.returncode == 0
+        with StoreView(tmp_path / store / "sophia.db") as view:
+            tables = [rebuild(name, *view.derived(name)).dump() for name in ("words", "drift")]
+            rhythms = rebuild("rhythms", *view.derived("rhythms"))
+            birth = json.loads(view.meta("life") or "")["birth"]
+        records = [json.loads(line) | {"us": 0} for line in (tmp_path / f"{store}.jsonl").read_bytes().splitlines()]
+        assert records[-1]["salience"]["urgency"] > 0.3
+        tables.append([rhythms.rhythm(one) for one in range(5)])
+        found.append((tables, birth | {"at": "", "seconds": 0}, records))
+    assert found[0] == found[1]
+
+
+def test_two_processes_on_one_store_are_born_once(command: Run, start: Callable[..., Live], tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_text("".join(line + "\n" for line in LINES))
+    first = start("run", "app.log", "--store", "mind", "--rate", "100", "--batch", "4", "--out", "one.jsonl", "--quiet")
+    first.until(lambda: (tmp_path / "mind" / "sophia.db").exists())
+    refused = 0
+    while first.process.poll() is None and refused < 20:
+        done = command("run", "app.log", "--store", "mind", "--limit", "300", "--out", "two.jsonl", "--quiet")
+        assert done.returncode in (0, 4)  # 4: the other process has the store
+        refused += done.returncode == 4
+    assert refused > 0
+    first.process.kill()  # in the middle of it; the next one is born of what it had told
+    first.process.wait()
+    assert command("run", "app.log", "--store", "mind", "--quiet").returncode == 0
+    facts = json.loads(command("status", "--store", "mind", "--json").stdout)
+    assert (facts["stage"], facts["chapters"], facts["birth"]["inputs"]) == ("fluid", 1, 200)
+    assert check(tmp_path / "mind").sound
+
+
 def kills(tmp_path: Path, count: int, seed: int, rate: int = 2000) -> int:
     """Runs over one input are killed again and again; each goes on behind what was acknowledged. How many were."""
+    whole = tmp_path / "whole"
+    (tmp_path / "whole.log").write_text("".join(line + "\n" for line in LINES))
+    with sophia.open(whole) as brain:
+        run(read_batches([str(tmp_path / "whole.log")]), brain, io.BytesIO(), io.BytesIO())
+        undisturbed = told_of(brain)
     draw = random.Random(seed)
     home = str(Path(sophia.__file__).resolve().parents[1])
     told: list[bytes] = []
@@ -116,6 +172,7 @@ def kills(tmp_path: Path, count: int, seed: int, rate: int = 2000) -> int:
     assert len(told) == len(LINES)
     with sophia.open(tmp_path / "mind") as brain:  # what the last one left is learned
         assert brain.birth is not None
+        assert told_of(brain) == undisturbed
         births.add(json.dumps({**brain.birth, "seconds": None}))
         assert brain.birth["inputs"] == 200
     assert len(births) == 1
@@ -126,6 +183,19 @@ def kills(tmp_path: Path, count: int, seed: int, rate: int = 2000) -> int:
         assert rows.execute("SELECT count(*) FROM chapters").fetchone()[0] == 1
     assert check(tmp_path / "mind").sound
     return died
+
+
+def told_of(brain: sophia.Sophia) -> tuple[object, ...]:
+    """What a brain has calibrated, and the rhythms that it knows."""
+    brain.flush()
+    assert brain.birth is not None
+    rhythms = brain.thalamus.rhythms
+    return (
+        {**brain.birth, "at": "", "run": 0, "seconds": 0},
+        [(one.id, one.template, rhythms.rhythm(one.id)) for one in brain.patterns()],
+        brain.thalamus.dump("drift"),
+        brain.thalamus.hot_path.tally,
+    )
 
 
 def test_it_is_born_once_under_some_kills(tmp_path: Path) -> None:

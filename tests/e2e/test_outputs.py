@@ -181,7 +181,7 @@ def test_an_output_that_is_no_regular_file(tmp_path: Path, name: str) -> None:
         written = done.stdout
     assert len(records(written)) == (0 if "null" in name else 2)
     (folder,) = (tmp_path / "sophia-out").iterdir()
-    assert {path.name for path in folder.iterdir()} == {"patterns.jsonl", "summary.json", "run.log"}
+    assert {path.name for path in folder.iterdir()} == {"patterns.jsonl", "alarms.jsonl", "summary.json", "run.log"}
     assert not (tmp_path / "run.log").exists()
     log = Path("/dev/run.log")  # not ours, if it is there
     assert not log.exists() or str(tmp_path) not in log.read_text()
@@ -265,10 +265,11 @@ def test_what_a_killed_run_left_is_swept(start: Start, command: Run, tmp_path: P
     os.mkfifo(tmp_path / "fifo")
     run = start("run", "fifo", "--no-store", "--out", "d.jsonl")
     run.until(lambda: list(tmp_path.glob("patterns.jsonl.*.part")))
-    (left,) = tmp_path.glob("*.part")
+    left = sorted(tmp_path.glob("*.part"))
+    assert [path.name.partition(".")[0] for path in left] == ["alarms", "patterns"]
     (tmp_path / "in.log").write_bytes(TEXT)
     assert command("run", "in.log", "--no-store", "--out", "e.jsonl").returncode == 0
-    assert left.exists()  # its run is at work
+    assert all(path.exists() for path in left)  # its run is at work
     run.end(signal.SIGKILL)
     (tmp_path / "mine.part").write_text("")
     assert command("run", "in.log", "--no-store", "--out", "e.jsonl").returncode == 0

@@ -39,6 +39,7 @@ KEYS = [
     "agrees",
     "withheld",
     "danger_score",
+    "salience",
 ]
 PLACE = ["source", "line", "reason"]  # fmt: skip
 
@@ -152,7 +153,7 @@ def test_an_interrupt_keeps_what_was_decided(tmp_path: Path) -> None:
     assert b"Traceback" not in said
     assert len(records((tmp_path / "d.jsonl").read_bytes())) == 2
     left = {p.name for p in tmp_path.iterdir()}
-    assert left == {"d.jsonl", "patterns.jsonl", "summary.json", "report.html", "run.log", "mind"}
+    assert left == {"d.jsonl", "patterns.jsonl", "alarms.jsonl", "summary.json", "report.html", "run.log", "mind"}
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     page.check()
     assert "The run was interrupted." in page.text
@@ -209,7 +210,7 @@ def test_the_files_of_a_run(whole_command: Run, log: Path, tmp_path: Path) -> No
     assert b"900 inputs read as lines" in done.stderr
     assert done.stdout == b""
     (folder,) = (tmp_path / "sophia-out").iterdir()
-    names = ["decisions.jsonl", "patterns.jsonl", "report.html", "run.log", "summary.json"]
+    names = ["alarms.jsonl", "decisions.jsonl", "patterns.jsonl", "report.html", "run.log", "summary.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
     decisions = records((folder / "decisions.jsonl").read_bytes())
     patterns = records((folder / "patterns.jsonl").read_bytes())

@@ -179,7 +179,7 @@ def test_ids_of_decisions_go_on_after_a_repair(command: Run, mind: Path) -> None
 def test_compact(command: Run, tmp_path: Path) -> None:
     with sophia.open(tmp_path / "mind", settings=sophia.Settings(ttl=1000.0), clock=lambda: 1e9) as brain:
         for i in range(300):
-            brain.complete(brain.route(f"question {i}"), answer=f"expired {i} " * 40)
+            brain.complete(brain.route(f"question {i}"), answer=f"expired {i} " * 80)
     with sophia.open(tmp_path / "mind", clock=lambda: 1e9) as brain:
         brain.complete(brain.route("what stays?"), answer="this")
     (tmp_path / "mind" / "sophia.db").chmod(0o600)

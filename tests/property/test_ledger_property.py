@@ -59,7 +59,7 @@ class Learner:
         self.upto.append(upto)
         answers = Answers()
         answers.append(Answer(b"key", b"raw", f"answer {self.pieces}", f"1.{self.pieces}", "policy", 0.0))
-        return Changes(answers, [], b"piece %d" % self.pieces)
+        return Changes(answers, [], {"familiar": b"piece %d" % self.pieces})
 
 
 def step(ledger: Ledger, learner: Learner, what: str, taken: list[Changes], n: int) -> None:

@@ -169,7 +169,11 @@ def test_a_file_that_was_cut_off(closed: Path, tmp_path: Path) -> None:
         path = tmp_path / f"cut-{i}"
         shutil.copytree(closed, path)
         (path / "sophia.db").write_bytes(data[:size])
-        assert tried(path, before) in ("repaired", "nothing", "other")
+        ended = tried(path, before)
+        if size == len(data) - 1 and data[-1] == 0 and ended == "sound":
+            assert answers(path) == before  # what is missing at the end is read as 0, which it was
+            continue
+        assert ended in ("repaired", "nothing", "other")
 
 
 @pytest.mark.parametrize("number", range(1, schema.FORMAT + 1))

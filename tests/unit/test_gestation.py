@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sophia
+from sophia._core.idf import IdfTable
 from sophia.errors import SophiaError, StoreCorrupt, StoreFrozen
 from sophia.forgetting import forget_scope
 from sophia.gestation import Gestation, life_of
@@ -262,10 +263,11 @@ def test_an_empty_histogram_has_no_quantile() -> None:
 def test_observations_go_on_from_their_state() -> None:
     with sophia.open(None) as brain:
         decisions = brain.route_many([*LINES, "rm -rf / now"], kind="line")
-    whole, parts = Observations(), Observations()
+    whole, parts, words = Observations(), Observations(), IdfTable()
     for decision in decisions:
-        whole.add(decision)
-        parts.add(decision)
+        whole.add(decision, words)
+        parts.add(decision, words)
+        words.observe_words(decision.text or "")
         parts = Observations(json.loads(json.dumps(parts.state())))
     assert parts.calibration() == whole.calibration()
     told: dict[str, Any] = whole.calibration()

@@ -14,6 +14,7 @@ from sophia.store.check import check
 
 ROOMS = ("/sophia/store/", "/sophia/brain.py", "/sophia/opening.py", "/contextlib.py")
 MOST = 400
+SETTINGS = sophia.Settings(gestation_inputs=0)  # each input before birth makes the log longer that an opening reads
 
 
 class Interrupt:
@@ -81,7 +82,7 @@ def test_an_interrupt_at_any_step_of_a_commit(tmp_path: Path, part: int) -> None
 def test_an_interrupt_at_any_step_of_opening_or_closing_leaves_the_store_free(tmp_path: Path, stride: int) -> None:
     """For the same process: it may go on, as in a notebook, and open the store again."""
     path = tmp_path / "mind"
-    with sophia.open(path) as brain:
+    with sophia.open(path, settings=SETTINGS) as brain:
         assert brain.complete(brain.route("is it kept?"), answer="yes")
     steps = dict.fromkeys(("open", "close"), True)
     at = 0
@@ -92,7 +93,7 @@ def test_an_interrupt_at_any_step_of_opening_or_closing_leaves_the_store_free(tm
             if brain is not None:
                 brain.close()  # where a first call was broken off, a second one ends it
             gc.collect()  # a brain that nobody was given
-            with sophia.open(path) as brain:
+            with sophia.open(path, settings=SETTINGS) as brain:
                 assert brain.route("is it kept?").answer == "yes"
     assert 20 < at < 4 * MOST
     assert check(path).problems == []
@@ -104,11 +105,11 @@ def stopped(path: Path, step: str, at: int) -> tuple[bool, sophia.Sophia | None]
     brain = None
     try:
         if step == "close":
-            brain = sophia.open(path)
+            brain = sophia.open(path, settings=SETTINGS)
             brain.route("is it new?")
         sys.setprofile(watch)
         if brain is None:
-            brain = sophia.open(path)
+            brain = sophia.open(path, settings=SETTINGS)
         else:
             brain.close()
     except KeyboardInterrupt:

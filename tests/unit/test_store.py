@@ -230,7 +230,7 @@ def test_a_long_familiarity_log_is_folded(tmp_path: Path, monkeypatch: pytest.Mo
     with sophia.open(tmp_path / "mind") as brain:
         brain.route_many([f"shape {chr(97 + i)} of text" for i in range(20)])
     rows = sqlite3.connect(tmp_path / "mind" / "sophia.db")
-    assert rows.execute("SELECT name FROM dumps").fetchall() == [("familiar",)]
+    assert rows.execute("SELECT name FROM dumps").fetchall() == [("familiar",), ("words",)]
     assert rows.execute("SELECT count(*) FROM log").fetchone() == (0,)
     rows.close()
     with sophia.open(tmp_path / "mind") as brain:
