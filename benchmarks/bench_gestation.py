@@ -2,13 +2,15 @@
 
 Novelty: how well inputs are ordered by how much they deserve a look, as average precision over the inputs after the
 200th. With gestation that order is `salience.attention`; with defaults, in a brain that was born at once, it is the
-level of thought and then `novelty`, which is all that a decision says there. Beside them drain3 with a frequency
-threshold (the rarer its cluster so far, the higher), and the z-score of a line's length. Streams: rare templates of
-loghub (at most 5 lines of 2,000 have the template), the alert lines of BGL, the spam of SMS; sessions of HDFS as F1,
-where gestation must change nothing. Nothing here was fitted to labels; that a chat is ordered by complexity as well,
-and by which sum, was settled by looking at these streams.
+level of thought and then `novelty`, which is all that a decision says there. "nothing observed" is the same sum as
+attention, without anything that gestation has found: what it gains beyond the defaults is the sum's, what attention
+gains beyond it is what was observed. Beside them drain3 with a frequency threshold (the rarer its cluster so far, the
+higher), and the z-score of a line's length. Streams: rare templates of loghub (at most 5 lines of 2,000 have the
+template), the alert lines of BGL, the spam of SMS; sessions of HDFS as F1, where gestation must change nothing. Nothing
+was fitted to labels; that a chat is ordered by complexity as well was settled by looking at these streams.
 
-Alarms: heartbeats that stop and bursts, planted into real logs, as F1, beside z-scores of counts in fixed windows.
+Alarms: heartbeats that stop and bursts, planted into real logs, as F1, beside z-scores of counts in fixed windows; the
+rules of the alarms were chosen on these logs. With defaults they are told from the first input on.
 """
 
 from __future__ import annotations
@@ -32,11 +34,14 @@ import sophia
 from benchmarks import data, planted
 from benchmarks.bench_sessions import ABNORMAL, NORMAL
 from benchmarks.harness import Bar, Row, Suite
+from sophia._core.idf import IdfTable
+from sophia._core.salience import BINS, Scale
 from sophia.organs.batch import Columns
 from sophia.organs.moments import Moments
 
 WARM = 200
 RARE = 5
+BETTER = 0.01  # a smaller gain counts for none
 WINDOWS = (60.0, 300.0, 900.0, 3600.0)
 LINES = 100_000
 LEVELS = {"reflex": 0, "cortical": 1, "deep_thought": 2}
@@ -105,28 +110,38 @@ def average_precision(scores: Sequence[float], sought: Sequence[bool]) -> float:
 
 
 def _novelty(suite: Suite, streams: Sequence[Stream]) -> None:
-    gains = []
+    gains: list[float] = []
+    observed: list[float] = []
     for stream in streams:
         sought = stream.sought[WARM:]
         with sophia.open(None, settings=sophia.Settings(gestation_inputs=WARM)) as brain:
             after = [d.salience for d in brain.route_many(stream.texts, kind=stream.kind)[WARM:]]
         with sophia.open(None, settings=sophia.Settings(gestation_inputs=0)) as brain:
             usual = brain.route_many(stream.texts, kind=stream.kind)[WARM:]
+        nothing = Scale(
+            IdfTable(), **dict.fromkeys(("length", "entropy", "rarity", "distance"), [0] * BINS), crowded=False
+        )
         assert all(one is not None for one in after)
         ours = average_precision([one.attention for one in after if one is not None], sought)
         default = average_precision([LEVELS[d.route] + d.novelty for d in usual], sought)
+        blind = average_precision([nothing.of(one).attention for one in usual], sought)
         gains.append(ours - default)
-        peers = {"defaults": default, **_drain3(suite, stream, sought)}
+        observed.append(ours - blind)
+        peers = {"defaults": default, "nothing observed": blind, **_drain3(suite, stream, sought)}
         lengths = [len(text) for text in stream.texts]
         mean, deviation = statistics.mean(lengths[:WARM]), statistics.pstdev(lengths[:WARM]) or 1.0
         peers["z of length"] = average_precision([abs(one - mean) / deviation for one in lengths[WARM:]], sought)
         suite.add(Row(stream.name, "AP", ours, peers, [], f"{sum(sought)} of {len(sought)} inputs"))
-    better = sum(gain > 0.005 for gain in gains)
+    better = sum(gain > BETTER for gain in gains)
     bars = [
-        Bar("streams on which gestation is better", better, ">=", 3),
-        Bar("the least gain", min(gains), ">=", -0.01),
+        Bar("streams on which attention is better than defaults", better, ">=", 3),
+        Bar("the least gain over defaults", min(gains), ">=", -0.01),
+        Bar("the least gain over nothing observed", min(observed), ">=", -0.01),
     ]
-    note = f"of {len(gains)} streams; mean gain {statistics.mean(gains):.3f}"
+    note = (
+        f"of {len(gains)} streams; mean gain {statistics.mean(gains):.3f}. Better for what was observed: "
+        f"{sum(gain > BETTER for gain in observed)}, mean {statistics.mean(observed):.3f}"
+    )
     suite.add(Row("streams better after gestation", "streams", better, {}, bars, note))
 
 
@@ -180,11 +195,11 @@ def _sessions(suite: Suite) -> None:
     fresh = [[not known.issuperset(one) for one in part] for part in (held, judged)]
     peers = {
         "defaults": f1["defaults"],
-        "drain3 + never seen": _projected(*fresh),
+        "never-seen template": _projected(*fresh),
         "z of length over 3": _projected(*longer),
     }
     bar = Bar("HDFS sessions, F1 over that with defaults", f1["sophia"] - f1["defaults"], ">=", -0.01)
-    note = "one half; `benchmarks sessions` has the mean of five. drain3 is given the true templates"
+    note = "one half; `benchmarks sessions` has the mean of five. The templates are the true ones, as drain3 finds them"
     suite.add(Row("HDFS, abnormal sessions", "F1", f1["sophia"], peers, [bar], note))
 
 
@@ -293,7 +308,12 @@ with sophia.open(None, settings=sophia.Settings(gestation_inputs=len(lines))) as
     brain.route_many(lines, kind="line")
     assert brain.birth is not None
 spent = time.process_time() - start
-print(json.dumps([routed, spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, before / 1000]))
+start = time.process_time()
+with sophia.open(sys.argv[2], settings=sophia.Settings(gestation_inputs=len(lines))) as brain:
+    brain.route_many(lines, kind="line")
+    assert brain.birth is not None
+stored = time.process_time() - start
+print(json.dumps([routed, spent, stored, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, before / 1000]))
 """
 
 
@@ -313,12 +333,14 @@ def _cost(suite: Suite) -> None:
         with tempfile.TemporaryDirectory() as name:
             path = Path(name) / "lines"
             path.write_text("".join(line + "\n" for line in (lines * (LINES // len(lines) + 1))[:LINES]), "utf-8")
-            command = [sys.executable, "-c", _CALIBRATE, str(path)]
-            done = subprocess.run(command, capture_output=True, check=True, env=dict(os.environ))
-        routed, spent, peak, before = json.loads(done.stdout)
+            command = [sys.executable, "-P", "-c", _CALIBRATE, str(path), str(Path(name) / "store")]
+            done = subprocess.run(command, capture_output=True, check=True, env=dict(os.environ), cwd=name)
+        routed, spent, stored, peak, before = json.loads(done.stdout)
         bars = [
             Bar(f"100,000 {what}: seconds of CPU, routing and calibration", spent, "<=", 5.0),
+            Bar(f"100,000 {what}: the same into a store", stored, "<=", 5.0),
             Bar(f"100,000 {what}: MB at most, of the whole process", peak, "<=", 200.0),
         ]
         note = f"of it {routed:.2f} s are routing; {peak:.0f} MB at most, {before:.0f} before the first line"
-        suite.add(Row(f"gestation of 100,000 {what}", "s", spent, {"routing alone": routed}, bars, note))
+        peers = {"routing alone": routed, "into a store": stored}
+        suite.add(Row(f"gestation of 100,000 {what}", "s", spent, peers, bars, note))

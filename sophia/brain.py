@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
 from sophia.config import Settings
-from sophia.errors import SophiaError, StoreFrozen
+from sophia.errors import NotBorn, SophiaError, StoreFrozen
 from sophia.organs.aside import SideThreads
 from sophia.organs.audit import AuditReport
 from sophia.organs.batch import Batch, Columns, check_session, is_line
@@ -107,8 +107,9 @@ class Sophia:
 
     def crystallise(self) -> None:
         """From now on it decides as it does, and learns nothing: nothing in its store changes until `liquefy`. Durable.
+        It raises no alarms either, as it does not follow how often patterns come.
 
-        SophiaError before it is born; StoreFrozen is raised by whatever would teach it.
+        NotBorn before it is born; StoreFrozen is raised by whatever would teach it.
 
             >>> import sophia
             >>> with sophia.open(None, settings=sophia.Settings(gestation_inputs=0)) as brain:
@@ -122,7 +123,7 @@ class Sophia:
             self._require_usable()
             if self._thalamus.gestating:
                 message = "this brain is not born yet: it can be made crystalline when it has learned what is usual"
-                raise SophiaError(message)
+                raise NotBorn(message)
             self._thalamus.crystallise(self._commit_now)
 
     def liquefy(self) -> None:
@@ -137,8 +138,9 @@ class Sophia:
     def notes(self) -> list[str]:
         """What the user should know: damage found when the store was opened, answers that are switched off."""
         with self._lock:
-            off = self._thalamus.audit.off
-        return [*self._notes, *(self._store.notes if self._store is not None else []), *([_OFF] if off else [])]
+            off, frozen = self._thalamus.audit.off, self._thalamus.frozen
+        kept = self._store.notes if self._store is not None else []
+        return [*self._notes, *kept, *([_OFF] if off else []), *([_FROZEN] if frozen else [])]
 
     @property
     def audit(self) -> AuditReport:
@@ -555,8 +557,8 @@ class Sophia:
 
     def note_outputs(self, files: Mapping[str, str | os.PathLike[str]]) -> None:
         """Tells the store, durably, which files this run is about to write: paths by what they are ("decisions",
-        "patterns", "sessions", "log", "report"). :func:`sophia.forget_scope` cleans them. Without a store nothing is
-        done. One commit. Raises ValueError for another kind of file."""
+        "patterns", "sessions", "alarms", "log", "report"). :func:`sophia.forget_scope` cleans them. Without a store
+        nothing is done. One commit. Raises ValueError for another kind of file."""
         if strange := sorted(set(files) - set(KINDS)):
             message = f"{strange[0]!r} is no kind of file; use {', '.join(KINDS)}"
             raise ValueError(message)
@@ -784,6 +786,8 @@ _OFF = (
     "answers are switched off: too many audited ones were wrong. Find out why, then brain.resume_answers(), "
     "or sophia run --resume-answers"
 )
+
+_FROZEN = "this brain is crystalline: it decides with what it knows, learns and remembers nothing, and raises no alarm"
 
 _OPEN: weakref.WeakSet[Sophia] = weakref.WeakSet()
 

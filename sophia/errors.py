@@ -13,6 +13,7 @@ __all__ = [
     "DeadlockError",
     "FilterFull",
     "InputError",
+    "NotBorn",
     "OutputFailed",
     "RuleError",
     "ShapeError",
@@ -73,6 +74,10 @@ class ConfigError(SophiaError, ValueError):
 
 class RuleError(ConfigError):
     """A danger rule cannot be taken; the message holds the file and the line."""
+
+
+class NotBorn(SophiaError):
+    """What only a brain can do that was born; see :mod:`sophia.gestation`."""
 
 
 class StoreFrozen(SophiaError, PermissionError):

@@ -163,8 +163,8 @@ def _inside(made: Erasure) -> list[str]:
         )
     if made.observed:
         found.append(
-            f"word counts and one sum of vectors of {made.observed:,} inputs that were observed before birth, of all "
-            "scopes: no text can be read from them"
+            f"word counts of {made.observed:,} inputs that were observed before birth, of all scopes, as hashes and "
+            "without the words that only this one had; and one sum of the vectors of all texts that were"
         )
     if made.patterns.unknown:
         found.append(f"{made.patterns.unknown:,} masked lines of which an older version did not keep whose they are")

@@ -19,7 +19,7 @@ from sophia._core.pattern import mask
 from sophia._core.salience import Scale
 from sophia.errors import StoreCorrupt
 from sophia.organs.batch import Columns
-from sophia.organs.observations import Observations
+from sophia.organs.observations import Observations, learnable
 from sophia.organs.tone import TONE
 from sophia.store.derived import WORDS_BOUND, rebuild
 from sophia.store.drift_table import WINDOW, DriftTable
@@ -34,7 +34,8 @@ STAGES = ("gestating", "fluid", "crystalline")
 
 _KINDS = ("message", "line")
 _CHAPTERS, _RHYTHMS = 5, 6  # the formats of a store that brought them
-_SHOWN = 20  # rhythms that are told
+_SHOWN = 20  # rhythms that are told, ...
+_STEADY = 4.0  # ... of those whose longest gap is at most so many times the usual one
 
 
 class Gestation:
@@ -134,13 +135,14 @@ class Gestation:
         words = self.words
         for decision in decisions:
             self._observed[decision.kind].add(decision, words)
-            if decision.text is not None and decision.why not in ("invalid", "empty"):
+            if decision.text is not None and learnable(decision):
                 words.observe_words(decision.text)
                 self._window.append(mask(decision.text))
         full = len(self._window) // WINDOW * WINDOW
         if full:
-            self.drift.add([self._window[at : at + WINDOW] for at in range(0, full, WINDOW)], self._each)
+            windows = [self._window[at : at + WINDOW] for at in range(0, full, WINDOW)]
             del self._window[:full]
+            self.drift.add(windows, self._each)
         self.inputs += len(decisions)
 
     def scales(self) -> Iterator[tuple[str, Scale, float]]:
@@ -251,6 +253,8 @@ def _rhythms(view: StoreView) -> list[dict[str, Any]]:
         return []
     found = []
     for pattern, rhythm in table.most_regular(_SHOWN):
+        if rhythm.longest > _STEADY * rhythm.gap:
+            continue
         row = view.execute("SELECT template FROM patterns WHERE id = ?", pattern)
         found.append({"pattern": pattern, "template": str(row[0][0]) if row else None, **rhythm._asdict()})
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from itertools import takewhile
@@ -154,7 +153,7 @@ class _Opening:
                     tables[name] = derived.load(name, dump, track_changes=CHANGE_LOG)
                 except StoreCorrupt as error:
                     faults[name] = str(error)
-        gestation = self._gestation(settings, patterns, tables.pop("words", None), tables.pop("drift", None))
+        gestation = self._gestation(settings, patterns, tables.pop("words", None), tables.pop("drift", None), faults)
         thalamus = Thalamus(
             settings,
             rules,
@@ -198,7 +197,12 @@ class _Opening:
             raise self.store.corrupt(error) from error
 
     def _gestation(
-        self, settings: Settings, patterns: PatternTable, words: IdfTable | None, drift: DriftTable | None
+        self,
+        settings: Settings,
+        patterns: PatternTable,
+        words: IdfTable | None,
+        drift: DriftTable | None,
+        faults: dict[str, str],
     ) -> Gestation:
         """As the store has it. A store of an older version has seen as many inputs as its patterns count."""
         kept: dict[str, Any] = {"words": words, "drift": drift, "each": self._scanners.each}
@@ -207,19 +211,19 @@ class _Opening:
             made = _gestation(settings, state, **kept)
         except StoreCorrupt as error:
             self.notes.append(f"the stage of life of the store is damaged and begins anew ({error})")
+            faults |= dict.fromkeys(("words", "drift"), "it was counted for a stage of life that is damaged")
             return _gestation(settings, None, each=self._scanners.each)
-        if state is None:
+        if state is None and not self.store.crystalline:
             made.skip(sum(pattern.count for pattern in patterns.patterns() if pattern.merged_into is None))
+            self.store.set_meta("life", made.state())  # so that `sophia status` knows it before the first commit
         return made
 
     def _load_tally(self, thalamus: Thalamus) -> None:
         try:
-            kept = self.store.meta("tally")
-            if kept is not None:
-                thalamus.hot_path.tally = json.loads(kept)
-        except (StoreCorrupt, ValueError, TypeError, LookupError, OverflowError, AttributeError) as error:
+            if (kept := self.store.meta("tally")) is not None:
+                thalamus.load_tally(kept)
+        except StoreCorrupt as error:
             self.notes.append(f"the counts of rules of the store are damaged and begin anew ({error})")
-        thalamus.take_changes()
 
     def _audit(self, settings: Settings) -> Audit:
         """The audit as the store has it. Where that cannot be read, answers stay off: they may have been."""

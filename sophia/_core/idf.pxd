@@ -117,6 +117,7 @@ cdef class IdfTable:
 
     # Private to the module.
     cdef int _count_text(self, object text, int sign, sophia_extractor *extract) except -1
+    cdef bint _holds(self, object text, sophia_extractor *extract) except -1
     cdef uint64_t _word(self, object word) except? 0
     cdef int _add(
         self, int64_t documents, const sophia_idf_record *records, size_t count, bint told

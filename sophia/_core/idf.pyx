@@ -233,9 +233,20 @@ cdef class IdfTable:
         """
         self._count_text(text, -1, sophia_features_extract)
 
+    def forget_words(self, text):
+        """Take back what `observe_words` counted of a text; as `forget`."""
+        self._count_text(text, -1, sophia_words_extract)
+
     def holds(self, text):
         """Whether each feature of a text (str, or bytes of UTF-8) is counted: else the text never was. Others that have
         the same features may have been. False for a text without features."""
+        return self._holds(text, sophia_features_extract)
+
+    def holds_words(self, text):
+        """The same for what `observe_words` counts."""
+        return self._holds(text, sophia_words_extract)
+
+    cdef bint _holds(self, object text, sophia_extractor *extract) except -1:
         cdef Py_ssize_t size = 0
         text = utf8_source(text)
         cdef const unsigned char *data = utf8_of(text, &size)
@@ -244,7 +255,7 @@ cdef class IdfTable:
         cdef sophia_features *features = <sophia_features *>malloc(sizeof(sophia_features))
         if features == NULL:
             raise MemoryError("no memory for the features of a text")
-        cdef int code = sophia_features_extract(data, <size_t>size, &self.keys, features)
+        cdef int code = extract(data, <size_t>size, &self.keys, features)
         if code > 0:
             found = True
             pthread_mutex_lock(&self.mutex)

@@ -32,6 +32,9 @@ cdef extern from "pattern.h" nogil:
     ctypedef struct sophia_table:
         sophia_row_buffer departed
         size_t departed_bound
+        uint64_t *losers
+        size_t losers_count
+        bint noting
         uint64_t seed
         uint64_t next_id
         uint64_t tick

@@ -29,7 +29,7 @@ cdef class Scale:
 
     cdef readonly IdfTable words
     cdef readonly bint crowded
-    cdef sophia_rank ranks[3]  # of length, entropy, rarity
+    cdef sophia_rank ranks[4]  # of length, entropy, rarity, distance
     cdef uint64_t tone_keys[TONE_SLOTS]
     cdef int8_t tone_values[TONE_SLOTS]
 

@@ -10,6 +10,7 @@ BINS: int
 LENGTH_TOP: float
 ENTROPY_TOP: float
 RARITY_TOP: float
+DISTANCE_TOP: float
 
 class Measures(NamedTuple):
     length: float
@@ -34,6 +35,7 @@ class Scale:
         length: Sequence[int],
         entropy: Sequence[int],
         rarity: Sequence[int],
+        distance: Sequence[int],
         crowded: bool,
         tone: Mapping[str, str] | None = None,
     ) -> Self: ...

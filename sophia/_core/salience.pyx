@@ -6,9 +6,7 @@ depends on the decision, its text and the scale alone, so it is worked out when 
 """
 
 cimport cython
-from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int8_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -53,7 +51,7 @@ _TONES = {"good": _GOOD, "bad": _BAD, "pressing": _PRESSING}
 cdef double _PRESSED = 0.5  # the urgency of words that ask for haste
 cdef double _HALF_BITS = 3.3125  # a rule's hit is half as urgent as it could be where one input in ten has it
 
-LENGTH_TOP, ENTROPY_TOP, RARITY_TOP = 20.0, 8.0, 1.0
+LENGTH_TOP, ENTROPY_TOP, RARITY_TOP, DISTANCE_TOP = 20.0, 8.0, 1.0, 1.0
 BINS = SCALE_BINS
 
 sophia_log2_init()
@@ -72,12 +70,13 @@ class Salience(NamedTuple):
     """How much attention an input deserves, and why; all in [0, 1].
 
     urgency: how soon somebody should look. A danger rule's severity, less the more often the rule hits in this stream
-        (half of it where one input in ten is hit); words that ask for haste count 0.5, an alarm of its pattern 0.75.
+        (half of it where one input in ten is hit); in a message words that ask for haste count 0.5; an input at which
+        its pattern came too often, by an alarm, 0.75.
     novelty: how little its pattern is known: 1 for a new one, 1/2 after one sighting, 1/(n + 1) after n; more where the
         text is not quite like its pattern. Other than `Decision.novelty` it does not become 1 because a rule has hit.
     complexity: how it stands out among the inputs that were observed before birth: the mean of the shares of them that
-        were shorter, whose bytes repeated more, and whose rarest word was more common, and of its distance from the
-        nearest pattern (1 - closeness). 0.5 is usual, whatever the stream.
+        were shorter, whose bytes repeated more, whose rarest word was more common, and that were nearer to their
+        pattern. 0.5 is usual, whatever the stream.
     valence: its tone by its words: 0 bad news, 0.5 neither, 1 good news. Words alone: it knows no irony, no negation.
     attention: novelty and urgency together, to sort by; where most inputs are new, as in a chat, novelty says little,
         and complexity has a part in it.
@@ -148,22 +147,26 @@ cdef inline double _worth(double severity, uint64_t seen, uint64_t hits) noexcep
 
 @cython.final
 cdef class Scale:
-    """What is usual among the inputs of one kind: distributions of length, entropy and rarity, and a table of words.
+    """What is usual among the inputs of one kind: distributions of length, entropy, rarity and of the distance from the
+    pattern (1 - closeness), and a table of words.
 
-    `length`, `entropy` and `rarity` are 64 counts each, of bins of equal width from 0 to 20, 8 and 1. `crowded` says
-    that most of the inputs were new. `tone` maps words (lower case) to "good", "bad" or "pressing"; at most 1,024.
+    `length`, `entropy`, `rarity` and `distance` are 64 counts each, of bins of equal width from 0 to 20, 8, 1 and 1.
+    Without a count a rank is 0.5. `crowded` says that most of the inputs were new. `tone` maps words (lower case) to "good", "bad" or "pressing"; at most 1,024.
     """
 
-    def __cinit__(self, IdfTable words not None, *, length, entropy, rarity, crowded, tone=None):
+    def __cinit__(self, IdfTable words not None, *, length, entropy, rarity, distance, crowded, tone=None):
         cdef int i, k
         cdef double total, below
         self.words = words
         self.crowded = crowded
         for k, (name, counts, top) in enumerate((
-            ("length", length, LENGTH_TOP), ("entropy", entropy, ENTROPY_TOP), ("rarity", rarity, RARITY_TOP)
+            ("length", length, LENGTH_TOP), ("entropy", entropy, ENTROPY_TOP), ("rarity", rarity, RARITY_TOP),
+            ("distance", distance, DISTANCE_TOP),
         )):
             if len(counts) != SCALE_BINS:
                 raise ValueError(f"{name} has {len(counts)} counts; it takes {SCALE_BINS}")
+            if not all(isinstance(count, int) and 0 <= count < 1 << 62 for count in counts):
+                raise ValueError(f"{name} has counts that are none: {counts!r:.80}")
             total, below = sum(counts), 0.0
             self.ranks[k].top = top
             for i in range(SCALE_BINS):
@@ -211,14 +214,12 @@ cdef class Scale:
     def record(self, Decision decision not None):
         """The same as it stands in a record of `sophia run`: a JSON object, four decimals each. Half the cost."""
         cdef sophia_salience found
-        cdef char text[160]
         self.measure(decision, &found)
-        cdef int size = snprintf(
-            text, sizeof(text),
-            b'{"urgency": %.4f, "novelty": %.4f, "complexity": %.4f, "valence": %.4f, "attention": %.4f}',
-            found.urgency, found.novelty, found.complexity, found.valence, found.attention,
+        # not by printf, whose decimal point is the locale's
+        return (
+            f'{{"urgency": {found.urgency:.4f}, "novelty": {found.novelty:.4f}, "complexity": {found.complexity:.4f}, '
+            f'"valence": {found.valence:.4f}, "attention": {found.attention:.4f}}}'
         )
-        return PyUnicode_DecodeASCII(text, size, NULL)
 
     cdef int measure(self, Decision decision, sophia_salience *out) except -1:
         cdef sophia_measure found
@@ -232,7 +233,7 @@ cdef class Scale:
                 _rank(&self.ranks[0], found.length / <double>SOPHIA_MEASURE_ONE)
                 + _rank(&self.ranks[1], found.entropy / <double>SOPHIA_MEASURE_ONE)
                 + _rank(&self.ranks[2], self.words.rarity(features) / <double>SOPHIA_IDF_RARE)
-                + 1.0 - decision.closeness
+                + _rank(&self.ranks[3], 1.0 - decision.closeness)
             ) * 0.25
             for i in range(features.count):
                 tone = self._tone(features.entries[i].hash)
@@ -240,7 +241,7 @@ cdef class Scale:
                 bad += tone == _BAD
                 pressing += tone == _PRESSING
             _give(features)
-        if pressing:
+        if pressing and not decision._line:
             urgency = max(urgency, _PRESSED)
         if decision.danger is not None:
             urgency = max(urgency, _worth(decision.danger.severity, decision._seen, decision._hits))

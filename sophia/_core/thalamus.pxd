@@ -61,6 +61,7 @@ cdef struct sophia_input:
     bint sighted  # its pattern has been counted; `_sighting` of the hot path is of it
     double closeness
     uint64_t pattern
+    size_t merged  # how many ids of the batch had become another's when it was decided
     uint64_t earlier
     uint64_t earlier_same
     int accepted
@@ -109,6 +110,7 @@ cdef class HotPath:
     cdef sophia_policy _policies[2]  # of messages, of lines
     cdef uint64_t _seen[2]  # inputs of each kind so far, and by rule how many were hit
     cdef list _hits
+    cdef readonly list merges  # of the last batch: (place of the input, id that became another's then)
     cdef list _scales  # what their decisions are measured by; None before birth
     cdef size_t _max_chars
     cdef double _ttl
@@ -148,6 +150,7 @@ cdef class HotPath:
     cdef int _ask_store(self, size_t i) except -1
     cdef int _compare(self, size_t i) except -1
     cdef object _from_batch(self, size_t i)
+    cdef int _tell_merges(self, size_t count) except -1
     cdef uint64_t _count_hit(self, bint line, str rule) except? 0
     cdef int _enter(self) except -1
     cdef SharedVector _remembered(self, const sophia_input *one)

@@ -20,6 +20,8 @@ class HotPath:
     gestating: bool
     frozen: bool
     served: int
+    @property
+    def merges(self) -> list[tuple[int, int]]: ...
     tally: dict[str, Any]
     @property
     def audit(self) -> Any: ...

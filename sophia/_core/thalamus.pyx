@@ -171,6 +171,8 @@ cdef class HotPath:
             self._policies[0].suspicion_limit = message_suspicion
         self._hits = [{}, {}]
         self._scales = [None, None]
+        self.merges = []
+        patterns.table.noting = True
 
     def __dealloc__(self):
         PyMem_Free(self._inputs)
@@ -385,6 +387,7 @@ cdef class HotPath:
                 missing = self._decide(&self._inputs[i[0]], now)
                 if missing:
                     break
+                self._inputs[i[0]].merged = self.patterns.table.losers_count
                 i[0] += 1
             self._settle()
         return missing
@@ -614,9 +617,16 @@ cdef class HotPath:
 
     @tally.setter
     def tally(self, told):
-        for line, kind in enumerate(_KINDS):
-            self._seen[line] = told[kind]["seen"]
-            self._hits[line] = {str(rule): int(count) for rule, count in told[kind]["hits"].items()}
+        seen, hits = [], []
+        for kind in _KINDS:
+            seen.append(told[kind]["seen"])
+            hits.append(dict(told[kind]["hits"]))
+            numbers = [seen[-1], *hits[-1].values()]
+            if not all(type(number) is int and 0 <= number <= seen[-1] < 1 << 62 for number in numbers):
+                raise ValueError(f"{kind}: {told[kind]!r:.80} are no counts")
+            if len(hits[-1]) > _RULES or not all(type(rule) is str for rule in hits[-1]):
+                raise ValueError(f"{kind}: {len(hits[-1])} rules, or names that are none")
+        self._seen[0], self._seen[1], self._hits = seen[0], seen[1], hits
 
     @property
     def busy(self):
@@ -653,6 +663,7 @@ cdef class HotPath:
                 longest = max(longest, one.size)
             key_bytes += one.key_size
         self._reserve(count, key_bytes, longest, widest)
+        self.patterns.table.losers_count = 0  # what others have merged is not of this batch
         wide = 0
         for i in range(count):
             one = &self._inputs[i]
@@ -825,6 +836,7 @@ cdef class HotPath:
         cdef sophia_input *one
         cdef Decision d
         cdef list out = []
+        self._tell_merges(count)
         for i in range(count):
             one = &self._inputs[i]
             d = Decision.__new__(Decision)
@@ -878,6 +890,16 @@ cdef class HotPath:
                 self.audit.expect(d)
             out.append(d)
         return out
+
+    cdef int _tell_merges(self, size_t count) except -1:
+        cdef size_t i, k = 0
+        if self.merges:
+            self.merges = []
+        for i in range(count):
+            while k < self._inputs[i].merged:
+                self.merges.append((i, self.patterns.table.losers[k]))
+                k += 1
+        return 0
 
     cdef uint64_t _count_hit(self, bint line, str rule) except? 0:
         """Counts the hit of a rule; returns how many there were before."""

@@ -14,7 +14,7 @@ class Exit(IntEnum):
     GATED: the work is done, and something that `--fail-on` names was found; or `store` or `doctor` found damage.
     USAGE: flags, settings or rules cannot be used; nothing was written.
     INPUT: an input cannot be read (to its end), or `--strict` met a bad one; what was decided is written.
-    STORE: the store is in use by another process, of a newer version, or crystalline.
+    STORE: the store is in use by another process, of a newer version, crystalline, or not born where it must be.
     INTERNAL: anything else, a damaged store and a full disk among it; the traceback is in run.log.
     HUNG_UP, INTERRUPTED, TERMINATED: SIGHUP, Ctrl-C and SIGTERM; what was read is decided and written.
     """
@@ -36,13 +36,13 @@ def exit_of(error: BaseException) -> Exit:
     >>> exit_of(ValueError("a fault of ours")).name
     'INTERNAL'
     """
-    from sophia.errors import ConfigError, InputError, StoreFrozen, StoreLocked, StoreVersionError
+    from sophia.errors import ConfigError, InputError, NotBorn, StoreFrozen, StoreLocked, StoreVersionError
 
     if isinstance(error, ConfigError):
         return Exit.USAGE
     if isinstance(error, InputError):
         return Exit.INPUT
-    if isinstance(error, StoreLocked | StoreVersionError | StoreFrozen):
+    if isinstance(error, StoreLocked | StoreVersionError | StoreFrozen | NotBorn):
         return Exit.STORE
     if isinstance(error, KeyboardInterrupt):
         return Exit.INTERRUPTED

@@ -22,6 +22,7 @@ def command(options: argparse.Namespace) -> int:
     from sophia.stream.interrupt import Interrupt
     from sophia.stream.readers import follow_batches, read_batches
     from sophia.stream.run import run
+    from sophia.stream.times import zone
 
     if not options.inputs and (sys.stdin is None or sys.stdin.isatty()):
         sys.stderr.write("usage: sophia gestate [INPUT ...]  (a file, a glob, or - for standard input)\n")
@@ -44,7 +45,7 @@ def command(options: argparse.Namespace) -> int:
 
         if brain.stage == "gestating":
             with Path(os.devnull).open("wb") as nowhere:
-                run(reader, brain, nowhere, nowhere, watch=watch)
+                run(reader, brain, nowhere, nowhere, zone=zone(wanted.tz), watch=watch)
         else:
             reader.close()
         _tell(brain, new=brain.birth is not None and before is None)
@@ -64,5 +65,8 @@ def _tell(brain: Any, *, new: bool) -> None:
         words = f"it was born before ({brain.stage}); nothing was read"
     else:
         inputs, time = gestation.progress
-        words = f"still gestating: {inputs:.0%} of the inputs and {time:.0%} of the time that it needs"
+        words = (
+            f"still gestating: {inputs:.0%} of the inputs and {time:.0%} of the time that it needs, by the clock; run "
+            "it again, or end the wait with --time 0s or --least"
+        )
     sys.stderr.write(f"sophia: {words}\n")

@@ -30,9 +30,9 @@ _MAX_SUMMARY = 1 << 24
 class Outputs:
     """The open files of one run, to be used in a ``with`` block; nothing is written before it is made.
 
-    `target` is what --out names; with `sessions` there is a file of those that have ended. Each file but the decisions
-    and the log is whole or not there, and two runs in one folder do not meet: the last to end has the names. An error
-    that leaves the block is told to the log, with its traceback where it is not a user's.
+    `target` is what --out names; with `sessions` there is a file of those that have ended. Each file but the decisions,
+    the alarms and the log is whole or not there, and two runs in one folder do not meet: the last to end has the names.
+    An error that leaves the block is told to the log, with its traceback where it is not a user's.
     """
 
     def __init__(self, target: Target, *, sessions: bool = False) -> None:
@@ -48,10 +48,9 @@ class Outputs:
             self.folder = _run_folder()
         self.decisions: BinaryIO = target.open(self.folder)
         self.log = RunLog(self.folder / _LOG)
-        names = (_PATTERNS, _ALARMS, _SESSIONS)[: 2 + sessions]
-        self._partial = {name: Partial(self.folder / name) for name in names}
+        self._partial = {name: Partial(self.folder / name) for name in (_PATTERNS, _SESSIONS)[: 1 + sessions]}
         self.patterns: BinaryIO = self._partial[_PATTERNS].file
-        self.alarms: BinaryIO = self._partial[_ALARMS].file
+        self.alarms: BinaryIO = self._live(_ALARMS)
         self.sessions: BinaryIO | None = self._partial[_SESSIONS].file if sessions else None
 
     def __enter__(self) -> Outputs:
@@ -67,11 +66,14 @@ class Outputs:
         try:
             self.decisions.close()
         finally:
+            self.alarms.close()
             self.log.close()
 
     def files(self, page: Path | None) -> dict[str, Path]:
         """The files of this run by what they are (see :mod:`sophia.store.outputs`), with its report `page`, if any."""
-        found = {"log": self.folder / _LOG, "patterns": self.folder / _PATTERNS}
+        found = {
+            name: self.folder / file for name, file in (("log", _LOG), ("patterns", _PATTERNS), ("alarms", _ALARMS))
+        }
         if self.sessions is not None:
             found["sessions"] = self.folder / _SESSIONS
         if page is not None:
@@ -81,8 +83,8 @@ class Outputs:
         return {kind: path.resolve() for kind, path in found.items()}
 
     def keep(self) -> str | None:
-        """Patterns, alarms and sessions are whole: gives their files their names. Returns the run that ended meanwhile,
-        see `replaced`."""
+        """Patterns and sessions are whole: gives their files their names. Returns the run that ended meanwhile, see
+        `replaced`."""
         other = self._other_run()
         for name, partial in self._partial.items():
             try:
@@ -99,6 +101,16 @@ class Outputs:
                 partial.keep()
         except OSError as error:
             raise self._failed(name, error) from error
+
+    def _live(self, name: str) -> BinaryIO:
+        """A new file that has its name from the first, for whoever watches it; a run that still writes the one of this
+        name goes on in that."""
+        try:
+            new = Partial(self.folder / name)
+            new.keep(close=False)
+        except OSError as error:
+            raise self._failed(name, error) from error
+        return new.file
 
     def _make_folder(self) -> None:
         try:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from sophia.cli.block import Block, Rows, block_on
-from sophia.stream.summary import SHOWN_BAD
+from sophia.stream.summary import SHOWN_BAD, alarm_words
 
 if TYPE_CHECKING:
     from sophia.cli.run_log import RunLog
     from sophia.config import RunSettings
+    from sophia.store.rhythm_table import Alarm
     from sophia.stream.counts import Counts
     from sophia.stream.score import Score
     from sophia.stream.summary import Summary
@@ -41,12 +43,12 @@ class Progress:
         self._live = mode != "none"
         self._block: Block | None = None if self._quiet or mode != "auto" else block_on(sys.stderr)
         self._last = self._started = monotonic()
-        self._told = self._alarmed = 0
+        self._told = 0
+        self._alarms: Counter[str] = Counter()
 
     def show(self, summary: Summary) -> None:
         """Called after each batch."""
         self._tell_bad(summary)
-        self._tell_alarms(summary)
         now = monotonic()
         if self._quiet or not self._live or now - self._last < (_BLOCK_SECONDS if self._block else _PLAIN_SECONDS):
             return
@@ -78,7 +80,6 @@ class Progress:
     def finish(self, summary: Summary, folder: Path, wanted: RunSettings, left_out: int, score: Score | None) -> None:
         """The summary for a person: what was new, what was dangerous, what repeated, what was unreadable."""
         self._tell_bad(summary)
-        self._tell_alarms(summary)
         if self._quiet:
             return
         counts = self._counts
@@ -130,16 +131,26 @@ class Progress:
         said.append(f"  written to {folder if out is None else f'{out}; patterns and summary in {folder}'}")
         self._say("\n".join(said) + "\n")
 
-    def _tell_alarms(self, summary: Summary) -> None:
-        """Alarms since the last call, on standard error and in the log; 20 of a kind."""
-        new = summary.first_alarms[self._alarmed :]
-        if not new:
-            return
-        self._alarmed += len(new)
-        for words in new:
-            self._log.write("alarm", words)
+    def born(self, words: str) -> None:
+        """The brain was born; also to the log."""
+        self._log.write("birth", words)
         self.clear()
-        self._say("".join(f"alarm: {words}\n" for words in new))
+        self._say(f"sophia: {words}; `sophia status` says what is usual\n")
+
+    def alarmed(self, alarms: list[Alarm]) -> None:
+        """Alarms, when they are raised: on standard error and in the log, 20 of a kind."""
+        said = []
+        for alarm in alarms:
+            self._alarms[alarm.kind] += 1
+            if self._alarms[alarm.kind] > SHOWN_BAD:
+                continue
+            self._log.write("alarm", alarm_words(alarm._replace(template=None)))  # the log shows no input
+            said.append(f"alarm: {alarm_words(alarm)}\n")
+            if self._alarms[alarm.kind] == SHOWN_BAD:
+                said.append(f"alarm: {alarm.kind} named {SHOWN_BAD} times; further ones are in alarms.jsonl alone\n")
+        if said:
+            self.clear()
+            self._say("".join(said))
 
     def _tell_bad(self, summary: Summary) -> None:
         """Bad lines that were written since the last call, on standard error and in the log; 20 of a kind."""

@@ -70,7 +70,6 @@ def command(options: argparse.Namespace) -> int:
             reader.watch_output(outputs.decisions.fileno())
         if options.resume_answers:
             brain.resume_answers()
-        unborn = brain.birth is None
         started = datetime.now(UTC)
         header = {
             "sophia": sophia.__version__,
@@ -85,6 +84,15 @@ def command(options: argparse.Namespace) -> int:
         _log_start(outputs, header, options.inputs, brain, quiet=wanted.quiet)
         _note_replaced(outputs, outputs.replaced, quiet=wanted.quiet)
         progress = Progress(wanted.progress, reader.counts, outputs.log, quiet=wanted.quiet)
+        unborn = brain.birth is None
+
+        def watch(summary: Summary) -> None:
+            nonlocal unborn
+            if unborn and (birth := brain.birth) is not None:
+                unborn = False
+                progress.born(f"the brain was born after {birth['inputs']:,} inputs of {birth['patterns']:,} patterns")
+            progress.show(summary)
+
         try:
             summary = run(
                 intake,
@@ -95,26 +103,27 @@ def command(options: argparse.Namespace) -> int:
                 strict=strict,
                 zone=complete,
                 score=score,
-                watch=progress.show,
+                watch=watch,
                 collector=report.collect(brain),
                 session_key=session_key,
                 sessions=outputs.sessions,
                 alarms=outputs.alarms,
+                alarmed=progress.alarmed,
             )
         finally:
             progress.clear()
-        if unborn and (birth := brain.birth) is not None:
-            born = f"the brain was born after {birth['inputs']:,} inputs of {birth['patterns']:,} patterns"
-            outputs.log.write("birth", born)
-            # Whoever closes the pipe early has no questions.
-            _tell(f"{born}; `sophia status` says what is usual", quiet=wanted.quiet or summary.output_gone)
         _note_replaced(outputs, outputs.keep(), quiet=wanted.quiet)
         fired = _fired(wanted, summary)
+        if "alarm" in wanted.fail_on and summary.decisions and not brain.thalamus.timed:
+            untimed = "no input names a time that is known, so there can be no alarm; see --fail-on in the manual"
+            outputs.log.write("note", untimed)
+            _tell(untimed, quiet=wanted.quiet)
         code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)
         totals = {
             **header,
             "inputs": reader.counts.as_dict() | {"left_out": intake.left_out},
             **summary.as_dict(),
+            "stage": brain.stage,
             "saved": {
                 "calls": summary.avoided,
                 "cost_per_call": wanted.cost_per_call,

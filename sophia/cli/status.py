@@ -17,6 +17,7 @@ __all__ = ["command"]
 
 _OFTEN = 5  # rules that are named
 _REGULAR = 10  # and patterns
+_FEW = 16  # hours that are named
 _MEASURES = {
     "novelty": "",
     "complexity": "",
@@ -56,11 +57,24 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     if birth is not None:
         yield from _usual(birth)
     for number, one in enumerate(facts["rhythms"][:_REGULAR]):
-        hours = [hour for hour, count in enumerate(one["hours"]) if count]
-        span = "" if len(hours) > 20 else f", at {', '.join(f'{hour:02}' for hour in hours)} h"
-        gaps = f"every {duration(one['gap'])}, at most {duration(one['longest'])}"
+        gaps = f"every {duration(one['gap'])}, at most {duration(one['longest'])}{_hours(one['hours'])}"
         template = "" if one["template"] is None else f" {one['template']!r:.80}"
-        yield f"{'' if number else 'rhythms':<11}{gaps}{span}: pattern {one['pattern']}{template}"
+        yield f"{'' if number else 'rhythms':<11}{gaps}: pattern {one['pattern']}{template}"
+
+
+def _hours(counts: list[int]) -> str:
+    """The hours of the day in which it comes, by ranges; nothing where it may be any."""
+    hours = [hour for hour, count in enumerate(counts) if count]
+    if len(hours) > _FEW:
+        return ""
+    first = [hour for hour in hours if (hour - 1) % 24 not in hours]
+    spans = []
+    for begin in first:
+        end = begin
+        while (end + 1) % 24 in hours and (end + 1) % 24 != begin:
+            end = (end + 1) % 24
+        spans.append(f"{begin:02}" if end == begin else f"{begin:02}-{end:02}")
+    return f", at {', '.join(spans)} h (UTC)"
 
 
 def _usual(birth: dict[str, Any]) -> Iterator[str]:

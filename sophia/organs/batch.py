@@ -19,8 +19,8 @@ __all__ = ["Batch", "Columns", "check_session", "is_line"]
 class Columns:
     """One batch of inputs by column; a column of None means that no input has that property.
 
-    `lines` says which inputs are log lines and not messages, `faults` which could not be read. `moments` are event
-    times in seconds since 1970, `sources` where an input came from: what is silent in one is not silent in another.
+    `lines` says which inputs are log lines and not messages, `faults` which could not be read. `stamps` are event times
+    as they were given, `sources` where an input came from: each has a clock of its own.
     """
 
     __slots__ = (
@@ -28,7 +28,6 @@ class Columns:
         "contexts",
         "faults",
         "lines",
-        "moments",
         "names",
         "scopes",
         "sessions",
@@ -49,7 +48,6 @@ class Columns:
         lines: list[bool] | None = None,
         faults: list[str | None] | None = None,
         sessions: list[str | None] | None = None,
-        moments: list[float | None] | None = None,
         sources: list[str] | None = None,
     ) -> None:
         self.texts = texts
@@ -61,7 +59,6 @@ class Columns:
         self.lines = lines
         self.faults = faults
         self.sessions = sessions
-        self.moments = moments
         self.sources = sources
 
     @classmethod
@@ -69,8 +66,6 @@ class Columns:
         cls, inputs: Sequence[str | Mapping[str, Any]], scope: str | None, context: str | None, *, line: bool
     ) -> Columns:
         """Texts and objects by column; `scope` and `context` are those of an object that names none."""
-        from sophia.organs.moments import Moments  # a start need not pay for it
-
         objects = [{"text": item} if isinstance(item, str) else item for item in inputs]
         for item in objects:
             if not isinstance(item, Mapping) or "text" not in item:
@@ -78,7 +73,11 @@ class Columns:
                 raise TypeError(message)
             check_session(item.get("session"))
         column = {key: [item.get(key) for item in objects] for key in ("text", "answer", "ts", "id", "session")}
-        moments = list(map(Moments().of_stamp, column["ts"]))
+        sources = [item.get("source", "") for item in objects]
+        for source in sources:
+            if not isinstance(source, str):
+                message = f"source takes a str, not {type(source).__name__}"
+                raise TypeError(message)
         return cls(
             column["text"],
             scopes=[item.get("scope", scope) for item in objects],
@@ -88,7 +87,7 @@ class Columns:
             names=column["id"],
             lines=[line] * len(inputs),
             sessions=column["session"] if any(column["session"]) else None,
-            moments=moments if any(moment is not None for moment in moments) else None,
+            sources=sources,
         )
 
     @classmethod

@@ -9,9 +9,9 @@ from typing import Any
 
 from sophia._core.decision import Decision
 from sophia._core.idf import IdfTable
-from sophia._core.salience import BINS, ENTROPY_TOP, LENGTH_TOP, RARITY_TOP, measure
+from sophia._core.salience import BINS, DISTANCE_TOP, ENTROPY_TOP, LENGTH_TOP, RARITY_TOP, measure
 
-__all__ = ["Histogram", "Observations", "surprise"]
+__all__ = ["Histogram", "Observations", "learnable", "surprise"]
 
 _RULES = 256  # danger rules that are counted by name
 _SIGHTINGS = 8  # after so many at the latest a pattern counts as familiar
@@ -28,6 +28,11 @@ def surprise(earlier: int, seen: int) -> float:
     (1.0, 1.0, 10.0)
     """
     return math.log2((seen + 2) / (earlier + 1))
+
+
+def learnable(decision: Decision) -> bool:
+    """Whether an input may teach what is usual: not where it was vetoed, or cannot be read."""
+    return decision.text is not None and decision.allowed and decision.why not in ("invalid", "empty")
 
 
 class Histogram:
@@ -82,6 +87,7 @@ _SHAPES = {
     "length": (LENGTH_TOP, BINS),
     "entropy": (ENTROPY_TOP, BINS),
     "rarity": (RARITY_TOP, BINS),
+    "distance": (DISTANCE_TOP, BINS),
 }
 _SHARES = (0.5, 0.9, 0.99)
 
@@ -108,7 +114,7 @@ class Observations:
         if decision.danger is not None and (len(self._rules) < _RULES or decision.danger.rule in self._rules):
             self._rules[decision.danger.rule] += 1
         text = decision.text
-        if text is not None and decision.why not in ("invalid", "empty"):
+        if text is not None and learnable(decision):
             self.familiar += decision.accepted > 0
             self.fresh += decision.earlier == 0
             of = self._of
@@ -119,6 +125,7 @@ class Observations:
             of["length"].add(length)
             of["entropy"].add(entropy)
             of["rarity"].add(rarity)
+            of["distance"].add(1.0 - decision.closeness)
             if decision.earlier <= _SIGHTINGS:
                 self._reached[decision.earlier] += 1
         self.inputs += 1
@@ -169,9 +176,9 @@ class Observations:
             "new": round(self.fresh / total, 4),
             "whys": dict(sorted(self._whys.items())),
             "sightings": self.sightings,
-            "confident": round(self.sightings / (self.sightings + 1), 4),
+            "confident": self.sightings / (self.sightings + 1),  # not rounded: what has just that much is enough
             "scale": {
-                **{name: self._of[name].counts for name in ("length", "entropy", "rarity")},
+                **{name: self._of[name].counts for name in ("length", "entropy", "rarity", "distance")},
                 "crowded": self.fresh > _CROWDED * total,
             },
             "often": [

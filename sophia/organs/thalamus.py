@@ -10,6 +10,7 @@ import json
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,10 +24,12 @@ from sophia._core.reflex import ReflexCache
 from sophia._core.salience import Scale
 from sophia._core.thalamus import HotPath
 from sophia.config import Settings
+from sophia.errors import StoreCorrupt
 from sophia.organs.audit import Audit
 from sophia.organs.batch import Columns
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
+from sophia.organs.moments import Moments
 from sophia.organs.suspicion import trained
 from sophia.store.changes import NOTHING, Answer, Answers, Changes
 from sophia.store.derived import NAMES, replay
@@ -49,6 +52,8 @@ LOG_BYTES = 1 << 20
 
 
 _ALARMED = 0.75  # the urgency of an input at which an alarm was raised
+
+_SOURCES = 4096  # keys that are kept at hand
 
 # Alarms that wait to be asked for; `sophia run` asks after each batch.
 _WAITING = 4096
@@ -149,6 +154,10 @@ class Thalamus:
         self._log_sizes = {name: 0 if name == "familiar" else LOG_BYTES for name in NAMES}
         self.rhythms = RhythmTable(track=keep_changes) if rhythms is None else rhythms
         self._alarms: deque[Alarm] = deque(maxlen=_WAITING)
+        self.moments = Moments()
+        self.timed = 0
+        """Inputs since it was made of which the time is known."""
+        self._keys: dict[str, str] = {}
         self._told_tally = ""
         self._given = _Given(recall, self.policy_version, clock)
         self._intents: Intents | None = None
@@ -181,7 +190,7 @@ class Thalamus:
             message_suspicion=settings.danger_score,
         )
         self.hot_path.gestating = self.gestating
-        self._measure()
+        self._use_scales()
         self.hot_path.frozen = gestation is not None and gestation.crystalline
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
@@ -234,9 +243,9 @@ class Thalamus:
         if gestation.due:
             gestation.bear(self._clock(), self.hot_path.run, len(self.patterns))
             self.hot_path.gestating = False
-            self._measure()
+            self._use_scales()
 
-    def _measure(self) -> None:
+    def _use_scales(self) -> None:
         """From birth on inputs are measured by what is usual; that may only ask for more before a reflex."""
         for kind, scale, confident in () if self.gestation is None else self.gestation.scales():
             self.hot_path.born(kind, scale, max(self.settings.reflex_confidence, confident))
@@ -246,12 +255,12 @@ class Thalamus:
         decisions = self.hot_path.route_batch(
             c.texts, n, c.scopes, c.contexts, c.answers, c.stamps, c.names, c.lines, c.faults
         )
-        if c.moments is not None:
-            self._follow_rhythms(decisions, c.moments, c.sources)
         if self.frozen:
             if c.sessions is not None:
                 self.sessions.follow(decisions, c.sessions)
             return decisions
+        if c.sources is not None or c.stamps is not None:
+            self._follow_rhythms(decisions, c)
         if c.answers is not None and self._keep_changes:
             for decision, answer in zip(decisions, c.answers, strict=True):
                 kept = None if answer is None else self._answer(decision, answer)
@@ -265,28 +274,63 @@ class Thalamus:
                 self.remembering.take()
         return decisions
 
-    def _follow_rhythms(
-        self, decisions: Sequence[Decision], moments: Sequence[float | None], sources: Sequence[str] | None
-    ) -> None:
-        """Puts decisions into the rhythm of their patterns; one at which its pattern came too often is urgent."""
+    def _follow_rhythms(self, decisions: Sequence[Decision], columns: Columns) -> None:
+        """Puts decisions into the rhythm of their patterns, by the times of their inputs; one at which its pattern came
+        too often is urgent. A pattern that became another's comes no more, and is no silence."""
         observe, alarming = self.rhythms.observe, not self.gestating
-        for i, (decision, moment) in enumerate(zip(decisions, moments, strict=True)):
+        sources = columns.sources
+        merges = deque(self.hot_path.merges)
+        for i, (decision, moment) in enumerate(zip(decisions, self._moments(columns), strict=True)):
+            while merges and merges[0][0] <= i:
+                self.rhythms.forget({merges.popleft()[1]})
             if moment is None:
                 continue
+            self.timed += 1
+            source = "" if sources is None else sources[i]
             pattern = decision.pattern or 0  # one without is a sign of life of its source
-            for alarm in observe("" if sources is None else sources[i], pattern, moment, alarming=alarming):
+            for alarm in observe(self._key(source), pattern, moment, alarming=alarming):
                 if alarm.kind == "rate":
                     set_alarm(decision, _ALARMED)
-                elif alarm.kind == "silence" and not self._comes(alarm.pattern):
-                    continue  # its lines have another pattern by now
-                self._alarms.append(alarm._replace(n=decision.n))
+                template = self._template(alarm.pattern)
+                self._alarms.append(alarm._replace(source=source, n=decision.n, template=template))
+        for _, loser in merges:
+            self.rhythms.forget({loser})
 
-    def _comes(self, pattern: int) -> bool:
-        """Whether a line can still be given this pattern."""
+    def _moments(self, columns: Columns) -> Iterator[float | None]:
+        """The event time of each input: its stamp, or what a line begins with."""
+        lines, stamps, sources = columns.lines, columns.stamps, columns.sources
+        of_stamp, of_line = self.moments.of_stamp, self.moments.of_line
+        for i, text in enumerate(columns.texts):
+            stamp: object = None if stamps is None else stamps[i]
+            if isinstance(stamp, str):
+                yield of_stamp(stamp)
+            elif isinstance(stamp, datetime):
+                yield (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
+            elif isinstance(stamp, int | float):
+                yield of_stamp(f"{stamp:.9f}" if isinstance(stamp, float) else str(stamp))
+            elif text and lines is not None and lines[i]:
+                yield of_line(self._key("" if sources is None else sources[i]), text)
+            else:
+                yield None
+
+    def _key(self, source: str) -> str:
+        """What the store knows a source by: nobody can read its name there."""
+        key = self._keys.get(source)
+        if key is None:
+            from hashlib import blake2b
+
+            if len(self._keys) >= _SOURCES:
+                self._keys.clear()
+            seed = self.settings.seed.to_bytes(8, "little")
+            key = blake2b(source.encode("utf-8", "surrogatepass"), digest_size=8, key=seed).hexdigest()
+            self._keys[source] = key
+        return key
+
+    def _template(self, pattern: int) -> str | None:
         try:
-            return self.patterns.resolve(pattern) == pattern
+            return self.patterns.template(pattern) if pattern else None
         except KeyError:
-            return False
+            return None
 
     def take_alarms(self) -> list[Alarm]:
         """Alarms since the last call, the last 4,096 of them."""
@@ -440,6 +484,17 @@ class Thalamus:
         """All derived tables that hold something."""
         return {name: self.dump(name) for name in self._names()}
 
+    def load_tally(self, text: str) -> None:
+        """Goes on from what `Changes.tally` told. StoreCorrupt where that cannot be."""
+        try:
+            told = json.loads(text)
+            moments = Moments(told["moments"])
+            self.hot_path.tally = told
+        except (ValueError, TypeError, LookupError, OverflowError, AttributeError, RecursionError) as error:
+            message = f"the counts of rules cannot be read ({error})"
+            raise StoreCorrupt(message) from error
+        self.moments = moments
+
     def replay(self, name: str, changes: bytes) -> None:
         """Applies one logged change of a derived table."""
         replay(name, self._table(name), changes)
@@ -469,8 +524,8 @@ class Thalamus:
         return documents.to_bytes(8, "little", signed=True) + records if documents or records else b""
 
     def _tally(self) -> str | None:
-        """How often danger rules hit, where that is another number than the last that was handed out."""
-        text = json.dumps(self.hot_path.tally, separators=(",", ":"))
+        """How often danger rules hit, and where event times stand, where that is not what was last handed out."""
+        text = json.dumps({**self.hot_path.tally, "moments": self.moments.state()}, separators=(",", ":"))
         if text == self._told_tally:
             return None
         self._told_tally = text

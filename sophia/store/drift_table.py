@@ -106,11 +106,13 @@ class DriftTable:
         if arena is None:
             arena = self._own.arena = HDCArena()
         summed = Accumulator("BSC", DIM)
-        for text, times in Counter(texts).items():
-            try:
-                vector = self._encoder.encode(text, arena)
-            except ValueError:  # no letter and no digit
-                continue
-            summed.add(vector, times)
-        arena.reset()
+        try:
+            for text, times in Counter(texts).items():
+                try:
+                    vector = self._encoder.encode(text, arena)
+                except ValueError:  # no letter and no digit
+                    continue
+                summed.add(vector, times)
+        finally:
+            arena.reset()
         return summed

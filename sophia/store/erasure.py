@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sophia._core.idf import IdfTable
 from sophia._core.normaliser import normalise
 from sophia._core.pattern import mask, owner_of
 from sophia.store import derived
@@ -22,8 +23,8 @@ class Erasure:
     of what is there. `texts` were taken out of the word counts, `sessions` were open.
 
     `familiar`, `documents` and `orders` are what cannot be told apart by scope: how many entries there are of it.
-    `observed` is how many inputs the brain had observed before its birth: it counted their words, and knows how they
-    sound as a whole. `life` is the stage of life without texts of a window that is not full.
+    `observed` is how many inputs the brain had observed before its birth, less those of the scope: it counted their
+    words, and knows how they sound as a whole. `life` is the stage of life without texts of a window that is not full.
     """
 
     patterns: Without
@@ -75,11 +76,27 @@ def erasure_of(store: Store, scope: str, see: Callable[[str], object]) -> Erasur
         made.dumps["sessions"] = sessions.dump()
     if tables["rhythms"].forget(made.patterns.departed) or kept["rhythms"][1]:
         made.dumps["rhythms"] = tables["rhythms"].dump()
-    made.observed = tables["words"].documents
+    observed = tables["words"]
+    if _forget_words(observed, made.patterns.lines):
+        made.dumps["words"] = observed.dump()
+    made.observed = observed.documents
     made.life = _without_texts(store.meta("life"))
     made.dumps |= {name: tables[name].dump() for name in faults}  # what a damaged one holds goes with it
     made.familiar, made.documents, made.orders = len(tables["familiar"]), words.documents, sessions.known
     return made
+
+
+def _forget_words(words: IdfTable, lines: Mapping[str, int]) -> int:
+    """Takes masked lines out of the words that were counted before birth, as often as they came at most: what only they
+    had is not known any more. How many were taken out."""
+    taken = 0
+    for line, count in lines.items():
+        for _ in range(count):
+            if not words.documents or not words.holds_words(line):
+                break
+            words.forget_words(line)
+            taken += 1
+    return taken
 
 
 def _without_texts(life: str | None) -> str | None:

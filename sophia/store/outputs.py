@@ -12,12 +12,12 @@ from typing import Any
 from sophia.store import checksum
 
 __all__ = [
-    "DECISIONS", "KINDS", "LOG", "PATTERNS", "REPORT", "SESSIONS", "Output", "kept_path", "known_path", "note",
-    "outputs",
+    "ALARMS", "DECISIONS", "KINDS", "LOG", "PATTERNS", "REPORT", "SESSIONS", "Output", "kept_path", "known_path",
+    "note", "outputs",
 ]  # fmt: skip
 
-DECISIONS, PATTERNS, SESSIONS, LOG, REPORT = ("decisions", "patterns", "sessions", "log", "report")
-KINDS = (DECISIONS, PATTERNS, SESSIONS, LOG, REPORT)
+DECISIONS, PATTERNS, SESSIONS, ALARMS, LOG, REPORT = ("decisions", "patterns", "sessions", "alarms", "log", "report")
+KINDS = (DECISIONS, PATTERNS, SESSIONS, ALARMS, LOG, REPORT)
 """What a file can be."""
 
 _MOST = 50_000  # files; when there are more, those that are gone are taken out, then the oldest

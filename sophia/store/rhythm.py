@@ -61,7 +61,8 @@ class Alarm(NamedTuple):
     `kind` is "silence" (of a pattern, while others of its source came), "quiet" (of a whole source; `pattern` is 0) or
     "rate". `at` is when it was noticed, `since` when it came last, or when the minute began; both in event time,
     seconds since 1970. `usual` is the usual gap in seconds, or the largest usual number in a minute; `found` the gap
-    so far, or the number so far. `n` is the number of the input at which it was noticed, where somebody counts them.
+    so far, or the number so far. `n` is the number of the input at which it was noticed, where somebody counts them,
+    `template` what its pattern looked like then, where somebody knows.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class Alarm(NamedTuple):
     usual: float
     found: float
     n: int = 0
+    template: str | None = None
 
 
 class Rhythm(NamedTuple):

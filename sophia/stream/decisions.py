@@ -96,6 +96,7 @@ def alarm_line(alarm: Alarm) -> str:
     return (
         f'{{"n": {alarm.n}, "kind": "{alarm.kind}", "source": {quote(alarm.source)}, '
         f'"pattern": {alarm.pattern or "null"}, "at": "{told(alarm.at)}", "since": "{told(alarm.since)}", '
+        f'"at_seconds": {alarm.at:.3f}, "since_seconds": {alarm.since:.3f}, '
         f'"usual": {alarm.usual:.3f}, "found": {alarm.found:.3f}}}'
     )
 

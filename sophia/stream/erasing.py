@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sophia.store.folder import sync
-from sophia.store.outputs import DECISIONS, LOG, PATTERNS, REPORT, SESSIONS, Output
+from sophia.store.outputs import ALARMS, DECISIONS, LOG, PATTERNS, REPORT, SESSIONS, Output
 from sophia.stream.partial import Partial, sweep
 
 __all__ = ["Erased", "erase_outputs"]
@@ -82,7 +82,7 @@ def erase_outputs(files: Sequence[Output], scope: str, template: Template, chang
         if one.kind in (DECISIONS, SESSIONS):
             _each(one, done, lambda one: _read(one, scope, named, done))
     # The decisions last: what else is to be done follows from them.
-    for kinds in ((PATTERNS, REPORT, LOG), (SESSIONS,), (DECISIONS,)):
+    for kinds in ((ALARMS,), (PATTERNS, REPORT, LOG), (SESSIONS,), (DECISIONS,)):
         for one in there:
             if one.kind in kinds:
                 _each(one, done, lambda one: _erase(one, scope, template, named, done))
@@ -122,6 +122,8 @@ def _erase(one: Output, scope: str, template: Template, named: _Named, done: Era
         done.decisions += _rewrite(one.path, lambda line: _without_decision(line, scope))
     elif one.kind == SESSIONS:
         done.sessions += _rewrite(one.path, lambda line: _without_session(line, scope))
+    elif one.kind == ALARMS:
+        _rewrite(one.path, lambda line: _without_alarm(line, named, unknown=unknown))
     elif one.kind == PATTERNS:
         done.patterns += _rewrite(one.path, lambda line: _without_pattern(line, named, template, unknown=unknown))
     elif (one.run in named.runs or unknown) and _has(one.path, _MARKS[one.kind]):
@@ -200,6 +202,15 @@ def _without_pattern(line: bytes, named: _Named, template: Template, *, unknown:
         return line
     shown = left if left is not None and theirs <= its else _UNKNOWN
     return json.dumps({**found, "template": shown}).encode() + b"\n"
+
+
+def _without_alarm(line: bytes, named: _Named, *, unknown: bool) -> bytes | None:
+    """The line, unless its pattern was only of the scope, or nobody knows whose it was."""
+    found = _object(line, "kind", "pattern", "at", "since")
+    if found is None or found["pattern"] is None:
+        return line
+    theirs = unknown or found["pattern"] in named.theirs
+    return None if theirs and found["pattern"] not in named.others else line
 
 
 def _words(template: str) -> set[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from sophia._core.normaliser import stream_safe
 from sophia.brain import Sophia
 from sophia.errors import InputError
 from sophia.organs.batch import Columns
-from sophia.organs.moments import Moments
+from sophia.store.rhythm_table import Alarm
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
 from sophia.stream.readers import Reader
@@ -46,6 +46,7 @@ def run(
     session_key: SessionKey | None = None,
     sessions: BinaryIO | None = None,
     alarms: BinaryIO | None = None,
+    alarmed: Callable[[list[Alarm]], None] | None = None,
 ) -> Summary:
     """Decides every event of `reader`; returns the totals.
 
@@ -61,9 +62,9 @@ def run(
 
     `session_key` finds the sessions of inputs; one line for each that has ended goes to `sessions`. Where the inputs
     come to their end all sessions do; those of a run that ends earlier go on in the store, if there is one. One line
-    for each pattern that came too seldom or too often goes to `alarms`.
+    for each pattern that came too seldom or too often goes to `alarms`, and `alarmed` is told of it at once.
     """
-    table, moments = brain.thalamus.patterns, Moments()
+    table = brain.thalamus.patterns
     summary = Summary(brain.settings, table.newest)
     table.keep_departed(_DEPARTED_BYTES)
     writer = (ThreadedWriter if workers > 1 else Writer)(brain, Files(out, patterns, sessions, alarms), summary)
@@ -74,13 +75,15 @@ def run(
                 if not events:
                     break
             try:
-                batch = brain.decide(columns(events, zone, session_key, moments))
+                batch = brain.decide(columns(events, zone, session_key))
                 if score is not None:
                     score.add(events, batch.decisions)
                 writer.write(events, batch, table.departed())  # a decision may name them, so the file must
             except BaseException:
                 brain.discard()
                 raise
+            if batch.alarms and alarmed is not None:
+                alarmed(batch.alarms)
             if collector is not None:
                 collector.add(events, batch.decisions)
             if writer.output_gone or summary.stopped is not None:
@@ -127,40 +130,23 @@ def _up_to_a_fault(events: list[Event], max_chars: int) -> tuple[list[Event], st
 
 
 def columns(
-    events: list[Event],
-    zone: Callable[[str], str] | None = None,
-    session_key: SessionKey | None = None,
-    moments: Moments | None = None,
+    events: list[Event], zone: Callable[[str], str] | None = None, session_key: SessionKey | None = None
 ) -> Columns:
-    """A batch of events by column; a column that no event uses is None, so plain lines stay cheap.
-
-    `moments` finds event times: of what has a `ts` that, of a plain line what it begins with.
-    """
+    """A batch of events by column; a column that no event uses is None, so plain lines stay cheap."""
     texts, scopes, contexts, stamps, answers, names, flags, faults = zip(
         *[(e.text, e.scope, e.context, e.ts, e.answer, e.id, e.flags, e.invalid) for e in events], strict=True
     )
     sessions = [] if session_key is None else session_key.of(events)
-    stamps = tuple(ts and zone(ts) for ts in stamps) if zone is not None and any(stamps) else stamps
-    times = [] if moments is None else _times(events, stamps, moments)
-    timed = any(time is not None for time in times)
+    lines = any(flag & PLAIN for flag in flags)
     return Columns(
         list(texts),
         scopes=list(scopes) if any(scopes) else None,
         contexts=list(contexts) if any(contexts) else None,
         answers=list(answers) if any(answer is not None for answer in answers) else None,
-        stamps=list(stamps) if any(stamps) else None,
+        stamps=[ts and zone(ts) if zone else ts for ts in stamps] if any(stamps) else None,
         names=list(names) if any(names) else None,
-        lines=[bool(flag & PLAIN) for flag in flags] if any(flag & PLAIN for flag in flags) else None,
+        lines=[bool(flag & PLAIN) for flag in flags] if lines else None,
         faults=[fault and _FAULTS.get(fault, "invalid") for fault in faults] if any(faults) else None,
         sessions=sessions if any(sessions) else None,
-        moments=times if timed else None,
-        sources=[event.source for event in events] if timed else None,
+        sources=[event.source for event in events] if lines or any(stamps) else None,
     )
-
-
-def _times(events: list[Event], stamps: Sequence[str | None], moments: Moments) -> list[float | None]:
-    of_line, of_stamp = moments.of_line, moments.of_stamp
-    return [
-        of_stamp(ts) if ts is not None else of_line(e.source, e.text) if e.flags & PLAIN and e.text else None
-        for e, ts in zip(events, stamps, strict=True)
-    ]

@@ -14,7 +14,7 @@ from sophia.store.session_table import Session
 from sophia.stream.event import Event
 from sophia.stream.times import duration, told
 
-__all__ = ["SHOWN_BAD", "Summary"]
+__all__ = ["SHOWN_BAD", "Summary", "alarm_words"]
 
 _SESSIONS = ("ended", "novel", "orders_novel", "counts_novel", "not_sound")
 SHOWN_BAD = 20
@@ -68,8 +68,8 @@ class Summary:
         """Source, line, reason and how many of that reason there were by then; the first 20 of each reason."""
         self.alarms: Counter[str] = Counter()
         """By kind."""
-        self.first_alarms: list[str] = []
-        """In words; the first 20 of each kind."""
+        self.first_alarms: list[Alarm] = []
+        """The first 20 of each kind."""
         self._us: Counter[float] = Counter()
         self._started = monotonic()
         self._cpu = process_time()
@@ -111,11 +111,12 @@ class Summary:
                 if len(self.novel_sessions) < SHOWN_BAD:
                     self.novel_sessions.append(session)
 
-    def add_alarm(self, alarm: Alarm, template: str | None) -> None:
-        """Counts an alarm of a pattern with this template; None of a whole source, or where it is gone."""
-        self.alarms[alarm.kind] += 1
-        if self.alarms[alarm.kind] <= SHOWN_BAD:
-            self.first_alarms.append(_alarm_words(alarm, template))
+    def count_alarms(self, alarms: list[Alarm]) -> None:
+        """Counts alarms."""
+        for alarm in alarms:
+            self.alarms[alarm.kind] += 1
+            if self.alarms[alarm.kind] <= SHOWN_BAD:
+                self.first_alarms.append(alarm)
 
     def add_sessions(self, open: int) -> None:
         """Says that inputs were told by session, and how many of those go on."""
@@ -238,9 +239,10 @@ class Summary:
         }
 
 
-def _alarm_words(alarm: Alarm, template: str | None) -> str:
-    """An alarm as a line for people."""
-    where, what = alarm.source or "the input", f"pattern {alarm.pattern}" + (f" {template!r:.120}" if template else "")
+def alarm_words(alarm: Alarm) -> str:
+    """An alarm as a line for people, with the template of its pattern where that is known."""
+    shown = "" if alarm.template is None else f" {alarm.template!r:.120}"
+    where, what = alarm.source or "the input", f"pattern {alarm.pattern}{shown}"
     if alarm.kind == "rate":
         much = f"{alarm.found:,.0f} times since {told(alarm.since)}, where {alarm.usual:,.0f} a minute was the most"
         return f"{where}: {what} came {much}"

@@ -120,14 +120,7 @@ class Writer:
             with _naming(self._alarms, "the alarms"):
                 self._alarms.write("".join([alarm_line(alarm) + "\n" for alarm in alarms]).encode("ascii"))
                 self._alarms.flush()
-        for alarm in alarms:
-            self._summary.add_alarm(alarm, self._template(alarm.pattern))
-
-    def _template(self, pattern: int) -> str | None:
-        try:
-            return self._brain.thalamus.patterns.template(pattern) if pattern else None
-        except KeyError:  # it has made room meanwhile
-            return None
+        self._summary.count_alarms(alarms)
 
     def close(self) -> None:
         """Nothing waits here."""

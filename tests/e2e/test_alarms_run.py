@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from .conftest import Run
+from .conftest import Live, Run
 
 START = datetime(2026, 11, 1)
 
@@ -69,6 +71,41 @@ def test_nothing_is_alarmed_where_all_is_as_ever(command: Run, tmp_path: Path) -
     assert done.returncode == 0
     assert (tmp_path / "out" / "alarms.jsonl").read_bytes() == b""
     assert b"alarm" not in done.stderr
+
+
+def test_without_times_the_gate_says_that_it_is_none(command: Run, tmp_path: Path) -> None:
+    write(tmp_path / "app.log", [line[20:] for line in stream(range(60), silent=range(40, 48))])
+    done = command("run", "app.log", "--out", "out/d.jsonl", "--fail-on", "alarm")
+    assert done.returncode == 0
+    assert b"no input names a time that is known" in done.stderr
+
+
+def test_the_files_of_a_run_that_alarmed_are_forgotten(command: Run, tmp_path: Path) -> None:
+    lines = stream(range(60), silent=range(40, 48))
+    records = [
+        json.dumps({"text": line[20:], "ts": line[:19], "scope": "ana" if "heartbeat" in line else "bo"})
+        for line in lines
+    ]
+    write(tmp_path / "app.jsonl", records)
+    assert command("run", "app.jsonl", "--out", "out/d.jsonl", "--fail-on", "alarm").returncode == 1
+    assert "has not come" in (tmp_path / "out" / "run.log").read_text()
+    assert (tmp_path / "out" / "alarms.jsonl").read_bytes().count(b"\n") == 1
+    assert command("forget", "--scope", "ana").returncode == 0
+    for path in (tmp_path / "out").iterdir():
+        assert b"heartbeat" not in path.read_bytes(), path
+    assert (tmp_path / "out" / "alarms.jsonl").read_bytes() == b""
+
+
+def test_alarms_are_told_when_they_are_raised(start: Callable[..., Live], tmp_path: Path) -> None:
+    lines = stream(range(60), silent=range(40, 48))
+    place = next(n for n, line in enumerate(lines) if "03:36:00" in line)
+    write(tmp_path / "app.log", lines[:place])
+    run = start("run", "app.log", "--follow", "--out", "out/d.jsonl")
+    run.until(lambda: "has not come for" in run.said())
+    run.until(lambda: (tmp_path / "out" / "alarms.jsonl").read_bytes().count(b"\n") == 1)
+    assert run.said().index("was born after 200 inputs") < run.said().index("has not come for")
+    run.end(signal.SIGKILL)
+    assert (tmp_path / "out" / "alarms.jsonl").read_bytes().count(b"\n") == 1
 
 
 def test_a_silence_over_two_runs(command: Run, tmp_path: Path) -> None:

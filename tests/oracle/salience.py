@@ -10,7 +10,7 @@ from oracle import encode
 
 ONE = 4096
 MEASURED = 65536
-TOPS = (20.0, 8.0, 1.0)
+TOPS = (20.0, 8.0, 1.0, 1.0)
 HALF_BITS = 3.3125
 
 
@@ -26,6 +26,7 @@ class Seen(NamedTuple):
     seen: int = 0  # inputs of its kind before it
     hits: int = 0  # of them hit by its rule
     alarm: float = 0.0
+    line: bool = True
 
 
 def words(text: str | bytes) -> set[tuple[int, ...]]:
@@ -76,10 +77,10 @@ def salience(
     crowded: bool,
 ) -> tuple[float, float, float, float, float]:
     """Urgency, novelty, complexity, valence, attention."""
-    ranks = [rank(value, of, top) for value, of, top in zip(measures, counts, TOPS, strict=True)]
-    complexity = (sum(ranks) + 1.0 - seen.closeness) / 4
+    values = (*measures, 1.0 - seen.closeness)
+    complexity = sum(rank(value, of, top) for value, of, top in zip(values, counts, TOPS, strict=True)) / 4
     heard = Counter(tones[word] for word in words(seen.text) if word in tones)
-    urgency, novelty = max(seen.alarm, 0.5 if heard["pressing"] else 0.0), seen.novelty
+    urgency, novelty = max(seen.alarm, 0.5 if heard["pressing"] and not seen.line else 0.0), seen.novelty
     if seen.severity is not None:
         bits = (encode.log2_4096(seen.seen + 2) - encode.log2_4096(seen.hits + 1)) / ONE
         urgency = max(urgency, seen.severity * bits / (bits + HALF_BITS))

@@ -132,7 +132,18 @@ def test_counts_of_rules_go_on_in_the_next_run(tmp_path: Path) -> None:
         assert brain.thalamus.hot_path.tally == tally  # it learns nothing
 
 
-@pytest.mark.parametrize("value", ["", "[]", '{"message":{}}', '{"line":{"seen":-1,"hits":{}},"message":{"seen":0}}'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "[]",
+        '{"line":{"seen":1,"hits":{}},"message":{"seen":0,"hits":{}},"moments":7}',
+        '{"line":{"seen":1,"hits":{"a":2}},"message":{"seen":0,"hits":{}},"moments":[]}',
+        '{"line":{"seen":1,"hits":{"a":"x"}},"message":{"seen":0,"hits":{}},"moments":[]}',
+        '{"message":{}}',
+        '{"line":{"seen":-1,"hits":{}},"message":{"seen":0}}',
+    ],
+)
 def test_damaged_counts_begin_anew(tmp_path: Path, value: str) -> None:
     from sophia.store.store import Store
 
@@ -164,7 +175,13 @@ def test_a_damaged_table_starts_anew(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "scale",
-    [{}, {"length": [1]}, {"length": 7}, {"length": [1] * 64, "entropy": [1] * 64, "rarity": ["x"] * 64, "crowded": 0}],
+    [
+        {},
+        {"length": [1]},
+        {"length": 7},
+        {"length": [1] * 64, "entropy": [1] * 64, "rarity": ["x"] * 64, "distance": [1] * 64, "crowded": 0},
+        {"length": [1] * 64, "entropy": [1] * 64, "rarity": [-1] * 64, "distance": [1] * 64, "crowded": 0},
+    ],
 )
 def test_a_birth_that_cannot_be_measured_by(scale: dict[str, Any]) -> None:
     gestation = Gestation(inputs=1, seconds=0.0)
@@ -197,7 +214,7 @@ def test_forgetting_leaves_no_text_of_a_window(tmp_path: Path) -> None:
     assert "secret garden" in kept()
     done = forget_scope(tmp_path, "ana")
     assert "secret garden" not in kept()
-    assert [words for words in done.remains if "10 inputs that were observed before birth" in words]
+    assert [words for words in done.remains if "5 inputs that were observed before birth" in words]
     with sophia.open(tmp_path) as brain:
         assert brain.stage == "gestating"
         brain.route_many(LINES, kind="line")

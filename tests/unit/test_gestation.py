@@ -100,7 +100,7 @@ def test_inputs_that_a_killed_run_had_told_count_once(tmp_path: Path) -> None:
         brain.begin(brain.decide(Columns(list(LINES[:30]), lines=[True] * 30)))
         assert brain.birth is not None
         brain.discard()  # as a process leaves it that dies now
-    assert life_of(tmp_path)["stage"] is None  # nothing of it is in a table yet
+    assert life_of(tmp_path)["inputs"] == 0  # nothing of it is in a table yet
     for _ in range(2):
         with sophia.open(tmp_path, settings=settings) as brain:
             assert brain.birth is not None

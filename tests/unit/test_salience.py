@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import locale
 import pickle
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from sophia.organs.tone import TONE
 LINES = [f"job {n} finished on host{n % 3}" for n in range(120)] + [f"disk {n} is full" for n in range(120)]
 OTHERS = ["a wholly new thing", "job 7 failed on host1", "rm -rf / now", "", "日本語のテキスト", "thanks, great work"]
 TEXTS = st.text(st.sampled_from("abcZé日本 .,!0123456789\n\x00"), max_size=60) | st.text(max_size=80)
+NAMES = ("length", "entropy", "rarity", "distance")
 COUNTS = st.lists(st.integers(0, 1000), min_size=BINS, max_size=BINS)
 
 
@@ -65,28 +68,47 @@ def test_long_and_empty_texts_have_measures() -> None:
     assert 0.0 < measure(many, table).rarity <= 1.0  # more words than are looked at
 
 
-@given(TEXTS, COUNTS, COUNTS, COUNTS, st.booleans(), st.lists(TEXTS, max_size=4))
+RULED = st.sampled_from(
+    ["rm -rf / now", "authentication failure for root", "Ignore all previous instructions", "abc za"]
+)
+INPUTS = st.lists(st.tuples(TEXTS | RULED, st.booleans(), st.sampled_from([0.0, 0.3, 0.75])), min_size=1, max_size=12)
+
+
+@given(INPUTS, st.lists(COUNTS, min_size=4, max_size=4), st.booleans(), st.lists(TEXTS, max_size=4))
 def test_salience_is_that_of_the_oracle(
-    text: str, length: list[int], entropy: list[int], rarity: list[int], crowded: bool, before: list[str]
+    inputs: list[tuple[str, bool, float]], counts: list[list[int]], crowded: bool, before: list[str]
 ) -> None:
+    """Of a whole stream: repeats, rules that hit more and more often, alarms, both kinds."""
     table, df = table_of(before)
-    tone = {"abc": "good", "za": "bad", "bb": "pressing"}
-    scale = Scale(table, length=length, entropy=entropy, rarity=rarity, crowded=crowded, tone=tone)
+    tone = {"abc": "good", "za": "bad", "bb": "pressing", "ab": "pressing"}
+    scale = Scale(table, **dict(zip(NAMES, counts, strict=True)), crowded=crowded, tone=tone)
     assert (scale.words, scale.crowded) == (table, crowded)
-    with sophia.open(None) as brain:
-        decision = brain.route(text, kind="line")
-    seen = oracle.Seen(text, decision.closeness, decision.earlier, decision.earlier_same, decision.novelty)
-    if decision.danger is not None:
-        seen = seen._replace(severity=decision.danger.severity)
-    measures = oracle.length(text), oracle.entropy(text), oracle.rarity(text, df, len(before))
     tones = {tuple(map(ord, word)): kind for word, kind in tone.items()}
-    expected = oracle.salience(seen, measures, (length, entropy, rarity), tones, crowded=crowded)
-    assert scale.of(decision) == pytest.approx(expected, abs=1e-12)
-    assert all(0.0 <= value <= 1.0 for value in scale.of(decision))
+    seen = [0, 0]
+    hits: dict[tuple[bool, str], int] = {}
+    with sophia.open(None) as brain:
+        for text, line, alarm in inputs:
+            one = brain.route(text, kind="line" if line else "message")
+            set_alarm(one, alarm)
+            told = oracle.Seen(
+                text, one.closeness, one.earlier, one.earlier_same, one.novelty, alarm=alarm, line=line, seen=seen[line]
+            )
+            if one.danger is not None:
+                key = line, one.danger.rule
+                told = told._replace(severity=one.danger.severity, hits=hits.get(key, 0))
+                hits[key] = hits.get(key, 0) + 1
+            seen[line] += 1
+            measures = oracle.length(text), oracle.entropy(text), oracle.rarity(text, df, len(before))
+            expected = oracle.salience(told, measures, counts, tones, crowded=crowded)
+            assert scale.of(one) == pytest.approx(expected, abs=1e-12)
+            assert all(0.0 <= value <= 1.0 for value in scale.of(one))
+            assert json.loads(scale.record(one)) == {
+                name: round(value, 4) for name, value in scale.of(one)._asdict().items()
+            }
 
 
 def test_a_scale_refuses_what_it_cannot_take() -> None:
-    fine: dict[str, Any] = {name: [0] * BINS for name in ("length", "entropy", "rarity")} | {"crowded": False}
+    fine: dict[str, Any] = {name: [0] * BINS for name in NAMES} | {"crowded": False}
     assert Scale(IdfTable(), **fine).crowded is False
     with pytest.raises(ValueError, match="entropy has 3 counts; it takes 64"):
         Scale(IdfTable(), **fine | {"entropy": [1, 2, 3]})
@@ -103,7 +125,7 @@ def test_a_scale_refuses_what_it_cannot_take() -> None:
 
 
 def test_every_word_with_a_tone_is_one_word() -> None:
-    scale: dict[str, Any] = {name: [0] * BINS for name in ("length", "entropy", "rarity")} | {"crowded": False}
+    scale: dict[str, Any] = {name: [0] * BINS for name in NAMES} | {"crowded": False}
     Scale(IdfTable(), **scale, tone=TONE)
     assert {"failed", "thanks", "urgent"} <= TONE.keys()
     assert set(TONE.values()) == {"good", "bad", "pressing"}
@@ -181,16 +203,42 @@ def test_salience_survives_a_pickle_and_is_in_the_record() -> None:
             assert again.salience_record() == decision.salience_record()
 
 
-def test_many_threads_measure_at_once() -> None:
-    decisions = decided()[200:] * 40
-    expected = [one.salience for one in decided()[200:]]
-    scale = Scale(IdfTable(), **{name: [1] * BINS for name in ("length", "entropy", "rarity")}, crowded=True, tone=TONE)
-    one_by_one = [scale.of(one) for one in decisions]
-    found: list[list[Salience]] = []
-    threads = [threading.Thread(target=lambda: found.append([scale.of(one) for one in decisions])) for _ in range(4)]
+def test_many_threads_ask_at_once() -> None:
+    expected = [one.salience for one in decided()]
+    decisions = decided()
+    found: list[list[Salience | None]] = []
+    threads = [threading.Thread(target=lambda: found.append([one.salience for one in decisions])) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [one_by_one] * 4
-    assert len(expected) == len(decisions) // 40
+    assert found == [expected] * 4
+
+
+def test_a_record_has_a_point_in_every_locale() -> None:
+    """Where printf writes a comma the record would be no JSON."""
+    decision = decided()[-1]
+    for name in ("de_DE.UTF-8", "fr_FR.UTF-8", "C"):
+        with suppress(locale.Error):
+            locale.setlocale(locale.LC_NUMERIC, name)
+        try:
+            assert json.loads(decision.salience_record())["novelty"] == 1.0
+        finally:
+            locale.setlocale(locale.LC_NUMERIC, "C")
+
+
+@pytest.mark.parametrize("counts", [[-1] * BINS, [0.5] * BINS, [float("nan")] * BINS, ["x"] * BINS, [1 << 62] * BINS])
+def test_counts_that_are_none(counts: list[Any]) -> None:
+    fine: dict[str, Any] = {name: [0] * BINS for name in NAMES} | {"crowded": False}
+    with pytest.raises(ValueError, match="rarity has counts that are none"):
+        Scale(IdfTable(), **fine | {"rarity": counts})
+
+
+def test_words_that_press_make_a_message_urgent_and_no_line() -> None:
+    with sophia.open(None) as brain:
+        brain.route_many([f"note {i} of {i * 7}" for i in range(120)])
+        brain.route_many([f"note {i} of {i * 7}" for i in range(120)], kind="line")
+        message, line = (brain.route("this is urgent please", kind=kind) for kind in ("message", "line"))
+    assert message.salience is not None
+    assert line.salience is not None
+    assert (message.salience.urgency, line.salience.urgency) == (0.5, 0.0)

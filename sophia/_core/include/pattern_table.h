@@ -100,6 +100,9 @@ typedef struct {
     sophia_u64_list gone_nodes, gone_ids;
     sophia_row_buffer departed; /* rows of ids that had to go, up to `departed_bound` bytes (0: none are kept) */
     size_t departed_bound;
+    uint64_t *losers; /* ids that became another's since whoever asks last emptied this, in order */
+    size_t losers_count, losers_room;
+    int noting; /* somebody asks */
     uint32_t *work; /* general nodes still to be connected */
     size_t work_used, work_room, text_bytes;
     sophia_masked masked;
@@ -206,6 +209,7 @@ static inline void sophia_table_free(sophia_table *t)
     for (uint32_t i = 0; i < t->groups.used; i++)
         if (sophia_group_at(t, i)->used)
             free(sophia_group_at(t, i)->text);
+    free(t->losers);
     sophia_records_free(&t->nodes);
     sophia_records_free(&t->groups);
     sophia_records_free(&t->ids);
@@ -345,6 +349,19 @@ static inline void sophia_drop_id(sophia_table *t, uint32_t record)
     sophia_records_give(&t->ids, record);
 }
 
+/* Notes an id that becomes another's. Without memory it is not noted: somebody takes it for one that went silent. */
+static inline void sophia_note_loser(sophia_table *t, uint64_t id)
+{
+    if (t->losers_count == t->losers_room) {
+        const size_t room = t->losers_room ? 2 * t->losers_room : 64;
+        uint64_t *const moved = (uint64_t *)realloc(t->losers, room * sizeof *moved);
+        if (!moved) return;
+        t->losers = moved;
+        t->losers_room = room;
+    }
+    t->losers[t->losers_count++] = id;
+}
+
 static inline void sophia_make_alias(sophia_table *t, uint32_t record)
 {
     sophia_pattern_id *const r = sophia_id_at(t, record);
@@ -423,6 +440,7 @@ static inline uint32_t sophia_merge(sophia_table *t, uint32_t a, uint32_t b)
     }
     sophia_records_give(&t->groups, b);
     t->patterns--;
+    if (t->noting) sophia_note_loser(t, sophia_id_at(t, loser)->id);
     sophia_make_alias(t, loser);
     return a;
 }
