@@ -19,6 +19,7 @@ from sophia._core.pattern import mask
 from sophia._core.salience import Scale
 from sophia.errors import StoreCorrupt
 from sophia.organs.batch import Columns
+from sophia.organs.drift import WindowEncoder
 from sophia.organs.observations import Observations, learnable
 from sophia.organs.tone import TONE
 from sophia.store.derived import WORDS_BOUND, rebuild
@@ -62,7 +63,7 @@ class Gestation:
     ) -> None:
         self.words = IdfTable(seed=seed, bound=WORDS_BOUND) if words is None else words
         self.drift = DriftTable(seed=seed) if drift is None else drift
-        self._each = each
+        self._encoder = WindowEncoder(self.drift.seed, each)
         self._window: list[str] = []  # masked texts of a window of the drift that is not full
         self._needed, self._seconds = inputs, seconds
         self.stage = STAGES[0]
@@ -142,7 +143,7 @@ class Gestation:
         if full:
             windows = [self._window[at : at + WINDOW] for at in range(0, full, WINDOW)]
             del self._window[:full]
-            self.drift.add(windows, self._each)
+            self.drift.add(self._encoder.sums(windows))
         self.inputs += len(decisions)
 
     def scales(self) -> Iterator[tuple[str, Scale, float]]:

@@ -32,7 +32,7 @@ from sophia.organs.masks import Masks
 from sophia.organs.moments import Moments
 from sophia.organs.suspicion import trained
 from sophia.store.changes import NOTHING, Answer, Answers, Changes
-from sophia.store.derived import NAMES, replay
+from sophia.store.derived import KINDS, NAMES, replay
 from sophia.store.drift_table import DriftTable
 from sophia.store.rhythm_table import Alarm, RhythmTable
 
@@ -439,7 +439,7 @@ class Thalamus:
             return NOTHING
         logs, dumps = {}, {}
         for name in self._names():
-            log = self._log_of(name)
+            log = KINDS[name].changes(self._table(name))
             # None: more than the log between two calls could hold, or a table without one.
             if log is None or (log and self._logged(name, len(log))):
                 dumps[name] = self.dump(name)
@@ -510,18 +510,6 @@ class Thalamus:
         """The derived tables that there are."""
         missing = [] if self.has_sessions else ["sessions"]
         return [name for name in NAMES if name not in (missing + ["words", "drift"] * (self.gestation is None))]
-
-    def _log_of(self, name: str) -> bytes | None:
-        """What a derived table has to add to its log; None where it has to be dumped."""
-        if name == "familiar":
-            return self.familiar.drain_changes()
-        if name == "drift":
-            return None if self._table(name).changed else b""
-        if name in ("sessions", "rhythms"):
-            changes: bytes = self._table(name).changes()
-            return changes
-        documents, records = self._table(name).changes()
-        return documents.to_bytes(8, "little", signed=True) + records if documents or records else b""
 
     def _tally(self) -> str | None:
         """How often danger rules hit, and where event times stand, where that is not what was last handed out."""

@@ -88,14 +88,6 @@ def _derived(view: StoreView, name: str) -> dict[str, Any]:
         table = derived.rebuild(name, dump, log)
     except StoreCorrupt as error:
         return facts | {"problem": str(error)}
-    if name == "familiar":
-        # Without a dump the size of the filter is that of the next run's settings, not the store's.
-        capacity = None if dump is None else table.capacity
-        return facts | {"items": len(table), "capacity": capacity, "load": round(table.load_factor, 4)}
-    if name == "sessions":
-        return facts | {"open": len(table), "known": table.known}
-    if name == "rhythms":
-        return facts | {"patterns": len(table)}
-    if name == "drift":
-        return facts | {"windows": table.windows}
-    return facts | {"documents": table.documents, "words": len(table)}
+    facts |= derived.KINDS[name].facts(table)
+    # Without a dump the size of the filter is that of the next run's settings, not the store's.
+    return facts | {"capacity": None} if name == "familiar" and dump is None else facts

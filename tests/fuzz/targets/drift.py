@@ -6,12 +6,13 @@ import json
 
 from fuzz.dumps import loaded
 from fuzz.tape import Tape
+from sophia.organs.drift import WindowEncoder
 from sophia.store.drift_table import DriftTable
 
 
 def seeds() -> list[bytes]:
     table = DriftTable(seed=3)
-    table.add([["tea is ready", "tea for ana"], ["the gate fell"], ["tea is cold"]])
+    table.add(WindowEncoder(3).sums([["tea is ready", "tea for ana"], ["the gate fell"], ["tea is cold"]]))
     dump = table.dump()
     # the centroid makes the dump long, and may hold anything: of it only the size and the bound count
     head = dump[: 12 + int.from_bytes(dump[8:12], "little")]
@@ -27,5 +28,5 @@ def check(data: bytes) -> None:
         return
     assert DriftTable.load(table.dump()).dump() == table.dump()
     json.dumps(table.baseline())
-    table.add([["one more window", "of two texts"]])
+    table.add(WindowEncoder().sums([["one more window", "of two texts"]]))
     json.dumps(table.baseline())
