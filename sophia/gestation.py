@@ -24,6 +24,7 @@ from sophia.organs.observations import Observations, learnable
 from sophia.organs.tone import TONE
 from sophia.store.derived import WORDS_BOUND, rebuild
 from sophia.store.drift_table import WINDOW, DriftTable
+from sophia.store.faults import corrupt
 from sophia.store.folder import StoreFolder
 from sophia.store.rhythm_table import RhythmTable
 from sophia.store.view import StoreView
@@ -153,11 +154,22 @@ class Gestation:
             return
         for kind, usual in self.birth["calibration"].items():
             if "scale" in usual:  # an older version had none
-                yield kind, Scale(self.words, tone=TONE, **usual["scale"]), usual["confident"]
+                scale = usual["scale"]
+                if self.lost:  # every word would be rare
+                    scale = scale | {"rarity": [0] * len(scale["rarity"])}
+                yield kind, Scale(self.words, tone=TONE, **scale), usual["confident"]
+
+    @property
+    def lost(self) -> bool:
+        """Whether the words that were counted before birth are gone: then how rare they are counts for nothing."""
+        return self.birth is not None and bool(self.birth.get("words")) and not len(self.words)
 
     def bear(self, now: float, run: int, patterns: int) -> None:
         """It is born: what it saw becomes its calibration, and the first chapter."""
-        at = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        try:
+            at = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        except (ValueError, OverflowError, OSError):  # a clock that no calendar has
+            at = str(now)
         calibration = {kind: one.calibration() for kind, one in self._observed.items() if one.inputs}
         self.stage = STAGES[1]
         self._window.clear()
@@ -231,7 +243,10 @@ def life_of(path: Path) -> dict[str, Any]:
         kept = view.meta("life")
         chapters = view.count("chapters") if view.format >= _CHAPTERS else 0
         rhythms = _rhythms(view) if view.format >= _RHYTHMS else []
-    one = Gestation(inputs=0, seconds=0.0, state=kept) if kept is not None else None
+    try:
+        one = Gestation(inputs=0, seconds=0.0, state=kept) if kept is not None else None
+    except StoreCorrupt as error:
+        raise corrupt(folder.file, error) from error
     told = {} if kept is None else json.loads(kept)
     return {
         "path": str(path),

@@ -180,6 +180,11 @@ class _Opening:
         if faults:
             self._start_anew(thalamus, faults)
         self._load_tally(thalamus)
+        if gestation.lost:
+            self.notes.append(
+                "the words that were counted before the brain's birth are lost: how rare an input's words are has no "
+                "part in its complexity"
+            )
         thalamus.take_changes()  # what was loaded is not news
         if not thalamus.frozen:
             self.store.purge(clock())

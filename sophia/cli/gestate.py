@@ -60,7 +60,8 @@ def command(options: argparse.Namespace) -> int:
 def _tell(brain: Any, *, new: bool) -> None:
     gestation = brain.thalamus.gestation
     if new:
-        words = f"born after {brain.birth['inputs']:,} inputs; `sophia status` says what is usual"
+        words = f"born after {brain.birth['inputs']:,} inputs"
+        words += "; `sophia status` says what is usual" if brain.durable else ", and forgotten again without a store"
     elif brain.stage != "gestating":
         words = f"it was born before ({brain.stage}); nothing was read"
     else:

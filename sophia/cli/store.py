@@ -148,7 +148,10 @@ def _repair_lines(done: Repair) -> Iterator[str]:
     for name, saved in done.saved.items():
         yield f"  {name:<9}{saved:>12,} saved {done.lost[name]:>9,} lost"
     for name in done.anew:
-        yield f"  the table {name} starts anew: what it knew is thought about once more"
+        if name == "life":
+            yield "  the stage of life starts anew: a crystalline brain learns again until it is made so once more"
+        else:
+            yield f"  the table {name} starts anew: what it knew is thought about once more"
     if done.unreadable_pages:
         yield f"  pages that cannot be read: {done.unreadable_pages:,}; their rows are not counted"
     if done.aside is not None:

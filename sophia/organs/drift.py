@@ -19,7 +19,8 @@ class WindowEncoder:
     """Sums the texts of windows, each the vote of its words and n-grams (:class:`sophia._core.encode.TextEncoder`).
 
     `each` is `map`, or does the same in several threads: the sums are the same. The vectors of a window live in an
-    arena of the thread that works on it, which is reset after each. About 8 us a text that differs from those beside it.
+    arena of the thread that works on it, which is reset after each. About 8 us for a text that is not one of those
+    beside it.
 
         >>> [window.total for window in WindowEncoder().sums([["tea", "tea", "?!"], ["cake"]])]
         [2, 1]

@@ -31,6 +31,7 @@ _END = 168
 # Lines that fit before a form is sure; lines in a row that a sure form does not fit before another may replace it.
 _SURE = 4
 _PATIENCE = 16
+_TURNS = 8  # a source that changes its form more often is looked at every 16 lines: a new place costs a millisecond
 # Lines in a row that have a number such as 1700000000 in the same place before it is taken for a time.
 _VOTES = 3
 _NAME = 256
@@ -59,8 +60,8 @@ class _Track:
 
     __slots__ = (
         "afters", "alike", "base", "clocks", "day", "ends", "fit", "form", "head", "hits", "hour", "hours", "lap",
-        "last", "misses", "number", "part", "period", "place", "second", "stop", "tail", "until", "vote", "votes",
-        "words",
+        "last", "misses", "number", "part", "period", "place", "second", "stop", "tail", "turns", "until", "vote",
+        "votes", "words",
     )  # fmt: skip
 
     def __init__(self, form: Form | None = None, place: str = "0", fit: Fit = _WORD.match) -> None:
@@ -70,6 +71,7 @@ class _Track:
         self.words = int(at[1]) if at else 0
         self.alike = form is not None and form.quick and at is not None and at[2] != "*"
         self.hits = self.misses = self.lap = 0
+        self.turns = 0  # forms that were taken one after the other, none of which was sure
         self.last = _NAN  # compares as neither before nor after
         self.vote, self.votes, self.number = "0", 0, 0.0
         self.day: str | None = None
@@ -226,7 +228,7 @@ class Moments:
         """All that the answers to further lines depend on, for JSON: about 100 bytes a source and its name."""
         return [
             [
-                name, one.form.name if one.form else None, one.place, one.hits, one.misses, one.lap,
+                name, one.form.name if one.form else None, one.place, one.hits, one.misses, one.lap, one.turns,
                 None if one.last != one.last else one.last, one.vote, one.votes, one.number,
             ]
             for name, one in self._tracks.items()
@@ -234,8 +236,8 @@ class Moments:
 
     def _restore(self, state: Any) -> None:
         try:
-            for name, form, place, hits, misses, lap, last, vote, votes, number in state[-_SOURCES:]:
-                counts = (hits, misses, lap, votes)
+            for name, form, place, hits, misses, lap, turns, last, vote, votes, number in state[-_SOURCES:]:
+                counts = (hits, misses, lap, votes, turns)
                 if not (
                     type(name) is str
                     and len(name) <= _NAME
@@ -244,7 +246,7 @@ class Moments:
                 ):
                     raise ValueError(str(name)[:40])
                 one = _Track() if form is None else _track(FORMS[form], place)
-                one.hits, one.misses, one.lap, one.votes = counts
+                one.hits, one.misses, one.lap, one.votes, one.turns = counts
                 one.last = _NAN if last is None else float(last)
                 one.vote, one.number = vote, float(number)
                 self._tracks[name] = one
@@ -273,7 +275,7 @@ class Moments:
         """A line that the form of its source does not fit: looks for another where that one is not sure."""
         one.misses = min(one.misses + 1, _PATIENCE)
         kept = one.form is not None and one.misses < _PATIENCE
-        if kept and one.hits >= _SURE:
+        if kept and (one.hits >= _SURE or one.turns > _TURNS):
             return None
         found = _look(text)
         if found is None:
@@ -304,6 +306,7 @@ class Moments:
         new = _track(form, place)
         if one.period == form.period:
             new.lap, new.last = one.lap, one.last
+        new.turns = one.turns + 1 if one.hits < _SURE else 0
         value = new.read(text)
         if value is not None:  # else a day that no calendar has
             new.hits = 1

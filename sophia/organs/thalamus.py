@@ -56,13 +56,14 @@ _ALARMED = 0.75  # the urgency of an input at which an alarm was raised
 _SOURCES = 4096  # keys that are kept at hand
 
 # Alarms that wait to be asked for; `sophia run` asks after each batch.
-_WAITING = 4096
+_WAITING = 1 << 15  # more than one batch can raise: one for each pattern in each source, as long as it is silent
 
 
 class Growth(Protocol):
     """What a Thalamus tells of its decisions until the brain is born: see :mod:`sophia.gestation`."""
 
     stage: str
+    chapter: dict[str, Any] | None
     inputs: int
     birth: dict[str, Any] | None
     words: IdfTable
@@ -201,6 +202,7 @@ class Thalamus:
         gestation = self.gestation
         if gestation is None or not gestation.gestating:
             return self._route_batch(columns, n)
+        _check(columns)  # before a part of it is learned
         gestation.look(self._clock())
         self._bear_if_due(gestation)
         decisions: list[Decision] = []
@@ -445,6 +447,9 @@ class Thalamus:
                 dumps[name] = self.dump(name)
             elif log:
                 logs[name] = log
+        if self.gestation is not None and self.gestation.chapter is not None and "words" not in dumps:
+            dumps["words"] = self.dump("words")  # whole, and never changed again: a damaged log costs nothing of it
+            logs.pop("words", None)
         audit = self.audit.changes(self.hot_path.served)
         made, let_go = ([], 0) if self.remembering is None else self.remembering.take()
         life, chapter = (None, None) if self.gestation is None else self.gestation.changes()
@@ -547,6 +552,23 @@ class _Given:
         if found is None and self._recall is not None:
             found = self._recall(key, self._policy, self._clock())
         return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
+
+
+def _check(columns: Columns) -> None:
+    """TypeError or UnicodeEncodeError for a column that the hot path could not take."""
+    for name, values in (
+        ("text", columns.texts),
+        ("scope", columns.scopes),
+        ("context", columns.contexts),
+        ("answer", columns.answers),
+        ("id", columns.names),
+    ):
+        for value in values or ():
+            if value is not None and not isinstance(value, str):
+                message = f"a {name} must be str or None, not {type(value).__name__}; decode bytes first"
+                raise TypeError(message)
+            if value is not None and name != "text":
+                value.encode()
 
 
 _UNREADABLE = ("invalid", "empty", "too-long")

@@ -26,6 +26,8 @@ __all__ = ["Repair", "repair"]
 
 # Of `meta`: what tells how the brain was born, and what came since.
 _KEPT = ("life", "tally")
+# Derived tables that grow until birth alone.
+_WHOLE = ("words", "drift")
 
 
 @dataclass(slots=True)
@@ -209,9 +211,14 @@ def _fill(connection: sqlite3.Connection, folder: StoreFolder, salvage: _Salvage
     if patterns and not fit:
         done.anew.append("patterns")
     if not whole_log or salvage.damaged["log"] or salvage.damaged["dumps"]:
+        # What was counted before birth has no log after it, so that a sound dump is all of it.
+        stay = (schema.ROUTER, *(_WHOLE if '"birth":{' in kept.get("life", "") else ()))
         connection.execute("DELETE FROM log")
-        connection.execute("DELETE FROM dumps WHERE name IS NOT ?", (schema.ROUTER,))
-        done.anew += derived.NAMES
+        dumps = [name for (name,) in connection.execute("SELECT name FROM dumps")]
+        connection.executemany("DELETE FROM dumps WHERE name IS ?", [(name,) for name in dumps if name not in stay])
+        done.anew += [name for name in derived.NAMES if name not in stay or name not in dumps]
+    if "life" not in kept and connection.execute("SELECT 1 FROM chapters").fetchone():
+        done.anew.append("life")  # it was born, or there would be no chapter
 
 
 def _insert(connection: sqlite3.Connection, table: Table, rowid: int | None, row: Row) -> None:

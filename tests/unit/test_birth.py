@@ -17,6 +17,7 @@ from sophia.gestation import Gestation, life_of
 from sophia.organs.batch import Columns
 from sophia.store.check import check
 from sophia.store.overview import overview
+from sophia.store.repair import repair
 
 LINES = [f"job {n} finished on host{n % 3} after {n * 7 % 90} s" for n in range(150)]
 LINES += [f"disk {n} is full" if n % 3 else f"authentication failure for user{n}" for n in range(150)]
@@ -170,7 +171,89 @@ def test_a_damaged_table_starts_anew(tmp_path: Path, name: str) -> None:
         assert brain.stage == "fluid"
         assert brain.route(LINES[0], kind="line").salience is not None
     with sophia.open(tmp_path) as brain:
-        assert brain.notes == []
+        lost = [note for note in brain.notes if "words that were counted before the brain's birth are lost" in note]
+        assert len(lost) == len(brain.notes) == (name == "words")
+
+
+def test_words_that_are_lost_make_nothing_rare(tmp_path: Path) -> None:
+    born(tmp_path)
+    text = f"a text of {' '.join(f'strange{n}' for n in range(20))}"
+    with sophia.open(tmp_path) as brain:
+        brain.crystallise()
+        known = brain.route(text, kind="line").salience
+    with closing(sqlite3.connect(tmp_path / "sophia.db")) as rows:
+        rows.execute("DELETE FROM dumps WHERE name = 'words'")
+        rows.commit()
+    with sophia.open(tmp_path) as brain:
+        lost = brain.route(text, kind="line").salience
+    assert known is not None
+    assert lost is not None
+    assert lost.complexity < known.complexity
+
+
+def damage(path: Path, statement: str) -> None:
+    """One value of a row is changed, and not its checksum."""
+    with closing(sqlite3.connect(path / "sophia.db")) as rows:
+        assert rows.execute(statement).rowcount >= 1
+        rows.commit()
+
+
+def test_a_repair_keeps_what_was_counted_before_birth(tmp_path: Path) -> None:
+    birth, _ = born(tmp_path)
+    with sophia.open(tmp_path) as brain:
+        brain.route_many([f"one more of {n}" for n in range(40)], kind="line")
+    damage(tmp_path, "UPDATE log SET changes = x'00' WHERE name = 'familiar'")
+    done = repair(tmp_path)
+    assert done.state == "repaired"
+    assert not {"words", "drift", "life"} & set(done.anew)
+    assert "familiar" in done.anew
+    facts = overview(tmp_path)
+    assert facts["words"]["documents"] == 200
+    assert facts["drift"]["windows"] == 6
+    with sophia.open(tmp_path) as brain:
+        assert brain.birth == birth
+
+
+def test_a_repair_before_birth_counts_anew(tmp_path: Path) -> None:
+    with sophia.open(tmp_path) as brain:
+        brain.route_many(LINES[:100], kind="line")
+    damage(tmp_path, "UPDATE log SET changes = x'00'")
+    done = repair(tmp_path)
+    assert {"words", "drift", "familiar"} <= set(done.anew)
+    assert "life" not in done.anew
+
+
+def test_a_repair_that_lost_the_stage_of_life_says_so(tmp_path: Path) -> None:
+    born(tmp_path)
+    with sophia.open(tmp_path) as brain:
+        brain.crystallise()
+    damage(tmp_path, "UPDATE meta SET value = 'x' WHERE name = 'life'")
+    done = repair(tmp_path)
+    assert "life" in done.anew
+    with sophia.open(tmp_path) as brain:
+        assert brain.stage != "crystalline"
+
+
+@pytest.mark.parametrize("column", ["texts", "scopes", "contexts", "answers", "names"])
+@pytest.mark.parametrize("bad", [7, "\ud800"])
+def test_a_batch_that_is_refused_teaches_nothing(column: str, bad: Any) -> None:
+    if column == "texts" and bad != 7:
+        pytest.skip("a text that cannot be encoded is an input of its own: `invalid`")
+    values: list[Any] = [*("x" for _ in range(29)), bad]
+    given: dict[str, Any] = {"texts": LINES[:30], "lines": [True] * 30, column: values}
+    with sophia.open(None, settings=sophia.Settings(gestation_inputs=20)) as brain:
+        with pytest.raises((TypeError, UnicodeEncodeError)):
+            brain.thalamus.route_batch(Columns(**given), 1)
+        assert brain.thalamus.gestation.inputs == 0
+        assert brain.birth is None
+        assert brain.patterns() == []
+
+
+def test_a_clock_that_no_calendar_has() -> None:
+    with sophia.open(None, clock=lambda: 1e15) as brain:
+        brain.route_many(LINES, kind="line")
+        assert brain.birth is not None
+        assert json.loads(json.dumps(brain.birth)) == brain.birth
 
 
 @pytest.mark.parametrize(
@@ -216,7 +299,7 @@ def test_forgetting_leaves_no_text_of_a_window(tmp_path: Path) -> None:
     assert "secret garden" not in kept()
     assert [words for words in done.remains if "5 inputs that were observed before birth" in words]
     with sophia.open(tmp_path) as brain:
-        assert brain.stage == "gestating"
+        assert brain.stage != "crystalline"
         brain.route_many(LINES, kind="line")
         assert brain.stage == "fluid"
     assert life_of(tmp_path)["birth"]["inputs"] == 200

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sophia.errors import StoreCorrupt
+from sophia.organs import moments
 from sophia.organs.moments import Moments
 
 
@@ -414,3 +415,23 @@ def test_a_number_for_every_day() -> None:
     for day in range(-200 * 365, 200 * 365, 31):
         written = datetime.fromtimestamp(day * DAY, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         assert moments.of_stamp(written) == day * DAY
+
+
+def test_a_source_that_turns_all_the_time_is_looked_at_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = 0
+    look = moments._look
+
+    def counted(text: str) -> object:
+        nonlocal looked
+        looked += 1
+        return look(text)
+
+    monkeypatch.setattr(moments, "_look", counted)
+    one = Moments()
+    for n in range(1600):
+        stamp = f"2024-01-{n % 28 + 1:02} 10:00:00"
+        one.of_line("a", f"key{n % 97}-{n} time={stamp}" if n % 2 else f"{'a ' * (n % 9)}{n} [{stamp}]")
+    assert looked < 200
+    for _ in range(40):  # what begins to be regular is read again
+        last = one.of_line("a", "2024-03-01 10:00:00 on")
+    assert last == 1709287200.0
