@@ -135,7 +135,7 @@ class Progress:
         """The brain was born; also to the log."""
         self._log.write("birth", words)
         self.clear()
-        self._say(f"sophia: {words}; `sophia status` says what is usual\n")
+        self._say(f"sophia: {words}\n")
 
     def alarmed(self, alarms: list[Alarm]) -> None:
         """Alarms, when they are raised: on standard error and in the log, 20 of a kind."""

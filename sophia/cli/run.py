@@ -90,7 +90,12 @@ def command(options: argparse.Namespace) -> int:
             nonlocal unborn
             if unborn and (birth := brain.birth) is not None:
                 unborn = False
-                progress.born(f"the brain was born after {birth['inputs']:,} inputs of {birth['patterns']:,} patterns")
+                number = birth["patterns"]
+                kinds = f"{number:,} pattern{'' if number == 1 else 's'}"
+                progress.born(
+                    f"the brain was born after {birth['inputs']:,} inputs of {kinds}"
+                    + ("; `sophia status` says what is usual" if brain.durable else "")
+                )
             progress.show(summary)
 
         try:

@@ -266,7 +266,7 @@ def test_what_a_killed_run_left_is_swept(start: Start, command: Run, tmp_path: P
     run = start("run", "fifo", "--no-store", "--out", "d.jsonl")
     run.until(lambda: list(tmp_path.glob("patterns.jsonl.*.part")))
     left = sorted(tmp_path.glob("*.part"))
-    assert [path.name.partition(".")[0] for path in left] == ["alarms", "patterns"]
+    assert [path.name.partition(".")[0] for path in left] == ["patterns"]
     (tmp_path / "in.log").write_bytes(TEXT)
     assert command("run", "in.log", "--no-store", "--out", "e.jsonl").returncode == 0
     assert all(path.exists() for path in left)  # its run is at work
