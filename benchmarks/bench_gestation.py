@@ -284,7 +284,7 @@ def _timed() -> Iterator[tuple[str, list[planted.Event]]]:
 
 def _ours(events: Sequence[planted.Event], warm: int) -> list[planted.Alarm]:
     """Alarms of the table that a brain asks, on patterns that are known: planted lines need no text."""
-    from sophia.store.rhythm_table import RhythmTable
+    from sophia._core.rhythm import RhythmTable
 
     table = RhythmTable()
     return [

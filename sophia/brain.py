@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
+from sophia._core.rhythm import Alarm
 from sophia.config import Settings
 from sophia.errors import NotBorn, SophiaError, StoreFrozen
 from sophia.organs.aside import SideThreads
@@ -26,7 +27,6 @@ from sophia.store.ack import Ack
 from sophia.store.ledger import Ledger
 from sophia.store.outputs import KINDS, Output
 from sophia.store.pending import FileMark, Pending
-from sophia.store.rhythm_table import Alarm
 
 if TYPE_CHECKING:  # loaded when first used, as a start need not pay for it
     from sophia.organs.flight import Flights, Reply

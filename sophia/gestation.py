@@ -16,6 +16,7 @@ from typing import Any
 from sophia._core.decision import Decision
 from sophia._core.idf import IdfTable
 from sophia._core.pattern import mask
+from sophia._core.rhythm import RhythmTable
 from sophia._core.salience import Scale
 from sophia.errors import StoreCorrupt
 from sophia.organs.batch import Columns
@@ -26,7 +27,6 @@ from sophia.store.derived import WORDS_BOUND, rebuild
 from sophia.store.drift_table import WINDOW, DriftTable
 from sophia.store.faults import corrupt
 from sophia.store.folder import StoreFolder
-from sophia.store.rhythm_table import RhythmTable
 from sophia.store.view import StoreView
 
 __all__ = ["STAGES", "Gestation", "life_of"]

@@ -151,7 +151,8 @@ cdef class Scale:
     pattern (1 - closeness), and a table of words.
 
     `length`, `entropy`, `rarity` and `distance` are 64 counts each, of bins of equal width from 0 to 20, 8, 1 and 1.
-    Without a count a rank is 0.5. `crowded` says that most of the inputs were new. `tone` maps words (lower case) to "good", "bad" or "pressing"; at most 1,024.
+    Without a count a rank is 0.5. `crowded` says that most of the inputs were new. `tone` maps words (lower case) to
+    "good", "bad" or "pressing"; at most 1,024.
     """
 
     def __cinit__(self, IdfTable words not None, *, length, entropy, rarity, distance, crowded, tone=None):

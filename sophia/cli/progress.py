@@ -13,9 +13,9 @@ from sophia.cli.block import Block, Rows, block_on
 from sophia.stream.summary import SHOWN_BAD, alarm_words
 
 if TYPE_CHECKING:
+    from sophia._core.rhythm import Alarm
     from sophia.cli.run_log import RunLog
     from sophia.config import RunSettings
-    from sophia.store.rhythm_table import Alarm
     from sophia.stream.counts import Counts
     from sophia.stream.score import Score
     from sophia.stream.summary import Summary

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sophia._core.decision import Decision
+from sophia._core.rhythm import Alarm
 from sophia.store.changes import Changes
-from sophia.store.rhythm_table import Alarm
 
 if TYPE_CHECKING:
     from sophia.store.session_table import Session

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from functools import cache, lru_cache
 
 from sophia.errors import StoreCorrupt
+from sophia.names import LENGTH, bounded
 from sophia.organs.moment_forms import BORDER, FORMS, HOURS, MINUTES, SECONDS, STAMPS, YEAR, Form, offset
 
 TYPE_CHECKING = False
@@ -34,7 +35,6 @@ _PATIENCE = 16
 _TURNS = 8  # a source that changes its form more often is looked at every 16 lines: a new place costs a millisecond
 # Lines in a row that have a number such as 1700000000 in the same place before it is taken for a time.
 _VOTES = 3
-_NAME = 256
 # What came after the times of a source, as far as it is remembered: about 100 bytes each.
 _LIKES = 128
 _NAN = float("nan")
@@ -240,7 +240,7 @@ class Moments:
                 counts = (hits, misses, lap, votes, turns)
                 if not (
                     type(name) is str
-                    and len(name) <= _NAME
+                    and len(name) <= LENGTH
                     and all(type(count) is int and abs(count) < 1 << 31 for count in counts)
                     and all(type(at) is str and (_PLACE.fullmatch(at) or _KEY.fullmatch(at)) for at in (place, vote))
                 ):
@@ -257,9 +257,7 @@ class Moments:
     def _turn(self, source: str) -> _Track:
         """The source that a line is of."""
         self._name = source
-        if len(source) > _NAME:
-            from sophia.store.session_table import bounded
-
+        if len(source) > LENGTH:
             self._name, source = None, bounded(source)
         one = self._tracks.get(source)
         if one is None:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 from sophia._core.decision import Decision, set_session
 from sophia.config import Settings
-from sophia.store.session_table import Session, SessionRules, SessionTable, bounded
+from sophia.names import bounded
+from sophia.store.session_table import Session, SessionRules, SessionTable
 
 __all__ = ["Session", "Sessions"]
 

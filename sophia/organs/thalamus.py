@@ -21,6 +21,7 @@ from sophia._core.idf import IdfTable
 from sophia._core.normaliser import VERSION as NORMAL_FORM
 from sophia._core.pattern import PatternTable
 from sophia._core.reflex import ReflexCache
+from sophia._core.rhythm import Alarm, RhythmTable
 from sophia._core.salience import Scale
 from sophia._core.thalamus import HotPath
 from sophia.config import Settings
@@ -34,7 +35,6 @@ from sophia.organs.suspicion import trained
 from sophia.store.changes import NOTHING, Answer, Answers, Changes
 from sophia.store.derived import KINDS, NAMES, replay
 from sophia.store.drift_table import DriftTable
-from sophia.store.rhythm_table import Alarm, RhythmTable
 
 if TYPE_CHECKING:
     from sophia.organs.intents import Intents
@@ -279,28 +279,30 @@ class Thalamus:
     def _follow_rhythms(self, decisions: Sequence[Decision], columns: Columns) -> None:
         """Puts decisions into the rhythm of their patterns, by the times of their inputs; one at which its pattern came
         too often is urgent. A pattern that became another's comes no more, and is no silence."""
-        observe, alarming = self.rhythms.observe, not self.gestating
         sources = columns.sources
-        merges = deque(self.hot_path.merges)
-        for i, (decision, moment) in enumerate(zip(decisions, self._moments(columns), strict=True)):
-            while merges and merges[0][0] <= i:
-                self.rhythms.forget({merges.popleft()[1]})
-            if moment is None:
-                continue
-            self.timed += 1
-            source = "" if sources is None else sources[i]
-            pattern = decision.pattern or 0  # one without is a sign of life of its source
-            for alarm in observe(self._key(source), pattern, moment, alarming=alarming):
+        keys = [self._key("")] * len(decisions) if sources is None else list(map(self._key, sources))
+        moments = list(self._moments(columns, keys))
+        self.timed += len(moments) - moments.count(None)
+        patterns = [decision.pattern for decision in decisions]  # None is a sign of life of its source
+        start = 0
+        for end, loser in [*self.hot_path.merges, (len(moments), None)]:
+            found = self.rhythms.observe_many(
+                keys[start:end], patterns[start:end], moments[start:end], alarming=not self.gestating
+            )
+            for i, alarm in found:
+                decision = decisions[start + i]
                 if alarm.kind == "rate":
                     set_alarm(decision, _ALARMED)
+                source = "" if sources is None else sources[start + i]
                 template = self._template(alarm.pattern)
                 self._alarms.append(alarm._replace(source=source, n=decision.n, template=template))
-        for _, loser in merges:
-            self.rhythms.forget({loser})
+            start = end
+            if loser is not None:
+                self.rhythms.forget({loser})
 
-    def _moments(self, columns: Columns) -> Iterator[float | None]:
+    def _moments(self, columns: Columns, keys: Sequence[str]) -> Iterator[float | None]:
         """The event time of each input: its stamp, or what a line begins with."""
-        lines, stamps, sources = columns.lines, columns.stamps, columns.sources
+        lines, stamps = columns.lines, columns.stamps
         of_stamp, of_line = self.moments.of_stamp, self.moments.of_line
         for i, text in enumerate(columns.texts):
             stamp: object = None if stamps is None else stamps[i]
@@ -311,7 +313,7 @@ class Thalamus:
             elif isinstance(stamp, int | float):
                 yield of_stamp(f"{stamp:.9f}" if isinstance(stamp, float) else str(stamp))
             elif text and lines is not None and lines[i]:
-                yield of_line(self._key("" if sources is None else sources[i]), text)
+                yield of_line(keys[i], text)
             else:
                 yield None
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, NoReturn
 
 from sophia._core.cuckoo import GenerationalFilter
 from sophia._core.idf import IdfTable
+from sophia._core.rhythm import RhythmTable
 from sophia.config import Settings
 from sophia.errors import StoreCorrupt
 from sophia.store.drift_table import DriftTable
-from sophia.store.rhythm_table import RhythmTable
 from sophia.store.session_table import SessionTable
 
 __all__ = ["KINDS", "NAMES", "WORDS_BOUND", "Kind", "empty", "load", "rebuild", "replay"]

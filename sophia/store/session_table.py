@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from sophia._core.cuckoo import GenerationalFilter
 from sophia.errors import FilterFull, StoreCorrupt
+from sophia.names import bounded
 
-__all__ = ["Session", "SessionRules", "SessionTable", "bounded"]
+__all__ = ["Session", "SessionRules", "SessionTable"]
 
 # Orders and counts that are known: at least so many of the last ones. Of 10,000 new ones about one is missed.
 _KNOWN = 1 << 17
@@ -19,8 +20,6 @@ _KNOWN = 1 << 17
 _CELLS = 400_000
 # Orders that are named of one session; further ones are counted.
 _NAMED = 8
-# Characters of a name or scope that tell sessions apart; of a longer one the rest is hashed.
-_NAME = 256
 _MAGIC = b"SophSes1"
 
 
@@ -312,16 +311,6 @@ def _rough(count: int) -> int:
 def _packed(scope: str, numbers: Any) -> bytes:
     """Numbers of a scope as bytes that no others have."""
     return struct.pack(f"<I{len(numbers)}Q", len(numbers), *numbers) + scope.encode("utf-8", "surrogatepass")
-
-
-def bounded(name: str) -> str:
-    """A name of at most 256 characters that stands for this one only."""
-    if len(name) <= _NAME:
-        return name
-    from hashlib import blake2b
-
-    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return f"{name[: _NAME - 33]}#{digest}"
 
 
 def _place(value: Any) -> tuple[int, int]:

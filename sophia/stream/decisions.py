@@ -6,7 +6,7 @@ from json.encoder import encode_basestring_ascii as quote
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
-from sophia.store.rhythm_table import Alarm
+from sophia._core.rhythm import Alarm
 from sophia.store.session_table import Session
 from sophia.stream.event import Event
 from sophia.stream.times import told

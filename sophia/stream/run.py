@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from sophia._core.normaliser import stream_safe
+from sophia._core.rhythm import Alarm
 from sophia.brain import Sophia
 from sophia.errors import InputError
 from sophia.organs.batch import Columns
-from sophia.store.rhythm_table import Alarm
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
 from sophia.stream.readers import Reader

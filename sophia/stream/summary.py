@@ -7,9 +7,9 @@ from time import monotonic, process_time
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
+from sophia._core.rhythm import Alarm
 from sophia.config import Settings
 from sophia.organs.audit import AuditReport, false_serve_interval
-from sophia.store.rhythm_table import Alarm
 from sophia.store.session_table import Session
 from sophia.stream.event import Event
 from sophia.stream.times import duration, told

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from sophia._core.pattern import Pattern
+from sophia._core.rhythm import Alarm
 from sophia.brain import Batch, Sophia
 from sophia.errors import OutputFailed
 from sophia.store.pending import FileMark
-from sophia.store.rhythm_table import Alarm
 from sophia.store.session_table import Session
 from sophia.stream.decisions import alarm_line, pattern_line, reason_of, record_line, session_line
 from sophia.stream.event import Event

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2] / "sophia"
 # The layer of each room; a file may import from its own room and from lower numbers only.
 LAYERS = {
     "errors": 0,
+    "names": 0,
     "_core": 1,
     "toml_file": 2,
     "config": 3,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sophia._core import rhythm as rhythm_table
+from sophia._core.rhythm import Alarm, RhythmTable
 from sophia.errors import StoreCorrupt
-from sophia.store import rhythm_table
-from sophia.store.rhythm_table import Alarm, RhythmTable
 
 MINUTE, HOUR, DAY, YEAR = 60.0, 3600.0, 86400.0, 365 * 86400.0
 START = 1_700_000_000.0 // DAY * DAY  # midnight
@@ -93,26 +93,79 @@ def test_silence_in_hours_in_which_a_pattern_never_comes_is_none_once_they_are_k
     assert [one for one in at if one >= 5] == [pytest.approx(9.5, abs=0.02)]
 
 
-def test_a_quiet_source_is_alarmed_as_one_when_time_passes_and_not_again_when_it_comes_back() -> None:
+def test_a_quiet_source_is_alarmed_as_one_when_it_comes_back() -> None:
     table = RhythmTable()
     events = mixed(*(every(step, 4 * HOUR, pattern=int(step)) for step in (10.0, 30.0, 60.0, 300.0)))
     assert feed(table, events) == []
     last = events[-1][2]
-    assert table.expire("a", last + 60) == []
-    (alarm,) = table.expire("a", last + HOUR)
-    assert alarm == Alarm("quiet", "a", 0, last + HOUR, last, 10.0, HOUR)
-    assert table.expire("a", last + 2 * HOUR) == []
-    assert feed(table, every(10, MINUTE, pattern=10, start=last + 3 * HOUR)) == []
-    assert table.expire("nobody", last) == ()
+    alarms = feed(table, every(10, MINUTE, pattern=10, start=last + 3 * HOUR))
+    assert alarms == [Alarm("quiet", "a", 0, last + 3 * HOUR, last, 10.0, 3 * HOUR)]
 
 
-def test_a_silence_falls_due_without_an_input() -> None:
+def nightly(days: int, hour: float, *, jitter: float = 60.0, but: range = range(0), source: str = "a") -> list[Event]:
+    chance = random.Random(5)
+    return [
+        (source, BEAT, START + day * DAY + hour * HOUR + chance.random() * jitter)
+        for day in range(days)
+        if day not in but
+    ]
+
+
+@pytest.mark.parametrize("hour", [0.0, 2.0, 2.999, 23.99])
+def test_a_nightly_job_that_does_not_come_for_some_nights(hour: float) -> None:
+    """Gaps and silences count in the hours in which it comes, once those are known; what is told are whole days."""
+    events = mixed(nightly(60, hour, but=range(30, 50)), every(60, 60 * DAY, pattern=1))
     table = RhythmTable()
-    feed(table, mixed(every(MINUTE, 3 * HOUR), every(50, 3 * HOUR + 4 * MINUTE, pattern=1)), alarming=False)
-    feed(table, every(50, 3 * HOUR, start=START + 10 * HOUR))
-    events = mixed(every(MINUTE, 3 * HOUR, source="b"), every(50, 3 * HOUR + 150, pattern=1, source="b"))
-    assert feed(table, events) == []
-    assert names(table.expire("b", events[-1][2] + 55)) == [("silence", BEAT)]
+    (alarm,) = feed(table, events)
+    assert (alarm.kind, alarm.pattern) == ("silence", BEAT)
+    assert START + 31 * DAY < alarm.at < START + 34 * DAY
+    assert abs(alarm.usual - DAY) < MINUTE
+    rhythm = table.rhythm(BEAT)
+    assert rhythm is not None
+    assert abs(rhythm.gap - DAY) < MINUTE
+
+
+def test_a_nightly_source_that_does_not_come_for_some_nights() -> None:
+    table = RhythmTable()
+    (alarm,) = feed(table, nightly(60, 2.0, but=range(30, 50)))
+    assert (alarm.kind, alarm.pattern) == ("quiet", 0)
+    assert abs(alarm.usual - DAY) < MINUTE
+    assert alarm.found > 20 * DAY
+
+
+def test_a_nightly_job_that_always_comes_is_never_alarmed() -> None:
+    for jitter in (1.0, 600.0, 7200.0):
+        events = mixed(nightly(90, 1.5, jitter=jitter), every(60, 90 * DAY, pattern=1))
+        assert feed(RhythmTable(), events) == []
+
+
+def test_what_comes_by_chance_is_hardly_ever_alarmed() -> None:
+    chance = random.Random(1)
+    events: list[Event] = []
+    for pattern in range(1, 13):
+        mean, moment = 60.0 * 1.4**pattern, START
+        while moment < START + 20 * DAY:
+            moment += chance.expovariate(1 / mean)
+            events.append(("a", pattern, moment))
+    assert len(feed(RhythmTable(), mixed(events))) <= len(events) / 10_000
+
+
+@pytest.mark.parametrize("wrong", [0.0, 4_070_908_800.0, START - YEAR, START + YEAR, START - DAY])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_wrong_date_moves_no_source(wrong: float, times: int) -> None:
+    events = every(30, 6 * HOUR)
+    lines = [*events[:300], *[("a", BEAT, wrong)] * times, *events[300:500], ("a", BEAT, wrong), *events[500:]]
+    table, other = RhythmTable(), RhythmTable()
+    assert feed(table, lines) == feed(other, events) == []
+    assert table.rhythm(BEAT) == other.rhythm(BEAT)
+
+
+@pytest.mark.parametrize("jump", [-YEAR, YEAR])
+def test_a_date_that_stays_is_believed_at_the_third_line(jump: float) -> None:
+    table = RhythmTable()
+    alarms = feed(table, every(30, 6 * HOUR) + every(30, 6 * HOUR, start=START + jump))
+    assert names(alarms) == ([("quiet", 0)] if jump > 0 else [])
+    assert table.rhythm(BEAT).comings == 2 * 6 * 120 - 2  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR, DAY, -DAY, -200.0])
@@ -193,7 +246,7 @@ def test_patterns_and_sources_are_bounded_and_the_least_recent_makes_room(monkey
     assert len(table) <= 16
     assert table.rhythm(BEAT) is not None
     assert table.rhythm(1) is None
-    assert len(table.dump()) < 64 * 1000 + 16 * 1000
+    assert len(table.dump()) < 64 * 1200 + 16 * 1000
 
 
 def test_once_or_twice_is_not_worth_a_row() -> None:
@@ -255,7 +308,7 @@ def same(one: RhythmTable, other: RhythmTable) -> bool:
         usual = {key: each.packed() for key, each in table._usual.items()}
         sources = {
             name: (
-                each.usual.packed(), each.moment, each.end, each.skipped, each.second, each.turn, each.quiet,
+                each.usual.packed(), each.moment, each.end, each.skipped, each.second, each.turn, each.held, each.holds,
                 {key: [getattr(last, slot) for slot in slots] for key, last in each.lasts.items()},
             )
             for name, each in table._sources.items()
@@ -300,9 +353,6 @@ def test_a_table_that_was_cut_and_read_again_says_the_same(seed: int, cuts: list
         dump, log = cut.dump(), list[bytes]()
         for place, (begin, end) in enumerate(pairwise([0, *sorted(cut % len(events) for cut in cuts), len(events)])):
             assert feed(whole, events[begin:end]) == feed(cut, events[begin:end])
-            if begin < end:
-                source, _, at = events[end - 1]
-                assert whole.expire(source, at + 500) == cut.expire(source, at + 500)
             log.append(cut.changes())
             if place % 3 == 2:
                 dump, log = cut.dump(), []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fuzz.dumps import loaded
 from fuzz.tape import Tape
-from sophia.store.rhythm_table import RhythmTable, _sealed
+from sophia._core.rhythm import RhythmTable, _sealed
 
 
 def seeds() -> list[bytes]:
@@ -33,7 +33,6 @@ def check(data: bytes) -> None:
     assert RhythmTable.load(table.dump()).dump() == table.dump()
     for i in range(40):
         table.observe("a", 1 + i % 2, 1e9 + 60.0 * i)
-    table.expire("a", 2e9)
     for _, rhythm in table.most_regular(3):
         assert rhythm.comings >= 0
     table.forget({1})

@@ -1,34 +1,68 @@
-"""How often the patterns of each source usually come; alarms where one falls silent or comes far too often. Bounded."""
+"""Rhythms in plain Python: `sophia._core.rhythm` says the same to the last bit, in alarms and in bytes."""
 
 from __future__ import annotations
 
 import struct
+from array import array
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from heapq import heappop
+from heapq import heapify, heappop, heappush, nsmallest
 from math import inf, isfinite, nextafter
+from typing import NamedTuple
 from zlib import crc32
 
 from sophia.errors import StoreCorrupt
-from sophia.store.rhythm import (
-    BURST,
-    GAPS,
-    KNOWN,
-    LEARNED,
-    OTHERS,
-    SHORTEST,
-    SILENCE,
-    TOLERANCE,
-    WINDOW,
-    Alarm,
-    Last,
-    Rhythm,
-    Source,
-    Usual,
-)
-from sophia.store.session_table import bounded
+from sophia.names import bounded
 
 __all__ = ["Alarm", "Rhythm", "RhythmTable"]
+
+# The last gaps that say what is usual: of a pattern, of a source.
+GAPS = 16
+SOURCE_GAPS = 64
+# A rhythm is known after so many gaps ...
+KNOWN = 8
+# ... and so many seconds from first to last: eight lines of one burst are no rhythm.
+SPAN = 3600.0
+# Silence is longer than the longest gap times this, ...
+SILENCE = 3.0
+# ... times how far the longest is beyond the fourth longest: gaps of a heavy tail are usual.
+TAIL = 4
+# ... and longer than this times the longest that was no alarm, of which a 256th is forgotten with each gap.
+PEAK = 2.0
+FORGET = 1 / 256
+# Other seconds of the source that said something meanwhile, by the most that did so between two comings.
+OTHERS = 1.0
+# No silence, in seconds, is shorter than this.
+SHORTEST = 60.0
+# A gap shorter than the longest by this belongs to a burst, until no longer one came for twice the longest.
+BURST = 16.0
+# The time of the patterns of a source stands still in a pause, but for its longest gap times this; if quiet, times 1.
+PAUSE = 4.0
+# A gap that was alarmed is learned as the longest times this.
+LEARNED = 4.0
+# A source is quiet after its longest gap (and tail) times this, and so many seconds.
+QUIET = 4.0
+QUIET_SHORTEST = 600.0
+# A source remembers a gap for so many times its length: one night until the next.
+MEMORY = 8.0
+REMEMBERED = 3 * 86400.0  # at most
+NIGHT = 1.5  # a gap is no news within the remembered one times this
+# Hours of the day are known after so many days; usual ones hold at least this part of all.
+DAYS = 4
+PART = 0.005
+
+# Too often is the most in a minute times this, and more than the floor, once it came in so many minutes.
+WINDOW = 60.0
+RATE = 3.0
+RATE_FLOOR = 9
+WINDOWS = 16
+
+# Seconds that inputs may be out of order. What is further back begins its source anew, ...
+TOLERANCE = 120.0
+# ... and what is further ahead is a pause, once so many in a row agree: one wrong date moves no source.
+AHEAD = 32 * 86400.0
+HELD = 3
+LONGEST = 1e12
 
 _PATTERNS = 4096
 _SOURCES = 64
@@ -38,11 +72,293 @@ _LASTS = 4 * _PATTERNS
 _COMINGS = 3
 _WAITING = 4096
 
-_MAGIC = b"SophRhy1"
+_MAGIC = b"SophRhy2"
 _HEAD = struct.Struct("<Q6I")
-_SOURCE_ROW = struct.Struct("<3dQQ??")
+_SOURCE_ROW = struct.Struct("<4d2QB?")
 _LAST_ROW = struct.Struct("<HQ6dQQ??")
 _KEY = struct.Struct("<Q")
+_USUAL = struct.Struct("<QQ5d4QqQ24Q")
+
+
+class Alarm(NamedTuple):
+    """Something that came too seldom or too often.
+
+    `kind` is "silence" (of a pattern, while others of its source came), "quiet" (of a whole source; `pattern` is 0) or
+    "rate". `at` is when it was noticed, `since` when it came last, or when the minute began; both in event time,
+    seconds since 1970. `usual` is the usual gap in seconds, or the largest usual number in a minute; `found` the gap
+    so far, or the number so far. `n` is the number of the input at which it was noticed, where somebody counts them.
+    """
+
+    kind: str
+    source: str
+    pattern: int
+    at: float
+    since: float
+    usual: float
+    found: float
+    n: int = 0
+    template: str | None = None
+
+
+class Rhythm(NamedTuple):
+    """How often a pattern comes: its number, first and last event time, the median and the longest of its last 16
+    gaps in seconds (0 where it has none), minutes in which it came by hour of the day (UTC), and its largest number
+    in a minute."""
+
+    comings: int
+    first: float
+    last: float
+    gap: float
+    longest: float
+    hours: tuple[int, ...]
+    most: int
+
+
+class Usual:
+    """What is usual of a pattern in all sources, or of one source."""
+
+    __slots__ = (
+        "between", "changed", "count", "day", "days", "first", "gaps", "hours", "key", "last", "limit", "longest",
+        "minute", "most", "number", "others", "peak", "reach", "turn", "walls", "windows",
+    )  # fmt: skip
+
+    def __init__(self, key: int, moment: float, size: int) -> None:
+        self.key = key
+        self.count = 0  # but for windows that are open
+        self.first = self.last = moment
+        self.gaps = array("f", bytes(4 * size))  # a ring, of `number` gaps in all, once known in usual hours alone
+        self.others = array("f", bytes(4 * size))  # seconds of the source in between that said something
+        self.walls = array("f", bytes(4 * size))  # the gaps as a calendar has them
+        self.number = 0
+        self.longest = self.between = 0.0  # the most in the rings
+        self.peak = 0.0  # see `PEAK`
+        self.reach = -inf  # the longest gap that is remembered, see `MEMORY`
+        self.most = self.windows = 0
+        self.limit: float = inf  # of a window
+        self.hours = [0] * 24
+        self.days = self.day = 0
+        self.minute = -inf  # the last one in which it came ended
+        self.turn = 0
+        self.changed = False
+
+    def learn(self, gap: float, others: float, wall: float, alarmed: bool) -> None:
+        """One more gap."""
+        gaps, counts = self.gaps, self.others
+        place = self.number % len(gaps)
+        old, old_others = gaps[place], counts[place]
+        gaps[place] = gap if gap < LONGEST else LONGEST
+        counts[place] = others
+        self.walls[place] = wall if wall < LONGEST else LONGEST
+        if not alarmed:
+            self.peak = max(self.peak - FORGET * self.peak, gaps[place])
+        self.number += 1
+        if gap >= self.longest:
+            self.longest = gaps[place]
+        elif old >= self.longest:
+            self.longest = max(gaps)
+        if others >= self.between:
+            self.between = counts[place]
+        elif old_others >= self.between:
+            self.between = max(counts)
+
+    def came(self, moment: float) -> None:
+        """It came in one more minute."""
+        minute = moment // 60
+        self.minute = 60 * minute + 60
+        hour = int(minute // 60)
+        self.hours[hour % 24] += 1
+        day = hour // 24
+        if day > self.day or day < self.day - 1 or not self.days:  # what is a day late is no other day
+            self.day = day
+            self.days += 1
+            if self.days == DAYS and self.partly():
+                self.number = 0  # from now on gaps count in these hours
+                self.longest = self.between = self.peak = 0.0
+                for ring in (self.gaps, self.others, self.walls):
+                    ring[:] = array("f", bytes(4 * len(ring)))
+        if moment > self.last:
+            self.last = moment
+        elif moment < self.first:
+            self.first = moment
+
+    def close(self, number: int) -> None:
+        """A minute with so many is over. What was too many is learned as the most that would not have been."""
+        self.count += number
+        self.windows += 1
+        if number > self.most:
+            self.most = int(min(number, self.limit))
+            self.set_limit()
+        elif self.windows == WINDOWS:
+            self.set_limit()
+
+    def set_limit(self) -> None:
+        self.limit = max(RATE_FLOOR, RATE * self.most) if self.windows >= WINDOWS else inf
+
+    def middle(self) -> float:
+        """Its median gap, 0 without any."""
+        walls = sorted(self.walls[: self.number])
+        return walls[len(walls) // 2] if walls else 0.0
+
+    def patience(self) -> float:
+        """Seconds after which it is silent; infinite while that is not known."""
+        if self.number < KNOWN or self.last - self.first < SPAN:
+            return inf
+        gaps = sorted(self.gaps[: self.number])
+        tail = gaps[-1] / max(gaps[-TAIL], 1e-3 * gaps[-1], 1e-9)
+        return max(SHORTEST, SILENCE * gaps[-1] * tail, PEAK * self.peak)
+
+    def partly(self) -> bool:
+        """Whether there are hours of the day in which it does not come; not known in the first days."""
+        return self.days >= DAYS and min(self.hours) < PART * sum(self.hours)
+
+    def awake(self, since: float, moment: float) -> float:
+        """Seconds of a time that lie in usual hours, all while those are not known."""
+        seconds = moment - since
+        if seconds <= 0 or not self.partly():
+            return seconds
+        least = PART * sum(self.hours)
+        usual = [number >= least for number in self.hours]
+        days, rest = divmod(seconds, 86400.0)
+        total = days * 3600.0 * sum(usual)
+        at = moment - rest
+        while at < moment:
+            hour = at // 3600
+            until = min((hour + 1) * 3600.0, moment)
+            if until <= at:  # so far away that seconds are not told apart
+                break
+            if usual[int(hour) % 24]:
+                total += until - at
+            at = until
+        return total
+
+    def packed(self) -> bytes:
+        numbers = (
+            self.key, self.count, self.first, self.last, self.minute, self.reach, self.peak,
+            self.number, self.most, self.windows, self.days, self.day, self.turn, *self.hours,
+        )  # fmt: skip
+        size = len(self.gaps)
+        return _USUAL.pack(*numbers) + struct.pack(f"<{3 * size}f", *self.gaps, *self.others, *self.walls)
+
+    def restore(self, data: memoryview, at: int) -> int:
+        """Takes what was packed; where it ends."""
+        (
+            self.key, self.count, self.first, self.last, self.minute, self.reach, self.peak,
+            self.number, self.most, self.windows, self.days, self.day, self.turn, *self.hours,
+        ) = _USUAL.unpack_from(data, at)  # fmt: skip
+        size = len(self.gaps)
+        rings = array("f", struct.unpack_from(f"<{3 * size}f", data, at + _USUAL.size))
+        self.gaps, self.others, self.walls = rings[:size], rings[size : 2 * size], rings[2 * size :]
+        self.longest, self.between = max(self.gaps), max(self.others)
+        self.set_limit()
+        return at + _USUAL.size + 12 * size
+
+
+class Last:
+    """The last coming of a pattern in a source."""
+
+    __slots__ = ("changed", "clock", "due", "end", "long", "loud", "moment", "n", "second", "silent", "usual", "window")
+
+    def __init__(self, usual: Usual, moment: float, clock: float, second: int) -> None:
+        self.usual = usual
+        self.moment = moment
+        self.clock = clock  # of its source
+        self.second = second  # of its source
+        self.end = -inf  # what comes before it needs no thought
+        self.long = clock  # the last gap that was of no burst ended
+        self.due: float = inf  # when its silence is looked at, by the clock
+        self.window = moment  # the minute began
+        self.n = 0
+        self.loud = self.silent = self.changed = False
+
+
+class Source:
+    """An input with a clock of its own: its event time without what was unusually long."""
+
+    __slots__ = (
+        "anew", "due", "end", "heap", "held", "holds", "lasts", "moment", "name", "second", "skipped", "turn", "usual",
+    )  # fmt: skip
+
+    def __init__(self, name: str, moment: float) -> None:
+        self.name = name
+        self.usual = Usual(0, moment, SOURCE_GAPS)
+        self.begin(moment)
+        self.turn = 0
+
+    def begin(self, moment: float) -> None:
+        """Begins anew: what was usual stays."""
+        self.moment = moment
+        self.end = -inf
+        self.held = moment  # an event time that is too far away, for now; `holds` in a row agree
+        self.holds = 0
+        self.usual.reach = -inf  # it may have been ahead
+        self.skipped = 0.0
+        self.second = 0  # how many seconds said something
+        self.lasts: dict[int, Last] = {}
+        self.heap: list[tuple[float, int]] = []
+        self.due: float = inf
+        self.anew = True
+
+    def going(self, gap: float) -> float:
+        """How much of a gap counts for its patterns."""
+        longest = self.usual.longest
+        return min(gap, max(1.0, longest if gap > QUIET_SHORTEST else PAUSE * longest))
+
+    def pass_to(self, moment: float) -> Alarm | None:
+        """An input comes in a new second; the alarm where nothing was said for too long before."""
+        usual, quiet = self.usual, None
+        if self.end > -inf:
+            gap = learned = moment - self.moment
+            known = usual.number >= KNOWN
+            if gap > QUIET_SHORTEST and gap > usual.longest:
+                quiet = self.find_quiet(moment)
+                learned = usual.awake(self.moment, moment)
+                if quiet is not None:
+                    learned = min(learned, QUIET / SILENCE * usual.patience())
+                if usual.days < DAYS:
+                    usual.reach = max(usual.reach, min(gap, REMEMBERED) + moment / MEMORY)
+            if gap > usual.longest and known:
+                self.skipped += gap - self.going(gap)
+            usual.learn(learned, 0.0, gap, quiet is not None)
+        self.second += 1
+        self.end = moment + 1.0
+        if moment >= usual.minute or moment < usual.minute - 60:
+            usual.came(moment)
+        return quiet
+
+    def off(self, moment: float) -> bool:
+        """Whether an input is too far away from the others to be believed, unless those before it agree."""
+        if self.moment - TOLERANCE <= moment <= self.moment + AHEAD:
+            self.holds = 0
+            return False
+        agrees = self.holds and abs(moment - self.held) <= abs(moment - self.moment)
+        self.holds = self.holds + 1 if agrees else 1
+        self.held = moment
+        if self.holds < HELD:
+            return True
+        self.holds = 0
+        return False
+
+    def find_quiet(self, moment: float) -> Alarm | None:
+        """The alarm where nothing was said for too long by now."""
+        gap, usual = moment - self.moment, self.usual
+        if gap <= QUIET_SHORTEST:
+            return None
+        patience = max(QUIET_SHORTEST, QUIET * usual.patience() / SILENCE)
+        if usual.days < DAYS:
+            patience = max(patience, NIGHT * (usual.reach - moment / MEMORY))
+        if usual.awake(self.moment, moment) <= patience:
+            return None
+        return Alarm("quiet", self.name, 0, moment, self.moment, usual.middle(), gap)
+
+    def wake(self, last: Last, due: float) -> None:
+        """Looks at a silence at a time of the clock."""
+        heap = self.heap
+        if len(heap) > 2 * len(self.lasts) + 64:
+            heap[:] = [(one.due, key) for key, one in self.lasts.items() if one.due < inf and one is not last]
+            heapify(heap)
+        last.due = due
+        heappush(heap, (due, last.usual.key))
+        self.due = heap[0][0]
 
 
 class RhythmTable:
@@ -80,7 +396,10 @@ class RhythmTable:
         alarms: list[Alarm] | None = None
         if one is None:
             one = self._source(source, moment)
-        if moment >= one.end or moment < one.moment:
+        if moment >= one.end or moment < one.moment or one.holds:
+            if one.off(moment):
+                self._touch(one)
+                return ()
             if moment < one.moment:
                 if moment >= one.moment - TOLERANCE:
                     moment = one.moment  # a little out of order
@@ -121,18 +440,6 @@ class RhythmTable:
                 alarms = alarms + found if alarms else found
         return alarms or ()
 
-    def expire(self, source: str, moment: float) -> Sequence[Alarm]:
-        """Event time has reached `moment` without an input of the source: the silences that are due by then."""
-        one = self._sources.get(bounded(source))
-        if one is None or moment <= one.moment:
-            return ()
-        self._touch(one)
-        quiet = one.find_quiet(moment)
-        gap = moment - one.moment
-        clock = one.moment + (one.going(gap) if one.usual.number >= KNOWN else gap) - one.skipped
-        found = self._silences(one, moment, clock) if clock >= one.due else []
-        return [quiet, *found] if quiet is not None else found
-
     def forget(self, patterns: Collection[int]) -> int:
         """Drops all that is known of patterns; of how many something was."""
         known = 0
@@ -155,17 +462,15 @@ class RhythmTable:
             usual.first,
             max([usual.last, *(last.moment for last in lasts)]),
             usual.middle(),
-            usual.longest,
+            max(usual.walls),
             tuple(usual.hours),
             max([usual.most, *(last.n for last in lasts)]),
         )
 
     def most_regular(self, k: int) -> list[tuple[int, Rhythm]]:
         """The patterns with a known rhythm whose longest gap is least beyond the usual one. Looks at all."""
-        from heapq import nsmallest
-
         known = [one for one in self._usual.values() if one.patience() < inf]
-        best = nsmallest(k, known, lambda one: (one.longest / max(one.middle(), 1e-9), one.key))
+        best = nsmallest(k, known, lambda one: (max(one.walls) / max(one.middle(), 1e-9), one.key))
         return [(one.key, rhythm) for one in best if (rhythm := self.rhythm(one.key)) is not None]
 
     def changes(self) -> bytes:
@@ -209,7 +514,7 @@ class RhythmTable:
         """Brings the table to where it was when these `changes` were asked for. StoreCorrupt where they say nothing."""
         try:
             if changes[:8] != _MAGIC or crc32(changes[12:]) != int.from_bytes(changes[8:12], "little"):
-                raise ValueError("it is not whole")  # noqa: EM101
+                raise ValueError("it is not whole")
             self._unpack(memoryview(changes), 12)
         except (ValueError, KeyError, IndexError, OverflowError, struct.error) as error:
             message = f"rhythms cannot be read ({error})"
@@ -230,7 +535,7 @@ class RhythmTable:
         parts += map(_name_packed, closed)
         parts += [struct.pack("<QB", *pair) for pair in waiting]
         for one in sources:
-            numbers = one.moment, one.end, one.skipped, one.second, one.turn, one.quiet, one.anew
+            numbers = one.moment, one.end, one.skipped, one.held, one.second, one.turn, one.holds, one.anew
             parts += (_name_packed(one.name), _SOURCE_ROW.pack(*numbers), one.usual.packed())
         parts += [each.packed() for each in usual]
         parts += [
@@ -263,15 +568,15 @@ class RhythmTable:
         sources = []
         for _ in range(n_sources):
             name, at = _name(data, at)
-            moment, end, skipped, second, turn, quiet, anew = _SOURCE_ROW.unpack_from(data, at)
+            moment, end, skipped, held, second, turn, holds, anew = _SOURCE_ROW.unpack_from(data, at)
             if not isfinite(moment + skipped):
-                raise ValueError("no time")  # noqa: EM101
+                raise ValueError("no time")
             one = self._sources.get(name) or Source(name, moment)
             self._sources[name] = one
             if anew:
                 one.begin(moment)
             one.moment, one.end, one.skipped, one.second, one.turn = moment, end, skipped, second, turn
-            one.quiet, one.anew = quiet, False
+            one.held, one.holds, one.anew = held, holds, False
             at = one.usual.restore(data, at + _SOURCE_ROW.size)
             sources.append(one)
         for _ in range(n_usual):
@@ -280,7 +585,7 @@ class RhythmTable:
         for each in _LAST_ROW.iter_unpack(data[at:]):
             place, pattern, moment, clock, end, long, due, window, second, n, loud, silent = each
             if not isfinite(moment + clock + window + long):
-                raise ValueError("no time")  # noqa: EM101
+                raise ValueError("no time")
             last = Last(self._usual[pattern], moment, clock, second)
             last.end, last.long, last.window, last.n, last.loud, last.silent = end, long, window, n, loud, silent
             sources[place].lasts[pattern] = last
@@ -288,7 +593,7 @@ class RhythmTable:
                 sources[place].wake(last, due)
             n_lasts -= 1
         if n_lasts:
-            raise ValueError("it ends too early or too late")  # noqa: EM101
+            raise ValueError("it ends too early or too late")
 
     def _source(self, source: str, moment: float) -> Source:
         name = bounded(source)
@@ -348,7 +653,7 @@ class RhythmTable:
                         gap, others = min(gap, LEARNED * longest), min(others, LEARNED * usual.between)
                 if gap >= burst:
                     last.long = clock
-                usual.learn(gap, others)
+                usual.learn(gap, others, moment - last.moment, last.silent)
                 longest = usual.longest
             elif burst > 1.0:
                 pause = burst  # what comes before it belongs to the burst too
@@ -437,4 +742,6 @@ def _name_packed(name: str) -> bytes:
 
 def _name(data: memoryview, at: int) -> tuple[str, int]:
     end = at + 2 + int.from_bytes(data[at : at + 2], "little")
+    if end > len(data):
+        raise ValueError("it is cut off")
     return str(data[at + 2 : end], "utf-8", "surrogatepass"), end
