@@ -8,13 +8,13 @@ from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from heapq import heapify, heappop, heappush, nsmallest
 from math import inf, isfinite, nextafter
-from typing import NamedTuple
 from zlib import crc32
 
+from sophia._core.rhythm import Alarm, Rhythm
 from sophia.errors import StoreCorrupt
 from sophia.names import bounded
 
-__all__ = ["Alarm", "Rhythm", "RhythmTable"]
+__all__ = ["RhythmTable"]
 
 # The last gaps that say what is usual: of a pattern, of a source.
 GAPS = 16
@@ -78,40 +78,6 @@ _SOURCE_ROW = struct.Struct("<4d2QB?")
 _LAST_ROW = struct.Struct("<HQ6dQQ??")
 _KEY = struct.Struct("<Q")
 _USUAL = struct.Struct("<QQ5d4QqQ24Q")
-
-
-class Alarm(NamedTuple):
-    """Something that came too seldom or too often.
-
-    `kind` is "silence" (of a pattern, while others of its source came), "quiet" (of a whole source; `pattern` is 0) or
-    "rate". `at` is when it was noticed, `since` when it came last, or when the minute began; both in event time,
-    seconds since 1970. `usual` is the usual gap in seconds, or the largest usual number in a minute; `found` the gap
-    so far, or the number so far. `n` is the number of the input at which it was noticed, where somebody counts them.
-    """
-
-    kind: str
-    source: str
-    pattern: int
-    at: float
-    since: float
-    usual: float
-    found: float
-    n: int = 0
-    template: str | None = None
-
-
-class Rhythm(NamedTuple):
-    """How often a pattern comes: its number, first and last event time, the median and the longest of its last 16
-    gaps in seconds (0 where it has none), minutes in which it came by hour of the day (UTC), and its largest number
-    in a minute."""
-
-    comings: int
-    first: float
-    last: float
-    gap: float
-    longest: float
-    hours: tuple[int, ...]
-    most: int
 
 
 class Usual:
