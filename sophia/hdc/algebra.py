@@ -1,0 +1,110 @@
+"""What the four models of hypervectors have in common: the operations, by the words of the field."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sophia._core import hdc
+from sophia.errors import ShapeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+__all__ = ["Algebra", "random_words"]
+
+_WORD = 64
+
+
+class Algebra(ABC):
+    """The operations of one model at one dimension. Immutable; safe from any thread.
+
+    A *vector* is what `random` gives; a *matrix* holds one vector a row. Operations of two operands take two vectors, a
+    vector and a matrix (of which each row is taken), or two matrices of as many rows. Nothing changes an input.
+    """
+
+    model: str
+    """Its name: "bsc", "map", "hrr" or "fhrr"."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    @abstractmethod
+    def random(self, name: str | int, index: int = 0) -> Any:
+        """The random vector of a name, and of an index within it: the same on every machine, for ever."""
+
+    @abstractmethod
+    def rows(self, n: int, name: str | int) -> NDArray[Any]:
+        """A matrix whose row i is `random(name, i)`."""
+
+    @abstractmethod
+    def identity(self) -> Any:
+        """What `bind` leaves unchanged."""
+
+    @abstractmethod
+    def bind(self, a: Any, b: Any, out: Any = None) -> Any:
+        """The product: unlike both of its factors, and similar where both are."""
+
+    @abstractmethod
+    def inverse(self, a: Any, out: Any = None) -> Any:
+        """What undoes a binding with `a`, exactly. ValueError where there is none."""
+
+    @abstractmethod
+    def bundle(self, vectors: Any, weights: ArrayLike | None = None) -> Any:
+        """The sum, as far as the model keeps it: similar to each of many. ValueError for none."""
+
+    @abstractmethod
+    def permute(self, a: Any, shifts: int = 1, out: Any = None) -> Any:
+        """Component i goes to place (i + shifts) mod dim."""
+
+    @abstractmethod
+    def similarity(self, a: Any, b: Any) -> Any:
+        """Cosine in [-1, 1]: a float for two vectors, float64[n] for a vector and a matrix, float64[n, m] for two
+        matrices. 0.0 where a norm is zero, never NaN."""
+
+    @abstractmethod
+    def normalize(self, a: Any) -> Any:
+        """What is most like `a` among the vectors that `random` could give."""
+
+    @abstractmethod
+    def array(self, a: Any) -> NDArray[Any]:
+        """The components of a vector, or of each row of a matrix, as numbers: +1 and -1 (int8) of bits."""
+
+    @abstractmethod
+    def from_array(self, components: NDArray[Any]) -> Any:
+        """The vector, or matrix, with these components."""
+
+    def unbind(self, a: Any, b: Any, out: Any = None) -> Any:
+        """What was bound with `b` to give `a`: ``bind(a, inverse(b))``."""
+        return self.bind(a, self.inverse(b), out)
+
+
+def random_words(name: str | int, index: int, count: int) -> NDArray[np.uint64]:
+    """So many random words of a name and an index, the same on every machine."""
+    import numpy
+
+    bits = hdc.random(name, index, dim=_WORD * count)
+    return numpy.frombuffer(bits.tobytes(), numpy.uint64)[:count]
+
+
+def check_weights(weights: ArrayLike, count: int, dtype: DTypeLike) -> NDArray[Any]:
+    """Weights as an array, one for each of `count` vectors. ShapeError for another number, ValueError for NaN."""
+    import numpy
+
+    found = numpy.asarray(weights, dtype)
+    if found.shape != (count,):
+        message = f"weights: an array of shape {found.shape} for {count} vectors; give one each"
+        raise ShapeError(message)
+    if not numpy.isfinite(found).all():
+        message = f"weights: number {int(numpy.argmin(numpy.isfinite(found)))} is not finite"
+        raise ValueError(message)
+    return found
+
+
+def stacked(vectors: Any) -> Sequence[Any]:
+    """The vectors of a call: those of its one argument where that is a list."""
+    if len(vectors) == 1 and isinstance(vectors[0], list | tuple):
+        return list(vectors[0])
+    return list(vectors)
