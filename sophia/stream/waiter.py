@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from _thread import RLock  # threading costs 2 ms at start
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Stopped", "Waiter"]
+
+
+# Seconds of one wait in the system. Of a signal that came just before it, or to another thread, nothing is known until
+# it ends: Python calls its handlers between two instructions of the main thread only.
+_LOOK = 1.0
 
 
 class Stopped(Exception):
@@ -66,7 +72,12 @@ class Waiter:
             poll.register(self._output, 0)  # errors are always told
         for fd in fds:
             poll.register(fd, select.POLLIN)
-        found = {fd for fd, _ in poll.poll(None if seconds is None else max(0, seconds * 1000))}
+        until = None if seconds is None else monotonic() + seconds
+        while True:
+            left = _LOOK if until is None else max(0.0, until - monotonic())
+            found = {fd for fd, _ in poll.poll(1000 * min(left, _LOOK))}
+            if found or self.stopped or (until is not None and left < _LOOK):
+                break
         if self._output is not None and self._output in found:
             self.output_gone = True
             self.stop()
