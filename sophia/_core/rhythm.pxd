@@ -39,7 +39,7 @@ cdef class _Usual:
     cdef bint changed
 
     cdef void learn(self, double gap, double others, double wall, bint alarmed) noexcept
-    cdef int came(self, double moment) except -1
+    cdef void came(self, double moment) noexcept
     cdef void close(self, uint64_t number) noexcept
     cdef void set_limit(self) noexcept
     cdef double middle(self) noexcept
@@ -76,6 +76,7 @@ cdef class _Source:
     cdef readonly double skipped
     cdef readonly double held          # an event time that is too far away, for now; `holds` in a row agree
     cdef readonly int holds
+    cdef readonly double was           # what comes before it was heard before
     cdef readonly uint64_t second      # how many seconds said something
     cdef readonly uint64_t turn
     cdef bint anew
@@ -88,7 +89,8 @@ cdef class _Source:
     cdef double going(self, double gap) noexcept
     cdef object pass_to(self, double moment)
     cdef bint off(self, double moment) noexcept
-    cdef object find_quiet(self, double moment)
+    cdef void put_back(self, double moment) noexcept
+    cdef object find_quiet(self, double since, double moment)
     cdef int wake(self, _Last last, double due) except -1
     cdef int push(self, double due, uint64_t key) except -1
     cdef sophia_deadline pop(self) noexcept
@@ -114,6 +116,7 @@ cdef class RhythmTable:
     cdef _Source source_of(self, object source, double moment)
     cdef int begin(self, _Source one, double moment) except -1
     cdef int touch(self, _Source one) except -1
+    cdef int keep(self, _Source one, _Last last) except -1
     cdef int mark(self, _Usual usual) except -1
     cdef int visit(self, _Source one, _Last last, double moment, double clock) except -1
     cdef list silences(self, _Source one, double moment, double clock)

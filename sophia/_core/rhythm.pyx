@@ -12,13 +12,14 @@ inputs alone, and a plain Python table (tests/oracle/rhythm.py) says the same to
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
-from libc.math cimport INFINITY, copysign, fabs, floor, fmod, isfinite, nextafter
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.math cimport INFINITY, fabs, floor, fmod, nextafter
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 import struct
 from collections import OrderedDict
 from heapq import nsmallest
+from operator import index
 from typing import NamedTuple
 from zlib import crc32
 
@@ -68,12 +69,15 @@ cdef double _PART = 0.005
 cdef double _WINDOW = 60.0
 cdef double _RATE = 3.0
 cdef double _RATE_FLOOR = 9.0
-# Seconds that inputs may be out of order. What is further back begins its source anew, ...
+# Seconds that inputs may be out of order.
 cdef double _TOLERANCE = 120.0
-# ... and what is further ahead is a pause, once so many in a row agree (_HELD): one wrong date moves no source.
+# What is further back, or further ahead than this, counts once so many in a row agree (_HELD): one wrong date moves no
+# source.
 cdef double _AHEAD = 32 * 86400.0
+# A clock that was put back by no more goes over hours that were heard before; what is further back begins anew.
+cdef double _BACK = 7200.0
+cdef double _FURTHEST = 1e15  # seconds before or after 1970
 cdef double _LONGEST = 1e12
-cdef double _EXACT = 1 << 52  # below it, whole seconds and their multiples of a minute are told apart
 
 # Python's numbers, as tests set smaller ones; looked at only where a row is made.
 _PATTERNS = 4096
@@ -85,7 +89,7 @@ _WAITING = 4096
 
 _MAGIC = b"SophRhy2"
 _HEAD = struct.Struct("<Q6I")
-_SOURCE_ROW = struct.Struct("<4d2QB?")
+_SOURCE_ROW = struct.Struct("<5d2QB?")
 
 
 cdef packed struct sophia_last_row:  # as it lies in a dump
@@ -125,8 +129,9 @@ class Alarm(NamedTuple):
 
 
 class Rhythm(NamedTuple):
-    """How often a pattern comes: its number, first and last event time, the median and the longest of its last 16
-    gaps in seconds (0 where it has none), minutes in which it came by hour of the day (UTC), and its largest number
+    """How often a pattern comes: its number, the event times at which it came for the third and for the last time, the
+    median and the longest of its last 16 gaps in seconds (0 where it has none; anew after four days, where it does not
+    come at all hours), minutes in which it came by hour of the day (UTC), and its largest number
     in a minute."""
 
     comings: int
@@ -139,22 +144,13 @@ class Rhythm(NamedTuple):
 
 
 cdef inline double _floor_divide(double x, double by) noexcept:
-    """x // by as Python has it, for a `by` that is a whole number above 0."""
-    cdef double whole, rest
-    if -_EXACT < x < _EXACT:  # without fmod, which is slow
-        whole = floor(x / by)
-        if whole * by > x:
-            whole -= 1
-        elif (whole + 1) * by <= x:
-            whole += 1
-        return whole
-    rest = fmod(x, by)
-    whole = (x - rest) / by
-    if rest < 0:
+    """x // by as Python has it, for an x below 2**52 and a `by` that is a whole number above 0. fmod is slow."""
+    cdef double whole = floor(x / by)
+    if whole * by > x:
         whole -= 1
-    if whole == 0:
-        return copysign(0.0, x / by)
-    return floor(whole) + (whole - floor(whole) > 0.5)
+    elif (whole + 1) * by <= x:
+        whole += 1
+    return whole
 
 
 cdef inline double _most(const float *values, int size) noexcept:
@@ -183,7 +179,7 @@ cdef class _Usual:
         gaps[place] = <float>(gap if gap < _LONGEST else _LONGEST)
         counts[place] = <float>others
         self.rings[2 * self.size + place] = <float>(wall if wall < _LONGEST else _LONGEST)
-        if not alarmed:
+        if not alarmed and self.row.number > _KNOWN:
             self.row.peak = gaps[place] if gaps[place] > peak else peak
         self.row.number += 1
         if gap >= self.longest:
@@ -195,21 +191,14 @@ cdef class _Usual:
         elif old_others >= self.between:
             self.between = _most(counts, self.size)
 
-    cdef int came(self, double moment) except -1:
+    cdef void came(self, double moment) noexcept:
         """It came in one more minute."""
         cdef double minute = _floor_divide(moment, 60.0)
-        cdef double hours = _floor_divide(minute, 60.0)
-        cdef int64_t hour, day, place
+        cdef int64_t hour = <int64_t>_floor_divide(minute, 60.0)
+        cdef int64_t day = <int64_t>_floor_divide(<double>hour, 24.0)
         self.row.minute = 60 * minute + 60
-        if -_EXACT < hours < _EXACT:
-            hour = <int64_t>hours
-            day = hour // 24
-            place = hour - 24 * day
-        else:  # a time that no clock says; where it is none at all, this is refused
-            whole = int(hours)
-            day, place = max(min(whole // 24, INT64_MAX), INT64_MIN), whole % 24
-        self.row.hours[place] += 1
-        if day > self.row.day or day < self.row.day - 1 or not self.row.days:  # what is a day late is no other day
+        self.row.hours[hour - 24 * day] += 1
+        if day > self.row.day or day + 1 < self.row.day or not self.row.days:  # what is a day late is no other day
             self.row.day = day
             self.row.days += 1
             if self.row.days == _DAYS and self.partly():  # from now on gaps count in these hours
@@ -220,7 +209,6 @@ cdef class _Usual:
             self.row.last = moment
         elif moment < self.row.first:
             self.row.first = moment
-        return 0
 
     cdef void close(self, uint64_t number) noexcept:
         """A minute with so many is over. What was too many is learned as the most that would not have been."""
@@ -396,11 +384,12 @@ cdef class _Source:
 
     cdef void begin(self, double moment):
         """Begins anew: what was usual stays."""
+        self.usual.row.reach += (moment - self.moment) / _MEMORY  # as far behind as before
         self.moment = moment
         self.end = -INFINITY
+        self.was = -INFINITY
         self.held = moment
         self.holds = 0
-        self.usual.row.reach = -INFINITY  # it may have been ahead
         self.skipped = 0.0
         self.second = 0
         self.lasts = {}
@@ -419,14 +408,18 @@ cdef class _Source:
         """An input comes in a new second; the alarm where nothing was said for too long before."""
         cdef _Usual usual = self.usual
         cdef object quiet = None
-        cdef double gap, learned, most
+        cdef double gap, learned, most, since = self.was if self.was < moment else moment
         cdef bint known
-        if self.end > -INFINITY:
-            gap = learned = moment - self.moment
+        if not since > self.moment:
+            since = self.moment
+        if self.end > -INFINITY and since > self.moment:
+            self.skipped += since - self.moment
+        if self.end > -INFINITY and since < moment:
+            gap = learned = moment - since
             known = usual.row.number >= _KNOWN
             if gap > _QUIET_SHORTEST and gap > usual.longest:
-                quiet = self.find_quiet(moment)
-                learned = usual.awake(self.moment, moment)
+                quiet = self.find_quiet(since, moment)
+                learned = usual.awake(since, moment)
                 most = _QUIET / _SILENCE * usual.patience()
                 if quiet is not None and most < learned:
                     learned = most
@@ -457,9 +450,22 @@ cdef class _Source:
         self.holds = 0
         return False
 
-    cdef object find_quiet(self, double moment):
+    cdef void put_back(self, double moment) noexcept:
+        """The clock goes back, and stands still until it is where it was."""
+        cdef double step = moment - self.moment
+        cdef _Last last
+        if self.moment > self.was:
+            self.was = self.moment
+        self.skipped += step
+        self.moment = self.end = moment
+        for last in self.lasts.values():
+            last.moment += step
+            last.window += step
+            last.end += step
+
+    cdef object find_quiet(self, double since, double moment):
         """The alarm where nothing was said for too long by now."""
-        cdef double gap = moment - self.moment, patience, night
+        cdef double gap = moment - since, patience, night
         cdef _Usual usual = self.usual
         if gap <= _QUIET_SHORTEST:
             return None
@@ -470,9 +476,9 @@ cdef class _Source:
             night = _NIGHT * (usual.row.reach - moment / _MEMORY)
             if night > patience:
                 patience = night
-        if usual.awake(self.moment, moment) <= patience:
+        if usual.awake(since, moment) <= patience:
             return None
-        return Alarm("quiet", self.name, 0, moment, self.moment, usual.middle(), gap)
+        return Alarm("quiet", self.name, 0, moment, since, usual.middle(), gap)
 
     cdef int wake(self, _Last last, double due) except -1:
         """Looks at a silence at a time of the clock."""
@@ -532,6 +538,7 @@ cdef _Source _new_source(object name, double moment):
     cdef _Source one = _Source.__new__(_Source)
     one.name = name
     one.usual = _new_usual(0, moment, _SOURCE_GAPS)
+    one.moment = moment
     one.begin(moment)
     return one
 
@@ -575,8 +582,10 @@ cdef class RhythmTable:
         """One more input of a source, in order, at an event time in seconds since 1970; what is noticed by it.
 
         A sequence of `Alarm`, mostly empty. Pattern 0 is a sign of life of its source. Without `alarming` it is only
-        learned: what falls silent or comes too often meanwhile is never told.
+        learned: what falls silent or comes too often meanwhile is never told. An input more than 120 s back, or 32 days
+        ahead, is not counted until the third in a row. Raises ValueError for what is no time.
         """
+        _check_time(moment)
         cdef _Source one = self._sources.get(source)
         if one is None:
             one = self.source_of(source, moment)
@@ -602,6 +611,7 @@ cdef class RhythmTable:
             if when[i] is None:
                 continue
             moment = when[i]
+            _check_time(moment)
             if names is not None:
                 name = names[i]
             # A source is only ever dropped where another one is looked up.
@@ -619,6 +629,8 @@ cdef class RhythmTable:
         cdef list alarms = None, found
         cdef _Last last
         cdef double clock
+        if type(pattern) is not int:  # no code of others runs amid the table's
+            pattern = int(index(pattern))
         if moment >= one.end or moment < one.moment or one.holds:
             if one.off(moment):
                 self.touch(one)
@@ -626,8 +638,15 @@ cdef class RhythmTable:
             if moment < one.moment:
                 if moment >= one.moment - _TOLERANCE:
                     moment = one.moment  # a little out of order
+                elif moment >= one.moment - _BACK:
+                    one.put_back(moment)
+                    self.touch(one)
+                    for last in one.lasts.values():
+                        self.keep(one, last)
                 else:
                     self.begin(one, moment)
+            elif moment > one.moment + _AHEAD and one.usual.row.number < _KNOWN:
+                self.begin(one, moment)  # a first date that was wrong
             if moment >= one.end:
                 self._turn += 1
                 one.turn = self._turn
@@ -654,10 +673,7 @@ cdef class RhythmTable:
                     alarms.append(
                         Alarm("rate", one.name, last.usual.row.key, moment, last.window, last.usual.row.most, last.n)
                     )
-            if not last.changed:
-                last.changed = True
-                if self._track:
-                    self._lasts.append((one, last))
+            self.keep(one, last)
         if clock >= one.due:
             found = self.silences(one, moment, clock)
             if found and alarming:
@@ -667,8 +683,11 @@ cdef class RhythmTable:
     def forget(self, patterns):
         """Drops all that is known of patterns; of how many something was."""
         cdef _Source one
+        cdef uint64_t key
         known = 0
-        for pattern in patterns:
+        for each in patterns:
+            key = index(each)
+            pattern = int(key)
             known += self._usual.pop(pattern, None) is not None or self._waiting.pop(pattern, None) is not None
             if self._track:
                 self._gone[pattern] = None
@@ -741,7 +760,7 @@ cdef class RhythmTable:
         return packed
 
     def dump(self):
-        """The whole table as bytes: about 480 a pattern, 78 for each source in which it came, 1,100 a source."""
+        """The whole table as bytes: about 490 a pattern, 76 for each source in which it came, 1,100 a source."""
         cdef _Source one
         cdef list sources = list(self._sources.values()), lasts = []
         for one in sources:
@@ -780,7 +799,7 @@ cdef class RhythmTable:
         for one in sources:
             parts.append(_name_packed(one.name))
             parts.append(_SOURCE_ROW.pack(
-                one.moment, one.end, one.skipped, one.held, one.second, one.turn, one.holds, one.anew
+                one.moment, one.end, one.skipped, one.held, one.was, one.second, one.turn, one.holds, one.anew
             ))
             parts.append(one.usual.packed())
         for each in usual:
@@ -822,9 +841,9 @@ cdef class RhythmTable:
                 self._waiting[pattern] = number
         for _ in range(n_sources):
             name, at = _name(data, at)
-            moment, end, skipped, held, second, turn, holds, anew = _SOURCE_ROW.unpack_from(data, at)
+            moment, end, skipped, held, was, second, turn, holds, anew = _SOURCE_ROW.unpack_from(data, at)
             at += _SOURCE_ROW.size
-            if not isfinite(<double>(moment + skipped)):
+            if not fabs(moment) + fabs(skipped) < 4 * _FURTHEST:
                 raise ValueError("no time")
             one = self._sources.get(name)
             if one is None:
@@ -832,7 +851,7 @@ cdef class RhythmTable:
             if anew:
                 one.begin(moment)
             one.moment, one.end, one.skipped, one.second, one.turn = moment, end, skipped, second, turn
-            one.held, one.holds, one.anew = held, holds, False
+            one.held, one.was, one.holds, one.anew = held, was, holds, False
             _check(at, _usual_bytes(_SOURCE_GAPS), size)
             one.usual.restore(bytes_ + at)
             at += _usual_bytes(_SOURCE_GAPS)
@@ -850,7 +869,7 @@ cdef class RhythmTable:
         for _ in range(n_lasts):
             memcpy(&row, bytes_ + at, sizeof(row))
             at += sizeof(row)
-            if not isfinite(row.moment + row.clock + row.window + row.gap_end):
+            if not fabs(row.moment) + fabs(row.clock) + fabs(row.window) + fabs(row.gap_end) < 9 * _FURTHEST:
                 raise ValueError("no time")
             last = _new_last(self._usual[row.key], row.moment, row.clock, row.second)
             last.end, last.gap_end, last.window, last.n = row.end, row.gap_end, row.window, row.n
@@ -859,6 +878,11 @@ cdef class RhythmTable:
             one.lasts[row.key] = last
             if row.due < INFINITY:
                 one.wake(last, row.due)
+        total = 0
+        for one in self._sources.values():
+            total += len(one.lasts)
+        if len(self._usual) > _PATTERNS or len(self._sources) > _SOURCES or total > _LASTS:
+            raise ValueError("there are too many")
         return 0
 
     cdef _Source source_of(self, object source, double moment):
@@ -890,6 +914,13 @@ cdef class RhythmTable:
     cdef int touch(self, _Source one) except -1:
         if self._track:
             self._touched[one.name] = None
+        return 0
+
+    cdef int keep(self, _Source one, _Last last) except -1:
+        if not last.changed:
+            last.changed = True
+            if self._track:
+                self._lasts.append((one, last))
         return 0
 
     cdef int mark(self, _Usual usual) except -1:
@@ -958,10 +989,7 @@ cdef class RhythmTable:
             last = one.lasts.get(first.key)
             if last is None or last.due != first.due:
                 continue
-            if not last.changed:
-                last.changed = True
-                if self._track:
-                    self._lasts.append((one, last))
+            self.keep(one, last)
             usual = last.usual
             silent = clock - last.clock
             wait = _SILENCE * usual.longest  # at least
@@ -1021,7 +1049,8 @@ cdef class RhythmTable:
             for each in self._sources.values():
                 if each is not one and each.lasts and (longest is None or each.turn < longest.turn):
                     longest = each
-            self.begin(longest, longest.moment)
+            if longest is not None:
+                self.begin(longest, longest.moment)
         last = one.lasts[pattern] = _new_last(usual, moment, clock, one.second)
         return last
 
@@ -1050,6 +1079,12 @@ cdef tuple _name(bytes data, Py_ssize_t at):
     end = at + 2 + int.from_bytes(data[at:at + 2], "little")
     _check(at, end - at, size)
     return data[at + 2:end].decode("utf-8", "surrogatepass"), end
+
+
+cdef int _check_time(double moment) except -1:
+    if not -_FURTHEST < moment < _FURTHEST:
+        raise ValueError(f"an event time is in seconds since 1970, not {moment}")
+    return 0
 
 
 cdef int _check(Py_ssize_t at, Py_ssize_t need, Py_ssize_t size) except -1:

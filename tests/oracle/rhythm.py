@@ -7,7 +7,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from heapq import heapify, heappop, heappush, nsmallest
-from math import inf, isfinite, nextafter
+from math import inf, nextafter
 from zlib import crc32
 
 from sophia._core.rhythm import Alarm, Rhythm
@@ -57,11 +57,14 @@ RATE = 3.0
 RATE_FLOOR = 9
 WINDOWS = 16
 
-# Seconds that inputs may be out of order. What is further back begins its source anew, ...
+# Seconds that inputs may be out of order.
 TOLERANCE = 120.0
-# ... and what is further ahead is a pause, once so many in a row agree: one wrong date moves no source.
+# What is further back, or further ahead than this, counts once so many in a row agree: one wrong date moves no source.
 AHEAD = 32 * 86400.0
 HELD = 3
+# A clock that was put back by no more goes over hours that were heard before; what is further back begins anew.
+BACK = 7200.0
+FURTHEST = 1e15  # seconds before or after 1970
 LONGEST = 1e12
 
 _PATTERNS = 4096
@@ -74,7 +77,7 @@ _WAITING = 4096
 
 _MAGIC = b"SophRhy2"
 _HEAD = struct.Struct("<Q6I")
-_SOURCE_ROW = struct.Struct("<4d2QB?")
+_SOURCE_ROW = struct.Struct("<5d2QB?")
 _LAST_ROW = struct.Struct("<HQ6dQQ??")
 _KEY = struct.Struct("<Q")
 _USUAL = struct.Struct("<QQ5d4QqQ24Q")
@@ -115,7 +118,7 @@ class Usual:
         gaps[place] = gap if gap < LONGEST else LONGEST
         counts[place] = others
         self.walls[place] = wall if wall < LONGEST else LONGEST
-        if not alarmed:
+        if not alarmed and self.number > KNOWN:
             self.peak = max(self.peak - FORGET * self.peak, gaps[place])
         self.number += 1
         if gap >= self.longest:
@@ -134,7 +137,7 @@ class Usual:
         hour = int(minute // 60)
         self.hours[hour % 24] += 1
         day = hour // 24
-        if day > self.day or day < self.day - 1 or not self.days:  # what is a day late is no other day
+        if day > self.day or day + 1 < self.day or not self.days:  # what is a day late is no other day
             self.day = day
             self.days += 1
             if self.days == DAYS and self.partly():
@@ -242,21 +245,24 @@ class Source:
 
     __slots__ = (
         "anew", "due", "end", "heap", "held", "holds", "lasts", "moment", "name", "second", "skipped", "turn", "usual",
+        "was",
     )  # fmt: skip
 
     def __init__(self, name: str, moment: float) -> None:
         self.name = name
         self.usual = Usual(0, moment, SOURCE_GAPS)
+        self.moment = moment
         self.begin(moment)
         self.turn = 0
 
     def begin(self, moment: float) -> None:
         """Begins anew: what was usual stays."""
+        self.usual.reach += (moment - self.moment) / MEMORY  # as far behind as before
         self.moment = moment
         self.end = -inf
+        self.was = -inf  # what comes before it was heard before
         self.held = moment  # an event time that is too far away, for now; `holds` in a row agree
         self.holds = 0
-        self.usual.reach = -inf  # it may have been ahead
         self.skipped = 0.0
         self.second = 0  # how many seconds said something
         self.lasts: dict[int, Last] = {}
@@ -272,12 +278,15 @@ class Source:
     def pass_to(self, moment: float) -> Alarm | None:
         """An input comes in a new second; the alarm where nothing was said for too long before."""
         usual, quiet = self.usual, None
-        if self.end > -inf:
-            gap = learned = moment - self.moment
+        since = max(self.moment, min(self.was, moment))
+        if self.end > -inf and since > self.moment:
+            self.skipped += since - self.moment
+        if self.end > -inf and since < moment:
+            gap = learned = moment - since
             known = usual.number >= KNOWN
             if gap > QUIET_SHORTEST and gap > usual.longest:
-                quiet = self.find_quiet(moment)
-                learned = usual.awake(self.moment, moment)
+                quiet = self.find_quiet(since, moment)
+                learned = usual.awake(since, moment)
                 if quiet is not None:
                     learned = min(learned, QUIET / SILENCE * usual.patience())
                 if usual.days < DAYS:
@@ -304,17 +313,28 @@ class Source:
         self.holds = 0
         return False
 
-    def find_quiet(self, moment: float) -> Alarm | None:
+    def put_back(self, moment: float) -> None:
+        """The clock goes back, and stands still until it is where it was."""
+        step = moment - self.moment
+        self.was = max(self.was, self.moment)
+        self.skipped += step
+        self.moment = self.end = moment
+        for last in self.lasts.values():
+            last.moment += step
+            last.window += step
+            last.end += step
+
+    def find_quiet(self, since: float, moment: float) -> Alarm | None:
         """The alarm where nothing was said for too long by now."""
-        gap, usual = moment - self.moment, self.usual
+        gap, usual = moment - since, self.usual
         if gap <= QUIET_SHORTEST:
             return None
         patience = max(QUIET_SHORTEST, QUIET * usual.patience() / SILENCE)
         if usual.days < DAYS:
             patience = max(patience, NIGHT * (usual.reach - moment / MEMORY))
-        if usual.awake(self.moment, moment) <= patience:
+        if usual.awake(since, moment) <= patience:
             return None
-        return Alarm("quiet", self.name, 0, moment, self.moment, usual.middle(), gap)
+        return Alarm("quiet", self.name, 0, moment, since, usual.middle(), gap)
 
     def wake(self, last: Last, due: float) -> None:
         """Looks at a silence at a time of the clock."""
@@ -358,6 +378,8 @@ class RhythmTable:
 
         Without `alarming` it is only learned: what falls silent or comes too often meanwhile is never told.
         """
+        if not -FURTHEST < moment < FURTHEST:
+            raise ValueError(moment)
         one = self._sources.get(source)
         alarms: list[Alarm] | None = None
         if one is None:
@@ -369,8 +391,15 @@ class RhythmTable:
             if moment < one.moment:
                 if moment >= one.moment - TOLERANCE:
                     moment = one.moment  # a little out of order
+                elif moment >= one.moment - BACK:
+                    one.put_back(moment)
+                    self._touch(one)
+                    for last in one.lasts.values():
+                        self._keep(one, last)
                 else:
                     self._begin(one, moment)
+            elif moment > one.moment + AHEAD and one.usual.number < KNOWN:
+                self._begin(one, moment)  # a first date that was wrong
             if moment >= one.end:
                 self._turn += 1
                 one.turn = self._turn
@@ -396,10 +425,7 @@ class RhythmTable:
                     usual = last.usual.most
                     alarms = alarms or []
                     alarms.append(Alarm("rate", one.name, pattern, moment, last.window, usual, n))
-            if not last.changed:
-                last.changed = True
-                if self._track:
-                    self._lasts.append((one, last))
+            self._keep(one, last)
         if clock >= one.due:
             found = self._silences(one, moment, clock)
             if found and alarming:
@@ -501,7 +527,7 @@ class RhythmTable:
         parts += map(_name_packed, closed)
         parts += [struct.pack("<QB", *pair) for pair in waiting]
         for one in sources:
-            numbers = one.moment, one.end, one.skipped, one.held, one.second, one.turn, one.holds, one.anew
+            numbers = one.moment, one.end, one.skipped, one.held, one.was, one.second, one.turn, one.holds, one.anew
             parts += (_name_packed(one.name), _SOURCE_ROW.pack(*numbers), one.usual.packed())
         parts += [each.packed() for each in usual]
         parts += [
@@ -534,15 +560,15 @@ class RhythmTable:
         sources = []
         for _ in range(n_sources):
             name, at = _name(data, at)
-            moment, end, skipped, held, second, turn, holds, anew = _SOURCE_ROW.unpack_from(data, at)
-            if not isfinite(moment + skipped):
+            moment, end, skipped, held, was, second, turn, holds, anew = _SOURCE_ROW.unpack_from(data, at)
+            if not abs(moment) + abs(skipped) < 4 * FURTHEST:
                 raise ValueError("no time")
             one = self._sources.get(name) or Source(name, moment)
             self._sources[name] = one
             if anew:
                 one.begin(moment)
             one.moment, one.end, one.skipped, one.second, one.turn = moment, end, skipped, second, turn
-            one.held, one.holds, one.anew = held, holds, False
+            one.held, one.was, one.holds, one.anew = held, was, holds, False
             at = one.usual.restore(data, at + _SOURCE_ROW.size)
             sources.append(one)
         for _ in range(n_usual):
@@ -550,7 +576,7 @@ class RhythmTable:
             at = self._usual.setdefault(key, Usual(key, 0.0, GAPS)).restore(data, at)
         for each in _LAST_ROW.iter_unpack(data[at:]):
             place, pattern, moment, clock, end, long, due, window, second, n, loud, silent = each
-            if not isfinite(moment + clock + window + long):
+            if not abs(moment) + abs(clock) + abs(window) + abs(long) < 9 * FURTHEST:
                 raise ValueError("no time")
             last = Last(self._usual[pattern], moment, clock, second)
             last.end, last.long, last.window, last.n, last.loud, last.silent = end, long, window, n, loud, silent
@@ -560,6 +586,9 @@ class RhythmTable:
             n_lasts -= 1
         if n_lasts:
             raise ValueError("it ends too early or too late")
+        total = sum(len(one.lasts) for one in self._sources.values())
+        if len(self._usual) > _PATTERNS or len(self._sources) > _SOURCES or total > _LASTS:
+            raise ValueError("there are too many")
 
     def _source(self, source: str, moment: float) -> Source:
         name = bounded(source)
@@ -585,6 +614,12 @@ class RhythmTable:
     def _touch(self, one: Source) -> None:
         if self._track:
             self._touched[one.name] = None
+
+    def _keep(self, one: Source, last: Last) -> None:
+        if not last.changed:
+            last.changed = True
+            if self._track:
+                self._lasts.append((one, last))
 
     def _mark(self, usual: Usual) -> None:
         if not usual.changed:
@@ -641,10 +676,7 @@ class RhythmTable:
             last = lasts.get(pattern)
             if last is None or last.due != due:
                 continue
-            if not last.changed:
-                last.changed = True
-                if self._track:
-                    self._lasts.append((one, last))
+            self._keep(one, last)
             usual = last.usual
             silent = clock - last.clock
             wait = max(SHORTEST, SILENCE * usual.longest) - silent  # at least
@@ -691,8 +723,9 @@ class RhythmTable:
             usual.count = number - 1
         if sum(len(each.lasts) for each in self._sources.values()) >= _LASTS:
             others = [each for each in self._sources.values() if each is not one and each.lasts]
-            longest = min(others, key=lambda each: each.turn)
-            self._begin(longest, longest.moment)
+            if others:
+                longest = min(others, key=lambda each: each.turn)
+                self._begin(longest, longest.moment)
         last = one.lasts[pattern] = Last(usual, moment, clock, one.second)
         return last
 

@@ -145,6 +145,8 @@ def beats(seed: int, days: float) -> list[Event]:
             if random_.random() < 2e-4:
                 jump += random_.choice([YEAR, -YEAR, DAY, -DAY, -200.0, 1000.0])
             events.append((source, pattern, START + shift + jump + moment + random_.choice([0.0, 0.0, -2.0])))
+            if random_.random() < 3e-4:  # late by an hour
+                events += [(source, pattern, START + shift + jump + moment - 3600.0)] * random_.choice([2, 3, 5])
             if random_.random() < 3e-4:  # wrong dates
                 events += [(source, pattern, random_.choice([0.0, 4e9, START + 3e7]))] * random_.choice([1, 1, 2, 3])
             if random_.random() < 0.05:
@@ -245,26 +247,80 @@ def test_a_batch_of_uneven_columns_is_refused_and_learns_nothing() -> None:
     assert table.observe_many(None, [], []) == []
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.floats(-1e4, 1e4), min_size=3, max_size=20))
+FAR = 1e15 - 1
+
+
+@given(st.lists(st.floats(-FAR, FAR) | st.floats(-1e4, 1e4) | st.sampled_from([FAR, -FAR]), min_size=3, max_size=20))
 def test_times_that_no_clock_says(moments: list[float]) -> None:
-    """As long as their days can be written down: further away the plain table could not be dumped."""
-    twins = Twins(track=False)
+    twins = Twins()
     for moment in moments:
-        twins.observe(("a", 1, moment))
-    if max(map(abs, moments)) < 1e20:
-        twins.check(range(3))
+        for _ in range(3):
+            twins.observe(("a", 1, moment))
+    twins.check(range(3))
+    twins.again()
 
 
-@pytest.mark.parametrize("moment", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_time_is_refused_or_learned_by_both(moment: float) -> None:
-    one, other = RhythmTable(), plain.RhythmTable()
-    for table in (one, other):
-        for _ in range(4):
-            try:
-                table.observe("a", 1, moment)
-            except (ValueError, OverflowError):
-                continue
-    assert len(one) == len(other)
+@pytest.mark.parametrize("moment", [float("nan"), float("inf"), float("-inf"), 1e15, -1e15, 1e300])
+def test_what_is_no_time_is_refused_by_both(moment: float) -> None:
+    twins = Twins()
+    twins.observe(("a", 1, START))
+    before = twins.one.dump()
+    for table in (twins.one, twins.other):
+        for source in ("a", "new"):
+            with pytest.raises(ValueError, match=str(moment).replace("+", ".")):
+                table.observe(source, 1, moment)
+    with pytest.raises(ValueError, match="seconds since 1970"):
+        twins.one.observe_many(None, [1], [moment])
+    assert twins.one.dump() == twins.other.dump() == before
+
+
+@pytest.mark.parametrize("pattern", ["x", -1, 1 << 64, None, 1.5])
+def test_what_is_no_pattern_is_refused(pattern: Any) -> None:
+    table = RhythmTable(track=True)
+    with pytest.raises((TypeError, OverflowError)):
+        table.observe("a", pattern, START)
+    with pytest.raises((TypeError, OverflowError)):
+        table.forget([pattern])
+    table.observe("a", 1, START)
+    RhythmTable().replay(table.changes())
+
+
+class Strange(int):
+    """Runs code of its own wherever it is looked up."""
+
+    table: RhythmTable
+
+    def __hash__(self) -> int:
+        self.table.observe("b", 5, START)
+        self.table.forget([5, int(self)])
+        return 7
+
+    def __eq__(self, other: object) -> bool:
+        self.table.forget([5])
+        return True
+
+
+def test_the_code_of_a_strange_pattern_does_not_run() -> None:
+    table = Strange.table = RhythmTable(track=True)
+    for n in range(300):
+        table.observe("a", Strange(n % 7), START + n)
+    assert len(table) == 6
+    table.forget([Strange(3)])
+    assert len(table) == 5
+
+
+def test_more_than_a_table_holds_is_refused() -> None:
+    """Bytes with a checksum that is right."""
+    whole = RhythmTable()
+    for source in ("a", "b"):
+        for n in range(60):
+            whole.observe(source, 1 + n % 12, START + n)
+    for name, value in (("_PATTERNS", 8), ("_SOURCES", 1), ("_LASTS", 20)):
+        for module, table in ((compiled, RhythmTable), (plain, plain.RhythmTable)):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(module, name, value)
+                with pytest.raises(StoreCorrupt, match="too many"):
+                    table.load(whole.dump())
 
 
 @given(st.data())

@@ -160,6 +160,37 @@ def test_a_wrong_date_moves_no_source(wrong: float, times: int) -> None:
     assert table.rhythm(BEAT) == other.rhythm(BEAT)
 
 
+@pytest.mark.parametrize("step", [60.0, 3600.0])
+def test_a_device_that_boots_in_1970(step: float) -> None:
+    """A few lines before its clock is set do not make it patient for ever."""
+    boot = [("a", 1, 5.0), ("a", 2, 6.0), ("a", 1, 7.0), ("a", 2, 9.0)]
+    job = every(step, 200 * step)
+    events = [*boot, *mixed(job, every(step / 5, 260 * step, pattern=1), every(step / 4, 260 * step, pattern=2))]
+    alarms = feed(RhythmTable(), events)
+    assert names(alarms) == [("silence", BEAT)]
+
+
+def test_lines_that_come_late_are_no_pause() -> None:
+    """A buffer that is written every six hours: four lines of an hour ago."""
+    events: list[Event] = []
+    for moment in range(0, int(3 * DAY), 10):
+        events.append(("a", 1 + moment // 10 % 3, START + moment))
+        if moment % int(6 * HOUR) == 0:
+            events += [("a", 4, START + moment - HOUR + i) for i in range(4)]
+    assert feed(RhythmTable(), events) == []
+
+
+@pytest.mark.parametrize("step", [10 * MINUTE, HOUR])
+def test_a_clock_that_is_put_back_by_an_hour(step: float) -> None:
+    """Local time at the end of summer: nothing is alarmed falsely, and a job that ends then is missed."""
+    change = START + 6 * DAY + 3 * HOUR
+    jobs = mixed(every(step, 12 * DAY), every(30, 12 * DAY, pattern=1), every(step, 6 * DAY + 3 * HOUR, pattern=2))
+    local = [(source, pattern, at if at < change else at - HOUR) for source, pattern, at in jobs]
+    (alarm,) = feed(RhythmTable(), local)
+    assert (alarm.kind, alarm.pattern) == ("silence", 2)
+    assert change < alarm.at + HOUR < change + 5 * step + HOUR
+
+
 @pytest.mark.parametrize("jump", [-YEAR, YEAR])
 def test_a_date_that_stays_is_believed_at_the_third_line(jump: float) -> None:
     table = RhythmTable()
@@ -308,7 +339,8 @@ def same(one: RhythmTable, other: RhythmTable) -> bool:
         usual = {key: each.packed() for key, each in table._usual.items()}
         sources = {
             name: (
-                each.usual.packed(), each.moment, each.end, each.skipped, each.second, each.turn, each.held, each.holds,
+                each.usual.packed(), each.moment, each.end, each.skipped, each.second, each.turn,
+                each.held, each.holds, each.was,
                 {key: [getattr(last, slot) for slot in slots] for key, last in each.lasts.items()},
             )
             for name, each in table._sources.items()
