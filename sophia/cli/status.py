@@ -58,6 +58,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         yield from _usual(birth)
     for number, one in enumerate(facts["rhythms"][:_REGULAR]):
         gaps = f"every {duration(one['gap'])}, at most {duration(one['longest'])}{_hours(one['hours'])}"
+        gaps += f", {one['most']:,} in a minute" if one["most"] > 1 else ""
         template = "" if one["template"] is None else f" {one['template']!r:.80}"
         yield f"{'' if number else 'rhythms':<11}{gaps}: pattern {one['pattern']}{template}"
 
