@@ -38,6 +38,7 @@ _VOTES = 3
 # What came after the times of a source, as far as it is remembered: about 100 bytes each.
 _LIKES = 128
 _NAN = float("nan")
+_FAR = 1e13  # seconds; no form says more
 _EPOCH = FORMS["epoch"]
 # What ends a time for sure, but for what after a blank still belongs to it.
 _ENDS = frozenset(" ,;]})\"'|\t\rZ")
@@ -241,7 +242,8 @@ class Moments:
                 if not (
                     type(name) is str
                     and len(name) <= LENGTH
-                    and all(type(count) is int and abs(count) < 1 << 31 for count in counts)
+                    and all(type(count) is int and abs(count) < 1 << 20 for count in counts)
+                    and all(abs(float(at)) < _FAR for at in (last or 0.0, number))
                     and all(type(at) is str and (_PLACE.fullmatch(at) or _KEY.fullmatch(at)) for at in (place, vote))
                 ):
                     raise ValueError(str(name)[:40])

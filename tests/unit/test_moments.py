@@ -373,13 +373,17 @@ def test_a_real_stream_cut_anywhere() -> None:
 @pytest.mark.parametrize(
     "state",
     [
-        7, "text", [[]], [["s"]], {"a": 1}, [["s", "no form", "0", 0, 0, 0, None, "0", 0, 0.0]],
-        [["s", "iso", "(a+)+", 0, 0, 0, None, "0", 0, 0.0]], [["s", "iso", "0", "x", 0, 0, None, "0", 0, 0.0]],
-        [[7, "iso", "0", 0, 0, 0, None, "0", 0, 0.0]], [["s", "iso", "0", 0, 0, 0, "x", "0", 0, 0.0]],
-        [["s", ["iso"], "0", 0, 0, 0, None, "0", 0, 0.0]], [["s" * 300, "iso", "0", 0, 0, 0, None, "0", 0, 0.0]],
+        7, "text", [[]], [["s"]], {"a": 1}, [["s", "no form", "0", 0, 0, 0, 0, None, "0", 0, 0.0]],
+        [["s", "iso", "(a+)+", 0, 0, 0, 0, None, "0", 0, 0.0]], [["s", "iso", "0", "x", 0, 0, 0, None, "0", 0, 0.0]],
+        [[7, "iso", "0", 0, 0, 0, 0, None, "0", 0, 0.0]], [["s", "iso", "0", 0, 0, 0, 0, "x", "0", 0, 0.0]],
+        [["s", ["iso"], "0", 0, 0, 0, 0, None, "0", 0, 0.0]], [["s" * 300, "iso", "0", 0, 0, 0, 0, None, "0", 0, 0.0]],
+        [["s", "syslog", "0", 0, 0, 1 << 40, 0, None, "0", 0, 0.0]],
+        [["s", "syslog", "0", 0, 0, 0, 0, 1e300, "0", 0, 0.0]],
+        [["s", "iso", "0", 0, 0, 0, 0, None, "0", 0, float("nan")]],
     ],
 )  # fmt: skip
 def test_a_state_that_is_none(state: object) -> None:
+    assert Moments([["s", "iso", "0", 0, 0, 0, 0, None, "0", 0, 0.0]]).state()[0][0] == "s"
     with pytest.raises(StoreCorrupt, match="state of the times"):
         Moments(state)
 
