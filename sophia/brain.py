@@ -329,7 +329,7 @@ class Sophia:
         comparison of your own where answers differ only in words.
         """
         with self._lock:
-            self._require_usable()
+            self._require_fluid()
             self._thalamus.resume_answers()
             self._commit_now()
 
@@ -697,6 +697,11 @@ class Sophia:
             self._commit_now()
             return stored
 
+    def _keep_thought(self, decision: Decision, answer: str, agrees: bool | None) -> bool:
+        """As `_keep`, but that a crystalline brain only gives what was thought."""
+        with self._lock:
+            return not self._thalamus.frozen and self._keep(decision, answer, agrees)
+
     def _single_flight(self) -> Flights:
         if self._flights is not None:
             return self._flights
@@ -709,7 +714,7 @@ class Sophia:
                     route=self.route,
                     key=self._thalamus.answer_key,
                     judge=self._judge,
-                    keep=self._keep,
+                    keep=self._keep_thought,
                     aside=self._aside,
                 )
             return self._flights

@@ -21,7 +21,7 @@ from sophia._core.salience import Scale
 from sophia.errors import StoreCorrupt
 from sophia.organs.batch import Columns
 from sophia.organs.drift import WindowEncoder
-from sophia.organs.observations import Observations, learnable
+from sophia.organs.observations import Observations, learnable, readable
 from sophia.organs.tone import TONE
 from sophia.store.derived import WORDS_BOUND, rebuild
 from sophia.store.drift_table import WINDOW, DriftTable
@@ -43,9 +43,9 @@ _STEADY = 4.0  # ... of those whose longest gap is at most so many times the usu
 class Gestation:
     """The stage of a brain, what it has observed, and its birth. Not thread-safe: the brain holds the lock.
 
-    Birth needs `inputs` inputs and `seconds` seconds; both count from the first input, over all runs. `state` is what
-    `changes` gave; what it needed when it began is what it needs, unless nothing is to be waited for. A clock that
-    jumps back counts nothing, one that jumps ahead only for the time: the inputs have to come.
+    Birth needs `inputs` inputs that can be read and `seconds` seconds; both count from the first input, over all runs.
+    `state` is what `changes` gave; what it needed when it began is what it needs, unless nothing is to be waited for. A
+    clock that jumps back counts nothing, one that jumps ahead only for the time: the inputs have to come.
 
     `words` and `drift` are what was counted of texts before `state`; they are tables of their own in a store, and go on
     as the brain's after its birth. `each` is `map`, or does the same in several threads.
@@ -83,6 +83,11 @@ class Gestation:
         elif inputs == 0 and seconds == 0:
             self.stage = STAGES[1]
         self._saved = self.state()
+
+    def need(self, inputs: int | None, seconds: float | None) -> None:
+        """Changes what it needs for its birth; None changes nothing."""
+        self._needed = self._needed if inputs is None else inputs
+        self._seconds = self._seconds if seconds is None else seconds
 
     def skip(self, inputs: int) -> None:
         """So many inputs have come before anybody observed them: where they are enough, it was born then."""
@@ -124,12 +129,11 @@ class Gestation:
         return self.gestating and self.inputs >= self._needed and self.elapsed >= self._seconds
 
     def parts(self, columns: Columns) -> Iterator[Columns]:
-        """A batch in pieces, of which the first ends with the input that may be the last one before birth."""
+        """A batch in pieces: one ends with the input that may be the last one before birth."""
         rest = columns
-        left = self._needed - self.inputs
-        if 0 < left < len(columns.texts):
-            yield columns.some(0, left)
-            rest = columns.some(left, len(columns.texts))
+        while self.gestating and 0 < (left := self._needed - self.inputs) < len(rest.texts):
+            yield rest.some(0, left)  # which is observed before the next piece is asked for
+            rest = rest.some(left, len(rest.texts))
         yield rest
 
     def observe(self, decisions: Sequence[Decision]) -> None:
@@ -145,7 +149,7 @@ class Gestation:
             windows = [self._window[at : at + WINDOW] for at in range(0, full, WINDOW)]
             del self._window[:full]
             self.drift.add(self._encoder.sums(windows))
-        self.inputs += len(decisions)
+        self.inputs += sum(map(readable, decisions))
 
     def scales(self) -> Iterator[tuple[str, Scale, float]]:
         """By kind what its inputs are measured by, and the least confidence for a reflex; of a kind of which nothing

@@ -10,7 +10,7 @@ from libc.stdint cimport int8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from sophia._core.decision cimport Decision
+from sophia._core.decision cimport SOPHIA_VETO, Decision
 from sophia._core.idf cimport (
     SOPHIA_IDF_RARE,
     IdfTable,
@@ -69,9 +69,9 @@ class Measures(NamedTuple):
 class Salience(NamedTuple):
     """How much attention an input deserves, and why; all in [0, 1].
 
-    urgency: how soon somebody should look. A danger rule's severity, less the more often the rule hits in this stream
-        (half of it where one input in ten is hit); in a message words that ask for haste count 0.5; an input at which
-        its pattern came too often, by an alarm, 0.75.
+    urgency: how soon somebody should look. A danger rule's severity; of a rule that only reports less, the more often
+        it hits in this stream (half of it where one input in ten is hit); in a message words that ask for haste count
+        0.5; an input at which its pattern came too often, by an alarm, 0.75.
     novelty: how little its pattern is known: 1 for a new one, 1/2 after one sighting, 1/(n + 1) after n; more where the
         text is not quite like its pattern. Other than `Decision.novelty` it does not become 1 because a rule has hit.
     complexity: how it stands out among the inputs that were observed before birth: the mean of the shares of them that
@@ -245,7 +245,10 @@ cdef class Scale:
         if pressing and not decision._line:
             urgency = max(urgency, _PRESSED)
         if decision.danger is not None:
-            urgency = max(urgency, _worth(decision.danger.severity, decision._seen, decision._hits))
+            if decision._verdict == SOPHIA_VETO:
+                urgency = max(urgency, decision.danger.severity)
+            else:
+                urgency = max(urgency, _worth(decision.danger.severity, decision._seen, decision._hits))
             known, same = <double>decision.earlier, <double>decision.earlier_same
             novelty = 1.0 - max(decision.closeness * known / (known + 1.0), same / (same + 1.0))
         out.urgency, out.novelty, out.complexity = urgency, novelty, complexity

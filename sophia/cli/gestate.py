@@ -10,32 +10,41 @@ from typing import Any
 
 from sophia.cli.exits import Exit
 from sophia.cli.flags import settings_of
+from sophia.cli.status import status_command
 
 __all__ = ["command"]
+
+_LEAST = 1000
+_TIME = 86_400.0
 
 
 def command(options: argparse.Namespace) -> int:
     """Reads the inputs until birth, or until they end; one line on standard error says how far it has come."""
     import sophia
+    from sophia.cli.run import keys_of
     from sophia.organs.scanning import MOST
-    from sophia.stream.formats import Keys
     from sophia.stream.interrupt import Interrupt
     from sophia.stream.readers import follow_batches, read_batches
     from sophia.stream.run import run
+    from sophia.stream.session_key import SessionKey
     from sophia.stream.times import zone
 
     if not options.inputs and (sys.stdin is None or sys.stdin.isatty()):
         sys.stderr.write("usage: sophia gestate [INPUT ...]  (a file, a glob, or - for standard input)\n")
         return Exit.USAGE
     settings, wanted = settings_of(options)
-    settings = settings.with_changes(gestation_inputs=options.least, gestation_seconds=options.time)
-    named = {name: keys for name in ("text", "scope", "context") if (keys := getattr(wanted, f"{name}_key"))}
+    set_ = settings.changed()
+    least = set_.get("gestation_inputs", _LEAST) if options.least is None else options.least
+    time = set_.get("gestation_seconds", _TIME) if options.time is None else options.time
+    settings = settings.with_changes(gestation_inputs=least, gestation_seconds=time)
+    session_key = SessionKey(wanted.session_key) if wanted.session_key else None
+    store = None if wanted.no_store else wanted.store
     workers = min(wanted.workers or os.cpu_count() or 1, MOST)
     read = follow_batches if wanted.follow else read_batches
-    reader = read(options.inputs, format=wanted.format, keys=Keys(**named), keep_going=True)
+    reader = read(options.inputs, format=wanted.format, keys=keys_of(wanted), keep_going=True)
     with (
         Interrupt(reader.stop) as interrupt,
-        sophia.open(wanted.store, settings=settings, rules=wanted.rules, model=wanted.model, workers=workers) as brain,
+        sophia.open(store, settings=settings, rules=wanted.rules, model=wanted.model, workers=workers) as brain,
     ):
         before = brain.birth
 
@@ -43,31 +52,37 @@ def command(options: argparse.Namespace) -> int:
             if brain.birth is not None:
                 reader.stop()
 
-        if brain.stage == "gestating":
+        if brain.stage == "gestating" and (growth := brain.thalamus.gestation) is not None:
+            growth.need(options.least, options.time)
             with Path(os.devnull).open("wb") as nowhere:
-                run(reader, brain, nowhere, nowhere, zone=zone(wanted.tz), watch=watch)
+                run(reader, brain, nowhere, nowhere, zone=zone(wanted.tz), watch=watch, session_key=session_key)
         else:
             reader.close()
-        _tell(brain, new=brain.birth is not None and before is None)
+        _tell(brain, store, new=brain.birth is not None and before is None)
         stage = brain.stage
     errors = reader.counts.errors
     sys.stderr.write("".join(f"sophia: {error}\n" for error in errors))
+    if bad := reader.counts.bad_total:
+        sys.stderr.write(f"sophia: {bad:,} inputs cannot be read; they do not count\n")
     if interrupt.exit_code and stage == "gestating":
         return Exit(interrupt.exit_code)
     return Exit.INPUT if errors else Exit.DONE
 
 
-def _tell(brain: Any, *, new: bool) -> None:
+def _tell(brain: Any, store: str | None, *, new: bool) -> None:
     gestation = brain.thalamus.gestation
     if new:
         words = f"born after {brain.birth['inputs']:,} inputs"
-        words += "; `sophia status` says what is usual" if brain.durable else ", and forgotten again without a store"
+        if store is None:
+            words += ", and forgotten again without a store"
+        else:
+            words += f"; `{status_command(store)}` says what is usual"
     elif brain.stage != "gestating":
         words = f"it was born before ({brain.stage}); nothing was read"
     else:
         inputs, time = gestation.progress
         words = (
             f"still gestating: {inputs:.0%} of the inputs and {time:.0%} of the time that it needs, by the clock; run "
-            "it again, or end the wait with --time 0s or --least"
+            "it again, or end the wait with --time 0s or a smaller --least"
         )
     sys.stderr.write(f"sophia: {words}\n")

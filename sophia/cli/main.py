@@ -143,8 +143,8 @@ def _parser() -> argparse.ArgumentParser:
         "were enough of them and enough time has passed, over as many calls as that takes.",
     )  # fmt: skip
     gestate.add_argument("inputs", nargs="*", metavar="INPUT", help="file, glob, .gz, FIFO, socket or -")
-    gestate.add_argument("--least", type=positive, default=1000, metavar="N", help="inputs (default 1000)")
-    gestate.add_argument("--time", type=span, default=86_400.0, metavar="24h", help="time (default 24h)")
+    gestate.add_argument("--least", type=positive, metavar="N", help="inputs (default 1000)")
+    gestate.add_argument("--time", type=span, metavar="24h", help="time, by the clock (default 24h)")
     add_input_flags(gestate)
     add_store_flags(gestate)
 

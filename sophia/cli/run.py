@@ -19,6 +19,7 @@ from sophia.cli.guard import Guard
 from sophia.cli.outputs import Outputs, refuse_outputs
 from sophia.cli.progress import Progress, peak_memory
 from sophia.cli.report import Report
+from sophia.cli.status import status_command
 from sophia.cli.target import Target
 from sophia.config import RunSettings, Settings, parse_fail_on
 from sophia.errors import ConfigError
@@ -33,7 +34,7 @@ from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
 from sophia.stream.times import zone
 
-__all__ = ["command"]
+__all__ = ["command", "keys_of"]
 
 _SHOWN_ERRORS = 20
 
@@ -94,7 +95,7 @@ def command(options: argparse.Namespace) -> int:
                 kinds = f"{number:,} pattern{'' if number == 1 else 's'}"
                 progress.born(
                     f"the brain was born after {birth['inputs']:,} inputs of {kinds}"
-                    + ("; `sophia status` says what is usual" if brain.durable else "")
+                    + ("" if store is None else f"; `{status_command(store)}` says what is usual")
                 )
             progress.show(summary)
 
@@ -119,10 +120,9 @@ def command(options: argparse.Namespace) -> int:
             progress.clear()
         _note_replaced(outputs, outputs.keep(), quiet=wanted.quiet)
         fired = _fired(wanted, summary)
-        if "alarm" in wanted.fail_on and summary.decisions and not brain.thalamus.timed:
-            untimed = "no input names a time that is known, so there can be no alarm; see --fail-on in the manual"
-            outputs.log.write("note", untimed)
-            _tell(untimed, quiet=wanted.quiet)
+        if "alarm" in wanted.fail_on and (idle := _no_alarm(brain, summary)) is not None:
+            outputs.log.write("note", idle)
+            _tell(idle, quiet=wanted.quiet)
         code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)
         totals = {
             **header,
@@ -172,7 +172,7 @@ def _open(store: str | None, settings: Settings, wanted: RunSettings) -> Sophia:
 
 def _reader(inputs: list[str], wanted: RunSettings, tell: Callable[[str], None]) -> Reader:
     batch, limit = Intake.batch(wanted.batch, wanted.rate), wanted.limit or None
-    keys, keep_going = _keys(wanted), wanted.on_error == "skip"
+    keys, keep_going = keys_of(wanted), wanted.on_error == "skip"
     if wanted.follow:
         return follow_batches(
             inputs, format=wanted.format, batch=batch, limit=limit, keys=keys, keep_going=keep_going, tell=tell
@@ -196,7 +196,18 @@ def _guard(reader: Reader, config: str | None, settings: Settings, wanted: RunSe
     return guard
 
 
-def _keys(wanted: RunSettings) -> Keys:
+def _no_alarm(brain: Sophia, summary: Summary) -> str | None:
+    """Why there could be no alarm, None where there could be one."""
+    if not summary.decisions or brain.thalamus.frozen:  # of a crystalline brain it is told anyway
+        return None
+    if not brain.thalamus.timed:
+        return "no input names a time that is known, so there can be no alarm (--fail-on alarm)"
+    if brain.birth is None and brain.stage == "gestating":
+        return "the brain is not born yet, so there can be no alarm (--fail-on alarm)"
+    return None
+
+
+def keys_of(wanted: RunSettings) -> Keys:
     """Where fields are found; what is not set keeps its usual names."""
     named = {
         "text": wanted.text_key,

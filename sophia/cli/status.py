@@ -13,7 +13,7 @@ from sophia.cli.exits import Exit
 from sophia.store.drift_table import WINDOW
 from sophia.stream.times import duration
 
-__all__ = ["command"]
+__all__ = ["command", "status_command"]
 
 _OFTEN = 5  # rules that are named
 _REGULAR = 10  # and patterns
@@ -26,6 +26,13 @@ _MEASURES = {
     "entropy": " bits a byte",
     "rarity": "",
 }
+
+
+def status_command(store: str) -> str:
+    """What to type for the status of a store."""
+    from shlex import quote
+
+    return "sophia status" if store == ".sophia" else f"sophia status --store {quote(str(store))}"
 
 
 def command(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from sophia._core.decision import Decision
 from sophia._core.idf import IdfTable
 from sophia._core.salience import BINS, DISTANCE_TOP, ENTROPY_TOP, LENGTH_TOP, RARITY_TOP, measure
 
-__all__ = ["Histogram", "Observations", "learnable", "surprise"]
+__all__ = ["Histogram", "Observations", "learnable", "readable", "surprise"]
 
 _RULES = 256  # danger rules that are counted by name
 _SIGHTINGS = 8  # after so many at the latest a pattern counts as familiar
@@ -30,9 +30,14 @@ def surprise(earlier: int, seen: int) -> float:
     return math.log2((seen + 2) / (earlier + 1))
 
 
+def readable(decision: Decision) -> bool:
+    """Whether an input counts as one."""
+    return decision.text is not None and decision.why not in ("invalid", "empty")
+
+
 def learnable(decision: Decision) -> bool:
     """Whether an input may teach what is usual: not where it was vetoed, or cannot be read."""
-    return decision.text is not None and decision.allowed and decision.why not in ("invalid", "empty")
+    return readable(decision) and decision.allowed
 
 
 class Histogram:

@@ -81,6 +81,9 @@ class Growth(Protocol):
     def due(self) -> bool:
         """Whether it is to be born now."""
 
+    def need(self, inputs: int | None, seconds: float | None) -> None:
+        """Changes what birth needs."""
+
     def look(self, now: float) -> None:
         """Counts the time that has passed."""
 

@@ -74,6 +74,59 @@ def test_gestate_until_birth(command: Run, log: Path, tmp_path: Path) -> None:
     assert command("gestate", log.name, "--time", "24").returncode == 2
 
 
+def test_gestate_ends_the_wait_that_it_names(command: Run, log: Path, tmp_path: Path) -> None:
+    done = command("gestate", log.name, "--store", "mind", "--least", "400")
+    assert "end the wait with --time 0s or a smaller --least" in done.stderr.decode()
+    done = command("gestate", log.name, "--store", "mind", "--time", "0s")
+    assert b"born after 600 inputs; `sophia status --store mind` says" in done.stderr
+    (tmp_path / "sophia.toml").write_text("[brain]\ngestation_inputs = 50\ngestation_seconds = 0\n")
+    done = command("gestate", log.name, "--store", "set", "--config", "sophia.toml")
+    assert b"born after 50 inputs" in done.stderr
+
+
+def test_gestate_without_a_store_leaves_none(command: Run, log: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        done = command("gestate", log.name, "--no-store", "--least", "60", "--time", "0s")
+        assert b"born after 60 inputs, and forgotten again without a store" in done.stderr
+    assert not (tmp_path / ".sophia").exists()
+
+
+def test_gestate_reads_fields_as_a_run_does(command: Run, tmp_path: Path) -> None:
+    records = [
+        {"text": f"where is parcel {n}?", "reply": f"in town {n}", "answer": "no", "job": f"j{n % 3}"}
+        for n in range(60)
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
+    flags = ("--answer-key", "reply", "--session-key", "job", "--store", "mind", "--least", "60", "--time", "0s")
+    assert command("gestate", "in.jsonl", *flags).returncode == 0
+    with sophia.open(tmp_path / "mind") as brain:
+        assert brain.route("where is parcel 7?").answer == "in town 7"
+        assert brain.thalamus.has_sessions
+
+
+def test_inputs_that_cannot_be_read_give_no_birth(command: Run, tmp_path: Path) -> None:
+    bad = '{"text": 5}\n' * 300
+    (tmp_path / "bad.jsonl").write_text(bad + '{"text": "one"}\n' * 3)
+    done = command("gestate", "bad.jsonl", "--store", "mind", "--least", "5", "--time", "0s")
+    assert "60% of the inputs" in done.stderr.decode()
+    assert "300 inputs cannot be read; they do not count" in done.stderr.decode()
+    assert b"born" not in command("run", "bad.jsonl", "--no-store", "--report", "none").stderr
+
+
+def test_a_gate_on_alarms_says_why_it_cannot_fire(command: Run, tmp_path: Path) -> None:
+    times = [f"2026-03-01T{n // 60:02}:{n % 60:02}:00Z beat\n" for n in range(100)]
+    (tmp_path / "in.log").write_text("".join(times))
+    run = ("run", "in.log", "--store", "mind", "--report", "none", "--fail-on", "alarm")
+    assert b"the brain is not born yet, so there can be no alarm" in command(*run).stderr
+    for _ in range(2):
+        assert b"there can be no alarm" not in command(*run).stderr.replace(b"the brain is not born yet", b"")
+    assert command("crystallise", "--store", "mind").returncode == 0
+    done = command(*run)
+    assert b"crystalline" in done.stderr
+    assert b"there can be no alarm" not in done.stderr
+    assert command(*run, "--resume-answers").returncode == 4
+
+
 def test_a_crystalline_store_refuses_what_would_change_it(command: Run, log: Path, tmp_path: Path) -> None:
     assert command("run", log.name, "--store", "mind", "--report", "none", "--quiet").returncode == 0
     assert command("crystallise", "--store", "mind").stdout == b"mind: crystalline\n"

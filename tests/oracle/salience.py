@@ -25,6 +25,7 @@ class Seen(NamedTuple):
     severity: float | None = None  # of the danger rule that hit
     seen: int = 0  # inputs of its kind before it
     hits: int = 0  # of them hit by its rule
+    refused: bool = False
     alarm: float = 0.0
     line: bool = True
 
@@ -83,7 +84,7 @@ def salience(
     urgency, novelty = max(seen.alarm, 0.5 if heard["pressing"] and not seen.line else 0.0), seen.novelty
     if seen.severity is not None:
         bits = (encode.log2_4096(seen.seen + 2) - encode.log2_4096(seen.hits + 1)) / ONE
-        urgency = max(urgency, seen.severity * bits / (bits + HALF_BITS))
+        urgency = max(urgency, seen.severity * (1.0 if seen.refused else bits / (bits + HALF_BITS)))
         novelty = 1.0 - max(
             seen.closeness * seen.earlier / (seen.earlier + 1), seen.earlier_same / (seen.earlier_same + 1)
         )

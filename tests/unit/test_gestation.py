@@ -233,6 +233,18 @@ def test_a_crystalline_store_decides_and_does_not_change(tmp_path: Path) -> None
         assert brain.route("and now").answer == "Yes."
 
 
+def test_a_crystalline_brain_gives_what_is_thought_and_keeps_nothing() -> None:
+    with sophia.open(None, settings=sophia.Settings(gestation_inputs=0)) as brain:
+        brain.answer("what is old?", lambda _: "this")
+        brain.crystallise()
+        for _ in range(2):
+            reply = brain.answer("what is new?", lambda _: "that")
+            assert (reply.answer, reply.origin) == ("that", "thought")
+        assert brain.answer("what is old?", lambda _: "never").origin == "memory"
+        with pytest.raises(StoreFrozen):
+            brain.resume_answers()
+
+
 def test_who_is_not_born_cannot_be_crystalline() -> None:
     with sophia.open(None) as brain, pytest.raises(SophiaError, match="not born"):
         brain.crystallise()

@@ -95,7 +95,7 @@ def test_salience_is_that_of_the_oracle(
             )
             if one.danger is not None:
                 key = line, one.danger.rule
-                told = told._replace(severity=one.danger.severity, hits=hits.get(key, 0))
+                told = told._replace(severity=one.danger.severity, hits=hits.get(key, 0), refused=not one.allowed)
                 hits[key] = hits.get(key, 0) + 1
             seen[line] += 1
             measures = oracle.length(text), oracle.entropy(text), oracle.rarity(text, df, len(before))
