@@ -45,7 +45,7 @@ def aarch64() -> str:
     """The cross compiler. Where aarch64 is what is to be tested (SOPHIA_AARCH64), its absence is an error."""
     for tool in AARCH64:
         if not shutil.which(tool):
-            missing = f"{tool} is not installed (Debian: gcc-aarch64-linux-gnu, qemu-user)"
+            missing = f"{tool} is not installed (Debian: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user)"
             if os.environ.get("SOPHIA_AARCH64"):
                 pytest.fail(missing)
             pytest.skip(missing)
