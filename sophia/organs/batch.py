@@ -48,7 +48,7 @@ class Columns:
         lines: list[bool] | None = None,
         faults: list[str | None] | None = None,
         sessions: list[str | None] | None = None,
-        sources: list[str] | None = None,
+        sources: list[str | None] | None = None,
     ) -> None:
         self.texts = texts
         self.scopes = scopes

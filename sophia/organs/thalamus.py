@@ -282,8 +282,9 @@ class Thalamus:
     def _follow_rhythms(self, decisions: Sequence[Decision], columns: Columns) -> None:
         """Puts decisions into the rhythm of their patterns, by the times of their inputs; one at which its pattern came
         too often is urgent. A pattern that became another's comes no more, and is no silence."""
-        sources = columns.sources
-        keys = [self._key("")] * len(decisions) if sources is None else list(map(self._key, sources))
+        # Batches of several inputs that were put together have no source where one of them had none.
+        sources = [""] * len(decisions) if columns.sources is None else [source or "" for source in columns.sources]
+        keys = list(map(self._key, sources))
         moments = list(self._moments(columns, keys))
         self.timed += len(moments) - moments.count(None)
         patterns = [decision.pattern for decision in decisions]  # None is a sign of life of its source
@@ -296,9 +297,8 @@ class Thalamus:
                 decision = decisions[start + i]
                 if alarm.kind == "rate":
                     set_alarm(decision, _ALARMED)
-                source = "" if sources is None else sources[start + i]
                 template = self._template(alarm.pattern)
-                self._alarms.append(alarm._replace(source=source, n=decision.n, template=template))
+                self._alarms.append(alarm._replace(source=sources[start + i], n=decision.n, template=template))
             start = end
             if loser is not None:
                 self.rhythms.forget({loser})

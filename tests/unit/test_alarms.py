@@ -15,7 +15,7 @@ import pytest
 
 import sophia
 from sophia.forgetting import forget_scope
-from sophia.organs.batch import Columns
+from sophia.organs.batch import Batch, Columns
 from sophia.store.check import check
 
 FORMS: dict[str, Callable[[datetime], str]] = {
@@ -203,3 +203,19 @@ def test_a_damaged_stage_of_life_takes_its_words_along(tmp_path: Path) -> None:
             assert gestation is not None
             assert gestation.words.documents == expected
     assert check(tmp_path).sound
+
+
+def test_inputs_without_a_source_among_others(tmp_path: Path) -> None:
+    """Batches that were put together before they were made durable: of messages, and of lines of a file."""
+    settings = sophia.Settings(gestation_inputs=0)
+    lines = stream("iso", beats=3)
+    with sophia.open(tmp_path, settings=settings) as brain:
+        some = brain.decide(Columns(["hello", "how are you"]))
+        others = brain.decide(Columns(lines, lines=[True] * len(lines), sources=["app.log"] * len(lines)))
+        joined = Batch.joined([some, others])
+        assert joined.columns.sources == [None, None, *["app.log"] * len(lines)]
+        brain.begin(joined)
+        brain.discard()  # as a process leaves it that dies now
+    with sophia.open(tmp_path, settings=settings) as brain:
+        assert sum(one.count for one in brain.patterns()) == 2 + len(lines)
+        brain.decide(joined.columns)
