@@ -33,10 +33,13 @@ def command(options: argparse.Namespace) -> int:
         sys.stderr.write("usage: sophia gestate [INPUT ...]  (a file, a glob, or - for standard input)\n")
         return Exit.USAGE
     settings, wanted = settings_of(options)
-    set_ = settings.changed()
-    least = set_.get("gestation_inputs", _LEAST) if options.least is None else options.least
-    time = set_.get("gestation_seconds", _TIME) if options.time is None else options.time
-    settings = settings.with_changes(gestation_inputs=least, gestation_seconds=time)
+    # A settings file that says how long it takes for a run says it for this, too.
+    if settings.changed().keys().isdisjoint(("gestation_inputs", "gestation_seconds")):
+        settings = settings.with_changes(gestation_inputs=_LEAST, gestation_seconds=_TIME)
+    if options.least is not None:
+        settings = settings.with_changes(gestation_inputs=options.least)
+    if options.time is not None:
+        settings = settings.with_changes(gestation_seconds=options.time)
     session_key = SessionKey(wanted.session_key) if wanted.session_key else None
     store = None if wanted.no_store else wanted.store
     workers = min(wanted.workers or os.cpu_count() or 1, MOST)

@@ -79,7 +79,7 @@ def test_gestate_ends_the_wait_that_it_names(command: Run, log: Path, tmp_path: 
     assert "end the wait with --time 0s or a smaller --least" in done.stderr.decode()
     done = command("gestate", log.name, "--store", "mind", "--time", "0s")
     assert b"born after 600 inputs; `sophia status --store mind` says" in done.stderr
-    (tmp_path / "sophia.toml").write_text("[brain]\ngestation_inputs = 50\ngestation_seconds = 0\n")
+    (tmp_path / "sophia.toml").write_text("[thalamus]\ngestation_inputs = 50\ngestation_seconds = 0\n")
     done = command("gestate", log.name, "--store", "set", "--config", "sophia.toml")
     assert b"born after 50 inputs" in done.stderr
 

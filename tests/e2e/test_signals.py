@@ -22,7 +22,7 @@ from sophia.stream.demo import demo_path
 from .conftest import DEADLINE, Live, records, without
 
 BORN = "sophia: the brain was born after 200 inputs of 1 pattern"
-BORN_IN_STORE = f"{BORN}; `sophia status` says what is usual"
+BORN_IN_STORE = f"{BORN}; `sophia status --store mind` says what is usual"
 
 Start = Callable[..., Live]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
