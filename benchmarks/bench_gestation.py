@@ -330,6 +330,7 @@ def _cost(suite: Suite) -> None:
         if not lines:
             suite.skip(what, data.ADVICE)
             continue
+        lines = [line for line in lines if line.strip()]  # blank ones are no inputs
         with tempfile.TemporaryDirectory() as name:
             path = Path(name) / "lines"
             path.write_text("".join(line + "\n" for line in (lines * (LINES // len(lines) + 1))[:LINES]), "utf-8")
