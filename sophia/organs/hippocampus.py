@@ -589,23 +589,29 @@ class Hippocampus(MemorySearch):
 
         Raises what :meth:`flush` raises; then it is still open, and may be closed again when there is room.
         """
-        if self._closed or self._forked:
+        if self._forked:
             return
         with self._writing:
-            with self._lock:
-                if self._closed:
-                    return
-                self._closing = True  # nothing more is taken in
+            if not self._closed:
+                self._end()
+            # Done at each call: a Ctrl-C may have kept the one before from it, and the store must not stay locked.
             try:
-                self._drain()
-            except BaseException:
-                self._closing = False
-                raise
-            try:
-                if not self._stale and len(self._index) >= LEAST:
-                    self._seal(LEAST)
-            finally:
-                self._closed = True
                 self._aside.close()
                 self._scanners.close()
+            finally:
                 self._store.close()
+
+    def _end(self) -> None:
+        """Takes in nothing more, and writes what waits; where that fails, it goes on."""
+        try:
+            with self._lock:
+                self._closing = True
+            self._drain()
+        except BaseException:
+            self._closing = False
+            raise
+        try:
+            if not self._stale and len(self._index) >= LEAST:
+                self._seal(LEAST)
+        finally:
+            self._closed = True

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
 import sophia
+from sophia import Hippocampus, MemoryReader
 from sophia.store.check import check
 
-ROOMS = ("/sophia/store/", "/sophia/brain.py", "/sophia/opening.py", "/contextlib.py")
+ROOMS = ("/sophia/store/", "/sophia/organs/")
+FILES = ("/sophia/brain.py", "/sophia/opening.py", "/contextlib.py")
 MOST = 400
 SETTINGS = sophia.Settings(gestation_inputs=0)  # each input before birth makes the log longer that an opening reads
 
 
 class Interrupt:
-    """Raises KeyboardInterrupt at the n-th call or return in the rooms of the store."""
+    """Raises KeyboardInterrupt at the n-th call or return in the rooms of the store.
+
+    At a call of Python and at a return of either kind, as a signal does; never between a call of C and what it does: a
+    lock would be held that the interpreter itself gives back.
+    """
 
     def __init__(self, at: int) -> None:
         self.left = at
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> None:
         code = frame.f_code  # a generator expression that is closed, or __del__, swallows what is raised there
-        if code.co_name not in ("<genexpr>", "__del__") and (
-            code.co_filename.endswith(ROOMS[1:]) or ROOMS[0] in code.co_filename
+        if (
+            event in ("call", "return", "c_return")
+            and code.co_name not in ("<genexpr>", "__del__")
+            and (code.co_filename.endswith(FILES) or any(room in code.co_filename for room in ROOMS))
         ):
             self.left -= 1
             if self.left == 0:
@@ -74,46 +84,65 @@ def test_an_interrupt_at_any_step_of_a_commit(tmp_path: Path, part: int) -> None
             assert brain.route(text).answer == answer
 
 
+# What is opened, how, and what is done with it before it is closed.
+OPENED: dict[str, tuple[Callable[[Path], Any], Callable[[Any], object]]] = {
+    "brain": (lambda path: sophia.open(path, settings=SETTINGS), lambda brain: brain.route("is it new?")),
+    "memory": (lambda path: Hippocampus.open(path), lambda memory: memory.remember("it is new")),
+    "unsynchronised memory": (
+        lambda path: Hippocampus.open(path, durability="memory"), lambda memory: memory.remember("it is new"),
+    ),
+    "reader": (lambda path: MemoryReader.open(path), lambda reader: reader.recall("kept", 1)),
+}  # fmt: skip
+
+
 # A connection that the interrupt takes away between SQLite and whoever asked for it is closed when it is collected;
 # Python 3.13 tells of that.
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*sqlite3.Connection:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
-def test_an_interrupt_at_any_step_of_opening_or_closing_leaves_the_store_free(tmp_path: Path, stride: int) -> None:
+@pytest.mark.parametrize("what", OPENED)
+def test_an_interrupt_at_any_step_of_opening_or_closing_leaves_the_store_free(
+    tmp_path: Path, what: str, stride: int
+) -> None:
     """For the same process: it may go on, as in a notebook, and open the store again."""
     path = tmp_path / "mind"
     with sophia.open(path, settings=SETTINGS) as brain:
         assert brain.complete(brain.route("is it kept?"), answer="yes")
+    with Hippocampus.open(path) as memory:
+        memory.remember("it is kept")
     steps = dict.fromkeys(("open", "close"), True)
     at = 0
-    while any(steps.values()) and at < 4 * MOST:
+    while any(steps.values()) and at < 10 * MOST:
         at += 1 if at < 20 else stride
         for step in [step for step, reached in steps.items() if reached]:
-            steps[step], brain = stopped(path, step, at)
-            if brain is not None:
-                brain.close()  # where a first call was broken off, a second one ends it
-            gc.collect()  # a brain that nobody was given
+            steps[step], opened = stopped(path, what, step, at)
+            if opened is not None:
+                opened.close()  # where a first call was broken off, a second one ends it
+            gc.collect()  # what nobody was given
             with sophia.open(path, settings=SETTINGS) as brain:
                 assert brain.route("is it kept?").answer == "yes"
-    assert 20 < at < 4 * MOST
+            with Hippocampus.open(path) as memory:
+                assert memory.recall("kept", 1)[0].text == "it is kept"
+    assert 20 < at < 10 * MOST
     assert check(path).problems == []
 
 
-def stopped(path: Path, step: str, at: int) -> tuple[bool, sophia.Sophia | None]:
-    """Whether opening or closing got as far as its n-th call or return, and the brain as far as there is one."""
+def stopped(path: Path, what: str, step: str, at: int) -> tuple[bool, Any]:
+    """Whether opening or closing got as far as its n-th call or return, and what was opened as far as there is one."""
+    open_, use = OPENED[what]
     watch = Interrupt(at)
-    brain = None
+    opened = None
     try:
         if step == "close":
-            brain = sophia.open(path, settings=SETTINGS)
-            brain.route("is it new?")
+            opened = open_(path)
+            use(opened)
         sys.setprofile(watch)
-        if brain is None:
-            brain = sophia.open(path, settings=SETTINGS)
+        if opened is None:
+            opened = open_(path)
         else:
-            brain.close()
+            opened.close()
     except KeyboardInterrupt:
-        return True, brain
+        return True, opened
     finally:
         sys.setprofile(None)
-    return False, brain
+    return False, opened
