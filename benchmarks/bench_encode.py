@@ -14,9 +14,10 @@ import numpy as np
 from benchmarks import data
 from benchmarks.harness import Bar, Contender, Row, Suite
 from sophia._core import cpu
-from sophia._core.encode import NgramEncoder, TextEncoder
+from sophia._core.encode import TextEncoder
 from sophia._core.hdc import topk
 from sophia._core.idf import IdfTable
+from sophia._core.sequence import NgramEncoder
 
 DIM = 10_000
 BATCH = 64

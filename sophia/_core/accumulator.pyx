@@ -133,6 +133,11 @@ cdef class Accumulator:
                 scratch_give(signs, _signs_size(self.dim))
             close_rows(&rows)
 
+    def subtract(self, vectors: object, int64_t weight=1) -> None:
+        """Takes vectors out again: `add` with the opposite weight. The sums are exactly those of before; `total` still
+        counts both, as it bounds what the sums may be."""
+        self.add(vectors, -weight)
+
     def merge(self, Accumulator other not None) -> None:
         """Adds what another accumulator counted. Raises as add() does."""
         cdef size_t i
@@ -189,6 +194,8 @@ cdef class Accumulator:
         sophia_i8_to_b1(signs, <uint64_t *>result.data, self.dim)
         scratch_give(signs, _signs_size(self.dim))
         return result
+
+    threshold = bundle      # the field has both words for it
 
     def similarity(self, other: object) -> float:
         """Cosine of the sums with a vector's components, or with other sums, in [-1, 1]; 0.0 for zero sums."""

@@ -1,4 +1,4 @@
-"""Texts and sequences to hypervectors."""
+"""Texts to hypervectors."""
 
 from libc.stdint cimport int8_t, uint32_t, uint64_t
 
@@ -23,37 +23,6 @@ cdef extern from "workspace.h" nogil:
     )
     void sophia_features_to_i8(
         const sophia_features *features, sophia_vote *vote, const sophia_enc_kernels *kernels, int8_t *out
-    )
-
-
-cdef extern from "ngrams.h" nogil:
-    enum:
-        SOPHIA_BALLOT_ORDER
-        SOPHIA_NGRAMS_TOO_FEW
-        SOPHIA_NGRAMS_TOO_MANY
-
-    cdef struct sophia_sequence:
-        const unsigned char *data
-        size_t size
-        unsigned width
-
-    cdef struct sophia_ngram_space:
-        pass
-
-    size_t sophia_sequence_length(const sophia_sequence *sequence)
-    sophia_ngram_space *sophia_ngram_space_new(size_t dim, uint32_t order, uint64_t seed)
-    void sophia_ngram_space_free(sophia_ngram_space *space)
-    int sophia_ngrams_to_b1(
-        const sophia_sequence *sequence,
-        sophia_ngram_space *space,
-        const sophia_enc_kernels *kernels,
-        uint64_t *out,
-    )
-    int sophia_ngrams_to_i8(
-        const sophia_sequence *sequence,
-        sophia_ngram_space *space,
-        const sophia_enc_kernels *kernels,
-        int8_t *out,
     )
 
 
@@ -93,21 +62,5 @@ cdef class TextEncoder:
     cdef object _many(self, _Texts texts, object out, bint graded)
 
 
-cdef class NgramEncoder:
-    """Immutable but for its spare working memory; safe from any thread."""
-
-    cdef void *spare  # a sophia_ngram_space, or NULL while a call uses it
-    cdef readonly uint64_t seed
-    cdef readonly size_t dim
-    cdef readonly size_t words
-    cdef readonly uint32_t n
-
-    cdef sophia_ngram_space *take(self) noexcept nogil
-    cdef void give(self, sophia_ngram_space *space) noexcept nogil
-
-    # 0 or an error code; `out` as for TextEncoder.
-    cdef int sequence_b1_into(self, const sophia_sequence *sequence, uint64_t *out) noexcept nogil
-    cdef int sequence_i8_into(self, const sophia_sequence *sequence, int8_t *out) noexcept nogil
-
-    # Private to the module.
-    cdef int _encode(self, object source, uint64_t *packed, int8_t *graded) except -1
+# ValueError where it is no seed.
+cdef uint64_t seed_of(object seed) except? 0

@@ -1,11 +1,10 @@
 # cython: auto_pickle=False
-"""Fused encoders: texts and sequences to hypervectors, without the GIL.
+"""A fused encoder: texts to hypervectors, without the GIL.
 
 A text is the weighted vote of its features (words and character 3- and 4-grams, see
-``include/text_features.h``), a sequence the vote of its n-grams (``include/ngrams.h``). Features and symbols
-name pseudo-random hypervectors by 64-bit hashes: nothing is stored for them, and two processes with the same
-seed agree. Votes are counted exactly, in integers, so the result does not depend on the order of the
-features, the SIMD level, the thread or the machine.
+``include/text_features.h``). Features name pseudo-random hypervectors by 64-bit hashes: nothing is stored for
+them, and two processes with the same seed agree. Votes are counted exactly, in integers, so the result does not
+depend on the order of the features, the SIMD level, the thread or the machine.
 """
 
 cimport cython
@@ -14,7 +13,7 @@ from libc.stdlib cimport free, malloc
 
 from sophia._core cimport cpu
 from sophia._core.arena cimport HDCArena
-from sophia._core.buffer cimport I8, U8, U16, U32, U64, Block, close_block, open_block
+from sophia._core.buffer cimport I8, U8, Block, close_block, open_block
 from sophia._core.idf cimport (
     SOPHIA_EDGE_END,
     SOPHIA_EDGE_START,
@@ -34,7 +33,7 @@ from sophia._core.idf cimport (
 from sophia._core.vector cimport SOPHIA_BSC, Hypervector, check_dim, new_vector
 
 
-cdef uint64_t _seed(object seed) except? 0:
+cdef uint64_t seed_of(object seed) except? 0:
     if not 0 <= seed < 1 << 64:
         raise ValueError(f"seed must be in 0 .. 2**64 - 1, got {seed}")
     return seed
@@ -91,7 +90,7 @@ cdef class TextEncoder:
         check_dim(dim)
         self.dim = dim
         self.words = (self.dim + 511) // 512 * 8
-        self.seed = _seed(seed)
+        self.seed = seed_of(seed)
         if idf is not None and idf.seed != self.seed:
             raise ValueError(f"the IDF table has seed {idf.seed}, the encoder {seed}: they must be the same")
         self.idf = idf
@@ -253,138 +252,3 @@ cdef class TextEncoder:
             return found
         finally:
             self.give(space)
-
-
-@cython.final
-cdef class NgramEncoder:
-    """Encodes sequences as the vote of their n-grams: bind, permute and bundle in one pass.
-
-    Symbols are the code points of a str, the bytes of a bytes, or the numbers of a one-dimensional buffer of
-    unsigned integers; a number means the same symbol in all three. In an n-gram the last symbol's hypervector
-    stands as it is, the one before permuted by 1, and so on (Joshi, Halseth and Kanerva 2016). `n` is 1 to 8.
-
-    A sequence shorter than n has no n-gram: ValueError. Longest: 2^24 - 1 n-grams.
-
-    Safe from any thread; the GIL is released. A sentence of 149 characters takes about 9 us at n = 3 and dim
-    10,000 (AVX-512). Each concurrent call keeps the rows of up to 512 symbols, n * dim / 8 bytes a symbol.
-
-    Example::
-
-        >>> encoder = NgramEncoder(n=3)
-        >>> encoder.encode("abracadabra") == encoder.encode(b"abracadabra")
-        True
-        >>> encoder.encode("ab")
-        Traceback (most recent call last):
-            ...
-        ValueError: sequence: 2 symbols, where n-grams of 3 need at least 3
-    """
-
-    def __cinit__(self, n=3, dim=10_000, *, seed=0):
-        check_dim(dim)
-        if not 1 <= n <= SOPHIA_BALLOT_ORDER:
-            raise ValueError(f"n must be in 1 .. {SOPHIA_BALLOT_ORDER}, got {n}")
-        self.n = n
-        self.dim = dim
-        self.words = (self.dim + 511) // 512 * 8
-        self.seed = _seed(seed)
-
-    def __dealloc__(self):
-        sophia_ngram_space_free(<sophia_ngram_space *>self.spare)
-
-    cdef sophia_ngram_space *take(self) noexcept nogil:
-        cdef sophia_ngram_space *space = <sophia_ngram_space *>sophia_spare_take(&self.spare)
-        if space != NULL:
-            return space
-        return sophia_ngram_space_new(self.dim, self.n, self.seed)
-
-    cdef void give(self, sophia_ngram_space *space) noexcept nogil:
-        sophia_ngram_space_free(<sophia_ngram_space *>sophia_spare_put(&self.spare, space))
-
-    cdef int sequence_b1_into(self, const sophia_sequence *sequence, uint64_t *out) noexcept nogil:
-        cdef sophia_ngram_space *space = self.take()
-        if space == NULL:
-            return SOPHIA_IDF_NO_MEMORY
-        cdef int code = sophia_ngrams_to_b1(sequence, space, &cpu.active.enc, out)
-        self.give(space)
-        return code
-
-    cdef int sequence_i8_into(self, const sophia_sequence *sequence, int8_t *out) noexcept nogil:
-        cdef sophia_ngram_space *space = self.take()
-        if space == NULL:
-            return SOPHIA_IDF_NO_MEMORY
-        cdef int code = sophia_ngrams_to_i8(sequence, space, &cpu.active.enc, out)
-        self.give(space)
-        return code
-
-    def __repr__(self):
-        return f"NgramEncoder(n={self.n}, dim={self.dim}, seed={self.seed})"
-
-    cdef int _encode(self, object source, uint64_t *packed, int8_t *graded) except -1:
-        cdef sophia_sequence sequence
-        cdef Block block
-        cdef Py_ssize_t size = 0
-        cdef int code
-        block.held = False
-        if isinstance(source, str):
-            source = utf8_source(source)
-            sequence.data = utf8_of(source, &size)
-            sequence.size = <size_t>size
-            sequence.width = 0
-        else:
-            open_block(&block, source, "sequence", U8 | U16 | U32 | U64, 1, 1, 1, False)
-            sequence.data = <const unsigned char *>block.data
-            sequence.size = <size_t>(block.columns * block.itemsize)
-            sequence.width = <unsigned>block.itemsize
-        try:
-            with nogil:
-                if packed != NULL:
-                    code = self.sequence_b1_into(&sequence, packed)
-                else:
-                    code = self.sequence_i8_into(&sequence, graded)
-            if code == SOPHIA_NGRAMS_TOO_FEW:
-                length = sophia_sequence_length(&sequence)
-                raise ValueError(
-                    f"sequence: {length} symbols, where n-grams of {self.n} need at least {self.n}"
-                )
-            if code == SOPHIA_NGRAMS_TOO_MANY:
-                raise ValueError("sequence: more than 2^24 - 1 n-grams")
-            if code:
-                raise_code(code, "sequence")
-            return 0
-        finally:
-            close_block(&block)
-
-    def encode(self, sequence):
-        """The majority of the sequence's n-grams, as a BSC :class:`~sophia._core.vector.Hypervector`."""
-        cdef Hypervector result = new_vector(SOPHIA_BSC, self.dim, None)
-        self._encode(sequence, <uint64_t *>result.data, NULL)
-        return result
-
-    def encode_int8(self, sequence):
-        """The sum of the sequence's n-grams, scaled as :meth:`TextEncoder.encode_int8`: numpy int8[dim]."""
-        import numpy
-
-        cdef Block block
-        result = numpy.empty(self.dim, numpy.int8)
-        open_block(&block, result, "out", I8, 1, 1, 1, True)
-        try:
-            self._encode(sequence, NULL, <int8_t *>block.data)
-            return result
-        finally:
-            close_block(&block)
-
-    def encode_many(self, sequences):
-        """`encode` of each sequence: numpy uint8[n, nbytes], packed rows padded to 64 bytes."""
-        import numpy
-
-        cdef Block block
-        cdef Py_ssize_t i
-        sources = list(sequences)
-        result = numpy.empty((len(sources), 8 * self.words), numpy.uint8)
-        open_block(&block, result, "out", U8, 2, 2, 1, True)
-        try:
-            for i, source in enumerate(sources):
-                self._encode(source, <uint64_t *>(block.data + i * block.columns), NULL)
-            return result
-        finally:
-            close_block(&block)

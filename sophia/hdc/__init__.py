@@ -11,7 +11,11 @@ from __future__ import annotations
 
 from sophia._core.accumulator import Accumulator
 from sophia._core.arena import HDCArena
+from sophia._core.record import RecordEncoder
+from sophia._core.sequence import NgramEncoder, SequenceEncoder
 from sophia._core.vector import Hypervector
 from sophia.hdc.space import MODELS, Space
 
-__all__ = ["MODELS", "Accumulator", "HDCArena", "Hypervector", "Space"]
+__all__ = [
+    "MODELS", "Accumulator", "HDCArena", "Hypervector", "NgramEncoder", "RecordEncoder", "SequenceEncoder", "Space",
+]  # fmt: skip

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from sophia._core.arena import HDCArena
+
 __all__ = ["Algebra", "random_words"]
 
 _WORD = 64
@@ -32,7 +34,7 @@ class Algebra(ABC):
         self.dim = dim
 
     @abstractmethod
-    def random(self, name: str | int, index: int = 0) -> Any:
+    def random(self, name: str | int, index: int = 0, arena: HDCArena | None = None) -> Any:
         """The random vector of a name, and of an index within it: the same on every machine, for ever."""
 
     @abstractmethod
@@ -44,19 +46,21 @@ class Algebra(ABC):
         """What `bind` leaves unchanged."""
 
     @abstractmethod
-    def bind(self, a: Any, b: Any, out: Any = None) -> Any:
+    def bind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
         """The product: unlike both of its factors, and similar where both are."""
 
     @abstractmethod
-    def inverse(self, a: Any, out: Any = None) -> Any:
+    def inverse(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
         """What undoes a binding with `a`, exactly. ValueError where there is none."""
 
     @abstractmethod
-    def bundle(self, vectors: Any, weights: ArrayLike | None = None) -> Any:
+    def bundle(
+        self, vectors: Any, weights: ArrayLike | None = None, out: Any = None, arena: HDCArena | None = None
+    ) -> Any:
         """The sum, as far as the model keeps it: similar to each of many. ValueError for none."""
 
     @abstractmethod
-    def permute(self, a: Any, shifts: int = 1, out: Any = None) -> Any:
+    def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> Any:
         """Component i goes to place (i + shifts) mod dim."""
 
     @abstractmethod
@@ -76,9 +80,25 @@ class Algebra(ABC):
     def from_array(self, components: NDArray[Any]) -> Any:
         """The vector, or matrix, with these components."""
 
-    def unbind(self, a: Any, b: Any, out: Any = None) -> Any:
+    @abstractmethod
+    def accumulator(self) -> Any:
+        """A bundle that is still counting, of nothing so far: `add`, `subtract`, `threshold`, `similarity`."""
+
+    @abstractmethod
+    def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
+        """A row for each row of `index`: the bundle of each feature's vector bound to that of its level."""
+
+    @abstractmethod
+    def ngrams(self, items: Any, sequences: Any, n: int, out: Any, workers: int) -> Any:
+        """A row for each sequence: the bundle of its n-grams."""
+
+    @abstractmethod
+    def sequences(self, items: Any, sequences: Any, out: Any, workers: int) -> Any:
+        """A row for each sequence: the bundle of its items, each permuted by its distance from the end."""
+
+    def unbind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
         """What was bound with `b` to give `a`: ``bind(a, inverse(b))``."""
-        return self.bind(a, self.inverse(b), out)
+        return self.bind(a, self.inverse(b), out, arena)
 
 
 def random_words(name: str | int, index: int, count: int) -> NDArray[np.uint64]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sophia._core import hdc
+from sophia._core.accumulator import Accumulator
+from sophia._core.record import RecordEncoder
+from sophia._core.sequence import NgramEncoder, SequenceEncoder
 from sophia._core.vector import Hypervector, SharedVector, Vector
 from sophia.errors import ShapeError
 from sophia.hdc.algebra import Algebra
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from sophia._core.arena import HDCArena
 
 __all__ = ["Compiled"]
 
@@ -27,8 +32,8 @@ class Compiled(Algebra):
         self.model = model
         self._core = model.upper()
 
-    def random(self, name: str | int, index: int = 0) -> Hypervector:
-        return hdc.random(name, index, dim=self.dim, model=self._core)
+    def random(self, name: str | int, index: int = 0, arena: HDCArena | None = None) -> Hypervector:
+        return hdc.random(name, index, dim=self.dim, model=self._core, arena=arena)
 
     def rows(self, n: int, name: str | int) -> NDArray[Any]:
         made: NDArray[Any] = hdc.random_rows(n, name, dim=self.dim, model=self._core)
@@ -37,13 +42,13 @@ class Compiled(Algebra):
     def identity(self) -> Hypervector:
         return hdc.identity(dim=self.dim, model=self._core)
 
-    def bind(self, a: Any, b: Any, out: Any = None) -> Any:
-        return hdc.bind(self._own(a, "a"), self._own(b, "b"), out, dim=self.dim)
+    def bind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
+        return hdc.bind(self._own(a, "a"), self._own(b, "b"), out, arena, dim=self.dim)
 
-    def inverse(self, a: Any, out: Any = None) -> Any:
+    def inverse(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
         """A copy: both models are self-inverse."""
         if isinstance(self._own(a, "a"), Vector):
-            return hdc.inverse(a, out)
+            return hdc.inverse(a, out, arena)
         import numpy
 
         source = numpy.asarray(a)
@@ -52,19 +57,36 @@ class Compiled(Algebra):
         numpy.copyto(out, source, casting="no")
         return out
 
-    def unbind(self, a: Any, b: Any, out: Any = None) -> Any:
-        return self.bind(a, b, out)
+    def unbind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
+        return self.bind(a, b, out, arena)
 
-    def bundle(self, vectors: Any, weights: ArrayLike | None = None) -> Hypervector:
+    def bundle(
+        self, vectors: Any, weights: ArrayLike | None = None, out: Any = None, arena: HDCArena | None = None
+    ) -> Hypervector:
         """The majority; weights are whole numbers."""
         if isinstance(vectors, list | tuple):
             for place, one in enumerate(vectors):
                 self._own(one, f"vectors: element {place}")
-            return hdc.bundle(*vectors, weights=weights) if vectors else hdc.bundle([])
-        return hdc.bundle(self._own(vectors, "vectors"), weights=weights, dim=self.dim)
+            vectors = list(vectors)
+        return hdc.bundle(self._own(vectors, "vectors"), weights=weights, out=out, arena=arena, dim=self.dim)
 
-    def permute(self, a: Any, shifts: int = 1, out: Any = None) -> Any:
-        return hdc.permute(self._own(a, "a"), shifts, out, dim=self.dim)
+    def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> Any:
+        return hdc.permute(self._own(a, "a"), shifts, out, arena, dim=self.dim)
+
+    def accumulator(self) -> Accumulator:
+        return Accumulator(self._core, self.dim)
+
+    def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
+        encoder = RecordEncoder(self._own(ids, "ids"), self._own(levels, "levels"), weights=weights, dim=self.dim)
+        return encoder.encode_many(index, out, workers=workers)
+
+    def ngrams(self, items: Any, sequences: Any, n: int, out: Any, workers: int) -> Any:
+        encoder = NgramEncoder(n, self.dim, items=self._own(items, "items"))
+        return encoder.encode_many(sequences, out, workers=workers)
+
+    def sequences(self, items: Any, sequences: Any, out: Any, workers: int) -> Any:
+        encoder = SequenceEncoder(self._own(items, "items"), dim=self.dim)
+        return encoder.encode_many(sequences, out, workers=workers)
 
     def similarity(self, a: Any, b: Any) -> Any:
         return hdc.similarity(self._own(a, "a"), self._own(b, "b"), dim=self.dim)

@@ -12,6 +12,8 @@ from sophia.hdc.compiled import Compiled
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from sophia._core.arena import HDCArena
+
 __all__ = ["MODELS", "Space"]
 
 MODELS = ("bsc", "map", "hrr", "fhrr")
@@ -93,9 +95,9 @@ class Space:
     def __hash__(self) -> int:
         return hash((self.model, self.dim, self._seed))
 
-    def random(self, name: str | int, index: int = 0) -> Any:
+    def random(self, name: str | int, index: int = 0, *, arena: HDCArena | None = None) -> Any:
         """The vector of a name (str) or number (int), and of an index within it."""
-        return self._algebra.random(self._named(name), index)
+        return self._algebra.random(self._named(name), index, arena)
 
     def random_rows(self, n: int, name: str | int) -> NDArray[Any]:
         """A matrix whose row i is ``random(name, i)``."""
@@ -105,15 +107,15 @@ class Space:
         """What `bind` leaves unchanged."""
         return self._algebra.identity()
 
-    def bind(self, a: Any, b: Any, out: Any = None) -> Any:
+    def bind(self, a: Any, b: Any, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """The product of two vectors: unlike both. A key and a value, bound, are one pair."""
-        return self._algebra.bind(a, b, out)
+        return self._algebra.bind(a, b, out, arena)
 
-    def inverse(self, a: Any, out: Any = None) -> Any:
+    def inverse(self, a: Any, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """What undoes a binding with `a`, exactly."""
-        return self._algebra.inverse(a, out)
+        return self._algebra.inverse(a, out, arena)
 
-    def unbind(self, a: Any, b: Any, out: Any = None) -> Any:
+    def unbind(self, a: Any, b: Any, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """What was bound with `b` to give `a`, exactly.
 
         >>> space = Space("fhrr", 1000)
@@ -121,32 +123,122 @@ class Space:
         >>> round(space.similarity(space.unbind(space.bind(a, b), b), a), 4)
         1.0
         """
-        return self._algebra.unbind(a, b, out)
+        return self._algebra.unbind(a, b, out, arena)
 
-    def bundle(self, *vectors: Any, weights: ArrayLike | None = None) -> Any:
+    def bundle(
+        self, *vectors: Any, weights: ArrayLike | None = None, out: Any = None, arena: HDCArena | None = None
+    ) -> Any:
         """The sum of vectors, of a list of them, or of the rows of a matrix: similar to each. BSC and MAP take the
-        majority, in one vote, and whole weights; HRR and FHRR the plain sum. `Accumulator` goes on counting (BSC, MAP).
-        """
+        majority, in one vote, and whole weights; HRR and FHRR the plain sum. `accumulator` goes on counting."""
         if len(vectors) == 1 and not isinstance(vectors[0], list | tuple) and _is_matrix(vectors[0]):
-            return self._algebra.bundle(vectors[0], weights)
-        return self._algebra.bundle(stacked(vectors), weights)
+            return self._algebra.bundle(vectors[0], weights, out, arena)
+        return self._algebra.bundle(stacked(vectors), weights, out, arena)
 
-    def permute(self, a: Any, shifts: int = 1, out: Any = None) -> Any:
+    def accumulator(self) -> Any:
+        """A bundle that is still counting, of nothing so far: `add` and `subtract` vectors, `threshold` gives the
+        bundle (BSC, MAP: the majority; HRR, FHRR: the sum, made normal), `similarity` compares the sums themselves.
+
+        >>> space = Space("map")
+        >>> kinds = space.accumulator()
+        >>> kinds.add([space.random("cat"), space.random("dog")])
+        >>> kinds.subtract(space.random("dog"))
+        >>> kinds.threshold() == space.random("cat")
+        True
+        """
+        return self._algebra.accumulator()
+
+    def permute(self, a: Any, shifts: int = 1, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """Component i goes to place (i + shifts) mod dim: the same vector, in another role."""
-        return self._algebra.permute(a, shifts, out)
+        return self._algebra.permute(a, shifts, out, arena)
 
-    def multibind(self, *vectors: Any) -> Any:
+    def multibind(self, *vectors: Any, out: Any = None) -> Any:
         """The product of all: of vectors, of a list of them, or of the rows of a matrix. ValueError for none."""
         rows = list(vectors[0]) if len(vectors) == 1 and _is_matrix(vectors[0]) else stacked(vectors)
         if not len(rows):
             message = "multibind: of no vectors is not defined; give at least one"
             raise ValueError(message)
-        product = self._algebra.inverse(self._algebra.inverse(self._row(rows[0])))
+        product = self._algebra.bind(self._row(rows[0]), self.identity(), out)
         for one in rows[1:]:
-            product = self._algebra.bind(product, self._row(one))
+            product = self._algebra.bind(product, self._row(one), product)
         return product
 
     multibundle = bundle
+
+    def encode_record(
+        self,
+        ids: Any,
+        levels: Any,
+        index: ArrayLike,
+        *,
+        weights: ArrayLike | None = None,
+        out: Any = None,
+        workers: int = 1,
+    ) -> Any:
+        """The bundle of each feature's vector bound to that of its level: of a record [features] a vector, of a matrix
+        [n, features] a matrix, in one call.
+
+        `ids` has a row for each feature, `levels` one for each number that `index` may hold; `weights` are numbers, one
+        a feature (whole ones for BSC and MAP). BSC and MAP are encoded by the compiled
+        :class:`~sophia._core.record.RecordEncoder`, without the GIL; make one of your own where the codebooks stay the
+        same. Never more than 128 pairs exist at a time, and of BSC and MAP none. Raises ShapeError, and ValueError
+        naming record and feature for a number that is no level.
+
+        >>> space = Space("bsc")
+        >>> ids, levels = space.random_rows(3, "feature"), space.level(10)
+        >>> space.encode_record(ids, levels, [[0, 4, 9], [0, 5, 9]]).shape
+        (2, 1280)
+        """
+        numbers = _whole(index, "index")
+        if numbers.ndim not in (1, 2):
+            message = f"index: shape {list(numbers.shape)}; it must be [features] or [n, features]"
+            raise ShapeError(message)
+        single = numbers.ndim == 1
+        rows = numbers[None] if single else numbers
+        given = weights if weights is None else list(weights)  # type: ignore[arg-type]
+        made = self._algebra.records(
+            self._stack(ids, "ids"), self._stack(levels, "levels"), rows, given, None if single else out, workers
+        )
+        return self._single(made, out) if single else made
+
+    def encode_ngrams(self, items: Any, sequences: Any, n: int = 3, *, out: Any = None, workers: int = 1) -> Any:
+        """The bundle of the n-grams of each sequence: of one sequence a vector, of a list of them or a matrix a matrix,
+        in one call (Joshi, Halseth and Kanerva 2016).
+
+        The symbols of a sequence are whole numbers, bytes or code points, and name rows of `items`. In an n-gram the
+        last item stands as it is, the one before permuted by 1, and so on, and all are bound. BSC and MAP are encoded
+        by the compiled :class:`~sophia._core.sequence.NgramEncoder`, which needs no items: there, each symbol has a
+        random vector of its own. ValueError for a sequence of less than `n` symbols, or a symbol that has no item.
+
+        >>> space = Space("map", 1000)
+        >>> letters = space.random_rows(128, "letter")
+        >>> texts = ["the cat sat", "the cat sits", "dogs run by"]
+        >>> found = space.similarity(*[space.encode_ngrams(letters, texts)] * 2)
+        >>> bool(found[0, 1] > 0.3 > found[0, 2])
+        True
+        """
+        single = _is_sequence(sequences)
+        made = self._algebra.ngrams(
+            self._stack(items, "items"), _sequences(sequences, single), n, None if single else out, workers
+        )
+        return self._single(made, out) if single else made
+
+    def encode_sequence(self, items: Any, sequences: Any, *, out: Any = None, workers: int = 1) -> Any:
+        """The bundle of the items of each sequence, each permuted by its distance from the end: of one sequence a
+        vector, of a list of them or a matrix a matrix, in one call.
+
+        Permuted back by that distance and cleaned up, it gives the item again. Symbols as for `encode_ngrams`.
+
+        >>> space = Space("bsc")
+        >>> items = space.random_rows(26, "letter")
+        >>> word = space.encode_sequence(items, [7, 4, 11, 11, 14])
+        >>> space.cleanup(space.permute(word, -4), items).row
+        7
+        """
+        single = _is_sequence(sequences)
+        made = self._algebra.sequences(
+            self._stack(items, "items"), _sequences(sequences, single), None if single else out, workers
+        )
+        return self._single(made, out) if single else made
 
     def normalize(self, a: Any) -> Any:
         """What is most like `a` among normal vectors: HRR of norm 1, FHRR of magnitude 1 in each component."""
@@ -270,6 +362,11 @@ class Space:
             return Hypervector.from_buffer(numpy.ascontiguousarray(one), dim)
         return one
 
+    def _single(self, made: NDArray[Any], out: Any) -> Any:
+        """The only row of a matrix as a vector, in `out` where that is given."""
+        vector = self._row(made[0])
+        return vector if out is None else self._algebra.bind(vector, self.identity(), out)
+
     def _stack(self, a: Any, name: str) -> Any:
         """A list of vectors as a matrix; anything else as it is."""
         if not isinstance(a, list | tuple):
@@ -285,6 +382,34 @@ class Space:
 
 def _is_matrix(a: Any) -> bool:
     return getattr(a, "ndim", 0) == 2
+
+
+def _is_sequence(a: Any) -> bool:
+    """Whether it is one sequence of symbols, and not several."""
+    if isinstance(a, list | tuple):
+        return bool(a) and isinstance(a[0], int)
+    return isinstance(a, str | bytes) or getattr(a, "ndim", 2) == 1
+
+
+def _sequences(sequences: Any, single: bool) -> Any:
+    if single:
+        sequences = [sequences]
+    return [
+        _whole(one, f"sequences[{at}]") if isinstance(one, list | tuple) else one for at, one in enumerate(sequences)
+    ]
+
+
+def _whole(numbers: ArrayLike, name: str) -> NDArray[Any]:
+    """An array of integers. ShapeError where they are none."""
+    import numpy
+
+    found = numpy.asarray(numbers)
+    if not numpy.issubdtype(found.dtype, numpy.integer):
+        if found.size:
+            message = f"{name}: an array of {found.dtype}; it must hold whole numbers"
+            raise ShapeError(message)
+        found = found.astype(numpy.int64)
+    return numpy.ascontiguousarray(found)
 
 
 def _algebra(model: str, dim: int) -> Algebra:

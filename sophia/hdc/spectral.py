@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from sophia._core.codebook import in_parts
 from sophia.errors import ShapeError
 from sophia.hdc.algebra import Algebra, check_weights, random_words
+from sophia.hdc.sums import SumAccumulator
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+    from sophia._core.arena import HDCArena
+
 __all__ = ["FHRR", "HRR"]
 
 _UNIFORMS = 12  # of 16 bits; their sum is near enough to normal, and exact
+_BLOCK = 128  # vectors that are held at a time on the way to a result
 _TURN = 4096  # phases of a random vector are multiples of this part of a turn
 
 
@@ -33,7 +39,9 @@ class _Numpy(Algebra):
             made[row] = self.random(name, row)
         return made
 
-    def bundle(self, vectors: Any, weights: ArrayLike | None = None) -> NDArray[Any]:
+    def bundle(
+        self, vectors: Any, weights: ArrayLike | None = None, out: Any = None, arena: HDCArena | None = None
+    ) -> NDArray[Any]:
         """The plain sum, which keeps how much of each there is; weights may be any finite numbers."""
         if isinstance(vectors, list | tuple):
             if not vectors:
@@ -50,19 +58,97 @@ class _Numpy(Algebra):
             total: NDArray[Any] = rows.sum(axis=0, dtype=wide)
         else:
             total = check_weights(weights, len(rows), numpy.float64) @ rows.astype(wide)
-        return total.astype(self.dtype)
+        return self._given(total, out, arena)
 
-    def permute(self, a: Any, shifts: int = 1, out: Any = None) -> NDArray[Any]:
-        return self._given(numpy.roll(self._checked(a, "a"), shifts, axis=-1), out)
+    def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
+        return self._given(numpy.roll(self._checked(a, "a"), shifts, axis=-1), out, arena)
+
+    def accumulator(self) -> SumAccumulator:
+        return SumAccumulator(self)
+
+    def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
+        names, values = self._checked(ids, "ids", 2), self._checked(levels, "levels", 2)
+        if index.shape[1] != len(names):
+            message = f"index: {index.shape[1]} numbers a record where there are {len(names)} features"
+            raise ShapeError(message)
+        bad = (index < 0) | (index >= len(values))
+        if bad.any():
+            record, feature = (int(i) for i in numpy.argwhere(bad)[0])
+            message = (
+                f"index: record {record}, feature {feature} is {index[record, feature]}; there are {len(values)} "
+                f"levels, 0 to {len(values) - 1}"
+            )
+            raise ValueError(message)
+        given = None if weights is None else check_weights(weights, len(names), numpy.float64)
+
+        def bundled(record: int) -> NDArray[Any]:
+            total = numpy.zeros(self.dim, numpy.result_type(self.dtype, numpy.float64))
+            for at in range(0, len(names), _BLOCK):
+                part = slice(at, at + _BLOCK)
+                pairs = self.bind(names[part], values[index[record, part]])
+                total += pairs.sum(axis=0, dtype=total.dtype) if given is None else given[part] @ pairs
+            return total
+
+        return self._each(len(index), bundled, out, workers)
+
+    def ngrams(self, items: Any, sequences: Any, n: int, out: Any, workers: int) -> Any:
+        rows = self._checked(items, "items", 2)
+        found = [_symbols(one, f"sequences[{at}]", len(rows), n) for at, one in enumerate(sequences)]
+
+        def bundled(number: int) -> NDArray[Any]:
+            total = numpy.zeros(self.dim, numpy.result_type(self.dtype, numpy.float64))
+            symbols = found[number]
+            for at in range(0, len(symbols) - n + 1, _BLOCK):
+                until = min(at + _BLOCK, len(symbols) - n + 1)
+                grams = rows[symbols[at + n - 1 : until + n - 1]]
+                for k in range(1, n):
+                    grams = self.bind(grams, self.permute(rows[symbols[at + n - 1 - k : until + n - 1 - k]], k))
+                total += grams.sum(axis=0, dtype=total.dtype)
+            return total
+
+        return self._each(len(found), bundled, out, workers)
+
+    def sequences(self, items: Any, sequences: Any, out: Any, workers: int) -> Any:
+        rows = self._checked(items, "items", 2)
+        found = [_symbols(one, f"sequences[{at}]", len(rows), 1) for at, one in enumerate(sequences)]
+
+        def bundled(number: int) -> NDArray[Any]:
+            total = numpy.zeros(self.dim, numpy.result_type(self.dtype, numpy.float64))
+            for place, symbol in enumerate(found[number]):
+                total += numpy.roll(rows[symbol], len(found[number]) - 1 - place)
+            return total
+
+        return self._each(len(found), bundled, out, workers)
+
+    def _each(self, n: int, make: Callable[[int], NDArray[Any]], out: Any, workers: int) -> NDArray[Any]:
+        """A matrix whose row i is `make(i)`, made in so many threads."""
+        target = (
+            self._given(numpy.empty((n, self.dim), self.dtype), None) if out is None else self._checked(out, "out", 2)
+        )
+        if len(target) != n:
+            message = f"out: {len(target)} rows given, {n} needed"
+            raise ShapeError(message)
+
+        def fill(part: tuple[int, int]) -> None:
+            for row in range(*part):
+                target[row] = make(row)
+
+        in_parts(fill, n, workers)
+        return target
 
     def similarity(self, a: Any, b: Any) -> Any:
         x, y = self._checked(a, "a"), self._checked(b, "b")
         wide = numpy.result_type(self.dtype, numpy.float64)
-        left, right = numpy.atleast_2d(x).astype(wide), numpy.atleast_2d(y).astype(wide)
-        products = (left @ right.conj().T).real
-        norms = numpy.outer(numpy.linalg.norm(left, axis=1), numpy.linalg.norm(right, axis=1))
-        found = numpy.divide(products, norms, out=numpy.zeros_like(products), where=norms > 0)
-        found = numpy.clip(found, -1.0, 1.0)
+        left, right = numpy.atleast_2d(x), numpy.atleast_2d(y)
+        found = numpy.empty((len(left), len(right)))
+        for i in range(0, len(left), _BLOCK):  # in blocks: double precision takes twice the memory
+            some = left[i : i + _BLOCK].astype(wide)
+            for j in range(0, len(right), _BLOCK):
+                others = right[j : j + _BLOCK].astype(wide)
+                products = (some @ others.conj().T).real
+                norms = numpy.outer(numpy.linalg.norm(some, axis=1), numpy.linalg.norm(others, axis=1))
+                quotients = numpy.divide(products, norms, out=numpy.zeros_like(products), where=norms > 0)
+                found[i : i + _BLOCK, j : j + _BLOCK] = numpy.clip(quotients, -1.0, 1.0)
         if x.ndim == 1:
             return float(found[0, 0]) if y.ndim == 1 else found[0]
         return found[:, 0] if y.ndim == 1 else found
@@ -94,7 +180,15 @@ class _Numpy(Algebra):
             raise ShapeError(message)
         return x, y
 
-    def _given(self, result: NDArray[Any], out: Any) -> NDArray[Any]:
+    def _in_no(self, arena: HDCArena | None) -> None:
+        if arena is not None:
+            message = (
+                f"arena: it holds vectors of bsc and map; those of {self.model} are numpy arrays, which out= reuses"
+            )
+            raise ShapeError(message)
+
+    def _given(self, result: NDArray[Any], out: Any, arena: HDCArena | None = None) -> NDArray[Any]:
+        self._in_no(arena)
         if out is None:
             made: NDArray[Any] = result.astype(self.dtype, copy=False)
             return made
@@ -116,7 +210,8 @@ class HRR(_Numpy):
     model = "hrr"
     dtype = numpy.float32
 
-    def random(self, name: str | int, index: int = 0) -> NDArray[Any]:
+    def random(self, name: str | int, index: int = 0, arena: HDCArena | None = None) -> NDArray[Any]:
+        self._in_no(arena)
         uniforms = random_words(name, index, self.dim * _UNIFORMS // 4).view(numpy.uint16)
         sums = uniforms.reshape(self.dim, _UNIFORMS).sum(axis=1, dtype=numpy.int64)
         # of twelve uniform numbers from 0 to 1 the variance is 1, and the mean 6
@@ -130,26 +225,26 @@ class HRR(_Numpy):
         made[0] = 1.0
         return made
 
-    def bind(self, a: Any, b: Any, out: Any = None) -> NDArray[Any]:
+    def bind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         x, y = self._pair(a, b)
-        return self._given(self._back(self._spectrum(x) * self._spectrum(y)), out)
+        return self._given(self._back(self._spectrum(x) * self._spectrum(y)), out, arena)
 
-    def inverse(self, a: Any, out: Any = None) -> NDArray[Any]:
+    def inverse(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         """The exact one: 1 over the Fourier transform, which the usual approximation (the involution) only
         resembles. ValueError where a frequency is missing."""
         spectrum = self._spectrum(self._checked(a, "a"))
         if not numpy.abs(spectrum).all():
             message = "inverse: a frequency of the vector is zero, so what was bound with it is lost"
             raise ValueError(message)
-        return self._given(self._back(1.0 / spectrum), out)
+        return self._given(self._back(1.0 / spectrum), out, arena)
 
-    def unbind(self, a: Any, b: Any, out: Any = None) -> NDArray[Any]:
+    def unbind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         x, y = self._pair(a, b)
         spectrum = self._spectrum(y)
         if not numpy.abs(spectrum).all():
             message = "unbind: a frequency of b is zero, so what was bound with it is lost"
             raise ValueError(message)
-        return self._given(self._back(self._spectrum(x) / spectrum), out)
+        return self._given(self._back(self._spectrum(x) / spectrum), out, arena)
 
     def normalize(self, a: Any) -> NDArray[Any]:
         """Norm 1; a zero vector stays."""
@@ -183,7 +278,8 @@ class FHRR(_Numpy):
     model = "fhrr"
     dtype = numpy.complex64
 
-    def random(self, name: str | int, index: int = 0) -> NDArray[Any]:
+    def random(self, name: str | int, index: int = 0, arena: HDCArena | None = None) -> NDArray[Any]:
+        self._in_no(arena)
         words = random_words(name, index, -(-self.dim // 4)).view(numpy.uint16)[: self.dim]
         return _phasors()[words % _TURN]
 
@@ -191,17 +287,17 @@ class FHRR(_Numpy):
         """1 everywhere."""
         return numpy.ones(self.dim, numpy.complex64)
 
-    def bind(self, a: Any, b: Any, out: Any = None) -> NDArray[Any]:
+    def bind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         x, y = self._pair(a, b)
-        return self._given(x * y, out)
+        return self._given(x * y, out, arena)
 
-    def inverse(self, a: Any, out: Any = None) -> NDArray[Any]:
+    def inverse(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         """1 over each component; of a phasor its conjugate. ValueError where a component is zero."""
         x = self._checked(a, "a")
         if not numpy.abs(x).all():
             message = "inverse: a component of the vector is zero, so what was bound with it is lost"
             raise ValueError(message)
-        return self._given((1.0 / x.astype(numpy.complex128)), out)
+        return self._given((1.0 / x.astype(numpy.complex128)), out, arena)
 
     def normalize(self, a: Any) -> NDArray[Any]:
         """Magnitude 1 everywhere; a component that is zero becomes 1."""
@@ -226,6 +322,28 @@ def _phasors() -> NDArray[numpy.complex64]:
     made[[0, quarter, 2 * quarter, 3 * quarter]] = 1, 1j, -1, -1j  # cos(pi / 2) is not 0 in doubles
     made.flags.writeable = False
     return made
+
+
+def _symbols(sequence: Any, name: str, items: int, least: int) -> NDArray[Any]:
+    """The numbers of a sequence's symbols, checked."""
+    if isinstance(sequence, str):
+        found = numpy.array([ord(c) for c in sequence], numpy.int64)
+    elif isinstance(sequence, bytes):
+        found = numpy.frombuffer(sequence, numpy.uint8)
+    else:
+        found = numpy.asarray(sequence)
+    if found.ndim != 1 or not (numpy.issubdtype(found.dtype, numpy.integer) or not len(found)):
+        message = f"{name}: shape {list(found.shape)} of {found.dtype}; it must be a row of whole numbers"
+        raise ShapeError(message)
+    if len(found) < least:
+        message = f"{name}: {len(found)} symbols, where n-grams of {least} need at least {least}"
+        raise ValueError(message)
+    bad = (found < 0) | (found >= items)
+    if bad.any():
+        place = int(bad.argmax())
+        message = f"{name}: symbol {place} is {found[place]}; there are {items} items, 0 to {items - 1}"
+        raise ValueError(message)
+    return found.astype(numpy.int64)
 
 
 def _finite(values: ArrayLike) -> NDArray[Any]:

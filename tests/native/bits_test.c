@@ -169,7 +169,7 @@ static void encoders(const struct sophia_kernels *k)
         const size_t dim = dims[d], words = (dim + 511) / 512 * 8;
         const struct sophia_feature_keys keys = sophia_feature_keys(d);
         struct sophia_workspace *space = sophia_workspace_new(dim);
-        struct sophia_ngram_space *grams = sophia_ngram_space_new(dim, 3, d);
+        struct sophia_ngram_space *grams = sophia_ngram_space_new(dim, 3, d, (struct sophia_codebook){0});
         struct sophia_idf idf;
         uint64_t *row = (uint64_t *)room(words * 8);
         int8_t *levels = (int8_t *)room(dim);

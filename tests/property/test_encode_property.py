@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import encode as oracle
 
-from sophia._core.encode import NgramEncoder, TextEncoder
+from sophia._core.encode import TextEncoder
 from sophia._core.idf import IdfTable
+from sophia._core.sequence import NgramEncoder
 
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SCRIPTS = "abcXYZ09 _-.,é ßЖع中国のカไทย👍\u200d\u3000·ªµ"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from oracle import encode as oracle
 
-from sophia._core import cpu, encode, hdc
-from sophia._core.encode import NgramEncoder, TextEncoder
+from sophia._core import cpu, encode, hdc, record, sequence
+from sophia._core.encode import TextEncoder
 from sophia._core.idf import IdfTable
+from sophia._core.sequence import NgramEncoder
 from sophia._core.vector import Hypervector
 from sophia.errors import ShapeError
 
@@ -43,9 +44,10 @@ def distance(one: Hypervector, two: Hypervector) -> int:
 
 
 def test_doctests():
-    results = doctest.testmod(encode)
-    assert results.attempted > 5
-    assert results.failed == 0
+    for module in (encode, record, sequence):
+        results = doctest.testmod(module)
+        assert results.attempted > 3
+        assert results.failed == 0
 
 
 @pytest.mark.parametrize("text", TEXTS)

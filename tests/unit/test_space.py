@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from sophia._core import hdc
 from sophia._core.vector import Hypervector
-from sophia.errors import ConfigError, ShapeError
-from sophia.hdc import MODELS, Space
+from sophia.errors import ConfigError, ShapeError, StaleArenaError
+from sophia.hdc import MODELS, HDCArena, Space
 from sophia.hdc.spectral import FHRR, HRR
 
 DIM = 2000
@@ -33,7 +33,7 @@ def close(a: Any, b: Any) -> bool:
     return bool(numpy.allclose(a, b, atol=2e-4))
 
 
-@pytest.mark.parametrize("name", ["sophia.hdc", "sophia.hdc.space", "sophia.hdc.spectral", "sophia.hdc.algebra"])
+@pytest.mark.parametrize("name", ["sophia.hdc", "sophia.hdc.space", "sophia.hdc.spectral", "sophia.hdc.sums"])
 def test_examples(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
@@ -329,3 +329,169 @@ def test_powers() -> None:
         assert algebra.similarity(algebra.bind(rows[1], rows[4]), algebra.identity()) > 0.999
         with pytest.raises(ValueError, match="value 1 is not finite"):
             algebra.power(base, [0.0, float("inf")])
+
+
+def naive_record(space: Space, ids: Any, levels: Any, index: Any, weights: Any) -> Any:
+    pairs = [space.bind(space._row(ids[f]), space._row(levels[n])) for f, n in enumerate(index)]
+    return space.bundle(pairs, weights=weights)
+
+
+@models
+@pytest.mark.parametrize("weights", [None, [3, -1, 0] + [2] * 197])
+def test_a_record_is_a_bundle_of_pairs(model: str, weights: list[int] | None, simd: str) -> None:
+    space = Space(model, 256)
+    ids, levels = space.random_rows(200, "id"), space.level(7)
+    index = numpy.random.default_rng(0).integers(0, 7, (3, 200))
+    made = space.encode_record(ids, levels, index, weights=weights)
+    for row, numbers in enumerate(index):
+        assert close(space._row(made[row]), naive_record(space, ids, levels, numbers, weights))
+    assert close(space.encode_record(ids, levels, list(index[1]), weights=weights), space._row(made[1]))
+    assert (space.encode_record(ids, levels, index, weights=weights, workers=2) == made).all()
+    out = numpy.empty_like(made)
+    assert space.encode_record(ids, levels, index, weights=weights, out=out) is out
+    assert (out == made).all()
+    one = space.random("overwritten")
+    assert space.encode_record(ids, levels, index[2], weights=weights, out=one) is one
+    assert close(one, space._row(made[2]))
+    assert len(space.encode_record(ids, levels, index[:0])) == 0
+
+
+@models
+@pytest.mark.parametrize("n", [1, 3])
+def test_sequences_and_ngrams(model: str, n: int, simd: str) -> None:
+    space = Space(model, 256)
+    items = space.random_rows(128, "item")
+    text = "abracadabra, and much more of it " * 9
+    rows = [space._row(items[ord(c)]) for c in text]
+    grams = []
+    for i in range(len(rows) - n + 1):
+        grams.append(space.multibind([space.permute(rows[i + k], n - 1 - k) for k in range(n)]))
+    gram = space.encode_ngrams(items, text, n)
+    assert close(gram, space.bundle(grams))
+    sequence = space.encode_sequence(items, text)
+    assert close(sequence, space.bundle([space.permute(row, len(rows) - 1 - i) for i, row in enumerate(rows)]))
+    several: list[Any] = [text, text.encode(), [ord(c) for c in text], numpy.array([ord(c) for c in text])]
+    for made, one in (
+        (space.encode_ngrams(items, several, n, workers=3), gram),
+        (space.encode_sequence(items, several, workers=3), sequence),
+    ):
+        assert all(close(space._row(row), one) for row in made)
+    matrix = numpy.random.default_rng(1).integers(0, 128, (3, 20))
+    assert close(space._row(space.encode_ngrams(items, matrix, n)[2]), space.encode_ngrams(items, matrix[2], n))
+    out = space.random("overwritten")
+    assert space.encode_sequence(items, text, out=out) is out
+    assert close(out, sequence)
+
+
+@models
+def test_what_has_no_item_or_level_is_named(model: str) -> None:
+    space = Space(model, 256)
+    items = space.random_rows(5, "item")
+    with pytest.raises(ValueError, match=r"record 1, feature 0 is 5; there are 5 levels, 0 to 4"):
+        space.encode_record(items, items, [[0] * 5, [5] + [0] * 4])
+    with pytest.raises(ShapeError, match="4 numbers a record where there are 5 features"):
+        space.encode_record(items, items, [[0] * 4])
+    with pytest.raises(ShapeError, match="whole numbers"):
+        space.encode_record(items, items, [[0.5] * 5])
+    with pytest.raises(ShapeError, match="shape"):
+        space.encode_record(items, items, numpy.zeros((1, 1, 5), int))
+    with pytest.raises(ValueError, match=r"sequences\[0\]: symbol 2 is -1; there are 5 items, 0 to 4"):
+        space.encode_sequence(items, [1, 2, -1])
+    with pytest.raises(ValueError, match=r"sequences\[1\]: 1 symbols, where n-grams of 2 need at least 2"):
+        space.encode_ngrams(items, [[1, 2], [1]], 2)
+    with pytest.raises((ShapeError, TypeError)):
+        space.encode_sequence(items, [numpy.zeros(3)])
+    with pytest.raises(ValueError, match="workers"):
+        space.encode_sequence(items, [1, 2], workers=0)
+
+
+@models
+def test_an_accumulator_counts_in_and_out(model: str, simd: str) -> None:
+    space = Space(model, DIM)
+    vectors = [space.random(i) for i in range(5)]
+    counted = space.accumulator()
+    with pytest.raises(ValueError, match="no vectors"):
+        counted.threshold()
+    counted.add(vectors)
+    counted.add(vectors[0], 2)
+    assert close(counted.threshold(), space.normalize(space.bundle(vectors, weights=[3, 1, 1, 1, 1])))
+    assert counted.similarity(vectors[0]) > counted.similarity(vectors[1]) > 0.2
+    counted.subtract(vectors[0], 2)
+    counted.subtract(space.random_rows(3, "more"))
+    counted.add(space.random_rows(3, "more"))
+    other = space.accumulator()
+    other.add(vectors)
+    assert counted.similarity(other) == pytest.approx(1.0)
+    assert counted.similarity(other.threshold()) == pytest.approx(other.similarity(other.threshold()))
+    other.merge(counted)
+    assert other.total == counted.total + 5
+    assert (other.model.lower(), other.dim) == (model, DIM)
+    other.clear()
+    assert other.total == 0
+    with pytest.raises((ShapeError, TypeError)):
+        counted.add(Space(model, DIM * 2).random("a"))
+
+
+@pytest.mark.parametrize("model", SPECTRAL)
+def test_sums_refuse_what_is_not_finite(model: str) -> None:
+    space = Space(model, DIM)
+    counted = space.accumulator()
+    counted.add(space.random("a"))
+    before = counted.sums
+    bad = space.random("b").copy()
+    bad[7] = numpy.nan
+    with pytest.raises(ValueError, match="component 7"):
+        counted.add([space.random("c"), bad])
+    for weight in (float("nan"), float("inf"), True, "1"):
+        with pytest.raises(ValueError, match="weight"):
+            counted.add(space.random("c"), weight)
+    assert (counted.sums == before).all()
+
+
+@pytest.mark.parametrize("model", COMPILED)
+def test_results_may_be_borrowed_from_an_arena(model: str, simd: str) -> None:
+    space = Space(model, DIM)
+    a, b = space.random("a"), space.random("b")
+    arena = HDCArena()
+    for _ in range(3):
+        made = [
+            (space.random("a", arena=arena), a),
+            (space.bind(a, b, arena=arena), space.bind(a, b)),
+            (space.unbind(a, b, arena=arena), space.unbind(a, b)),
+            (space.inverse(a, arena=arena), space.inverse(a)),
+            (space.permute(a, 7, arena=arena), space.permute(a, 7)),
+            (space.bundle(a, b, a, arena=arena), space.bundle(a, b, a)),
+        ]
+        assert all(x.borrowed and x == y for x, y in made)
+        arena.reset()
+    with pytest.raises(StaleArenaError):
+        space.similarity(made[0][0], a)
+
+
+@pytest.mark.parametrize("model", SPECTRAL)
+def test_arrays_live_in_no_arena(model: str) -> None:
+    space = Space(model, DIM)
+    a = space.random("a")
+    for call in (
+        lambda arena: space.random("a", arena=arena), lambda arena: space.bind(a, a, arena=arena),
+        lambda arena: space.unbind(a, a, arena=arena), lambda arena: space.inverse(a, arena=arena),
+        lambda arena: space.permute(a, arena=arena), lambda arena: space.bundle(a, a, arena=arena),
+    ):  # fmt: skip
+        with pytest.raises(ShapeError, match="arena"):
+            call(HDCArena())
+
+
+@models
+def test_results_go_where_out_says(model: str, simd: str) -> None:
+    space = Space(model, DIM)
+    a, b, c = (space.random(name) for name in "abc")
+    for made, call in (
+        (space.bundle(a, b, c), lambda out: space.bundle(a, b, c, out=out)),
+        (space.multibind(a, b, c), lambda out: space.multibind(a, b, c, out=out)),
+        (space.bind(a, b), lambda out: space.bind(a, b, out)),
+        (space.unbind(a, b), lambda out: space.unbind(a, b, out)),
+        (space.permute(a, -3), lambda out: space.permute(a, -3, out)),
+    ):
+        out = space.random("overwritten")
+        assert call(out) is out
+        assert close(out, made)

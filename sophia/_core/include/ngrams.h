@@ -10,12 +10,14 @@
 #include <stdlib.h>
 
 #include "ballot.h"
+#include "hv_ops.h"
+#include "numbers.h"
 #include "text_features.h"
 
 #define SOPHIA_ITEMS 512           /* symbols kept; when more are met, all rows are made anew as they come */
 #define SOPHIA_NGRAMS_MAX 0xFFFFFF /* n-grams of one sequence */
 
-enum sophia_ngrams_error { SOPHIA_NGRAMS_TOO_FEW = -6, SOPHIA_NGRAMS_TOO_MANY = -7 };
+enum sophia_ngrams_error { SOPHIA_NGRAMS_TOO_FEW = -6, SOPHIA_NGRAMS_TOO_MANY = -7, SOPHIA_NGRAMS_NO_ITEM = -8 };
 
 /* Symbols are code points of UTF-8 (width 0) or unsigned integers of 1, 2, 4 or 8 bytes in native order. */
 struct sophia_sequence {
@@ -27,25 +29,11 @@ struct sophia_sequence {
 static inline uint64_t sophia_symbol(const struct sophia_sequence *sequence, size_t *at)
 {
     const unsigned char *p = sequence->data + *at;
-    uint16_t half;
-    uint32_t single;
-    uint64_t twice;
     unsigned step = sequence->width;
-    switch (sequence->width) {
-    case 0: twice = sophia_code_point(p, sequence->size - *at, &step); break;
-    case 1: twice = *p; break;
-    case 2:
-        memcpy(&half, p, 2);
-        twice = half;
-        break;
-    case 4:
-        memcpy(&single, p, 4);
-        twice = single;
-        break;
-    default: memcpy(&twice, p, 8); break;
-    }
+    const uint64_t symbol =
+        step ? sophia_number_at(p, 0, step) : sophia_code_point(p, sequence->size - *at, &step);
     *at += step;
-    return twice;
+    return symbol;
 }
 
 static size_t sophia_sequence_length(const struct sophia_sequence *sequence)
@@ -56,8 +44,15 @@ static size_t sophia_sequence_length(const struct sophia_sequence *sequence)
     return length;
 }
 
+/* The rows of a codebook: symbol s has row s. Borrowed; `rows` NULL where symbols have pseudo-random rows. */
+struct sophia_codebook {
+    const uint64_t *rows;
+    size_t count, words; /* those of a vote, zero from bit `dim` on */
+};
+
 /* Owns its rows: SOPHIA_ITEMS x order x words, allocated as symbols come. One thread at a time. */
 struct sophia_items {
+    struct sophia_codebook given;
     size_t dim, words;
     uint32_t order, count;
     uint64_t key;
@@ -67,9 +62,11 @@ struct sophia_items {
     uint16_t slots[2 * SOPHIA_ITEMS];
 };
 
-static void sophia_items_init(struct sophia_items *items, size_t dim, uint32_t order, uint64_t seed)
+static void sophia_items_init(struct sophia_items *items, size_t dim, uint32_t order, uint64_t seed,
+                              struct sophia_codebook given)
 {
     memset(items, 0, sizeof *items);
+    items->given = given;
     items->dim = dim;
     items->words = sophia_vote_words(dim);
     items->order = order;
@@ -84,9 +81,13 @@ static void sophia_items_free(struct sophia_items *items)
 static void sophia_items_fill(const struct sophia_items *items, uint64_t symbol, uint64_t *rows)
 {
     const size_t words = items->words, last = items->dim - 1;
-    const uint64_t name = sophia_mix64(items->key ^ symbol);
-    for (size_t w = 0; w < words; w++) rows[w] = sophia_mix64(name + SOPHIA_MIX_C * (uint64_t)(w + 1));
-    sophia_clear_tail(rows, items->dim, words);
+    if (items->given.rows) {
+        memcpy(rows, items->given.rows + symbol * words, 8 * words);
+    } else {
+        const uint64_t name = sophia_mix64(items->key ^ symbol);
+        for (size_t w = 0; w < words; w++) rows[w] = sophia_mix64(name + SOPHIA_MIX_C * (uint64_t)(w + 1));
+        sophia_clear_tail(rows, items->dim, words);
+    }
     for (uint32_t k = 1; k < items->order; k++) {
         const uint64_t *from = rows + (k - 1) * words;
         uint64_t *to = rows + k * words;
@@ -99,11 +100,12 @@ static void sophia_items_fill(const struct sophia_items *items, uint64_t symbol,
     }
 }
 
-/* 1 with *rows set (borrowed until the items are cleared), 0 when there is no room, -1 when memory is short.
- */
+/* 1 with *rows set (borrowed until the items are cleared), 0 when there is no room, -1 when memory is short, -2 when
+ * the codebook has no such symbol. */
 static int sophia_items_find(struct sophia_items *items, uint64_t symbol, const uint64_t **rows)
 {
     const uint32_t mask = 2 * SOPHIA_ITEMS - 1;
+    if (items->given.rows && symbol >= items->given.count) return -2;
     uint32_t i = (uint32_t)sophia_mix64(symbol) & mask;
     for (; items->slots[i]; i = (i + 1) & mask) {
         const uint32_t at = items->slots[i] - 1u;
@@ -158,6 +160,7 @@ static int sophia_ngrams_vote(const struct sophia_sequence *sequence, struct sop
                 if (found < 0) break;
             }
         }
+        if (found == -2) return SOPHIA_NGRAMS_NO_ITEM;
         if (found < 0) return -3; /* as SOPHIA_IDF_NO_MEMORY */
         if (i + 1 < order) continue;
         const uint64_t *operands[SOPHIA_BALLOT_ORDER];
@@ -173,7 +176,8 @@ struct sophia_ngram_space {
     struct sophia_items items;
 };
 
-static struct sophia_ngram_space *sophia_ngram_space_new(size_t dim, uint32_t order, uint64_t seed)
+static struct sophia_ngram_space *sophia_ngram_space_new(size_t dim, uint32_t order, uint64_t seed,
+                                                         struct sophia_codebook given)
 {
     struct sophia_ngram_space *space = (struct sophia_ngram_space *)malloc(sizeof *space);
     if (!space) return NULL;
@@ -181,7 +185,7 @@ static struct sophia_ngram_space *sophia_ngram_space_new(size_t dim, uint32_t or
         free(space);
         return NULL;
     }
-    sophia_items_init(&space->items, dim, order, seed);
+    sophia_items_init(&space->items, dim, order, seed, given);
     return space;
 }
 
@@ -209,6 +213,87 @@ static int sophia_ngrams_to_i8(const struct sophia_sequence *sequence, struct so
     if (code) return code;
     sophia_vote_sums(&space->vote, kernels);
     kernels->scale_i32_i8(space->vote.sums, space->items.dim, out);
+    return 0;
+}
+
+/* The number of the first symbol that the codebook has no row for; the length of the sequence where it has all. */
+static size_t sophia_sequence_unknown(const struct sophia_sequence *sequence, size_t symbols)
+{
+    size_t at = 0, place = 0;
+    for (; at < sequence->size; place++) {
+        if (sophia_symbol(sequence, &at) >= symbols) break;
+    }
+    return place;
+}
+
+/* Working memory of one thread for votes over rotated rows: one ballot's rows, 128 * words * 8 bytes. */
+struct sophia_sequence_space {
+    struct sophia_vote vote;
+    uint64_t *rows;
+};
+
+static void sophia_sequence_space_free(struct sophia_sequence_space *space)
+{
+    if (!space) return;
+    sophia_vote_free(&space->vote);
+    free(space->rows);
+    free(space);
+}
+
+static struct sophia_sequence_space *sophia_sequence_space_new(size_t dim)
+{
+    struct sophia_sequence_space *space = (struct sophia_sequence_space *)calloc(1, sizeof *space);
+    if (!space) return NULL;
+    const size_t bytes = SOPHIA_BALLOT_ROWS * 8 * sophia_vote_words(dim);
+    void *block = NULL;
+    if (sophia_vote_init(&space->vote, dim) || posix_memalign(&block, 64, bytes)) {
+        sophia_sequence_space_free(space);
+        return NULL;
+    }
+    space->rows = (uint64_t *)memset(block, 0, bytes); /* words past the padded row are counted as well */
+    return space;
+}
+
+/* Counts the symbols of a sequence, each row rotated by its distance from the end; 0, or an error code. */
+static int sophia_sequence_vote(const struct sophia_sequence *sequence, const struct sophia_codebook *given,
+                                struct sophia_sequence_space *space, const struct sophia_enc_kernels *kernels,
+                                const struct sophia_hv_kernels *hv, enum sophia_verdict verdict)
+{
+    const size_t length = sophia_sequence_length(sequence), dim = space->vote.dim;
+    if (length == 0) return SOPHIA_NGRAMS_TOO_FEW;
+    if (length > SOPHIA_NGRAMS_MAX) return SOPHIA_NGRAMS_TOO_MANY;
+    sophia_vote_begin(&space->vote, (uint32_t)length, verdict);
+    size_t at = 0;
+    for (size_t i = 0; i < length; i++) {
+        const uint64_t symbol = sophia_symbol(sequence, &at);
+        if (symbol >= given->count) return SOPHIA_NGRAMS_NO_ITEM;
+        /* A full ballot is counted here, not by the push: its rows are about to be written over. */
+        if (i % SOPHIA_BALLOT_ROWS == 0) sophia_vote_flush(&space->vote, kernels);
+        uint64_t *const row = space->rows + i % SOPHIA_BALLOT_ROWS * given->words;
+        sophia_rotate_b1(hv, given->rows + symbol * given->words, row, dim, (length - 1 - i) % dim);
+        const uint64_t *const operand = row;
+        sophia_vote_bound(&space->vote, kernels, &operand, 1, 1);
+    }
+    return 0;
+}
+
+static int sophia_sequence_to_b1(const struct sophia_sequence *sequence, const struct sophia_codebook *given,
+                                 struct sophia_sequence_space *space, const struct sophia_enc_kernels *kernels,
+                                 const struct sophia_hv_kernels *hv, uint64_t *out)
+{
+    const int code = sophia_sequence_vote(sequence, given, space, kernels, hv, SOPHIA_VERDICT_MAJORITY);
+    if (code == 0) sophia_vote_majority(&space->vote, kernels, out);
+    return code;
+}
+
+static int sophia_sequence_to_i8(const struct sophia_sequence *sequence, const struct sophia_codebook *given,
+                                 struct sophia_sequence_space *space, const struct sophia_enc_kernels *kernels,
+                                 const struct sophia_hv_kernels *hv, int8_t *out)
+{
+    const int code = sophia_sequence_vote(sequence, given, space, kernels, hv, SOPHIA_VERDICT_SUMS);
+    if (code) return code;
+    sophia_vote_sums(&space->vote, kernels);
+    kernels->scale_i32_i8(space->vote.sums, space->vote.dim, out);
     return 0;
 }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from oracle import encode as oracle
 
 from fuzz.tape import Tape
-from sophia._core.encode import NgramEncoder, TextEncoder
+from sophia._core.encode import TextEncoder
 from sophia._core.idf import IdfTable
+from sophia._core.sequence import NgramEncoder
 
 DIM = 130
 

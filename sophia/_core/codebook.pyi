@@ -1,0 +1,9 @@
+from collections.abc import Callable
+from typing import Self, final
+
+@final
+class Codebook:
+    def __new__(cls, source: object, name: str = "codebook", *, dim: int | None = None) -> Self: ...
+    def __len__(self) -> int: ...
+
+def in_parts(job: Callable[[tuple[int, int]], object], n: int, workers: int) -> None: ...

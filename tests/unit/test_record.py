@@ -1,0 +1,263 @@
+"""Fused encoders of records and sequences: what bind, permute and bundle give, bit for bit, in one call."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sophia._core import hdc
+from sophia._core.arena import HDCArena
+from sophia._core.codebook import Codebook, in_parts
+from sophia._core.record import RecordEncoder
+from sophia._core.sequence import NgramEncoder, SequenceEncoder
+from sophia._core.vector import Hypervector
+from sophia.errors import ShapeError
+
+MODELS = pytest.mark.parametrize("model", ["BSC", "MAP"])
+DIMS = pytest.mark.parametrize("dim", [64, 65, 1000, 10_000])
+
+
+def rows_of(n: int, name: str, dim: int, model: str) -> Any:
+    return hdc.random_rows(n, name, dim=dim, model=model)
+
+
+def told(dim: int, model: str) -> int | None:
+    return dim if model == "BSC" else None
+
+
+def vectors(rows: Any, numbers: Any, dim: int, model: str) -> list[Hypervector]:
+    return [Hypervector.from_buffer(np.ascontiguousarray(rows[n]), told(dim, model)) for n in numbers]
+
+
+def graded(parts: Any, weights: Any = None) -> list[int]:
+    """The scaled sum of signs: the largest magnitude 127, by the encoders' fixed-point rule."""
+    total = (np.asarray(parts, np.int64) * np.asarray(weights if weights is not None else 1).reshape(-1, 1)).sum(0)
+    largest = int(abs(total).max())
+    factor = (127 << 23) // largest if largest else 0
+    levels = (abs(total) * factor + (1 << 22)) >> 23
+    return [int(x) for x in np.sign(total) * levels]
+
+
+def signs(rows: Any, dim: int, model: str) -> Any:
+    rows = np.asarray(rows)
+    if model == "MAP":
+        return rows
+    return 1 - 2 * np.unpackbits(rows, axis=-1, bitorder="little")[..., :dim].astype(np.int8)
+
+
+@MODELS
+@DIMS
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_record_is_the_bundle_of_bound_pairs(simd: str, model: str, dim: int, weighted: bool) -> None:
+    draw = np.random.default_rng(dim + weighted)
+    features = 150  # more than are counted in one pass
+    ids, levels = rows_of(features, "id", dim, model), rows_of(9, "level", dim, model)
+    weights = [*(int(w) for w in draw.integers(-6, 7, features - 2)), 0, 4000] if weighted else None
+    index = draw.integers(0, 9, (5, features))
+    encoder = RecordEncoder(ids, levels, weights=weights, dim=told(dim, model))
+    assert (encoder.features, encoder.levels, encoder.dim, encoder.model) == (features, 9, dim, model)
+    packed, sums = encoder.encode_many(index), encoder.encode_int8_many(index)
+    for row, numbers in enumerate(index):
+        pairs = hdc.bind(ids, np.ascontiguousarray(levels[numbers]), dim=told(dim, model))
+        bundle = hdc.bundle(pairs, weights=weights, dim=told(dim, model))
+        assert packed[row].tobytes() == np.asarray(bundle).tobytes()
+        assert encoder.encode(numbers) == bundle
+        assert sums[row].tolist() == graded(signs(pairs, dim, model), weights)
+
+
+@MODELS
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 40).flatmap(
+        lambda n: st.tuples(
+            st.lists(st.lists(st.integers(0, 3), min_size=n, max_size=n), min_size=1, max_size=4),
+            st.lists(st.integers(-4095, 4095), min_size=n, max_size=n).filter(any),
+        )
+    ),
+    st.integers(64, 300),
+    st.integers(1, 4),
+)
+def test_any_record(model: str, given_: tuple[list[list[int]], list[int]], dim: int, workers: int) -> None:
+    index, weights = np.array(given_[0]), given_[1]
+    ids, levels = rows_of(index.shape[1], "id", dim, model), rows_of(4, "level", dim, model)
+    encoder = RecordEncoder(ids, levels, weights=weights, dim=told(dim, model))
+    made = encoder.encode_many(index, workers=workers)
+    for row, numbers in enumerate(index):
+        pairs = hdc.bind(ids, np.ascontiguousarray(levels[numbers]), dim=told(dim, model))
+        assert made[row].tobytes() == np.asarray(hdc.bundle(pairs, weights=weights, dim=told(dim, model))).tobytes()
+
+
+def test_every_integer_dtype_and_number_of_threads_gives_the_same(simd: str) -> None:
+    encoder = RecordEncoder(hdc.random_rows(30, "id"), hdc.random_rows(100, "level"))
+    index = np.random.default_rng(1).integers(0, 100, (2100, 30))
+    expected = encoder.encode_many(index)
+    for dtype in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"):
+        assert (encoder.encode_many(index[:40].astype(dtype)) == expected[:40]).all()
+    for workers in (1, 2, 3, 7):
+        assert (encoder.encode_many(index, workers=workers) == expected).all()
+    out = np.empty_like(expected)
+    assert encoder.encode_many(index, out, workers=2) is out
+    assert (out == expected).all()
+    assert encoder.encode_many(index[:0]).shape == (0, 1280)
+
+
+def test_a_level_that_there_is_not_is_named() -> None:
+    encoder = RecordEncoder(hdc.random_rows(3, "id"), hdc.random_rows(5, "level"))
+    index = np.zeros((2000, 3), np.int16)
+    index[1500, 2] = -7
+    with pytest.raises(ValueError, match=r"record 1500, feature 2 is -7; there are 5 levels, 0 to 4"):
+        encoder.encode_many(index)
+    for dtype, number in (("i1", -1), ("i8", -1), ("i8", -(2**63)), ("u8", 2**64 - 1), ("i4", 2**31 - 1)):
+        wrong = np.zeros((1, 3), dtype)
+        wrong[0, 1] = number
+        with pytest.raises(ValueError, match=rf"record 0, feature 1 is {number};"):
+            encoder.encode_many(wrong)
+        with pytest.raises(ValueError, match=rf"symbol 1 is {number};"):
+            SequenceEncoder(hdc.random_rows(5, "level")).encode(wrong[0])
+    index[1400, 1] = 5
+    for workers in (1, 2, 3):
+        with pytest.raises(ValueError, match=r"record 1400, feature 1 is 5"):
+            encoder.encode_many(index, workers=workers)
+    with pytest.raises(ValueError, match=r"record 0, feature 0 is 18446744073709551615"):
+        encoder.encode(np.full(3, 2**64 - 1, np.uint64))
+
+
+def test_what_is_no_record_is_refused() -> None:
+    ids, levels = hdc.random_rows(3, "id"), hdc.random_rows(5, "level")
+    encoder = RecordEncoder(ids, levels)
+    with pytest.raises(ShapeError, match="4 numbers a record where there are 3 features"):
+        encoder.encode_many(np.zeros((2, 4), int))
+    with pytest.raises(ShapeError, match="dtype"):
+        encoder.encode_many(np.zeros((2, 3)))
+    with pytest.raises(ShapeError, match="dimension"):
+        encoder.encode_many(np.zeros(3, int))
+    with pytest.raises(TypeError, match="no buffer"):
+        encoder.encode([0, 1, 2])  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=r"out: \[2, 1280\] given, \[1, 1280\] needed"):
+        encoder.encode_many(np.zeros((1, 3), int), np.empty((2, 1280), np.uint8))
+    for workers in (0, 65, True, 1.0):
+        with pytest.raises(ValueError, match="workers"):
+            encoder.encode_many(np.zeros((1, 3), int), workers=workers)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=r"ids is BSC dim=10000, levels is MAP dim=10000"):
+        RecordEncoder(ids, hdc.random_rows(5, "level", model="MAP"))
+    with pytest.raises(ShapeError, match="dim"):
+        RecordEncoder(ids, hdc.random_rows(5, "level", dim=128))
+    with pytest.raises(ShapeError, match="only -1 and \\+1"):
+        RecordEncoder(np.zeros((3, 100), np.int8), np.ones((3, 100), np.int8))
+    with pytest.raises(ValueError, match="0 rows"):
+        RecordEncoder(ids[:0], levels)
+    for weights, error, words in (
+        ([1, 2], ShapeError, "2 of them for 3 features"),
+        ([1, 2, 4096], ValueError, "element 2 is 4096, beyond"),
+        ([1, 2, 0.5], TypeError, "whole numbers"),
+        ([0, 0, 0], ValueError, "every weight is zero"),
+    ):
+        with pytest.raises(error, match=words):
+            RecordEncoder(ids, levels, weights=weights)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="absolute sum"):
+        RecordEncoder(
+            hdc.random_rows(5000, "id", dim=64), hdc.random_rows(1, "l", dim=64), weights=[4095] * 5000, dim=64
+        )
+
+
+def test_the_codebooks_are_copies(simd: str) -> None:
+    ids, levels = hdc.random_rows(3, "id"), hdc.random_rows(5, "level")
+    encoder = RecordEncoder(ids, levels, weights=[-1, 1, 1])
+    before = encoder.encode(np.array([0, 1, 2]))
+    assert (ids == hdc.random_rows(3, "id")).all()
+    ids[:] = 0
+    levels[:] = 0
+    assert encoder.encode(np.array([0, 1, 2])) == before
+    listed = RecordEncoder([hdc.random("id", i) for i in range(3)], [hdc.random("level", i) for i in range(5)])
+    assert listed.encode(np.array([0, 1, 2])) == RecordEncoder(
+        hdc.random_rows(3, "id"), hdc.random_rows(5, "level")
+    ).encode(np.array([0, 1, 2]))
+
+
+def test_a_record_may_be_borrowed_from_an_arena() -> None:
+    encoder = RecordEncoder(hdc.random_rows(3, "id"), hdc.random_rows(5, "level"))
+    arena = HDCArena()
+    borrowed = encoder.encode(np.array([0, 1, 2]), arena)
+    assert borrowed.borrowed
+    assert borrowed == encoder.encode(np.array([0, 1, 2]))
+
+
+@MODELS
+@DIMS
+@pytest.mark.parametrize("length", [1, 2, 127, 128, 129, 300])
+def test_a_sequence_is_the_bundle_of_permuted_symbols(simd: str, model: str, dim: int, length: int) -> None:
+    items = rows_of(11, "item", dim, model)
+    numbers = np.random.default_rng(length).integers(0, 11, length).astype(np.uint8)
+    permuted = [hdc.permute(v, length - 1 - i) for i, v in enumerate(vectors(items, numbers, dim, model))]
+    encoder = SequenceEncoder(items, dim=told(dim, model))
+    assert encoder.encode(numbers) == hdc.bundle(permuted)
+    assert encoder.encode_int8(numbers).tolist() == graded(
+        signs(np.array([np.asarray(p) for p in permuted]), dim, model)
+    )
+
+
+@MODELS
+@DIMS
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_ngrams_of_given_items(simd: str, model: str, dim: int, n: int) -> None:
+    items = rows_of(700, "item", dim, model)  # more than rotated rows are kept of
+    numbers = np.random.default_rng(n).integers(0, 700, 900)
+    rows = vectors(items, numbers, dim, model)
+    grams = []
+    for i in range(len(rows) - n + 1):
+        gram = rows[i + n - 1]
+        for k in range(1, n):
+            gram = hdc.bind(gram, hdc.permute(rows[i + n - 1 - k], k))
+        grams.append(gram)
+    encoder = NgramEncoder(n, items=items, dim=told(dim, model))
+    assert (encoder.dim, encoder.model) == (dim, model)
+    assert encoder.encode(numbers) == hdc.bundle(grams)
+
+
+def test_batches_are_what_single_calls_give(simd: str) -> None:
+    items = hdc.random_rows(200, "item")
+    texts = ["hello", b"bytes", array("H", [1, 2, 3, 4]), np.arange(5), "hello"] * 500
+    for encoder in (SequenceEncoder(items), NgramEncoder(3, items=items), NgramEncoder(3)):
+        single = [encoder.encode(text) for text in texts[:5]]
+        for workers in (1, 2, 5):
+            made = encoder.encode_many(texts, workers=workers)
+            assert all(made[i, :1250].tobytes() == single[i % 5].tobytes() for i in range(0, 2500, 97))
+            sums = encoder.encode_int8_many(texts, workers=workers)
+            assert (sums[2] == encoder.encode_int8(texts[2])).all()
+            assert (sums[2497] == sums[2]).all()
+        matrix = np.random.default_rng(0).integers(0, 200, (6, 9))
+        assert (encoder.encode_many(matrix) == encoder.encode_many(list(matrix))).all()
+
+
+def test_a_symbol_that_there_is_not_is_named() -> None:
+    items = hdc.random_rows(5, "item")
+    for encoder in (SequenceEncoder(items), NgramEncoder(2, items=items)):
+        with pytest.raises(ValueError, match=r"sequence: symbol 2 is 7; there are 5 items, 0 to 4"):
+            encoder.encode(np.array([0, 1, 7]))
+        with pytest.raises(ValueError, match=r"sequences\[1\]: symbol 1 is -1; there are 5 items"):
+            encoder.encode_many([np.array([0, 1]), np.array([0, -1], np.int8)])
+        with pytest.raises(ValueError, match=r"symbol 0 is 97"):
+            encoder.encode("abc")
+        with pytest.raises(ValueError, match=r"sequence: 0 symbols"):
+            encoder.encode(np.array([], np.uint8))
+        with pytest.raises(TypeError, match="encode\\(\\) takes a single one"):
+            encoder.encode_many("abc")
+    sequences, grams = SequenceEncoder(items), NgramEncoder(2, items=items)
+    for encoder, fresh in ((sequences, SequenceEncoder(items)), (grams, NgramEncoder(2, items=items))):
+        with pytest.raises(ValueError, match="symbol 150"):
+            encoder.encode(np.array([0] * 150 + [9]))
+        assert encoder.encode(np.array([0, 1, 2])) == fresh.encode(np.array([0, 1, 2]))  # nothing is left behind
+
+
+def test_parts_cover_everything_once() -> None:
+    for n in (0, 1, 2, 5, 64, 1000):
+        for workers in (1, 2, 7, 64):
+            seen: list[int] = []
+            in_parts(lambda part, seen=seen: seen.extend(range(*part)), n, workers)
+            assert sorted(seen) == list(range(n))
+    assert len(Codebook(hdc.random_rows(3, "a"))) == 3
