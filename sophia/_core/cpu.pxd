@@ -74,6 +74,18 @@ cdef extern from "ro_kernels.h" nogil:
                         uint32_t *numbers) noexcept nogil
 
 
+cdef extern from "ln_kernels.h" nogil:
+    enum:
+        SOPHIA_LN_LANES
+        SOPHIA_LN_ROWS
+    cdef struct sophia_ln_kernels:
+        void (*project_f32)(const float *x, size_t features, const float *weights, size_t rows,
+                            float *sums) noexcept nogil
+        void (*wave_f32_i8)(const float *sums, const float *phases, int8_t *out) noexcept nogil
+        float (*dot_f32_i8)(const float *a, const int8_t *b, size_t n) noexcept nogil
+        void (*add_f32_i8)(const int8_t *b, float weight, float *a, size_t n) noexcept nogil
+
+
 cdef extern from "kernels.h" nogil:
     cdef struct sophia_kernels:
         int level
@@ -81,6 +93,7 @@ cdef extern from "kernels.h" nogil:
         sophia_kv_kernels kv
         sophia_enc_kernels enc
         sophia_ro_kernels ro
+        sophia_ln_kernels ln
 
 
 # Read anew for each operation (never cached across calls), so that set_simd_level() holds at once.

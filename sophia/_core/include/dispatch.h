@@ -8,6 +8,7 @@
 #include "enc_scalar.h"
 #include "hv_scalar.h"
 #include "kv_scalar.h"
+#include "ln_scalar.h"
 #include "ro_scalar.h"
 #if SOPHIA_X86
 #include "enc_avx2.h"
@@ -15,7 +16,9 @@
 #include "hv_avx2.h"
 #include "hv_avx512.h"
 #include "kv_avx2.h"
+#include "ln_avx2.h"
 #include "kv_avx512.h"
+#include "ln_avx512.h"
 #include "ro_avx2.h"
 #include "ro_avx512.h"
 #elif SOPHIA_ARM
@@ -23,15 +26,15 @@
 #endif
 
 static const struct sophia_kernels sophia_kernels_scalar = {
-    SOPHIA_LEVEL_SCALAR, SOPHIA_HV_SCALAR, SOPHIA_KV_SCALAR, SOPHIA_ENC_SCALAR, SOPHIA_RO_SCALAR};
+    SOPHIA_LEVEL_SCALAR, SOPHIA_HV_SCALAR, SOPHIA_KV_SCALAR, SOPHIA_ENC_SCALAR, SOPHIA_RO_SCALAR, SOPHIA_LN_SCALAR};
 #if SOPHIA_X86
 static const struct sophia_kernels sophia_kernels_avx2 = {
-    SOPHIA_LEVEL_AVX2, SOPHIA_HV_AVX2, SOPHIA_KV_AVX2, SOPHIA_ENC_AVX2, SOPHIA_RO_AVX2};
+    SOPHIA_LEVEL_AVX2, SOPHIA_HV_AVX2, SOPHIA_KV_AVX2, SOPHIA_ENC_AVX2, SOPHIA_RO_AVX2, SOPHIA_LN_AVX2};
 static const struct sophia_kernels sophia_kernels_avx512 = {
-    SOPHIA_LEVEL_AVX512, SOPHIA_HV_AVX512, SOPHIA_KV_AVX512, SOPHIA_ENC_AVX512, SOPHIA_RO_AVX512};
+    SOPHIA_LEVEL_AVX512, SOPHIA_HV_AVX512, SOPHIA_KV_AVX512, SOPHIA_ENC_AVX512, SOPHIA_RO_AVX512, SOPHIA_LN_AVX512};
 #elif SOPHIA_ARM
 static const struct sophia_kernels sophia_kernels_neon = {
-    SOPHIA_LEVEL_NEON, SOPHIA_HV_NEON, SOPHIA_KV_SCALAR, SOPHIA_ENC_SCALAR, SOPHIA_RO_SCALAR};
+    SOPHIA_LEVEL_NEON, SOPHIA_HV_NEON, SOPHIA_KV_SCALAR, SOPHIA_ENC_SCALAR, SOPHIA_RO_SCALAR, SOPHIA_LN_SCALAR};
 #endif
 
 /* NULL when this build or this machine has no such level. */

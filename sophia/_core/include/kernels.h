@@ -5,6 +5,7 @@
 #include "enc_kernels.h"
 #include "hv_kernels.h"
 #include "kv_kernels.h"
+#include "ln_kernels.h"
 #include "ro_kernels.h"
 
 struct sophia_kernels {
@@ -13,6 +14,7 @@ struct sophia_kernels {
     struct sophia_kv_kernels kv;
     struct sophia_enc_kernels enc;
     struct sophia_ro_kernels ro;
+    struct sophia_ln_kernels ln;
 };
 
 #endif
