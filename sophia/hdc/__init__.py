@@ -1,4 +1,5 @@
-"""Hyperdimensional computing: spaces of hypervectors in four models, and what encodes values as vectors of them.
+"""Hyperdimensional computing: spaces of hypervectors in four models, what encodes values as vectors of them, structures
+of one vector each, item memories, and resonator networks.
 
 >>> from sophia.hdc import Space
 >>> space = Space("bsc")
@@ -9,6 +10,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sophia._core.accumulator import Accumulator
 from sophia._core.arena import HDCArena
 from sophia._core.record import RecordEncoder
@@ -16,6 +19,72 @@ from sophia._core.sequence import NgramEncoder, SequenceEncoder
 from sophia._core.vector import Hypervector
 from sophia.hdc.space import MODELS, Space
 
+if TYPE_CHECKING:
+    from sophia.hdc.memory import Hit, ItemMemory
+    from sophia.hdc.resonator import Factors, resonate
+    from sophia.hdc.structures import (
+        BindSequence,
+        BundleSequence,
+        DistinctSequence,
+        Graph,
+        HashTable,
+        Multiset,
+        Sequence,
+        Tree,
+        ngrams,
+    )
+    from sophia.hdc.sums import Sums
+
 __all__ = [
-    "MODELS", "Accumulator", "HDCArena", "Hypervector", "NgramEncoder", "RecordEncoder", "SequenceEncoder", "Space",
-]  # fmt: skip
+    "MODELS",
+    "Accumulator",
+    "BindSequence",
+    "BundleSequence",
+    "DistinctSequence",
+    "Factors",
+    "Graph",
+    "HDCArena",
+    "HashTable",
+    "Hit",
+    "Hypervector",
+    "ItemMemory",
+    "Multiset",
+    "NgramEncoder",
+    "RecordEncoder",
+    "Sequence",
+    "SequenceEncoder",
+    "Space",
+    "Sums",
+    "Tree",
+    "ngrams",
+    "resonate",
+]
+
+# These need numpy, which takes longer to load than all of the core; they load on first use (PEP 562).
+_HOME = {
+    "Hit": "memory",
+    "ItemMemory": "memory",
+    "Factors": "resonator",
+    "resonate": "resonator",
+    "BindSequence": "structures",
+    "BundleSequence": "structures",
+    "DistinctSequence": "structures",
+    "Graph": "structures",
+    "HashTable": "structures",
+    "Multiset": "structures",
+    "Sequence": "structures",
+    "Tree": "structures",
+    "ngrams": "structures",
+    "Sums": "sums",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module
+
+    found: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = found
+    return found

@@ -81,10 +81,6 @@ class Algebra(ABC):
         """The vector, or matrix, with these components."""
 
     @abstractmethod
-    def accumulator(self) -> Any:
-        """A bundle that is still counting, of nothing so far: `add`, `subtract`, `threshold`, `similarity`."""
-
-    @abstractmethod
     def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
         """A row for each row of `index`: the bundle of each feature's vector bound to that of its level."""
 

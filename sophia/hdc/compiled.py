@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sophia._core import hdc
-from sophia._core.accumulator import Accumulator
 from sophia._core.record import RecordEncoder
 from sophia._core.sequence import NgramEncoder, SequenceEncoder
 from sophia._core.vector import Hypervector, SharedVector, Vector
@@ -72,9 +71,6 @@ class Compiled(Algebra):
 
     def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> Any:
         return hdc.permute(self._own(a, "a"), shifts, out, arena, dim=self.dim)
-
-    def accumulator(self) -> Accumulator:
-        return Accumulator(self._core, self.dim)
 
     def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
         encoder = RecordEncoder(self._own(ids, "ids"), self._own(levels, "levels"), weights=weights, dim=self.dim)

@@ -129,23 +129,10 @@ class Space:
         self, *vectors: Any, weights: ArrayLike | None = None, out: Any = None, arena: HDCArena | None = None
     ) -> Any:
         """The sum of vectors, of a list of them, or of the rows of a matrix: similar to each. BSC and MAP take the
-        majority, in one vote, and whole weights; HRR and FHRR the plain sum. `accumulator` goes on counting."""
+        majority, in one vote, and whole weights; HRR and FHRR the plain sum. `sophia.hdc.Sums` goes on counting."""
         if len(vectors) == 1 and not isinstance(vectors[0], list | tuple) and _is_matrix(vectors[0]):
             return self._algebra.bundle(vectors[0], weights, out, arena)
         return self._algebra.bundle(stacked(vectors), weights, out, arena)
-
-    def accumulator(self) -> Any:
-        """A bundle that is still counting, of nothing so far: `add` and `subtract` vectors, `threshold` gives the
-        bundle (BSC, MAP: the majority; HRR, FHRR: the sum, made normal), `similarity` compares the sums themselves.
-
-        >>> space = Space("map")
-        >>> kinds = space.accumulator()
-        >>> kinds.add([space.random("cat"), space.random("dog")])
-        >>> kinds.subtract(space.random("dog"))
-        >>> kinds.threshold() == space.random("cat")
-        True
-        """
-        return self._algebra.accumulator()
 
     def permute(self, a: Any, shifts: int = 1, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """Component i goes to place (i + shifts) mod dim: the same vector, in another role."""

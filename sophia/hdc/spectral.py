@@ -11,7 +11,6 @@ import numpy
 from sophia._core.codebook import in_parts
 from sophia.errors import ShapeError
 from sophia.hdc.algebra import Algebra, check_weights, random_words
-from sophia.hdc.sums import SumAccumulator
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -62,9 +61,6 @@ class _Numpy(Algebra):
 
     def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         return self._given(numpy.roll(self._checked(a, "a"), shifts, axis=-1), out, arena)
-
-    def accumulator(self) -> SumAccumulator:
-        return SumAccumulator(self)
 
     def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
         names, values = self._checked(ids, "ids", 2), self._checked(levels, "levels", 2)

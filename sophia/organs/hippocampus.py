@@ -592,14 +592,20 @@ class Hippocampus(MemorySearch):
         if self._forked:
             return
         with self._writing:
-            if not self._closed:
-                self._end()
-            # Done at each call: a Ctrl-C may have kept the one before from it, and the store must not stay locked.
             try:
-                self._aside.close()
-                self._scanners.close()
+                if not self._closed:
+                    self._end()
             finally:
-                self._store.close()
+                if self._closed:
+                    self._give_back()
+
+    def _give_back(self) -> None:
+        """Done at each call: a Ctrl-C may have kept the one before from it, and the store must not stay locked."""
+        try:
+            self._aside.close()
+            self._scanners.close()
+        finally:
+            self._store.close()
 
     def _end(self) -> None:
         """Takes in nothing more, and writes what waits; where that fails, it goes on."""
