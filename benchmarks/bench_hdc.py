@@ -6,12 +6,13 @@ one thread, in memory that starts on a cache line, as memory maps and Arrow buff
 
 from __future__ import annotations
 
+import statistics
 from importlib import import_module
 from types import ModuleType
 
 import numpy as np
 
-from benchmarks.harness import Bar, Contender, Suite, Timing, ratio
+from benchmarks.harness import Bar, Contender, Row, Suite, Timing, interleave, ratio
 
 ROWS = 1_000_000
 Words = np.ndarray
@@ -190,6 +191,100 @@ def bundles(suite: Suite, torchhd: ModuleType | None) -> None:
     suite.compare("bundle of 100, 10,000 bits", contenders, unit="us", bars=bars)
 
 
+# Whole bytes, whole words and neither; one block, many and all but one bit.
+SHIFTS = (1, 7, 8, 63, 64, 65, 128, 511, 2500, 4999, 5000, 5001, 9936, 9999, -1, -7)
+FEW = 8  # rows that stay in the first cache
+
+
+def close_rows() -> tuple[Words, Words]:
+    """Packed rows, and room for as many: both on cache lines, and not a multiple of 4,096 bytes apart.
+
+    A load is held up by an earlier store whose address has the same lowest twelve bits.
+    """
+    size = FEW * 1280
+    memory = np.zeros(2 * size + 8192, np.uint8)
+    first = -memory.ctypes.data % 64
+    second = first + size + 64 + (2048 - size - 64) % 4096
+    source, out = (memory[at : at + size].reshape(FEW, 1280) for at in (first, second))
+    return source, out
+
+
+def permutations(suite: Suite) -> None:
+    """Rotation by any number of bits, in a loop without Python, beside memcpy() in the same loop."""
+    from sophia._core import cpu, hdc
+
+    before = cpu.simd_level()
+    rows, out = close_rows()
+    rows[:] = hdc.random_rows(FEW, "turned")
+    bits = np.unpackbits(rows, axis=1, bitorder="little")[:, :10_000]
+    for level in cpu.simd_levels():
+        cpu.set_simd_level(level)
+        for shift in SHIFTS:
+            turned = np.packbits(np.roll(bits, shift, axis=1), axis=1, bitorder="little")
+            hdc.permute_pass(rows, shift, out)
+            assert (out[:, :1250] == turned).all(), f"permute by {shift} differs from numpy at {level}"
+            assert not out[:, 1250:].any(), f"permute by {shift} leaves bits in the padding at {level}"
+    times = 500
+    names = {"turn": hdc.permute_pass, "rows": rows, "out": out}
+    for level in reversed(cpu.simd_levels()):
+        cpu.set_simd_level(level)
+        contenders = {
+            f"by {shift}": Contender(f"turn(rows, {shift}, out, {times})", names, times * FEW) for shift in SHIFTS
+        }
+        contenders["memcpy"] = Contender(f"turn(rows, None, out, {times})", names, times * FEW)
+        timings = interleave(contenders, repeats=21, target_ms=4.0)
+        ratios = {name: ratio(timing, timings["memcpy"]) for name, timing in timings.items() if name != "memcpy"}
+        mean, worst = sum(ratios.values()) / len(ratios), max(ratios, key=lambda name: ratios[name])
+        row = Row(f"permute a row of 1,280 bytes, {level}", "ns", statistics.mean(timings[n].median for n in ratios))
+        row.peers["memcpy"] = timings["memcpy"].median
+        row.note = ", ".join(f"{name}: {timings[name].median:.1f} = {value:.2f}x" for name, value in ratios.items())
+        if level == "avx512":
+            row.bars.append(Bar("permute against memcpy, the mean of all shifts", mean, "<=", 2))
+            row.bars.append(Bar(f"permute against memcpy, the worst ({worst})", ratios[worst], "<=", 2))
+        suite.add(row)
+    cpu.set_simd_level(before)
+    names |= {"permute": hdc.permute, "np": np}
+    suite.compare(
+        f"permute [{FEW}, 1280] by 7, one call, out=",
+        {
+            "sophia": Contender("permute(rows, 7, out)", names),
+            "numpy copyto": Contender("np.copyto(out, rows)", names),
+        },
+    )
+
+
+def bundles_of_levels(suite: Suite) -> None:
+    """Votes with AVX2 beside the same with AVX-512: no machine without the latter waits more than twice as long."""
+    from sophia._core import cpu, hdc
+
+    before, levels = cpu.simd_level(), cpu.simd_levels()
+    if "avx512" not in levels:
+        suite.skip("bundles with AVX2 against AVX-512", f"this machine has {', '.join(levels)}")
+        return
+    for n, weighted in ((3, False), (10, False), (100, False), (127, False), (200, False), (100, True)):
+        matrix, out = hdc.random_rows(n, "part"), hdc.identity()
+        weights = np.arange(1, n + 1, dtype=np.int64) if weighted else None
+        votes = {}
+        for level in levels:
+            cpu.set_simd_level(level)
+            votes[level] = hdc.bundle(matrix, weights=weights, out=out).tobytes()
+        assert len(set(votes.values())) == 1, "the levels vote differently"
+        names = {"bundle": hdc.bundle, "matrix": matrix, "weights": weights, "out": out, "level": cpu.set_simd_level}
+
+        def at(level: str, names: dict[str, object] = names) -> Contender:
+            loop = "for _ in range(20): bundle(matrix, weights=weights, out=out)"
+            return Contender(f"level({level!r})\n{loop}", names, 20)
+
+        what = f"bundle of {n}{' with weights' if weighted else ''}"
+        suite.compare(
+            f"{what}, 10,000 bits, AVX-512 and AVX2",
+            {"sophia": at("avx512"), "AVX2": at("avx2")},
+            bars=lambda t, what=what: [Bar(f"{what}: AVX2 against AVX-512", ratio(t["AVX2"], t["sophia"]), "<=", 2)],
+            target_ms=10.0,
+        )
+    cpu.set_simd_level(before)
+
+
 def pair(suite: Suite, torchhd: ModuleType | None, numkong: ModuleType | None) -> None:
     from sophia._core import hdc
 
@@ -298,6 +393,40 @@ def _exact_rows(suite: Suite, names: dict[str, object], index: object) -> None:
     suite.compare("top-10 of a million rows of 1,280 bytes", contenders, unit="ms", bars=bars, repeats=9)
 
 
+def batch(suite: Suite, faiss: ModuleType | None) -> None:
+    """64 queries against 10,000 rows, 12.8 MB: each row is read once for four queries, from the caches."""
+    from sophia._core import cpu, hdc
+
+    before = cpu.simd_level()
+    rows, queries = hdc.random_rows(10_000, "rows"), hdc.random_rows(64, "queries")
+    distances, _ = hdc.topk(queries, rows, 10)
+    names = {"topk": hdc.topk, "queries": queries, "rows": rows, "level": cpu.set_simd_level}
+    contenders = {"sophia": Contender(f"level({before!r})\ntopk(queries, rows, 10)", names, len(queries))}
+    for level in cpu.simd_levels():
+        cpu.set_simd_level(level)
+        found, _ = hdc.topk(queries, rows, 10)
+        assert (found == distances).all(), f"{level} finds others than {before}"
+        if level not in (before, "scalar"):
+            contenders[level] = Contender(f"level({level!r})\ntopk(queries, rows, 10)", names, len(queries))
+    cpu.set_simd_level(before)
+    if faiss is not None:
+        faiss.omp_set_num_threads(1)
+        index = faiss.IndexBinaryFlat(10_240)
+        index.add(rows)
+        theirs, _ = index.search(queries, 10)
+        assert (theirs == distances).all(), "distances differ from FAISS"
+        contenders["FAISS IndexBinaryFlat"] = Contender("index.search(queries, 10)", {"index": index} | names, 64)
+
+    def bars(t: dict[str, Timing]) -> list[Bar]:
+        if "FAISS IndexBinaryFlat" not in t:
+            return []
+        share = ratio(t["FAISS IndexBinaryFlat"], t["sophia"])
+        return [Bar("64 queries, top-10 of 10,000, against FAISS", share, ">=", 2)]
+
+    suite.compare("top-10 of 10,000 rows for each of 64 queries, a query", contenders, unit="us", bars=bars)
+    cpu.set_simd_level(before)
+
+
 def _vector(row: Words) -> object:
     from sophia._core.vector import Hypervector
 
@@ -314,7 +443,10 @@ def run() -> Suite:
     numkong = peer(suite, "numkong", "NumKong")
     faiss = peer(suite, "faiss", "FAISS")
     single(suite, torchhd)
+    permutations(suite)
     bundles(suite, torchhd)
+    bundles_of_levels(suite)
     pair(suite, torchhd, numkong)
+    batch(suite, faiss)
     searches(suite, faiss)
     return suite

@@ -15,8 +15,6 @@ cdef extern from "hv_ops.h" nogil:
         size_t stride, n
         const int64_t *weights
         uint64_t total
-    void sophia_rotate_b1(const sophia_hv_kernels *kernels, const uint64_t *source, uint64_t *out, size_t dim,
-                          size_t shift) noexcept
     void sophia_rotate_i8(const int8_t *source, int8_t *out, size_t dim, size_t shift) noexcept
     uint64_t sophia_magnitude(int64_t weight) noexcept
     size_t sophia_bundle_scratch(const sophia_voters *voters, int model, size_t dim) noexcept

@@ -37,6 +37,7 @@ __all__ = [
     "identity",
     "inverse",
     "permute",
+    "permute_pass",
     "random",
     "random_rows",
     "read_pass",
@@ -75,6 +76,9 @@ def permute(
 def permute(
     a: object, shifts: int = 1, out: object = None, arena: HDCArena | None = None, *, dim: int | None = None
 ) -> Any: ...
+def permute_pass(
+    rows: object, shifts: int | None, out: object, times: int = 1, *, dim: int | None = None
+) -> None: ...
 def bundle(
     *vectors: object,
     weights: object = None,

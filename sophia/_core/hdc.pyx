@@ -43,8 +43,8 @@ from sophia._core.search import cosine, dot, hamming, read_pass, similarity, ske
 from sophia.errors import ShapeError
 
 __all__ = [
-    "bind", "bundle", "convert", "cosine", "dot", "hamming", "identity", "inverse", "permute", "random",
-    "random_rows", "read_pass", "similarity", "sketch", "topk", "topk_sketch", "unbind",
+    "bind", "bundle", "convert", "cosine", "dot", "hamming", "identity", "inverse", "permute", "permute_pass",
+    "random", "random_rows", "read_pass", "similarity", "sketch", "topk", "topk_sketch", "unbind",
 ]
 
 cdef extern from "hash.h" nogil:
@@ -200,7 +200,7 @@ def permute(a: object, shifts: int = 1, out: object = None, HDCArena arena=None,
     cdef void *copy
     cdef size_t shift
     if not is_vector(a):
-        return _permute_rows(a, shifts, out, arena, dim)
+        return _permute_rows(a, shifts, out, arena, dim, 1)
     x = <Vector>a
     alive(x)
     shift = <size_t>(shifts % x.dim)
@@ -220,22 +220,51 @@ def permute(a: object, shifts: int = 1, out: object = None, HDCArena arena=None,
 cdef void _rotate(const sophia_hv_kernels *kernels, int model, const uint8_t *source, uint8_t *out,
                   size_t dim, size_t shift) noexcept nogil:
     if model == SOPHIA_BSC:
-        sophia_rotate_b1(kernels, <const uint64_t *>source, <uint64_t *>out, dim, shift)
+        kernels.rotate_b1(<const uint64_t *>source, <uint64_t *>out, dim, shift)
     else:
         sophia_rotate_i8(<const int8_t *>source, <int8_t *>out, dim, shift)
 
 
-cdef object _permute_rows(object a, object shifts, object out, HDCArena arena, object dim):
+cdef void _rotate_all(const sophia_hv_kernels *kernels, const Rows *x, uint8_t *out, size_t width,
+                      size_t shift) noexcept nogil:
+    cdef const uint8_t *rows = x.data
+    cdef size_t i, n = x.n, stride = x.stride, dim = x.dim
+    if x.model == SOPHIA_BSC:
+        for i in range(n):
+            kernels.rotate_b1(<const uint64_t *>(rows + i * stride), <uint64_t *>(out + i * width), dim, shift)
+    else:
+        for i in range(n):
+            sophia_rotate_i8(<const int8_t *>(rows + i * stride), <int8_t *>(out + i * width), dim, shift)
+
+
+cdef void _copy_all(const Rows *x, uint8_t *out, size_t width) noexcept nogil:
+    cdef const uint8_t *rows = x.data
+    cdef size_t i, n = x.n, stride = x.stride
+    for i in range(n):
+        memcpy(out + i * width, rows + i * stride, width)
+
+
+def permute_pass(rows: object, shifts: int | None, out: object, times: int = 1, *, dim: int | None = None) -> None:
+    """permute(rows, shifts, out) `times` times over; where `shifts` is None each row is copied with memcpy().
+
+    For benchmarks: the loop is the same for both, and a copy is the limit of any permutation. Raises what permute()
+    does.
+    """
+    _permute_rows(rows, shifts, out, None, dim, <size_t>times)
+
+
+cdef object _permute_rows(object a, object shifts, object out, HDCArena arena, object dim, size_t times):
     cdef Rows x
     cdef Block target
-    cdef size_t i, width, shift
+    cdef size_t width, shift
+    cdef bint turned = shifts is not None
     cdef const sophia_hv_kernels *kernels = &cpu.active.hv
     if arena is not None:
         raise ValueError("arena: holds single hypervectors; pass out= for a matrix")
     open_rows(&x, a, "a", told_dim(dim, a, None))
     try:
         check_rows(&x, "a")
-        shift = <size_t>(shifts % x.dim)
+        shift = <size_t>(shifts % x.dim) if turned else 0
         if out is None:
             out = new_rows(&x, x.n, x.matrix)
         _open_out(&target, &x, x.n, x.matrix, out)
@@ -245,9 +274,11 @@ cdef object _permute_rows(object a, object shifts, object out, HDCArena arena, o
                     and <size_t>x.data < <size_t>target.data + x.n * width):
                 raise ValueError("out: overlaps the input; permute into another array")
             with nogil:
-                for i in range(x.n):
-                    _rotate(kernels, x.model, x.data + i * x.stride, <uint8_t *>target.data + i * width,
-                            x.dim, shift)
+                for _ in range(times):
+                    if turned:
+                        _rotate_all(kernels, &x, <uint8_t *>target.data, width, shift)
+                    else:
+                        _copy_all(&x, <uint8_t *>target.data, width)
         finally:
             close_block(&target)
         return out

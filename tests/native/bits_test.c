@@ -148,7 +148,7 @@ static void hypervectors(const struct sophia_kernels *k)
         for (size_t n = 1; n <= ROWS; n += 7) {
             k->hv.majority_b1(votes, n, out, words);
             take(out, words * 8);
-            sophia_rotate_b1(&k->hv, rows, out, dim, n * 13 % dim);
+            k->hv.rotate_b1(rows, out, dim, n * 13 % dim);
             take(out, words * 8);
             k->hv.bind_b1(rows, rows + (n - 1) * words, out, words);
             take(out, words * 8);

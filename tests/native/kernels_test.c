@@ -3,10 +3,12 @@
  * Operands end at the end of their allocation (build with -fsanitize=address to see a read past it) and
  * outputs are followed by a guard. Prints one line a level; exits with 1 at the first difference.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "dispatch.h"
 #include "hv_ops.h"
@@ -96,16 +98,6 @@ static void test_words(const struct sophia_hv_kernels *k, size_t words)
     for (size_t i = 0; i < words; i++) folded ^= a[i];
     check(k->read_b1(a, words) == folded, "read_b1", words);
 
-    for (unsigned bits = 0; bits < 64; bits += 9) {
-        /* Without a shift the word behind the last may not be read. */
-        uint64_t *in = random_words(words + (bits != 0));
-        k->shift_b1(in, bits, out, words);
-        for (size_t i = 0; i < words; i++) {
-            check(out[i] == (bits ? in[i] >> bits | in[i + 1] << (64 - bits) : in[i]), "shift_b1", words);
-        }
-        guarded(memory + 8 * words, 0, "shift_b1", words);
-        free(in);
-    }
     free(a);
     free(b);
     free(memory);
@@ -251,21 +243,49 @@ static void test_bytes(const struct sophia_hv_kernels *k, size_t n)
     free(copy);
 }
 
+#define FENCE 65536 /* a page of any size */
+
+/* Memory with nothing readable before and behind it: a row of `bytes` at its start or at its end. */
+static unsigned char *fenced(size_t bytes, int at_end, unsigned char **start)
+{
+    unsigned char *memory = mmap(NULL, 3 * FENCE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory + FENCE, FENCE, PROT_READ | PROT_WRITE)) exit(2);
+    *start = memory;
+    return memory + FENCE + (at_end ? FENCE - bytes : 0);
+}
+
+/* One dimension, every shift near a multiple of 64 and others; of rows at either end of what may be read. */
+static void test_rotation(const struct sophia_hv_kernels *k, size_t dim, int at_end)
+{
+    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
+    unsigned char *start, *memory = (unsigned char *)room(8 * words + 128);
+    uint64_t *in = (uint64_t *)fenced(8 * words, at_end, &start), *out = (uint64_t *)(memory + 64);
+    for (size_t i = 0; i < words; i++) in[i] = next();
+    sophia_padding_clear((unsigned char *)in, dim);
+    guarded(memory, 1, "", 0);
+    guarded(memory + 64 + 8 * words, 1, "", 0);
+    for (size_t shift = 0; shift < dim; shift += shift < 130 || (shift + 2) % 64 < 3 || shift + 70 > dim ? 1 : 7) {
+        memset(out, GUARD, 8 * words);
+        k->rotate_b1(in, out, dim, shift);
+        for (size_t i = 0; i < dim; i++) {
+            check(bit_of(out, i + shift < dim ? i + shift : i + shift - dim) == bit_of(in, i), "rotate_b1", dim);
+        }
+        check(!sophia_padding_dirty((unsigned char *)out, dim), "rotate_b1, padding", dim);
+        guarded(memory, 0, "rotate_b1, before", dim);
+        guarded(memory + 64 + 8 * words, 0, "rotate_b1, behind", dim);
+    }
+    munmap(start, 3 * FENCE);
+    free(memory);
+}
+
 /* Rotation and a long dot product do not depend on the number of words alone. */
 static void test_dims(const struct sophia_hv_kernels *k)
 {
-    for (size_t dim = 64; dim < 1300; dim += dim < 140 ? 1 : 97) {
-        const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
-        uint64_t *in = random_words(words), *out = random_words(words);
-        sophia_padding_clear((unsigned char *)in, dim);
-        for (size_t shift = 0; shift < dim; shift += shift < 130 ? 1 : 31) {
-            sophia_rotate_b1(k, in, out, dim, shift);
-            for (size_t i = 0; i < dim; i++) check(bit_of(out, (i + shift) % dim) == bit_of(in, i), "rotate",
-                                                   dim);
-            check(!sophia_padding_dirty((unsigned char *)out, dim), "rotate padding", dim);
-        }
-        free(in);
-        free(out);
+    static const size_t dims[] = {448, 449, 511, 512, 513, 520, 575, 576, 1000, 1023, 1024, 1025, 1472, 1473, 1535, 1536,
+                                  1537, 2500};
+    for (int at_end = 0; at_end < 2; at_end++) {
+        for (size_t dim = 64; dim < 140; dim++) test_rotation(k, dim, at_end);
+        for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) test_rotation(k, dims[d], at_end);
     }
     const size_t n = ((size_t)1 << 20) + 77;
     int8_t *most = (int8_t *)room(n);

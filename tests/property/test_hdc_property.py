@@ -47,6 +47,23 @@ def test_algebra(dim: int, model: str, level: str, shifts: int, seed: int) -> No
 
 
 @COMMON
+@given(st.integers(64, 2100) | st.sampled_from([10_000, 10_007, 16_384]), LEVELS, st.data())
+def test_permute_rolls_the_bits(dim: int, level: str, draw) -> None:
+    before = cpu.simd_level()
+    at_level(level)
+    try:
+        shifts = draw.draw(st.integers(0, dim - 1) | st.integers(0, dim // 64).map(lambda words: 64 * words % dim))
+        a = hdc.random("turned", dim=dim)
+        turned = hdc.permute(a, shifts)
+        seen = np.unpackbits(np.asarray(turned), bitorder="little")
+        assert (seen[:dim] == np.roll(np.unpackbits(np.asarray(a), bitorder="little")[:dim], shifts)).all()
+        assert not seen[dim:].any()
+        assert hdc.permute(turned, -shifts) == a
+    finally:
+        at_level(before)
+
+
+@COMMON
 @given(DIMS, MODELS, LEVELS, st.lists(st.integers(-9, 9), min_size=1, max_size=12).filter(any), st.randoms())
 def test_bundles(dim: int, model: str, level: str, weights: list[int], rng) -> None:
     before = cpu.simd_level()

@@ -46,6 +46,49 @@ def test_against_the_oracle(simd: str, dim: int, model: str) -> None:
         assert components(sound(hdc.permute(a, shifts))) == oracle.permute(x, shifts)
 
 
+@pytest.mark.parametrize("dim", [64, 65, 127, 128, 511, 512, 513, 1000, 1023, 1024, 10_000, 10_007, 16_384])
+def test_permute_is_a_roll_of_the_bits(simd: str, dim: int) -> None:
+    """By whole bytes, words and blocks of 512, by one more and one less, and from either end."""
+    matrix = hdc.random_rows(2, "turned", dim=dim)
+    bits = np.unpackbits(matrix, axis=1, bitorder="little")[:, :dim]
+    near = [base + step for base in (0, 8, 64, 256, 512, dim // 2 // 64 * 64, dim // 512 * 512) for step in (-1, 0, 1)]
+    shifts = {shift % dim for shift in [*near, 7, 63, 447, 449, 505, 4999, 5000, 5001, dim // 2, dim // 3]}
+    for shift in sorted(shifts | {-shift for shift in shifts}):
+        turned = hdc.permute(matrix, shift, dim=dim)
+        seen = np.unpackbits(turned, axis=1, bitorder="little")
+        assert (seen[:, :dim] == np.roll(bits, shift, axis=1)).all(), shift
+        assert not seen[:, dim:].any(), shift
+        assert (hdc.permute(turned, -shift, dim=dim) == matrix).all(), shift
+
+
+@pytest.mark.parametrize("offset", [0, 8, 16, 40, 56])
+def test_permuted_rows_may_start_anywhere(simd: str, offset: int) -> None:
+    """And nothing but the rows is written."""
+    memory = np.full(2 * (3 * 1280 + 192), 0xA5, np.uint8)
+    start = -memory.ctypes.data % 64 + 64 + offset
+    source, target = (memory[at : at + 3 * 1280].reshape(3, 1280) for at in (start, start + 3 * 1280 + 64))
+    source[:] = hdc.random_rows(3, "turned")
+    for shift in (1, 64, 500, 4999, 9_999):
+        target[:] = 0xFF
+        hdc.permute(source, shift, target)
+        assert target.tobytes() == b"".join(bytes(hdc.permute(hdc.random("turned", i), shift)) for i in range(3))
+    assert (source == hdc.random_rows(3, "turned")).all()
+    target[:], source[:] = 0xA5, 0xA5
+    assert (memory == 0xA5).all()
+
+
+def test_permute_pass(simd: str) -> None:
+    for model in MODELS:
+        rows = hdc.random_rows(3, "turned", model=model)
+        out = np.zeros_like(rows)
+        hdc.permute_pass(rows, 77, out, 3)
+        assert (out == hdc.permute(rows, 77)).all()
+        hdc.permute_pass(rows, None, out)
+        assert (out == rows).all()
+    with pytest.raises(ValueError, match="overlaps the input"):
+        hdc.permute_pass(rows, 1, rows)
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8, 9, 10, 16, 64, 100, 126, 127, 128, 129, 254, 255])
 def test_bundle_against_the_oracle(simd: str, n: int, model: str) -> None:

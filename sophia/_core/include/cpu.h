@@ -22,7 +22,7 @@
 /* Per-function instruction sets: one translation unit holds every level and needs no special flags. */
 #define SOPHIA_AVX2 __attribute__((target("avx2,popcnt,bmi,bmi2,fma")))
 #define SOPHIA_AVX512                                                                                      \
-    __attribute__((target("avx2,popcnt,bmi,bmi2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx512vnni")))
+    __attribute__((target("avx2,popcnt,bmi,bmi2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx512vnni,avx512vbmi2")))
 
 enum sophia_level {
     SOPHIA_LEVEL_SCALAR = 0,
@@ -53,10 +53,10 @@ static int sophia_x86_level(void)
     const unsigned bmi = 1u << 3, avx2 = 1u << 5, bmi2 = 1u << 8;
     if ((ebx & (bmi | avx2 | bmi2)) != (bmi | avx2 | bmi2)) return SOPHIA_LEVEL_SCALAR;
     const unsigned f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31;
-    const unsigned vnni = 1u << 11, vpopcntdq = 1u << 14;
+    const unsigned vbmi2 = 1u << 6, vnni = 1u << 11, vpopcntdq = 1u << 14;
     if ((xcr0 & 0xE6) != 0xE6) return SOPHIA_LEVEL_AVX2; /* opmask and zmm state */
     if ((ebx & (f | dq | bw | vl)) != (f | dq | bw | vl)) return SOPHIA_LEVEL_AVX2;
-    if ((ecx & (vnni | vpopcntdq)) != (vnni | vpopcntdq)) return SOPHIA_LEVEL_AVX2;
+    if ((ecx & (vbmi2 | vnni | vpopcntdq)) != (vbmi2 | vnni | vpopcntdq)) return SOPHIA_LEVEL_AVX2;
     return SOPHIA_LEVEL_AVX512;
 }
 #endif

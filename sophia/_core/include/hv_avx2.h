@@ -179,18 +179,88 @@ SOPHIA_AVX2 static void sophia_settle_b1_avx2(const uint64_t *planes, size_t npl
     (void)sophia_vote_settle_scalar(planes, nplanes, even, odd_start, out, words, done);
 }
 
-SOPHIA_AVX2 static void sophia_shift_b1_avx2(const uint64_t *in, unsigned bits, uint64_t *out, size_t words)
+/* Ones from bit `bits` of 256 on; all for a negative one. */
+SOPHIA_AVX2 static inline __m256i sophia_above_avx2(ptrdiff_t bits)
 {
-    const __m256i right = _mm256_set1_epi64x(bits), left = _mm256_set1_epi64x(64 - (int)bits);
-    size_t i = 0;
-    if (bits) {
-        for (; i + 4 <= words; i += 4) {
-            const __m256i low = _mm256_srlv_epi64(SOPHIA_LOAD256(in + i), right);
-            const __m256i high = _mm256_sllv_epi64(SOPHIA_LOAD256(in + i + 1), left);
-            SOPHIA_STORE256(out + i, _mm256_or_si256(low, high));
-        }
+    const __m256i counts = _mm256_sub_epi64(_mm256_set1_epi64x(bits), _mm256_setr_epi64x(0, 64, 128, 192));
+    const __m256i negative = _mm256_cmpgt_epi64(_mm256_setzero_si256(), counts);
+    return _mm256_sllv_epi64(_mm256_set1_epi64x(-1), _mm256_andnot_si256(negative, counts));
+}
+
+/* Eight lanes of this from lane 8 - i on let pass what follows the first i; from lane 16 - i on, the first i. */
+static const int32_t sophia_lanes_avx2[24] = {0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1,
+                                              0, 0, 0, 0, 0, 0, 0, 0};
+
+/* 256 bits from bit `bits` (0 to 31) of `at` on. What the masks do not let pass, of the first load and of the one
+ * four bytes on, is not touched and counts as zero. */
+SOPHIA_AVX2 static inline __m256i sophia_edge_avx2(uintptr_t at, size_t bits, const int32_t *mask_low,
+                                                   const int32_t *mask_high)
+{
+    const __m256i low = _mm256_maskload_epi32((const int *)at, SOPHIA_LOAD256(mask_low));
+    const __m256i high = _mm256_maskload_epi32((const int *)(at + 4), SOPHIA_LOAD256(mask_high));
+    return _mm256_or_si256(_mm256_srl_epi64(low, _mm_cvtsi64_si128((long long)bits)),
+                           _mm256_sll_epi64(high, _mm_cvtsi64_si128((long long)(32 - bits))));
+}
+
+/* `n` times 32 bytes, which are those of `from` shifted by 0 to 7 bits.
+ *
+ * The shifts are multiplications: x >> bits is the upper half of x * 2^(16 - bits), and what the next byte
+ * gives is the lower half of (x from the next byte on) * 2^(8 - bits). Unlike a shift, a multiplication takes
+ * its operand from memory: four operations for 32 bytes, not six. */
+SOPHIA_AVX2 static inline __attribute__((always_inline)) void
+sophia_rotate_run_avx2(const unsigned char *from, size_t bits, unsigned char *to, size_t n)
+{
+    if (bits == 0) {
+        memcpy(to, from, 32 * n);
+        return;
     }
-    sophia_shift_b1_scalar(in + i, bits, out + i, words - i);
+    const __m256i right = _mm256_set1_epi16((short)(1u << (16 - bits)));
+    const __m256i left = _mm256_set1_epi16((short)(1u << (8 - bits)));
+#define SOPHIA_STEP(offset)                                                                                \
+    SOPHIA_STORE256(to + (offset),                                                                         \
+                    _mm256_or_si256(_mm256_mulhi_epu16(right, SOPHIA_LOAD256(from + (offset))),            \
+                                    _mm256_mullo_epi16(left, SOPHIA_LOAD256(from + (offset) + 1))))
+    for (; n >= 4; n -= 4, from += 128, to += 128) { /* an index would undo the fusing of load and product */
+        SOPHIA_STEP(0);
+        SOPHIA_STEP(32);
+        SOPHIA_STEP(64);
+        SOPHIA_STEP(96);
+    }
+    for (; n; n--, from += 32, to += 32) SOPHIA_STEP(0);
+#undef SOPHIA_STEP
+}
+
+/* Each 32 bytes of `out` are 32 of `in` from some byte on, shifted by the bits that are left; loads take care
+ * of the bytes. They come in two runs: from the end of `in`, then from its start. Where these meet, masked
+ * loads leave zeros for what lies outside the row. */
+SOPHIA_AVX2 static void sophia_rotate_b1_avx2(const uint64_t *in, uint64_t *out, size_t dim, size_t shift)
+{
+    const size_t size = sophia_row_bytes(SOPHIA_BSC, dim), cut = shift % 256;
+    const unsigned char *const row = (const unsigned char *)in;
+    unsigned char *const to = (unsigned char *)out;
+    if (shift == 0) {
+        memcpy(out, in, size);
+        return;
+    }
+    size_t at = dim - shift, piece = shift / 256; /* the bit that a piece starts with; 32 bytes */
+    sophia_rotate_run_avx2(row + at / 8, at % 8, to, piece);
+    if (cut) {
+        at += 256 * piece;
+        const size_t left = size / 4 - at / 32, before = (cut + 31) / 32; /* words of 32 bits */
+        const __m256i below = sophia_edge_avx2((uintptr_t)(row + at / 32 * 4), at % 32,
+                                               sophia_lanes_avx2 + (left < 8 ? 16 - left : 8),
+                                               sophia_lanes_avx2 + (left < 9 ? 17 - left : 8));
+        const __m256i above = sophia_edge_avx2((uintptr_t)row - 4 * before, 32 * before - cut,
+                                               sophia_lanes_avx2 + 8 - before, sophia_lanes_avx2 + 9 - before);
+        SOPHIA_STORE256(to + 32 * piece, _mm256_or_si256(below, above));
+        piece++;
+    }
+    at = 256 * piece - shift;
+    sophia_rotate_run_avx2(row + at / 8, at % 8, to + 32 * piece, size / 32 - piece);
+    for (piece = dim / 256; piece < size / 32; piece++) { /* the run went on into the padding */
+        const __m256i above = sophia_above_avx2((ptrdiff_t)dim - (ptrdiff_t)(256 * piece));
+        SOPHIA_STORE256(to + 32 * piece, _mm256_andnot_si256(above, SOPHIA_LOAD256(to + 32 * piece)));
+    }
 }
 
 SOPHIA_AVX2 static void sophia_bind_i8_avx2(const int8_t *a, const int8_t *b, int8_t *out, size_t n)
@@ -358,7 +428,7 @@ SOPHIA_AVX2 static void sophia_sign_i32_avx2(const int32_t *acc, uint64_t total,
         .least_u32 = sophia_least_u32_avx2, .read_b1 = sophia_read_b1_avx2,                                \
         .majority_b1 = sophia_majority_b1_avx2,                                                            \
         .count_b1 = sophia_count_b1_avx2, .settle_b1 = sophia_settle_b1_avx2,                              \
-        .shift_b1 = sophia_shift_b1_avx2, .bind_i8 = sophia_bind_i8_avx2,                                  \
+        .rotate_b1 = sophia_rotate_b1_avx2, .bind_i8 = sophia_bind_i8_avx2,                                  \
         .dot_i8 = sophia_dot_i8_avx2, .dot_norm_i8 = sophia_dot_norm_i8_avx2,                              \
         .majority_i8 = sophia_majority_i8_avx2, .sum_i8 = sophia_sum_i8_avx2,                              \
         .add_i8 = sophia_add_i8_avx2, .sign_i32 = sophia_sign_i32_avx2,                                    \

@@ -1,8 +1,9 @@
-/* Hypervector kernels for AVX-512 (F, BW, DQ, VL, VPOPCNTDQ; every processor with these has VNNI too).
+/* Hypervector kernels for AVX-512 (F, BW, DQ, VL, VPOPCNTDQ; every processor with these has VNNI and VBMI2).
  *
  *   instruction   used for                        Zen 4: latency, a cycle
  *   VPTERNLOGQ    full adders of the vote         1, 2
  *   VPOPCNTQ      distances                       2, 1
+ *   VPSHRDVQ      rotation: two words, one shift  1, 1
  *   VPMULLQ       tie words                       3, 1
  *   VPMADDWD      int8 dot products (widened)     3, 1
  *   VPMOVB2M      signs of 64 sums to one word    1, 1
@@ -362,19 +363,110 @@ SOPHIA_AVX512 static void sophia_settle_b1_avx512(const uint64_t *planes, size_t
     (void)sophia_vote_settle_scalar(planes, nplanes, even, odd_start, out, words, done);
 }
 
-SOPHIA_AVX512 static void sophia_shift_b1_avx512(const uint64_t *in, unsigned bits, uint64_t *out,
-                                                 size_t words)
+/* The 512 bits that begin `bits` (0 to 63) into the first word of `low`; the last word takes from `high`. */
+SOPHIA_AVX512 static inline __m512i sophia_funnel_avx512(__m512i low, __m512i high, __m512i bits)
 {
-    const __m512i right = _mm512_set1_epi64(bits), left = _mm512_set1_epi64(64 - (int)bits);
-    size_t i = 0;
-    if (bits) {
-        for (; i + 8 <= words; i += 8) {
-            const __m512i low = _mm512_srlv_epi64(_mm512_loadu_si512(in + i), right);
-            const __m512i high = _mm512_sllv_epi64(_mm512_loadu_si512(in + i + 1), left);
-            _mm512_storeu_si512(out + i, _mm512_or_si512(low, high));
+    return _mm512_shrdv_epi64(low, _mm512_alignr_epi64(high, low, 1), bits);
+}
+
+/* Ones from bit `bits` of a block on. */
+SOPHIA_AVX512 static inline __m512i sophia_above_avx512(size_t bits)
+{
+    const __m512i starts = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
+    const __m512i counts = _mm512_sub_epi64(_mm512_set1_epi64((long long)bits), starts);
+    return _mm512_sllv_epi64(_mm512_set1_epi64(-1), _mm512_max_epi64(counts, _mm512_setzero_si512()));
+}
+
+/* The `size` bytes that end before `to`, whole blocks: their bits are those that end before `from`. `low` is the
+ * first block at `from`; returned is the one behind the last. One index counts for both up to zero: the loop is
+ * short of nothing but instructions. */
+SOPHIA_AVX512 static inline __attribute__((always_inline)) __m512i
+sophia_rotate_run_avx512(__m512i low, __m512i bits, const unsigned char *from, unsigned char *to, size_t size)
+{
+    ptrdiff_t i = -(ptrdiff_t)size;
+    for (; i <= -256; i += 256) { /* by name, so that no register is copied */
+        const __m512i b = _mm512_loadu_si512(from + i + 64), c = _mm512_loadu_si512(from + i + 128);
+        const __m512i d = _mm512_loadu_si512(from + i + 192);
+        _mm512_storeu_si512(to + i, sophia_funnel_avx512(low, b, bits));
+        low = _mm512_loadu_si512(from + i + 256);
+        _mm512_storeu_si512(to + i + 64, sophia_funnel_avx512(b, c, bits));
+        _mm512_storeu_si512(to + i + 128, sophia_funnel_avx512(c, d, bits));
+        _mm512_storeu_si512(to + i + 192, sophia_funnel_avx512(d, low, bits));
+    }
+    for (; i; i += 64) {
+        const __m512i next = _mm512_loadu_si512(from + i + 64);
+        _mm512_storeu_si512(to + i, sophia_funnel_avx512(low, next, bits));
+        low = next;
+    }
+    return low;
+}
+
+/* Each block of `out` is 64 bytes of `in` from some byte on, shifted by the 0 to 7 bits that are left; a load
+ * takes care of the bytes. The blocks come in two runs: from the end of `in`, then from its start. In a run a
+ * block's last word takes its bits from the next block, so every block is loaded once. At the seam masks leave
+ * zeros for what lies outside the row. If the row is a whole number of bytes, both runs are shifted by the
+ * same bits and the two loads at the seam make one block; if not, each is shifted by itself. */
+SOPHIA_AVX512 static void sophia_rotate_b1_avx512(const uint64_t *in, uint64_t *out, size_t dim, size_t shift)
+{
+    const size_t last = (dim - 1) / 512, seam = shift / 512;
+    const unsigned char *from = (const unsigned char *)in + (dim - shift) / 8;
+    unsigned char *to = (unsigned char *)out;
+    if (shift == 0 || last == 0) {
+        sophia_rotate_b1_scalar(in, out, dim, shift);
+        return;
+    }
+    __m512i bits = _mm512_set1_epi64((long long)((dim - shift) % 8)), low, high, below = _mm512_setzero_si512();
+    size_t left = 64 * (last + 1) - (dim - shift) / 8; /* bytes of the row behind `from` */
+    if (seam) {
+        const size_t run = 64 * (seam - 1);
+        low = _mm512_loadu_si512(from);
+        to += run;
+        from += run;
+        left -= run + 64;
+        low = sophia_rotate_run_avx512(low, bits, from, to, run);
+        from += 64;
+        high = _mm512_maskz_loadu_epi8(_bzhi_u64(~0ull, (unsigned)left), from);
+        _mm512_storeu_si512(to, sophia_funnel_avx512(low, high, bits));
+        to += 64;
+        low = high;
+    } else {
+        low = _mm512_maskz_loadu_epi8(_bzhi_u64(~0ull, (unsigned)left), from);
+    }
+    const size_t before = (shift % 512 + 7) / 8; /* bytes of the next block that would lie before the row */
+    const unsigned char *const start = (const unsigned char *)((uintptr_t)in - before);
+    const __m512i above = _mm512_maskz_loadu_epi8(~_bzhi_u64(~0ull, (unsigned)before), start);
+    size_t run = 64 * (last - seam);
+    if (dim % 8 == 0) {
+        low = _mm512_or_si512(low, above);
+        from = start;
+    } else {
+        high = left > 64 ? _mm512_maskz_loadu_epi8(1, from + 64) : _mm512_setzero_si512();
+        below = sophia_funnel_avx512(low, high, bits);
+        bits = _mm512_set1_epi64((long long)(8 * before - shift % 512));
+        low = above;
+        from = start;
+        if (run) {
+            high = _mm512_loadu_si512(from + 64);
+            _mm512_storeu_si512(to, _mm512_or_si512(below, sophia_funnel_avx512(low, high, bits)));
+            low = high;
+            below = _mm512_setzero_si512();
+            from += 64;
+            to += 64;
+            run -= 64;
         }
     }
-    sophia_shift_b1_scalar(in + i, bits, out + i, words - i);
+    to += run;
+    from += run;
+    low = high = sophia_rotate_run_avx512(low, bits, from, to, run);
+    /* The last word takes bits from the next byte, which is one of the row since shift > 0. */
+    const size_t rest = dim - 512 * last; /* 1 to 512 */
+    if (rest > 448) high = _mm512_maskz_loadu_epi8(1, from + 64);
+    const __m512i end = _mm512_or_si512(sophia_funnel_avx512(low, high, bits), below);
+    if (dim % 8 == 0) {
+        _mm512_storeu_si512(to, _mm512_maskz_mov_epi8(_bzhi_u64(~0ull, (unsigned)(rest / 8)), end));
+    } else {
+        _mm512_storeu_si512(to, _mm512_andnot_si512(sophia_above_avx512(rest), end));
+    }
 }
 
 SOPHIA_AVX512 static void sophia_bind_i8_avx512(const int8_t *a, const int8_t *b, int8_t *out, size_t n)
@@ -550,7 +642,7 @@ SOPHIA_AVX512 static void sophia_sign_i32_avx512(const int32_t *acc, uint64_t to
         .least_u32 = sophia_least_u32_avx512, .read_b1 = sophia_read_b1_avx512,                            \
         .majority_b1 = sophia_majority_b1_avx512,                                                          \
         .count_b1 = sophia_count_b1_avx512, .settle_b1 = sophia_settle_b1_avx512,                          \
-        .shift_b1 = sophia_shift_b1_avx512, .bind_i8 = sophia_bind_i8_avx512,                              \
+        .rotate_b1 = sophia_rotate_b1_avx512, .bind_i8 = sophia_bind_i8_avx512,                              \
         .dot_i8 = sophia_dot_i8_avx512, .dot_norm_i8 = sophia_dot_norm_i8_avx512,                          \
         .majority_i8 = sophia_majority_i8_avx512, .sum_i8 = sophia_sum_i8_avx512,                          \
         .add_i8 = sophia_add_i8_avx512, .sign_i32 = sophia_sign_i32_avx512,                                \

@@ -50,8 +50,9 @@ struct sophia_hv_kernels {
      * `even`. `odd_start` is bit 0 of that start. */
     void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, int odd_start, uint64_t *out,
                       size_t words);
-    /* out[i] = in[i] >> bits | in[i + 1] << (64 - bits), bits < 64; in[words] is read only when bits > 0. */
-    void (*shift_b1)(const uint64_t *in, unsigned bits, uint64_t *out, size_t words);
+    /* Bit i of the packed row `in` becomes bit (i + shift) % dim of the row `out`; shift < dim, dim >= 64. The
+     * padding of `in` is zero, that of `out` becomes so. The two may not overlap. */
+    void (*rotate_b1)(const uint64_t *in, uint64_t *out, size_t dim, size_t shift);
 
     void (*bind_i8)(const int8_t *a, const int8_t *b, int8_t *out, size_t n);
     /* Any int8 values. */

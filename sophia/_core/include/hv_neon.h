@@ -1,4 +1,4 @@
-/* Hypervector kernels for NEON: exclusive or, distances, the scan. The rest is scalar C on this processor.
+/* Hypervector kernels for NEON: exclusive or, rotation, distances, the scan. The rest is scalar C on this processor.
  *
  * CNT gives the population count of each byte; bytes are summed pairwise into 16 bits (UADALP) and across a
  * vector at the end. A 16-bit lane holds 4,095 steps of at most 16.
@@ -98,6 +98,23 @@ static uint64_t sophia_read_b1_neon(const uint64_t *rows, size_t words)
     return vgetq_lane_u64(all, 0) ^ vgetq_lane_u64(all, 1) ^ sophia_read_b1_scalar(rows + i, words - i);
 }
 
+/* SHL by a negative count shifts right. */
+static inline void sophia_shift_words_neon(const uint64_t *in, unsigned bits, uint64_t *out, size_t words)
+{
+    const int64x2_t right = vdupq_n_s64(-(int64_t)bits), left = vdupq_n_s64(64 - (int64_t)bits);
+    size_t i = 0;
+    for (; bits && i + 2 <= words; i += 2) {
+        const uint64x2_t low = vshlq_u64(vld1q_u64(in + i), right), high = vshlq_u64(vld1q_u64(in + i + 1), left);
+        vst1q_u64(out + i, vorrq_u64(low, high));
+    }
+    sophia_shift_words_scalar(in + i, bits, out + i, words - i);
+}
+
+static void sophia_rotate_b1_neon(const uint64_t *in, uint64_t *out, size_t dim, size_t shift)
+{
+    sophia_rotate_words(sophia_shift_words_neon, in, out, dim, shift);
+}
+
 #define SOPHIA_HV_NEON                                                                                     \
     {                                                                                                      \
         .bind_b1 = sophia_bind_b1_neon, .hamming_b1 = sophia_hamming_b1_neon,                              \
@@ -105,7 +122,7 @@ static uint64_t sophia_read_b1_neon(const uint64_t *rows, size_t words)
         .least_u32 = sophia_least_u32_neon, .read_b1 = sophia_read_b1_neon,                                \
         .majority_b1 = sophia_majority_b1_scalar,                                                          \
         .count_b1 = sophia_count_b1_scalar, .settle_b1 = sophia_settle_b1_scalar,                          \
-        .shift_b1 = sophia_shift_b1_scalar, .bind_i8 = sophia_bind_i8_scalar,                              \
+        .rotate_b1 = sophia_rotate_b1_neon, .bind_i8 = sophia_bind_i8_scalar,                              \
         .dot_i8 = sophia_dot_i8_scalar, .dot_norm_i8 = sophia_dot_norm_i8_scalar,                          \
         .majority_i8 = sophia_majority_i8_scalar, .sum_i8 = sophia_sum_i8_scalar,                          \
         .add_i8 = sophia_add_i8_scalar, .sign_i32 = sophia_sign_i32_scalar,                                \

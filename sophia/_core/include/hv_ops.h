@@ -1,4 +1,4 @@
-/* Operations on hypervectors put together from the kernels: rotation, bundles of any size, random vectors.
+/* Operations on hypervectors put together from the kernels: bundles of any size, random vectors, conversions.
  *
  * No allocation: scratch comes from the caller, and its size from the functions named ..._scratch().
  */
@@ -13,38 +13,7 @@
 #include "hv_kernels.h"
 #include "layout.h"
 
-/* `count` (1 to 64) bits from bit `at` on. */
-static inline uint64_t sophia_bits_at(const uint64_t *in, size_t at, size_t count)
-{
-    const size_t word = at / 64, shift = at % 64;
-    uint64_t bits = in[word] >> shift;
-    if (shift + count > 64) bits |= in[word + 1] << (64 - shift);
-    return count < 64 ? bits & (((uint64_t)1 << count) - 1) : bits;
-}
-
-/* Bit i of `in` becomes bit (i + shift) % dim of `out`; shift < dim. The two may not overlap. */
-static void sophia_rotate_b1(const struct sophia_hv_kernels *kernels, const uint64_t *in, uint64_t *out,
-                             size_t dim, size_t shift)
-{
-    const size_t whole = dim / 64, words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
-    const size_t before = shift / 64, cut = shift % 64, rest = dim % 64;
-    if (shift == 0) {
-        memcpy(out, in, words * sizeof(uint64_t));
-        return;
-    }
-    /* Words wholly below the shift come from the end of `in`, those wholly above from its start. */
-    kernels->shift_b1(in + (dim - shift) / 64, (unsigned)((dim - shift) % 64), out, before);
-    const size_t after = before + (cut != 0);
-    if (after < whole) kernels->shift_b1(in, (unsigned)(after * 64 - shift), out + after, whole - after);
-    if (cut) { /* the word that holds the seam */
-        const size_t above = (before == whole ? rest : 64) - cut;
-        out[before] = sophia_bits_at(in, dim - cut, cut) | (above ? sophia_bits_at(in, 0, above) << cut : 0);
-    }
-    if (rest && after <= whole) out[whole] = sophia_bits_at(in, whole * 64 - shift, rest);
-    const size_t used = whole + (rest != 0);
-    memset(out + used, 0, (words - used) * sizeof(uint64_t));
-}
-
+/* As the kernel rotate_b1, over components. */
 static void sophia_rotate_i8(const int8_t *in, int8_t *out, size_t dim, size_t shift)
 {
     memcpy(out + shift, in, dim - shift);

@@ -12,6 +12,7 @@
 #include "cpu.h"
 #include "hash.h"
 #include "hv_kernels.h"
+#include "layout.h"
 
 static inline uint64_t sophia_popcount(uint64_t x)
 {
@@ -125,13 +126,54 @@ static void sophia_settle_b1_scalar(const uint64_t *planes, size_t nplanes, int 
     (void)sophia_vote_settle_scalar(planes, nplanes, even, odd_start, out, words, 0);
 }
 
-static void sophia_shift_b1_scalar(const uint64_t *in, unsigned bits, uint64_t *out, size_t words)
+/* out[i] = in[i] >> bits | in[i + 1] << (64 - bits), bits < 64; in[words] is read only when bits > 0. */
+typedef void sophia_shift_words(const uint64_t *in, unsigned bits, uint64_t *out, size_t words);
+
+static inline void sophia_shift_words_scalar(const uint64_t *in, unsigned bits, uint64_t *out, size_t words)
 {
     if (!bits) {
         if (words) memcpy(out, in, words * sizeof(uint64_t));
         return;
     }
     for (size_t i = 0; i < words; i++) out[i] = in[i] >> bits | in[i + 1] << (64 - bits);
+}
+
+/* `count` (1 to 64) bits from bit `at` on. */
+static inline uint64_t sophia_bits_at(const uint64_t *in, size_t at, size_t count)
+{
+    const size_t word = at / 64, shift = at % 64;
+    uint64_t bits = in[word] >> shift;
+    if (shift + count > 64) bits |= in[word + 1] << (64 - shift);
+    return count < 64 ? bits & (((uint64_t)1 << count) - 1) : bits;
+}
+
+/* A rotation in two runs of whole words, and by itself the word where the end of `in` meets its start. */
+static inline __attribute__((always_inline)) void sophia_rotate_words(sophia_shift_words *shift_words,
+                                                                      const uint64_t *in, uint64_t *out,
+                                                                      size_t dim, size_t shift)
+{
+    const size_t whole = dim / 64, words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
+    const size_t before = shift / 64, cut = shift % 64, rest = dim % 64;
+    if (shift == 0) {
+        memcpy(out, in, words * sizeof(uint64_t));
+        return;
+    }
+    /* Words wholly below the shift come from the end of `in`, those wholly above from its start. */
+    shift_words(in + (dim - shift) / 64, (unsigned)((dim - shift) % 64), out, before);
+    const size_t after = before + (cut != 0);
+    if (after < whole) shift_words(in, (unsigned)(after * 64 - shift), out + after, whole - after);
+    if (cut) { /* the seam */
+        const size_t above = (before == whole ? rest : 64) - cut;
+        out[before] = sophia_bits_at(in, dim - cut, cut) | (above ? sophia_bits_at(in, 0, above) << cut : 0);
+    }
+    if (rest && after <= whole) out[whole] = sophia_bits_at(in, whole * 64 - shift, rest);
+    const size_t used = whole + (rest != 0);
+    memset(out + used, 0, (words - used) * sizeof(uint64_t));
+}
+
+static void sophia_rotate_b1_scalar(const uint64_t *in, uint64_t *out, size_t dim, size_t shift)
+{
+    sophia_rotate_words(sophia_shift_words_scalar, in, out, dim, shift);
 }
 
 static void sophia_bind_i8_scalar(const int8_t *a, const int8_t *b, int8_t *out, size_t n)
@@ -228,7 +270,7 @@ static void sophia_add_i8_scalar(const int8_t *row, int32_t weight, int32_t *acc
         .least_u32 = sophia_least_u32_scalar, .read_b1 = sophia_read_b1_scalar,                            \
         .majority_b1 = sophia_majority_b1_scalar,                                                          \
         .count_b1 = sophia_count_b1_scalar, .settle_b1 = sophia_settle_b1_scalar,                          \
-        .shift_b1 = sophia_shift_b1_scalar, .bind_i8 = sophia_bind_i8_scalar,                              \
+        .rotate_b1 = sophia_rotate_b1_scalar, .bind_i8 = sophia_bind_i8_scalar,                              \
         .dot_i8 = sophia_dot_i8_scalar, .dot_norm_i8 = sophia_dot_norm_i8_scalar,                          \
         .majority_i8 = sophia_majority_i8_scalar, .sum_i8 = sophia_sum_i8_scalar,                          \
         .add_i8 = sophia_add_i8_scalar, .sign_i32 = sophia_sign_i32_scalar,                                \
