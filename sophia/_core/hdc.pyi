@@ -76,9 +76,7 @@ def permute(
 def permute(
     a: object, shifts: int = 1, out: object = None, arena: HDCArena | None = None, *, dim: int | None = None
 ) -> Any: ...
-def permute_pass(
-    rows: object, shifts: int | None, out: object, times: int = 1, *, dim: int | None = None
-) -> None: ...
+def permute_pass(rows: object, shifts: int | None, out: object, times: int = 1, *, dim: int | None = None) -> None: ...
 def bundle(
     *vectors: object,
     weights: object = None,

@@ -180,6 +180,27 @@ cdef class LexicalEncoder:
             free(features)
             free(last)
 
+    def dump(self):
+        """What was observed, as bytes: the number of texts, and in how many of them each bucket's features are.
+        ValueError in an encoder whose frequencies are settled."""
+        if self.frequencies == NULL:
+            raise ValueError("this encoder belongs to a trained readout; save that")
+        return self.documents.to_bytes(8, "little") + (<char *>self.frequencies)[:SOPHIA_RO_BUCKETS * sizeof(uint32_t)]
+
+    def restore(self, bytes data not None):
+        """Takes what :meth:`dump` gave in place of what was observed so far. ValueError for other bytes."""
+        cdef const char *held = data
+        if self.frequencies == NULL:
+            raise ValueError("this encoder belongs to a trained readout, whose weights rest on its frequencies")
+        if <size_t>len(data) != 8 + SOPHIA_RO_BUCKETS * sizeof(uint32_t):
+            raise ValueError(f"data: {len(data)} bytes, not {8 + SOPHIA_RO_BUCKETS * sizeof(uint32_t)}")
+        documents = int.from_bytes(data[:8], "little")
+        if documents >= 1 << 62:
+            raise ValueError(f"data: counts of {documents} texts, which cannot be")
+        self.documents = documents
+        memcpy(self.frequencies, held + 8, SOPHIA_RO_BUCKETS * sizeof(uint32_t))
+        self.freeze()
+
     def grown(self, texts):
         """An encoder that also knows the features of these texts, as rare ones; this one stays as it is.
 

@@ -31,3 +31,4 @@ cdef class Prototypes:
 
     # Private to the module.
     cdef int refresh(self) except -1
+    cdef object _compared(self, object rows, object workers, bint cosine)

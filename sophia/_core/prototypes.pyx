@@ -252,11 +252,19 @@ cdef class Prototypes:
 
     def scores(self, rows, *, workers=1):
         """The cosine of each row with each prototype: numpy float64 [n, classes]; 0 where one of the two is zero."""
+        return self._compared(rows, workers, True)
+
+    def products(self, rows, *, workers=1):
+        """The dot product of each row with each prototype: numpy float64 [n, classes]."""
+        return self._compared(rows, workers, False)
+
+    cdef object _compared(self, object rows, object workers, bint cosine):
         import numpy
 
         cdef Block block
         cdef _Scoring job = _Scoring.__new__(_Scoring)
         job.prototypes = self
+        job.cosine = cosine
         job.examples = _Examples(self, rows, None)
         out = numpy.empty((job.examples.rows.n, self.table.classes))
         open_block(&block, out.view(numpy.int64), "out", I64, 2, 2, 8, True)
@@ -275,9 +283,10 @@ cdef class _Scoring:
     cdef Prototypes prototypes
     cdef _Examples examples
     cdef double *out
+    cdef bint cosine
 
     def __call__(self, tuple part):
-        cdef size_t i = part[0], stop = part[1], until, classes = self.prototypes.table.classes
+        cdef size_t i = part[0], stop = part[1], until, c, classes = self.prototypes.table.classes
         cdef const int8_t *row
         cdef int8_t *scratch = <int8_t *>malloc(self.prototypes.table.dim)
         if scratch == NULL:
@@ -288,9 +297,16 @@ cdef class _Scoring:
                 with nogil:
                     while i < until:
                         row = self.examples.row(i, scratch)
-                        sophia_prototype_scores(&self.prototypes.table, row,
-                                                sophia_norm_i8(row, self.prototypes.table.dim), &cpu.active.ln,
-                                                self.out + i * classes)
+                        if self.cosine:
+                            sophia_prototype_scores(&self.prototypes.table, row,
+                                                    sophia_norm_i8(row, self.prototypes.table.dim), &cpu.active.ln,
+                                                    self.out + i * classes)
+                        else:
+                            for c in range(classes):
+                                self.out[i * classes + c] = cpu.active.ln.dot_f32_i8(
+                                    self.prototypes.table.sums + c * self.prototypes.table.dim, row,
+                                    self.prototypes.table.dim
+                                )
                         i += 1
                 PyErr_CheckSignals()
         finally:

@@ -1,6 +1,8 @@
 from collections.abc import Iterable, Sequence
-from typing import Final, Self, final
+from typing import Any, Final, Self, final
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from sophia._core.lexical import LexicalEncoder
@@ -10,18 +12,38 @@ __pyx_capi__: dict[str, object]
 __test__: dict[str, str]
 
 MOST_CLASSES: Final[int]
+BIAS: Final[float]
+UNIT: Final[int]
 
 @final
 class Examples:
-    def __new__(cls, encoder: LexicalEncoder, texts: Iterable[str | bytes], labels: Iterable[int]) -> Self: ...
+    def __new__(
+        cls,
+        encoder: LexicalEncoder,
+        texts: Iterable[str | bytes],
+        labels: Iterable[int],
+    ) -> Self: ...
     @classmethod
     def from_rows(
         cls,
-        rows: Buffer | Vector | Sequence[Vector],
+        rows: Buffer | NDArray[Any] | Vector | Sequence[Vector],
         labels: Iterable[int],
         *,
         dim: int | None = None,
     ) -> Self: ...
+    @classmethod
+    def from_sparse(
+        cls,
+        offsets: Buffer | NDArray[Any],
+        positions: Buffer | NDArray[Any],
+        values: Buffer | NDArray[Any],
+        labels: Iterable[int],
+        *,
+        dim: int,
+    ) -> Self: ...
+    def sparse(
+        self,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int16]]: ...
     @property
     def encoder(self) -> LexicalEncoder | None: ...
     @property
@@ -37,6 +59,9 @@ class Weights:
     def dim(self) -> int: ...
     @property
     def classes(self) -> int: ...
+    def dump(self) -> NDArray[np.float32]: ...
+    @classmethod
+    def restore(cls, weights: Buffer | NDArray[Any]) -> Self: ...
     def train(
         self,
         examples: Examples,

@@ -8,14 +8,17 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from sophia._core cimport cpu
+from sophia._core.buffer cimport F32, I16, I32, I64, Block, close_block, open_block
 from sophia._core.cpu cimport sophia_ro_kernels
 from sophia._core.idf cimport utf8_of
 from sophia._core.lexical cimport LexicalEncoder, source_of, sophia_ro_work, terms_of
 from sophia._core.rows cimport close_rows, open_rows, refuse_padding, told_dim
 from sophia._core.vector cimport SOPHIA_BSC, check_dim
+
+from sophia.errors import ShapeError
 
 
 cdef extern from "hash.h" nogil:
@@ -24,6 +27,8 @@ cdef extern from "hash.h" nogil:
 
 
 cdef extern from "training.h" nogil:
+    int SOPHIA_RO_BIAS
+    int SOPHIA_RO_UNIT
     void sophia_ro_pass(
         const sophia_ro_kernels *kernels, const sophia_ro_training *training, const sophia_ro_examples *examples,
         const uint32_t *order, size_t count, uint64_t key, uint32_t bias_row, float *weights, float *squares,
@@ -33,6 +38,12 @@ cdef extern from "training.h" nogil:
 
 MOST_CLASSES = 1 << 16
 """Most classes of one readout."""
+
+BIAS = SOPHIA_RO_BIAS / SOPHIA_RO_UNIT
+"""The value of the term that each example has, beside its own at norm one."""
+
+UNIT = SOPHIA_RO_UNIT
+"""One, in the int16 values of sparse examples."""
 
 cdef enum:
     _MOST_EPOCHS = 10_000
@@ -95,6 +106,81 @@ cdef class Examples:
         made.given.packed = made.rows.model == SOPHIA_BSC
         made.take_labels(list(labels), <Py_ssize_t>made.rows.n, "row")
         return made
+
+    @classmethod
+    def from_sparse(cls, offsets, positions, values, labels, *, dim):
+        """Examples that are sparse vectors of `dim` positions, as :meth:`sparse` gives them; copied.
+
+        `values` are int16 of which 16,384 is one; each example is taken at norm one. Raises ShapeError for other dtypes
+        or lengths, ValueError for offsets that do not rise from 0 to the number of terms, or a position that is none.
+        """
+        cdef Examples made = cls.__new__(cls, None, None, None)
+        cdef Block starts, places, numbers
+        cdef Py_ssize_t i
+        cdef uint64_t at
+        memset(&places, 0, sizeof(Block))
+        memset(&numbers, 0, sizeof(Block))
+        check_dim(dim)
+        open_block(&starts, offsets, "offsets", I64, 1, 1, 8, False)
+        try:
+            open_block(&places, positions, "positions", I32, 1, 1, 4, False)
+            open_block(&numbers, values, "values", I16, 1, 1, 2, False)
+            if starts.columns < 1 or places.columns != numbers.columns:
+                raise ShapeError(f"{starts.columns} offsets, {places.columns} positions and {numbers.columns} values; "
+                                 "give as many positions as values, and one offset more than examples")
+            made.dim = dim
+            made.take_labels(list(labels), starts.columns - 1, "example")
+            made.offsets = <uint64_t *>calloc(starts.columns, sizeof(uint64_t))
+            if made.offsets == NULL:
+                raise MemoryError(f"no memory for {starts.columns} examples")
+            memcpy(made.offsets, starts.data, starts.columns * sizeof(uint64_t))
+            for i in range(starts.columns):
+                at = made.offsets[i]
+                if at > <uint64_t>places.columns or (at < made.offsets[i - 1] if i else at != 0):
+                    raise ValueError(f"offsets: element {i} is {(<const long long *>starts.data)[i]}; they rise from "
+                                     f"0 to {places.columns}")
+                if i:
+                    made.longest = max(made.longest, at - made.offsets[i - 1])
+            if made.offsets[starts.columns - 1] != <uint64_t>places.columns:
+                raise ValueError(f"offsets: the last is {made.offsets[starts.columns - 1]}, not {places.columns}")
+            made.reserve(places.columns + 1)
+            for i in range(places.columns):
+                if not 0 <= (<const int *>places.data)[i] < dim:
+                    raise ValueError(f"positions: element {i} is {(<const int *>places.data)[i]}; there are {dim}")
+            memcpy(made.positions, places.data, places.columns * sizeof(uint32_t))
+            memcpy(made.values, numbers.data, places.columns * sizeof(int16_t))
+        finally:
+            close_block(&starts)
+            close_block(&places)
+            close_block(&numbers)
+        made.given.offsets = made.offsets
+        made.given.positions = made.positions
+        made.given.values = made.values
+        return made
+
+    def sparse(self):
+        """Copies of what sparse examples are: offsets int64[n + 1], positions int32 and values int16 of all terms, one
+        example behind the other. ValueError for examples that are rows."""
+        import numpy
+
+        cdef Block block
+        if self.offsets == NULL:
+            raise ValueError("these examples are rows of hypervectors, not sparse")
+        terms = self.offsets[self.count]
+        found = (
+            numpy.empty(self.count + 1, numpy.int64), numpy.empty(terms, numpy.int32), numpy.empty(terms, numpy.int16)
+        )
+        open_block(&block, found[0], "offsets", I64, 1, 1, 8, True)
+        memcpy(block.data, self.offsets, (self.count + 1) * sizeof(uint64_t))
+        close_block(&block)
+        if terms:
+            open_block(&block, found[1], "positions", I32, 1, 1, 4, True)
+            memcpy(block.data, self.positions, block.columns * sizeof(uint32_t))
+            close_block(&block)
+            open_block(&block, found[2], "values", I16, 1, 1, 2, True)
+            memcpy(block.data, self.values, block.columns * sizeof(int16_t))
+            close_block(&block)
+        return found
 
     def __dealloc__(self):
         close_rows(&self.rows)
@@ -209,6 +295,37 @@ cdef class Weights:
         for row in range(self.dim + 1):
             self.squares[row] = <float>(1.0 / _START)
         return 0
+
+    def dump(self):
+        """A copy of the weights: float32 [dim + 1, classes]; the last row is that of the bias, a term of value
+        :data:`BIAS` which each example has."""
+        import numpy
+
+        cdef Block block
+        cdef size_t row
+        out = numpy.empty((self.dim + 1, self.classes), numpy.float32)
+        open_block(&block, out, "out", F32, 2, 2, 4, True)
+        for row in range(self.dim + 1):
+            memcpy(block.data + row * self.classes * sizeof(float), self.data + row * self.stride,
+                   self.classes * sizeof(float))
+        close_block(&block)
+        return out
+
+    @classmethod
+    def restore(cls, weights):
+        """The weights of which `weights` is :meth:`dump`, over hypervectors; training goes on as from new ones."""
+        cdef Block block
+        cdef Weights made
+        cdef size_t row
+        open_block(&block, weights, "weights", F32, 2, 2, 4, False)
+        try:
+            made = cls(int(block.rows) - 1, int(block.columns))
+            for row in range(made.dim + 1):
+                memcpy(made.data + row * made.stride, block.data + row * made.classes * sizeof(float),
+                       made.classes * sizeof(float))
+        finally:
+            close_block(&block)
+        return made
 
     def train(self, Examples examples not None, *, epochs=20, dropout=0.67, smoothing=0.15, rate=0.237, seed=0,
               only=None):

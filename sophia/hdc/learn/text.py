@@ -1,0 +1,179 @@
+"""Texts as hypervectors, for scikit-learn's estimators and ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, Self
+
+import numpy
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import normalize
+from sklearn.utils.validation import check_is_fitted
+
+from sophia._core.lexical import KINDS, LexicalEncoder
+from sophia._core.sequence import NgramEncoder
+from sophia._core.training import UNIT, Examples
+from sophia.hdc.learn.base import one_of, seed_of, within
+from sophia.hdc.learn.files import read, write
+
+__all__ = ["HDCTextEncoder"]
+
+FORMS = ("sparse", "int8", "bits")
+_FORMAT = "sophia-hdc-text 1"
+
+
+class HDCTextEncoder(TransformerMixin, BaseEstimator):
+    """Turns texts into hypervectors: `transform` takes str (or UTF-8 bytes) and gives a row each.
+
+    `form` says which. "sparse" (CSR float64 [n, dim], norm one): words, pairs of words and character n-grams of `grams`
+    (least, most), weighed, and hashed to signed positions (random indexing; Kanerva and others 2000), which is what a
+    linear readout learns most from. "int8" and "bits" (int8 [n, dim], uint8 [n, padded bytes]): the bundle of n-grams
+    of n = `grams[1]` characters, bound and permuted (Joshi, Halseth and Kanerva 2016): the counts, scaled to 127, or
+    their majority.
+
+    `kinds` are the weights of words, pairs, skipped pairs and n-grams ("sparse" only); `idf` the power, 0 to 1 in
+    quarters, of the inverse document frequency, counted by `fit`. `workers` threads make "int8" and "bits".
+    `random_state` names the random vectors; 0 unless given, so that two encoders agree.
+
+        >>> texts = ["the cat sat", "a cat sits", "le chat dort"]
+        >>> vectors = HDCTextEncoder().fit_transform(texts)
+        >>> vectors.shape, bool((vectors @ vectors.T)[0, 1] > (vectors @ vectors.T)[0, 2])
+        ((3, 10000), True)
+    """
+
+    def __init__(
+        self,
+        form: str = "sparse",
+        *,
+        dim: int = 10_000,
+        grams: tuple[int, int] = (1, 4),
+        kinds: tuple[float, float, float, float] = (1.0, 0.5, 0.0, 1.0),
+        idf: float = 0.25,
+        workers: int = 1,
+        random_state: Any = 0,
+    ) -> None:
+        self.form = form
+        self.dim = dim
+        self.grams = grams
+        self.kinds = kinds
+        self.idf = idf
+        self.workers = workers
+        self.random_state = random_state
+
+    def fit(self, X: Iterable[str | bytes], y: object = None) -> Self:
+        """Counts in how many of the texts each feature is ("sparse"; nothing is learned for the other forms)."""
+        self._check()
+        self.seed_ = seed_of(self.random_state)
+        if self.form == "sparse":
+            encoder = self._lexical()
+            encoder.observe(_texts(X))
+            self._encoder: Any = encoder
+        else:
+            _texts(X)
+            self._encoder = NgramEncoder(int(self.grams[1]), int(self.dim), seed=self.seed_)
+        return self
+
+    def transform(self, X: Iterable[str | bytes]) -> Any:
+        """The vectors of texts, in the form that was chosen. A text without features has a zero row ("sparse");
+        ValueError naming a text of less than n characters for the other forms."""
+        check_is_fitted(self, "seed_")
+        texts = _texts(X)
+        if self.form == "bits":
+            return self._encoder.encode_many(texts, workers=int(self.workers))
+        if self.form == "int8":
+            return self._encoder.encode_int8_many(texts, workers=int(self.workers))
+        offsets, positions, values = Examples(self._encoder, texts, [0] * len(texts)).sparse()
+        made = sparse.csr_matrix(
+            (values / float(UNIT), positions, offsets),
+            shape=(len(texts), int(self.dim)),
+        )
+        made.sum_duplicates()  # a feature that occurs twice, or two that share a position
+        return normalize(made, copy=False)
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
+        """hv0, hv1, ...: a name for each column of the result."""
+        check_is_fitted(self, "seed_")
+        columns = (int(self.dim) + 511) // 512 * 64 if self.form == "bits" else int(self.dim)
+        return numpy.array([f"hv{i}" for i in range(columns)], object)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the encoder to a file: numpy arrays and JSON, no pickle. NotFittedError before `fit`."""
+        check_is_fitted(self, "seed_")
+        parameters = {name: value for name, value in self.get_params().items() if name != "random_state"}
+        header = {"format": _FORMAT, "class": type(self).__name__, "parameters": parameters, "seed": self.seed_}
+        held = {"frequencies": numpy.frombuffer(self._encoder.dump(), numpy.uint8)} if self.form == "sparse" else {}
+        write(path, header, held)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """The encoder that `save` wrote. InputError for a file that is none, or damaged."""
+        return read(path, _FORMAT, cls.__name__, cls._made_of)
+
+    @classmethod
+    def _made_of(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        given = header["parameters"]
+        made = cls(**given | {"grams": tuple(given["grams"]), "kinds": tuple(given["kinds"])})
+        made._check()
+        made.__setstate__({**vars(made), "seed_": header["seed"], "_encoder": arrays.get("frequencies")})
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "_encoder" in state:
+            held = numpy.frombuffer(self._encoder.dump(), numpy.uint8) if self.form == "sparse" else None
+            state["_encoder"] = held
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "seed_" not in state:
+            return
+        if self.form == "sparse":
+            self._encoder = self._lexical()
+            self._encoder.restore(state["_encoder"].tobytes())
+        else:
+            self._encoder = NgramEncoder(int(self.grams[1]), int(self.dim), seed=self.seed_)
+
+    def _lexical(self) -> LexicalEncoder:
+        least, most = self.grams
+        return LexicalEncoder(
+            int(self.dim),
+            seed=self.seed_,
+            grams=(int(least), int(most)),
+            kinds=self.kinds,
+            idf_power=float(self.idf),
+        )
+
+    def _check(self) -> None:
+        one_of("form", self.form, FORMS)
+        within("dim", self.dim, 64, 1 << 20)
+        within("workers", self.workers, 1, 64)
+        if len(self.grams) != 2 or not 1 <= self.grams[0] <= self.grams[1] <= 8:
+            message = f"grams is {self.grams!r}; it is (least, most) characters of an n-gram, 1 to 8"
+            raise ValueError(message)
+        if len(self.kinds) != len(KINDS):
+            message = f"kinds is {self.kinds!r}; it is the weights of {', '.join(KINDS)}"
+            raise ValueError(message)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        return tags
+
+
+def _texts(X: Iterable[str | bytes]) -> list[str | bytes]:
+    """A list of them. TypeError for a single text, or what is none."""
+    if isinstance(X, str | bytes):
+        message = "X: a single text; give a list of them"
+        raise TypeError(message)
+    found = list(X)
+    for place, text in enumerate(found):
+        if not isinstance(text, str | bytes):
+            message = f"X: element {place} is a {type(text).__name__}; texts are str or UTF-8 bytes"
+            raise TypeError(message)
+    return found
