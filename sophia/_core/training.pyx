@@ -6,12 +6,13 @@ method is in include/training.h. Same examples, settings and seed give the same 
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport sqrt
 from libc.stdint cimport int16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from sophia._core cimport cpu
-from sophia._core.buffer cimport F32, I16, I32, I64, Block, close_block, open_block
+from sophia._core.buffer cimport F32, F64, I16, I32, I64, Block, close_block, open_block
 from sophia._core.cpu cimport sophia_ro_kernels
 from sophia._core.idf cimport utf8_of
 from sophia._core.lexical cimport LexicalEncoder, source_of, sophia_ro_work, terms_of
@@ -109,7 +110,7 @@ cdef class Examples:
 
     @classmethod
     def from_sparse(cls, offsets, positions, values, labels, *, dim):
-        """Examples that are sparse vectors of `dim` positions, as :meth:`sparse` gives them; copied.
+        """Examples that are sparse vectors of `dim` positions; copied.
 
         `values` are int16 of which 16,384 is one; each example is taken at norm one. Raises ShapeError for other dtypes
         or lengths, ValueError for offsets that do not rise from 0 to the number of terms, or a position that is none.
@@ -159,28 +160,57 @@ cdef class Examples:
         return made
 
     def sparse(self):
-        """Copies of what sparse examples are: offsets int64[n + 1], positions int32 and values int16 of all terms, one
-        example behind the other. ValueError for examples that are rows."""
+        """What sparse examples are, at norm one: offsets int64[n + 1], positions int32 and values float64 of all terms,
+        one example behind the other. Terms that share a position are one here, in no order; an example without terms
+        stays one. ValueError for examples that are rows."""
         import numpy
 
-        cdef Block block
+        cdef Block starts, places, numbers
+        cdef uint64_t *slots
+        cdef Py_ssize_t i
+        cdef uint64_t term, first, used = 0
+        cdef uint32_t position
+        cdef double square
         if self.offsets == NULL:
             raise ValueError("these examples are rows of hypervectors, not sparse")
-        terms = self.offsets[self.count]
-        found = (
-            numpy.empty(self.count + 1, numpy.int64), numpy.empty(terms, numpy.int32), numpy.empty(terms, numpy.int16)
-        )
-        open_block(&block, found[0], "offsets", I64, 1, 1, 8, True)
-        memcpy(block.data, self.offsets, (self.count + 1) * sizeof(uint64_t))
-        close_block(&block)
-        if terms:
-            open_block(&block, found[1], "positions", I32, 1, 1, 4, True)
-            memcpy(block.data, self.positions, block.columns * sizeof(uint32_t))
-            close_block(&block)
-            open_block(&block, found[2], "values", I16, 1, 1, 2, True)
-            memcpy(block.data, self.values, block.columns * sizeof(int16_t))
-            close_block(&block)
-        return found
+        terms = self.offsets[self.count] + 1     # room for one more, so that there is a buffer
+        offsets, positions = numpy.empty(self.count + 1, numpy.int64), numpy.empty(terms, numpy.int32)
+        values = numpy.empty(terms, numpy.float64)
+        memset(&places, 0, sizeof(Block))
+        memset(&numbers, 0, sizeof(Block))
+        open_block(&starts, offsets, "offsets", I64, 1, 1, 8, True)
+        slots = <uint64_t *>calloc(self.dim, sizeof(uint64_t))      # one more than the place of a position's last term
+        try:
+            open_block(&places, positions, "positions", I32, 1, 1, 4, True)
+            open_block(&numbers, values, "values", F64, 1, 1, 8, True)
+            if slots == NULL:
+                raise MemoryError(f"no memory for {self.dim} positions")
+            with nogil:
+                for i in range(self.count):
+                    (<uint64_t *>starts.data)[i] = first = used
+                    for term in range(self.offsets[i], self.offsets[i + 1]):
+                        position = self.positions[term]
+                        if slots[position] > first:
+                            (<double *>numbers.data)[slots[position] - 1] += self.values[term]
+                        else:
+                            (<uint32_t *>places.data)[used] = position
+                            (<double *>numbers.data)[used] = self.values[term]
+                            used += 1
+                            slots[position] = used
+                    square = 0.0
+                    for term in range(first, used):
+                        square += (<double *>numbers.data)[term] * (<double *>numbers.data)[term]
+                    if square > 0:
+                        square = 1.0 / sqrt(square)
+                        for term in range(first, used):
+                            (<double *>numbers.data)[term] *= square
+                (<uint64_t *>starts.data)[self.count] = used
+        finally:
+            free(slots)
+            close_block(&starts)
+            close_block(&places)
+            close_block(&numbers)
+        return offsets, positions[:used].copy(), values[:used].copy()
 
     def __dealloc__(self):
         close_rows(&self.rows)

@@ -417,6 +417,10 @@ def test_rows_that_are_hypervectors() -> None:
     labels = [0, 1] * 10
     model = HDCClassifier(None, "centroid", random_state=0).fit(rows, labels)
     assert model.score(rows, labels) == 1.0
+    small = rows.astype(np.int8)
+    assert (
+        HDCClassifier(None, "centroid").fit(small, labels).decision_function(small) == model.decision_function(rows)
+    ).all()
     for wrong in (0.5, 128, -128):
         bad = rows.astype(float)
         bad[3, 7] = wrong

@@ -83,7 +83,7 @@ class HDCEstimator(BaseEstimator):
     def _prototypes(self) -> Prototypes:
         """The compiled form of the weights."""
         if self._core is None:
-            self._core = Prototypes.restore(self._matrix())
+            self._core = Prototypes.restore(numpy.ascontiguousarray(self._matrix()))
         return self._core
 
     def _matrix(self) -> NDArray[numpy.float32]:
@@ -105,8 +105,9 @@ class HDCEstimator(BaseEstimator):
             raise ValueError(message)
 
     def _rows(self, X: Any, *, reset: bool, **more: Any) -> Any:
-        """X, or X and y, as scikit-learn checks them: float64, dense or CSR, finite."""
-        return validate_data(self, X, accept_sparse="csr", dtype=numpy.float64, reset=reset, **more)
+        """X, or X and y, as scikit-learn checks them: float64, dense or CSR, finite. Without an encoding also int8."""
+        dtype = numpy.float64 if self.encoding is not None else [numpy.float64, numpy.int8]
+        return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **more)
 
     def _fit_encoding(self, X: Any, seed: int) -> None:
         self.encoding_: Encoding = fitted(

@@ -148,6 +148,8 @@ class Given(Encoding):
         super().__init__(dim, seed, dim if features is None else features)
 
     def encode(self, X: Any, *, bits: bool, workers: int = 1) -> NDArray[Any]:
+        if X.dtype == numpy.int8:
+            return numpy.ascontiguousarray(X)
         rows = numpy.rint(X)
         if (rows != X).any() or numpy.abs(X).max(initial=0) > 127:
             bad = numpy.argwhere((rows != X) | (numpy.abs(X) > 127))[0]

@@ -10,12 +10,11 @@ import numpy
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_is_fitted
 
 from sophia._core.lexical import KINDS, LexicalEncoder
 from sophia._core.sequence import NgramEncoder
-from sophia._core.training import UNIT, Examples
+from sophia._core.training import Examples
 from sophia.hdc.learn.base import one_of, seed_of, within
 from sophia.hdc.learn.files import read, write
 
@@ -86,12 +85,7 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
         if self.form == "int8":
             return self._encoder.encode_int8_many(texts, workers=int(self.workers))
         offsets, positions, values = Examples(self._encoder, texts, [0] * len(texts)).sparse()
-        made = sparse.csr_matrix(
-            (values / float(UNIT), positions, offsets),
-            shape=(len(texts), int(self.dim)),
-        )
-        made.sum_duplicates()  # a feature that occurs twice, or two that share a position
-        return normalize(made, copy=False)
+        return sparse.csr_matrix((values, positions, offsets), shape=(len(texts), int(self.dim)))
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """hv0, hv1, ...: a name for each column of the result."""
