@@ -4,7 +4,9 @@
  *   LN_NAME(f)          f with the suffix of the instruction set
  *   LN_TARGET           the function attribute of the instruction set
  *   LN_WIDTH            floats in a register
- *   LN_F, LN_I, LN_B    vectors of so many floats, int32, int8
+ *   LN_F, LN_I          vectors of so many floats, int32
+ *   LN_LOAD_I8(p)       so many int8 as floats; gcc's own conversion would go byte by byte
+ *   LN_STORE_I8(p, v)   floats that are whole numbers from -128 to 127 as int8
  * Element by element the registers do the same, whatever their width.
  */
 
@@ -51,8 +53,7 @@ LN_TARGET static void LN_NAME(sophia_wave_f32_i8)(const float *sums, const float
         const LN_F sine =
             s * (6.2831853f + q * (-41.341702f + q * (81.605249f + q * (-76.705860f + q * 42.058694f))));
         const LN_F level = (sine * 127.0f + 12582912.0f) - 12582912.0f;
-        const LN_B bytes = __builtin_convertvector(__builtin_convertvector(level, LN_I), LN_B);
-        memcpy(out + l, &bytes, sizeof bytes);
+        LN_STORE_I8(out + l, level);
     }
 }
 
@@ -65,11 +66,9 @@ LN_TARGET static float LN_NAME(sophia_dot_f32_i8)(const float *a, const int8_t *
         for (size_t i = from; i < whole; i += 64) {
 #pragma GCC unroll 4
             for (int k = 0; k < 4; k++) {
-                LN_B bytes;
                 LN_F floats;
-                memcpy(&bytes, b + i + LN_WIDTH * k, sizeof bytes);
                 memcpy(&floats, a + i + LN_WIDTH * k, sizeof floats);
-                parts[k] += floats * __builtin_convertvector(bytes, LN_F);
+                parts[k] += floats * LN_LOAD_I8(b + i + LN_WIDTH * k);
             }
         }
         memcpy(sums + from, parts, sizeof parts);
@@ -86,11 +85,9 @@ LN_TARGET static void LN_NAME(sophia_add_f32_i8)(const int8_t *b, float weight, 
 {
     size_t i = 0;
     for (; i + LN_WIDTH <= n; i += LN_WIDTH) {
-        LN_B bytes;
         LN_F floats;
-        memcpy(&bytes, b + i, sizeof bytes);
         memcpy(&floats, a + i, sizeof floats);
-        floats += __builtin_convertvector(bytes, LN_F) * weight;
+        floats += LN_LOAD_I8(b + i) * weight;
         memcpy(a + i, &floats, sizeof floats);
     }
     for (; i < n; i++) a[i] += (float)b[i] * weight;
@@ -101,4 +98,5 @@ LN_TARGET static void LN_NAME(sophia_add_f32_i8)(const int8_t *b, float weight, 
 #undef LN_WIDTH
 #undef LN_F
 #undef LN_I
-#undef LN_B
+#undef LN_LOAD_I8
+#undef LN_STORE_I8
