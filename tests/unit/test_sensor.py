@@ -1,0 +1,202 @@
+"""Anomalies of sensors: counts of runs of levels as a plain dictionary has them, and what a stream makes of them."""
+
+from __future__ import annotations
+
+import doctest
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sophia._core import runs
+from sophia._core.runs import RunCounts
+from sophia.errors import ShapeError
+from sophia.hdc import sensor
+from sophia.hdc.sensor import SensorAnomaly
+
+NUMBERS = st.floats(-10, 20, allow_nan=False)
+
+
+def counted(values: list[float], levels: int, longest: int, low: float, high: float) -> list[float]:
+    """The oracle: a dictionary of tuples."""
+    seen: Counter[tuple[int, ...]] = Counter()
+    line: list[int] = []
+    scores = []
+    step = levels / (high - low)
+    for value in values:
+        line.append(min(levels - 1, max(0, int((value - low) * step) if (value - low) * step > 0 else 0)))
+        tails = [tuple(line[-k:]) for k in range(1, min(longest, len(line)) + 1)]
+        total = 0.0
+        for tail in tails:
+            total += 1.0 / (1.0 + seen[tail])
+        scores.append(total / len(tails))
+        seen.update(tails)
+    return scores
+
+
+@pytest.mark.parametrize("module", [runs, sensor])
+def test_examples(module: Any) -> None:
+    results = doctest.testmod(module)
+    assert results.attempted > 1
+    assert results.failed == 0
+
+
+@settings(max_examples=200)
+@given(st.lists(NUMBERS, max_size=60), st.integers(2, 12), st.integers(1, 5))
+def test_counts_are_those_of_a_dictionary(values: list[float], levels: int, longest: int) -> None:
+    made = RunCounts(levels, longest, 0.0, 10.0)
+    expected = counted(values, levels, longest, 0.0, 10.0)
+    assert made.add_many(np.array(values)).tolist() == expected
+    single = RunCounts(levels, longest, 0.0, 10.0)
+    assert [single.add(value) for value in values] == expected
+
+
+def test_counts_go_on_after_a_dump() -> None:
+    draw = np.random.default_rng(0)
+    made, again = RunCounts(6, 3, 0.0, 1.0), RunCounts(6, 3, 0.0, 1.0)
+    made.add_many(draw.uniform(size=500))
+    again.restore(made.dump())
+    more = draw.uniform(size=500)
+    assert (made.add_many(more) == again.add_many(more)).all()
+    whole = made.dump()
+    for data in (
+        b"",
+        whole[:-1],
+        whole + b"\0",
+        (9).to_bytes(8, "little") + whole[8:],
+        whole[:8] + b"\xff" * 8 + whole[16:],
+    ):
+        with pytest.raises(ValueError, match="are no counts of 6 levels and runs of 3"):
+            again.restore(data)
+    assert again.dump() == whole
+
+
+def test_a_pause_ends_the_run() -> None:
+    made = RunCounts(4, 2, 0.0, 4.0)
+    assert [made.add(0), made.add(1)] == [1.0, 1.0]
+    made.pause()
+    assert made.add(1) == 0.5  # the level alone was seen once; no pair ends here
+    assert (made.levels, made.longest, made.range) == (4, 2, (0.0, 4.0))
+
+
+@pytest.mark.parametrize(
+    ("given_", "words"),
+    [
+        ((1, 2, 0.0, 1.0), "levels is 1"),
+        ((8.0, 2, 0.0, 1.0), "levels is 8.0"),
+        ((8, 0, 0.0, 1.0), "longest is 0"),
+        ((8, 9, 0.0, 1.0), "longest is 9"),
+        ((4096, 3, 0.0, 1.0), "68719476736 runs are more than 16777216"),
+        ((8, 2, 1.0, 1.0), "high the larger"),
+        ((8, 2, 0.0, float("inf")), "must be finite"),
+        ((8, 2, float("nan"), 1.0), "must be finite"),
+    ],
+)
+def test_counts_that_cannot_be(given_: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        RunCounts(*given_)
+
+
+def test_nan_has_no_level() -> None:
+    made = RunCounts(4, 2, 0.0, 4.0)
+    with pytest.raises(ValueError, match="NaN"):
+        made.add(float("nan"))
+    with pytest.raises(ValueError, match="element 2 is NaN"):
+        made.add_many(np.array([0.0, 1.0, np.nan]))
+    assert made.add_many(np.array([-np.inf, np.inf])).tolist() == [1.0, 1.0]
+    assert made.add(1e308) == pytest.approx((0.5 + 1.0) / 2)
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.one_of(NUMBERS, st.just(float("nan"))), max_size=80), st.lists(st.integers(0, 80), max_size=6),
+    st.sampled_from([None, (0.0, 10.0)]), st.integers(0, 9),
+)  # fmt: skip
+def test_a_stream_cut_anywhere_scores_the_same(
+    values: list[float], cuts: list[int], ends: tuple[float, float] | None, rest: int
+) -> None:
+    def made() -> SensorAnomaly:
+        low, high = ends or (None, None)
+        return SensorAnomaly(low=low, high=high, warmup=10, rest=rest, alarm=0.6)
+
+    whole, cut, single = made(), made(), made()
+    expected = whole.score_many(values)
+    places = sorted({0, len(values), *(place for place in cuts if place < len(values))})
+    parts = [cut.score_many(values[a:b]) for a, b in pairwise(places)]
+    assert np.concatenate([*parts, []]).tolist() == expected.tolist()
+    assert [single.score_one(value) for value in values] == expected.tolist()
+
+
+def test_an_alarm_is_followed_by_a_rest() -> None:
+    line = SensorAnomaly(low=0, high=8, rest=3, alarm=0.75)
+    scores = line.score_many([1.0] * 20 + [7.0, 3.0, 5.0, 6.0, 7.0])
+    assert scores[0] == 1.0
+    assert (scores[1:4] == 0).all()
+    assert 0 < scores[4] < 0.5
+    assert scores[20] == 1.0
+    assert (scores[21:24] == 0).all()
+    assert scores[24] > 0
+
+
+def test_a_range_is_learned_and_beyond_it_is_told_apart() -> None:
+    draw = np.random.default_rng(0)
+    line = SensorAnomaly(warmup=100, rest=0)
+    usual = draw.uniform(10, 20, 2000)
+    assert not line.ready
+    assert line.ranges == []
+    scores = line.score_many(usual)
+    assert line.ready
+    assert line.ranges[0][0] < 10 - 19
+    assert (scores[:100] == 0).all()
+    assert np.median(scores[1000:]) < 0.1
+    assert line.score_one(45.0) == 1.0
+    assert line.score_one(15.0) < 1.0
+    assert line.score_one(-20.0) == 1.0
+
+
+def test_the_most_unusual_channel_counts() -> None:
+    draw = np.random.default_rng(0)
+    samples = draw.uniform(0, 8, (400, 3))
+    line = SensorAnomaly(3, low=[0, 0, 0], high=8, rest=0)
+    alone = [SensorAnomaly(low=0, high=8, rest=0) for _ in range(3)]
+    expected = np.max([one.score_many(column) for one, column in zip(alone, samples.T, strict=True)], axis=0)
+    assert (line.score_many(samples) == expected).all()
+
+
+def test_a_flat_line_and_gaps_are_no_anomaly() -> None:
+    line = SensorAnomaly(warmup=20, rest=0)
+    assert (line.score_many(np.full(20, 5.0)) == 0).all()
+    assert line.score_many(np.full(200, 5.0))[-1] < 0.05
+    assert line.score_many([np.nan, np.nan]).tolist() == [0.0, 0.0]
+    assert line.score_one(5.0) < 0.05
+    nothing = SensorAnomaly(warmup=5)
+    assert (nothing.score_many([np.nan] * 5) == 0).all()
+    assert nothing.ready
+
+
+def test_what_is_refused() -> None:
+    line = SensorAnomaly(2, warmup=5)
+    for samples, error, words in (
+        (np.zeros((3, 3)), ShapeError, r"shape \[3, 3\]; it must be \[n, 2\]"),
+        ([1.0, 2.0], ShapeError, "must be"),
+        ([[0.0, np.inf]], ValueError, "number 0, channel 1 is inf"),
+    ):
+        with pytest.raises(error, match=words):
+            line.score_many(samples)  # type: ignore[arg-type]
+    for given_, words in (
+        ({"channels": 0}, "channels is 0"),
+        ({"warmup": 1}, "warmup is 1"),
+        ({"rest": -1}, "rest is -1"),
+        ({"rest": 1.5}, "rest is 1.5"),
+        ({"alarm": 0}, "alarm is 0"),
+        ({"low": 0.0}, "give both"),
+        ({"low": 1.0, "high": 1.0}, "high the larger"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            SensorAnomaly(**given_)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="low: 2 numbers for 3 channels"):
+        SensorAnomaly(3, low=[0, 0], high=1)
