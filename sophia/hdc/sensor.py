@@ -22,15 +22,16 @@ _MOST_CHANNELS = 1024
 class SensorAnomaly:
     """Scores each sample of a sensor, in the order of time, by how rare its latest runs of levels are.
 
-    Numbers are put on levels; runs of 1 to k levels are counted exactly (the n-grams of level vectors, with a counter
-    for each instead of a bundle); the score is the mean of 1 / (1 + how often each run was seen): near 0 for what is
-    usual, 1 for what never was. After a raw score of `alarm` or more, the next `rest` samples score 0, so that one event
-    is one alarm. Of several channels the highest score counts. It learns from each sample, also from unusual ones.
+    Numbers are put on levels; runs of 1 to k levels are counted exactly (the n-grams of level vectors, with a
+    counter for each instead of a bundle); the score is the mean of 1 / (1 + how often each run was seen): near 0
+    for what is usual, 1 for what never was. After a raw score of `alarm` or more, the next `rest` samples score 0,
+    so that one event is one alarm. Of several channels the highest score counts. It learns from each sample, also
+    from unusual ones.
 
     With `low` and `high` (one number, or one a channel) the range is given, divided into 8 levels, runs up to 5.
-    Without, it is that of the first `warmup` samples, which score 0: 4 levels within, and on either side 8 more as wide,
-    runs up to 4. On the 58 files of the Numenta Anomaly Benchmark that is a standard score of 67.7 and 62.7 (`benchmarks
-    learn`; settings were chosen on these files). A NaN is a gap: it scores 0, and ends the run.
+    Without, it is that of the first `warmup` samples, which score 0: 4 levels within, and on either side 8 more as
+    wide, runs up to 4. On the 58 files of the Numenta Anomaly Benchmark that is a standard score of 67.7 and 62.7
+    (`benchmarks learn`; settings were chosen on these files). A NaN is a gap: it scores 0, and ends the run.
 
     Not for two threads at once. About .1 us a sample and channel in `score_many`; 640 kB a channel.
 
