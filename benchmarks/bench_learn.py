@@ -152,7 +152,8 @@ def isolet(suite: Suite, torchhd: ModuleType | None) -> None:
             {"encoding": encoding, "method": "softmax", "bits": True} for encoding in ("sign", "cosine")
         ]),
         ("random features, closed form", 0.955, [
-            {"encoding": "cosine", "method": "ridge", "alpha": alpha} for alpha in (0.003, 0.01, 0.03)
+            {"encoding": "cosine", "method": "ridge", "width": width, "alpha": alpha}
+            for width, alpha in product(("auto", 30.0, 40.0), (0.03, 0.1))
         ]),
     ):  # fmt: skip
         judged = [

@@ -1,8 +1,8 @@
 """The standard score of the Numenta Anomaly Benchmark (Lavin and Ahmad 2015), re-implemented from its description.
 
-A detection inside a window scores more the earlier it is, one outside costs up to .11, a window without one costs 1.
-One threshold for all files is chosen that scores best, and the sum is put on a scale where nothing detected is 0 and all
-windows at their first row 100. The first 15 % of a file (at most 750 rows) are not judged.
+A detection inside a window scores more the earlier it is, one outside costs up to .11, a window without one costs
+1. One threshold for all files is chosen that scores best, and the sum is put on a scale where nothing detected is 0
+and all windows at their first row 100. The first 15 % of a file (at most 750 rows) are not judged.
 """
 
 from __future__ import annotations

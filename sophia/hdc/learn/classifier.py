@@ -86,7 +86,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         epochs: int = 10,
         rate: float = 1.0,
         margin: float = 0.05,
-        alpha: float = 0.01,
+        alpha: float = 0.1,
         workers: int = 1,
         random_state: Any = None,
     ) -> None:
