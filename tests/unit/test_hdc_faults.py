@@ -216,7 +216,7 @@ def test_12_a_file_holds_what_was_saved_and_runs_nothing(model: str, tmp_path: P
     row = np.asarray(space.random("item")).nbytes
     assert 2 * row <= (tmp_path / "few").stat().st_size < 2 * row + 1000
     again = ItemMemory.load(tmp_path / "few")
-    assert list(again.keys()) == [3, 7]
+    assert list(again.keys) == [3, 7]
     assert np.array_equal(np.asarray(again[7]), np.asarray(memory[7]))
     assert b"pickle" not in (tmp_path / "few").read_bytes()
 
