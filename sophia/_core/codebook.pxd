@@ -2,8 +2,6 @@
 
 from libc.stdint cimport uint64_t
 
-from sophia._core.buffer cimport Block
-
 
 cdef class Codebook:
     """Immutable; safe from any thread."""
@@ -23,8 +21,13 @@ cdef enum:
 # ShapeError unless both have one model and one dimension.
 cdef int check_alike(Codebook a, Codebook b, str name_a, str name_b) except -1
 
-# A new numpy matrix for n results: uint8[n, padded bytes] for PACKED, else int8[n, dim].
-cdef object new_results(size_t n, size_t dim, int form)
+cdef class Job:
+    """A batch that is being encoded: a subclass is called with a range of its inputs, from any thread."""
 
-# Opens such a matrix of the caller's; ShapeError where it is none. close_block() lets it go.
-cdef int open_results(Block *block, object out, size_t n, size_t dim, int form) except -1
+    cdef int form
+    cdef char *target       # of the first result; set by run()
+    cdef size_t step        # bytes from one result to the next
+
+    # Makes n results of `dim` components in `out` (None: a new matrix, uint8[n, padded bytes] for PACKED, else
+    # int8[n, dim]) and returns it; `workers` threads. ShapeError where `out` is no such matrix.
+    cdef object run(self, Py_ssize_t n, size_t dim, object out, object workers)

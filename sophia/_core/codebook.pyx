@@ -77,17 +77,26 @@ cdef int check_alike(Codebook a, Codebook b, str name_a, str name_b) except -1:
     return 0
 
 
-cdef object new_results(size_t n, size_t dim, int form):
-    return new_array([n, sophia_row_bytes(SOPHIA_BSC, dim)], "uint8") if form == PACKED else new_array([n, dim], "int8")
+cdef class Job:
+    """A batch that is being encoded; of no use from Python."""
 
-
-cdef int open_results(Block *block, object out, size_t n, size_t dim, int form) except -1:
-    cdef size_t width = sophia_row_bytes(SOPHIA_BSC, dim) if form == PACKED else dim
-    open_block(block, out, "out", U8 if form == PACKED else I8, 2, 2, 8 if form == PACKED else 1, True)
-    if <size_t>block.rows != n or <size_t>block.columns != width:
-        close_block(block)
-        raise ShapeError(f"out: [{block.rows}, {block.columns}] given, [{n}, {width}] needed for {n} of dim={dim}")
-    return 0
+    cdef object run(self, Py_ssize_t n, size_t dim, object out, object workers):
+        cdef Block block
+        cdef bint packed = self.form == PACKED
+        cdef size_t width = sophia_row_bytes(SOPHIA_BSC, dim) if packed else dim
+        if out is None:
+            out = new_array([n, width], "uint8" if packed else "int8")
+        open_block(&block, out, "out", U8 if packed else I8, 2, 2, 8 if packed else 1, True)
+        try:
+            if block.rows != n or <size_t>block.columns != width:
+                given = f"[{block.rows}, {block.columns}]"
+                raise ShapeError(f"out: {given} given, [{n}, {width}] needed for {n} of dim={dim}")
+            self.target = block.data
+            self.step = width
+            in_parts(self, n, workers)
+        finally:
+            close_block(&block)
+        return out
 
 
 def in_parts(job, Py_ssize_t n, workers):

@@ -10,11 +10,10 @@ from libc.string cimport memcpy, memset
 
 from sophia._core cimport cpu
 from sophia._core.buffer cimport F32, F64, Block, close_block, open_block
-from sophia._core.codebook cimport GRADED, PACKED, new_results, open_results
+from sophia._core.codebook cimport GRADED, PACKED, Job
 from sophia._core.cpu cimport SOPHIA_LN_LANES
 from sophia._core.vector cimport check_dim
 
-from sophia._core.codebook import in_parts
 from sophia.errors import ShapeError
 
 
@@ -117,7 +116,6 @@ cdef class ProjectionEncoder:
         return self._many(values, out, workers, GRADED)
 
     cdef object _many(self, object values, object out, object workers, int form):
-        cdef Block target
         cdef _Job job = _Job.__new__(_Job)
         job.encoder = self
         job.form = form
@@ -126,29 +124,17 @@ cdef class ProjectionEncoder:
             if <size_t>job.block.columns != self.plan.features:
                 raise ShapeError(f"values: {job.block.columns} numbers a row where there are {self.plan.features} "
                                  "features")
-            if out is None:
-                out = new_results(<size_t>job.block.rows, self.plan.dim, form)
-            open_results(&target, out, <size_t>job.block.rows, self.plan.dim, form)
-            try:
-                job.target = target.data
-                job.step = <size_t>target.columns
-                in_parts(job, job.block.rows, workers)
-            finally:
-                close_block(&target)
-            return out
+            return job.run(job.block.rows, self.plan.dim, out, workers)
         finally:
             close_block(&job.block)
 
 
 @cython.final
-cdef class _Job:
-    """Rows that are being encoded: called with a range of them, from any thread."""
+cdef class _Job(Job):
+    """Rows that are being encoded."""
 
     cdef ProjectionEncoder encoder
     cdef Block block
-    cdef char *target
-    cdef size_t step
-    cdef int form
 
     cdef Py_ssize_t load(self, Py_ssize_t start, Py_ssize_t stop, float *x) noexcept nogil:
         """Copies rows as float32. -1, or the place of a number that is none or too large."""

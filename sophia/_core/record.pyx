@@ -14,13 +14,11 @@ from sophia._core.codebook cimport (
     PACKED,
     SIGNS,
     Codebook,
+    Job,
     check_alike,
-    new_results,
-    open_results,
 )
 from sophia._core.vector cimport SOPHIA_BSC, Hypervector, model_name, new_vector
 
-from sophia._core.codebook import in_parts
 from sophia.errors import ShapeError
 
 
@@ -170,35 +168,22 @@ cdef class RecordEncoder:
         return self._many(index, out, workers, GRADED)
 
     cdef object _many(self, object index, object out, object workers, int form):
-        cdef Block target
         cdef _Job job = _Job.__new__(_Job)
         job.encoder = self
         job.form = form
         job.open(index, True)
         try:
-            if out is None:
-                out = new_results(<size_t>job.block.rows, self.ids.dim, form)
-            open_results(&target, out, <size_t>job.block.rows, self.ids.dim, form)
-            try:
-                job.target = target.data
-                job.step = <size_t>target.columns
-                in_parts(job, job.block.rows, workers)
-            finally:
-                close_block(&target)
-            return out
+            return job.run(job.block.rows, self.ids.dim, out, workers)
         finally:
             job.close()
 
 
 @cython.final
-cdef class _Job:
-    """Records that are being encoded: called with a range of them, from any thread."""
+cdef class _Job(Job):
+    """Records that are being encoded."""
 
     cdef RecordEncoder encoder
     cdef Block block
-    cdef char *target
-    cdef size_t step
-    cdef int form
 
     cdef int open(self, object index, bint matrix) except -1:
         cdef int ndim = 2 if matrix else 1

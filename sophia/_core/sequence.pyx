@@ -14,12 +14,10 @@ from libc.stdlib cimport calloc, free
 from sophia._core cimport cpu
 from sophia._core.arena cimport HDCArena
 from sophia._core.buffer cimport I8, I16, I32, I64, U8, U16, U32, U64, Block, close_block, open_block
-from sophia._core.codebook cimport GRADED, PACKED, SIGNS, Codebook, new_results, open_results
+from sophia._core.codebook cimport GRADED, PACKED, SIGNS, Codebook, Job
 from sophia._core.encode cimport seed_of
 from sophia._core.idf cimport SOPHIA_IDF_NO_MEMORY, raise_code, utf8_of, utf8_source
 from sophia._core.vector cimport SOPHIA_BSC, Hypervector, check_dim, model_name, new_vector
-
-from sophia._core.codebook import in_parts
 
 
 cdef extern from "workspace.h" nogil:
@@ -95,20 +93,10 @@ cdef class Encoder:
         return self._many(sequences, out, workers, GRADED)
 
     cdef object _many(self, object sequences, object out, object workers, int form):
-        cdef Block target
         if isinstance(sequences, (str, bytes)):
             raise TypeError("sequences: a list of them, or a matrix; encode() takes a single one")
         cdef _Job job = _Job.__new__(_Job, self, sequences, form, "sequences")
-        if out is None:
-            out = new_results(<size_t>job.count, self.dim, form)
-        open_results(&target, out, <size_t>job.count, self.dim, form)
-        try:
-            job.target = target.data
-            job.step = <size_t>target.columns
-            in_parts(job, job.count, workers)
-        finally:
-            close_block(&target)
-        return out
+        return job.run(job.count, self.dim, out, workers)
 
 
 @cython.final
@@ -223,8 +211,8 @@ cdef class SequenceEncoder(Encoder):
 
 
 @cython.final
-cdef class _Job:
-    """Sequences that are being encoded: called with a range of them, from any thread. Holds what they lie in."""
+cdef class _Job(Job):
+    """Sequences that are being encoded. Holds what they lie in."""
 
     cdef Encoder encoder
     cdef list owners
@@ -232,9 +220,6 @@ cdef class _Job:
     cdef Block *blocks
     cdef Py_ssize_t count
     cdef str name           # of the argument, None for a single sequence
-    cdef char *target
-    cdef size_t step
-    cdef int form
 
     def __cinit__(self, Encoder encoder, sources, int form, str name):
         cdef Py_ssize_t i
