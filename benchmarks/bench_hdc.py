@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from benchmarks.harness import Bar, Contender, Row, Suite, Timing, interleave, ratio
+from benchmarks.hdc_models import models
 
 ROWS = 1_000_000
 Words = np.ndarray
@@ -448,5 +449,6 @@ def run() -> Suite:
     bundles_of_levels(suite)
     pair(suite, torchhd, numkong)
     batch(suite, faiss)
+    models(suite, torchhd)
     searches(suite, faiss)
     return suite

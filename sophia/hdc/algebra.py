@@ -81,6 +81,10 @@ class Algebra(ABC):
         """The vector, or matrix, with these components."""
 
     @abstractmethod
+    def product(self, rows: NDArray[Any]) -> Any:
+        """All rows of a matrix, at least one, bound into one vector."""
+
+    @abstractmethod
     def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
         """A row for each row of `index`: the bundle of each feature's vector bound to that of its level."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sophia._core import hdc
 from sophia._core.record import RecordEncoder
+from sophia._core.rows import shape_of
 from sophia._core.sequence import NgramEncoder, SequenceEncoder
 from sophia._core.vector import Hypervector, SharedVector, Vector
 from sophia.errors import ShapeError
@@ -72,6 +73,15 @@ class Compiled(Algebra):
     def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> Any:
         return hdc.permute(self._own(a, "a"), shifts, out, arena, dim=self.dim)
 
+    def product(self, rows: NDArray[Any]) -> Hypervector:
+        import numpy
+
+        shape_of(self._own(rows, "vectors"), self.dim)
+        if self.model == "map":
+            return Hypervector.from_buffer(numpy.multiply.reduce(rows, axis=0, dtype=numpy.int8))
+        bits = numpy.bitwise_xor.reduce(rows.view(numpy.uint64), axis=0)
+        return Hypervector.from_buffer(bits, self.dim)
+
     def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
         encoder = RecordEncoder(self._own(ids, "ids"), self._own(levels, "levels"), weights=weights, dim=self.dim)
         return encoder.encode_many(index, out, workers=workers)
@@ -118,7 +128,16 @@ class Compiled(Algebra):
 
     def _own(self, a: Any, name: str) -> Any:
         """The operand, if it is of this space."""
-        if isinstance(a, Hypervector | SharedVector) and (a.model != self._core or a.dim != self.dim):
-            message = f"{name} is {a.model} dim={a.dim}; this space is {self._core} dim={self.dim}"
-            raise ShapeError(message)
+        if isinstance(a, Hypervector | SharedVector):
+            if a.model != self._core or a.dim != self.dim:
+                message = f"{name} is {a.model} dim={a.dim}; this space is {self._core} dim={self.dim}"
+                raise ShapeError(message)
+        elif hasattr(a, "dtype") and hasattr(a, "shape"):
+            kind, columns = str(a.dtype), a.shape[-1] if a.shape else 0
+            if self.model == "map" and (kind != "int8" or columns != self.dim):
+                message = f"{name}: {kind}{list(a.shape)}; rows of this space are int8[{self.dim}]"
+                raise ShapeError(message)
+            if self.model == "bsc" and kind not in ("uint8", "uint64"):
+                message = f"{name}: {kind}{list(a.shape)}; rows of this space are packed bits, uint8 or uint64"
+                raise ShapeError(message)
         return a

@@ -140,10 +140,14 @@ class Space:
 
     def multibind(self, *vectors: Any, out: Any = None) -> Any:
         """The product of all: of vectors, of a list of them, or of the rows of a matrix. ValueError for none."""
-        rows = list(vectors[0]) if len(vectors) == 1 and _is_matrix(vectors[0]) else stacked(vectors)
+        matrix = len(vectors) == 1 and not isinstance(vectors[0], list | tuple) and _is_matrix(vectors[0])
+        rows: Any = vectors[0] if matrix else stacked(vectors)
         if not len(rows):
             message = "multibind: of no vectors is not defined; give at least one"
             raise ValueError(message)
+        if matrix and len(rows) > 1:
+            product = self._algebra.product(rows)
+            return product if out is None else self._algebra.bind(product, self.identity(), out)
         product = self._algebra.bind(self._row(rows[0]), self.identity(), out)
         for one in rows[1:]:
             product = self._algebra.bind(product, self._row(one), product)
@@ -232,8 +236,10 @@ class Space:
         return self._algebra.normalize(a)
 
     def similarity(self, a: Any, b: Any, dtype: DTypeLike = float) -> Any:
-        """Cosine, in [-1, 1], about 0 for unrelated vectors: a float, or an array [n], [n, m] of `dtype` where one or
-        both are matrices or lists. Sums are exact (BSC, MAP) or double, whatever `dtype` is. A zero norm gives 0.0."""
+        """Cosine, in [-1, 1], about 0 for unrelated vectors: a float, or an array [n], [n, m] of `dtype` where one
+        or both are matrices or lists. Whatever `dtype` is, sums are exact (BSC, MAP) or true to about 1e-6. A zero
+        norm gives 0.0.
+        """
         found = self._algebra.similarity(self._stack(a, "a"), self._stack(b, "b"))
         if isinstance(found, float):
             return found

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FHRR", "HRR"]
 
 _UNIFORMS = 12  # of 16 bits; their sum is near enough to normal, and exact
+_SMALL, _LARGE = 1e-30, 1e30  # squares of norms that float32 holds with all their digits
 _BLOCK = 128  # vectors that are held at a time on the way to a result
 _TURN = 4096  # phases of a random vector are multiples of this part of a turn
 
@@ -54,13 +55,18 @@ class _Numpy(Algebra):
             raise ValueError(message)
         wide = numpy.result_type(self.dtype, numpy.float64)
         if weights is None:
-            total: NDArray[Any] = rows.sum(axis=0, dtype=wide)
+            total = numpy.zeros(self.dim, wide)
+            for at in range(0, len(rows), _BLOCK):  # a few are added in single precision, and these sums in double
+                total += rows[at : at + _BLOCK].sum(axis=0)
         else:
             total = check_weights(weights, len(rows), numpy.float64) @ rows.astype(wide)
         return self._given(total, out, arena)
 
     def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         return self._given(numpy.roll(self._checked(a, "a"), shifts, axis=-1), out, arena)
+
+    def product(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return self._given(numpy.multiply.reduce(self._checked(rows, "vectors", 2), axis=0), None)
 
     def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
         names, values = self._checked(ids, "ids", 2), self._checked(levels, "levels", 2)
@@ -134,17 +140,8 @@ class _Numpy(Algebra):
 
     def similarity(self, a: Any, b: Any) -> Any:
         x, y = self._checked(a, "a"), self._checked(b, "b")
-        wide = numpy.result_type(self.dtype, numpy.float64)
-        left, right = numpy.atleast_2d(x), numpy.atleast_2d(y)
-        found = numpy.empty((len(left), len(right)))
-        for i in range(0, len(left), _BLOCK):  # in blocks: double precision takes twice the memory
-            some = left[i : i + _BLOCK].astype(wide)
-            for j in range(0, len(right), _BLOCK):
-                others = right[j : j + _BLOCK].astype(wide)
-                products = (some @ others.conj().T).real
-                norms = numpy.outer(numpy.linalg.norm(some, axis=1), numpy.linalg.norm(others, axis=1))
-                quotients = numpy.divide(products, norms, out=numpy.zeros_like(products), where=norms > 0)
-                found[i : i + _BLOCK, j : j + _BLOCK] = numpy.clip(quotients, -1.0, 1.0)
+        left, right = _real(x), _real(y)
+        found = _cosines(left, right)
         if x.ndim == 1:
             return float(found[0, 0]) if y.ndim == 1 else found[0]
         return found[:, 0] if y.ndim == 1 else found
@@ -258,6 +255,12 @@ class HRR(_Numpy):
             phases[-1] = 0.0
         return self._back(numpy.exp(1j * numpy.multiply.outer(exponents, phases))).astype(numpy.float32)
 
+    def product(self, rows: NDArray[Any]) -> NDArray[Any]:
+        spectrum = numpy.ones(self.dim // 2 + 1, numpy.complex128)
+        for row in self._checked(rows, "vectors", 2):
+            spectrum *= self._spectrum(row)
+        return self._given(self._back(spectrum), None)
+
     def _spectrum(self, a: NDArray[Any]) -> NDArray[Any]:
         return numpy.fft.rfft(a.astype(numpy.float64), axis=-1)
 
@@ -290,10 +293,13 @@ class FHRR(_Numpy):
     def inverse(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         """1 over each component; of a phasor its conjugate. ValueError where a component is zero."""
         x = self._checked(a, "a")
-        if not numpy.abs(x).all():
-            message = "inverse: a component of the vector is zero, so what was bound with it is lost"
-            raise ValueError(message)
-        return self._given((1.0 / x.astype(numpy.complex128)), out, arena)
+        _refuse_zeros(x, "inverse: a component of the vector")
+        return self._given(1.0 / x.astype(numpy.complex128), out, arena)
+
+    def unbind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
+        x, y = self._pair(a, b)
+        _refuse_zeros(y, "unbind: a component of b")
+        return self._given(x / y, out, arena)
 
     def normalize(self, a: Any) -> NDArray[Any]:
         """Magnitude 1 everywhere; a component that is zero becomes 1."""
@@ -307,6 +313,63 @@ class FHRR(_Numpy):
         phases = numpy.angle(self._checked(a, "a", 1).astype(numpy.complex128))
         made: NDArray[Any] = numpy.exp(1j * numpy.multiply.outer(_finite(exponent), phases)).astype(numpy.complex64)
         return made
+
+
+def _refuse_zeros(a: NDArray[Any], what: str) -> None:
+    if not a.all():
+        message = f"{what} is zero, so what was bound with it is lost"
+        raise ValueError(message)
+
+
+def _real(a: NDArray[Any]) -> NDArray[numpy.float32]:
+    """Rows of real numbers with the same products: of complex ones the real and the imaginary parts."""
+    return numpy.ascontiguousarray(numpy.atleast_2d(a)).view(numpy.float32)
+
+
+def _squares(rows: NDArray[Any]) -> NDArray[Any]:
+    """The square of each row's norm."""
+    found: NDArray[Any] = numpy.matmul(rows[:, None, :], rows[:, :, None]).ravel()
+    return found
+
+
+def _cosines(left: NDArray[numpy.float32], right: NDArray[numpy.float32]) -> NDArray[numpy.float64]:
+    """float64 [n, m], to about 1e-6; 0 where a norm is zero."""
+    with numpy.errstate(over="ignore", invalid="ignore"):
+        products = (left @ right.T).astype(numpy.float64)
+        sizes = [_squares(rows).astype(numpy.float64) for rows in (left, right)]
+    if not all(_held(size, rows) for size, rows in zip(sizes, (left, right), strict=True)):
+        _refuse_infinite(left, "a")
+        _refuse_infinite(right, "b")
+        return _wide_cosines(left, right)
+    norms = numpy.sqrt(numpy.outer(*sizes))
+    quotients = numpy.divide(products, norms, out=numpy.zeros_like(products), where=norms > 0)
+    return numpy.clip(quotients, -1.0, 1.0)
+
+
+def _held(squares: NDArray[Any], rows: NDArray[Any]) -> bool:
+    """Whether squares of norms are what they seem: not beyond single precision, and 0 of zeros only."""
+    zero = squares == 0.0
+    return bool(((squares > _SMALL) & (squares < _LARGE) | zero).all()) and not rows[zero].any()
+
+
+def _refuse_infinite(rows: NDArray[Any], name: str) -> None:
+    good = numpy.isfinite(rows).all(axis=1)
+    if not good.all():
+        message = f"{name}: row {int(numpy.argmin(good))} has a component that is not finite"
+        raise ValueError(message)
+
+
+def _wide_cosines(left: NDArray[numpy.float32], right: NDArray[numpy.float32]) -> NDArray[numpy.float64]:
+    """The same where squares leave the range of single precision; in blocks, as doubles take twice the memory."""
+    found = numpy.empty((len(left), len(right)))
+    for i in range(0, len(left), _BLOCK):
+        some = left[i : i + _BLOCK].astype(numpy.float64)
+        for j in range(0, len(right), _BLOCK):
+            others = right[j : j + _BLOCK].astype(numpy.float64)
+            norms = numpy.outer(numpy.linalg.norm(some, axis=1), numpy.linalg.norm(others, axis=1))
+            quotients = numpy.divide(some @ others.T, norms, out=numpy.zeros_like(norms), where=norms > 0)
+            found[i : i + _BLOCK, j : j + _BLOCK] = numpy.clip(quotients, -1.0, 1.0)
+    return found
 
 
 @cache

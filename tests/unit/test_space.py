@@ -469,3 +469,41 @@ def test_results_go_where_out_says(model: str, simd: str) -> None:
         out = space.random("overwritten")
         assert call(out) is out
         assert close(out, made)
+
+
+@pytest.mark.parametrize("model", SPECTRAL)
+@pytest.mark.parametrize("size", [1e-25, 1e-18, 1.0, 1e12, 1e18])
+def test_similarity_knows_no_size(model: str, size: float) -> None:
+    space = Space(model, DIM)
+    rows = space.random_rows(5, "row")
+    found = space.similarity((rows * size).astype(rows.dtype), rows)
+    assert numpy.allclose(numpy.diag(found), 1.0, atol=1e-5)
+    assert numpy.allclose(found, space.similarity(rows, rows), atol=1e-5)
+    rows[3, 7] = numpy.nan
+    with pytest.raises(ValueError, match="b: row 3 has a component that is not finite"):
+        space.similarity(space.random("a"), rows)
+
+
+@models
+@pytest.mark.parametrize("n", [1, 2, 10])
+def test_a_product_of_rows_is_that_of_vectors(model: str, n: int, simd: str) -> None:
+    space = Space(model, 1001)
+    rows = space.random_rows(n, "row")
+    vectors = [space._row(row) for row in rows]
+    product = space.multibind(vectors)
+    out = space.random("overwritten")
+    for made in (space.multibind(rows), space.multibind(*vectors), space.multibind(rows, out=out), out):
+        if model == "hrr":
+            assert space.similarity(made, product) == pytest.approx(1.0, abs=1e-4)
+        else:
+            assert close(made, product)
+    with pytest.raises((ShapeError, TypeError)):
+        space.multibind(Space(model, 2000).random_rows(3, "other"))
+
+
+@pytest.mark.parametrize("model", SPECTRAL)
+def test_a_sum_of_many_keeps_its_digits(model: str) -> None:
+    space = Space(model, 64)
+    rows = space.random_rows(5000, "row")
+    exact = rows.astype(numpy.complex128).sum(axis=0)
+    assert numpy.abs(space.bundle(rows) - exact).max() < 1e-5 * numpy.abs(exact).max()
