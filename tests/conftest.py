@@ -14,6 +14,12 @@ settings.register_profile("sophia", deadline=None)
 settings.load_profile("sophia")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "simd" in getattr(item, "fixturenames", ()):
+            item.add_marker("levels")
+
+
 @pytest.fixture(params=cpu.simd_levels())
 def simd(request: pytest.FixtureRequest) -> Iterator[str]:
     """Runs the test once at each SIMD level of this machine."""

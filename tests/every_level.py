@@ -1,7 +1,7 @@
-"""Runs the unit and property tests once for each SIMD level of this machine: ``python every_level.py``.
+"""Runs unit and property tests once for each SIMD level of this machine: ``python every_level.py``.
 
-Tests with the `simd` fixture visit every level by themselves; this also runs the others (patterns, filters, caches,
-stores, routes) with each level as the process's own.
+Tests with the `simd` fixture visit every level by themselves, wherever they run; this runs the others (patterns,
+filters, caches, stores, routes) with each level as the process's own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main() -> int:
             "-c",
             str(TESTS.parent / "pyproject.toml"),
         ]
-        command += ["--rootdir", str(TESTS.parent), str(TESTS / "unit"), str(TESTS / "property"), *sys.argv[1:]]
+        command += ["--rootdir", str(TESTS.parent), "-m", "not slow and not levels"]
+        command += [str(TESTS / "unit"), str(TESTS / "property"), *sys.argv[1:]]
         code = subprocess.run(command, env=os.environ | {"SOPHIA_SIMD": level}, check=False).returncode
         if code:
             return code

@@ -38,7 +38,7 @@ def test_three_codebooks_of_50(model: str, share: float) -> None:
     space = Space(model)
     books = codebooks(space, [50, 50, 50])
     rng = numpy.random.default_rng(7)
-    right, tries = 0, 40 if model in ("bsc", "map") else 10
+    right, tries = 0, 20 if model in ("bsc", "map") else 5
     for number in range(tries):
         rows = rng.integers(0, 50, 3).tolist()
         whole = product(space, books, rows)
