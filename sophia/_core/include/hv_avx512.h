@@ -10,6 +10,8 @@
  *
  * Rows are whole 64-byte blocks in practice; what is left over goes through a masked load, which does not
  * touch memory outside its mask. Scans keep four accumulators.
+ *
+ * Over 600 lines, since the kernels of one table at one level stand in one file, as at the other levels.
  */
 #ifndef SOPHIA_HV_AVX512_H
 #define SOPHIA_HV_AVX512_H
