@@ -5,6 +5,7 @@ An encoding is plain data (a few arrays and a seed); the random vectors are made
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy
@@ -31,7 +32,7 @@ _SAMPLE = 500  # rows whose distances say what is near
 _NEAR = 0.45  # of their median distance: where the kernel has fallen by a standard deviation
 
 
-class Encoding:
+class Encoding(ABC):
     """Encodes rows of `features` numbers as hypervectors of `dim` components. Immutable; safe from any thread."""
 
     kind: ClassVar[str]
@@ -40,9 +41,9 @@ class Encoding:
         self.dim, self.seed, self.features = dim, seed, features
         self._made: Any = None
 
+    @abstractmethod
     def encode(self, X: Any, *, bits: bool, workers: int = 1) -> NDArray[Any]:
         """uint8[n, padded bytes] where `bits`, else int8[n, dim]."""
-        raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
         """Plain data, of which `restored` makes the encoding again."""
@@ -82,8 +83,9 @@ class _Projected(Encoding):
             self._made = self._of(rows * numpy.float32(numpy.sqrt(self.dim)))
         return self._made  # type: ignore[no-any-return]
 
+    @abstractmethod
     def _of(self, normal: NDArray[Any]) -> ProjectionEncoder:
-        raise NotImplementedError
+        """The encoder over normal numbers, float32 [features, dim]."""
 
 
 class Cosine(_Projected):
