@@ -231,8 +231,8 @@ def sensors(suite: Suite) -> None:
         made = []
         for series in files:
             low, high = float(series.values.min()), float(series.values.max())
-            ends = {"low": low, "high": high if high > low else low + 1.0} if given else {"warmup": series.probation}
-            sensor = SensorAnomaly(rest=int(0.03 * len(series.values)), **ends)
+            ends = {"low": low, "high": high if high > low else low + 1.0} if given else {}
+            sensor = SensorAnomaly(warmup=series.probation, rest=int(0.03 * len(series.values)), **ends)
             made.append(sensor.score_many(series.values))
         return made
 

@@ -333,6 +333,41 @@ class Sophia:
             self._thalamus.resume_answers()
             self._commit_now()
 
+    def sense(
+        self,
+        values: Mapping[str, float],
+        *,
+        sensor: str = "",
+        scope: str | None = None,
+        ts: str | None = None,
+    ) -> Decision:
+        """Decides how much thought the next sample of a sensor deserves: numbers by channel, NaN for a gap.
+
+        Unusual numbers (see :class:`sophia.hdc.sensor.SensorAnomaly`; how they are judged is in `Settings.sensor_*`)
+        raise the level to "deep_thought"; `Decision.anomaly` and `.channel` say how unusual, and which of them. As in
+        `sophia run --format sensor`; about 30 us. ValueError for numbers that are infinite, or none.
+
+            >>> import sophia
+            >>> with sophia.open(None, settings=sophia.Settings(sensor_warmup=50)) as brain:
+            ...     for hour in range(100):
+            ...         usual = brain.sense({"celsius": 20.0 + hour % 4}, sensor="kitchen")
+            ...     unusual = brain.sense({"celsius": 35.0}, sensor="kitchen")
+            >>> usual.why, unusual.route, unusual.why, unusual.channel
+            ('gestating', 'deep_thought', 'novel', 'celsius')
+        """
+        from sophia.organs.sensors import as_sample, sample_text
+
+        sample = as_sample(values, sensor)
+        columns = Columns(
+            [sample_text(sample, named=bool(sensor))],
+            scopes=[scope],
+            stamps=None if ts is None else [ts],
+            lines=[True],
+            sources=[sensor],
+            samples=[sample],
+        )
+        return self._decide_batch(columns)[0]
+
     def end_session(self, session: str, *, scope: str | None = None) -> Session | None:
         """Ends a session and says what was new in it: orders, and the counts of its patterns, which are known only
         now. None where it is not open: it had no input, or has ended (see `ended_sessions`).

@@ -5,6 +5,7 @@ A setting is one field with its section of `sophia.toml` and its check; everythi
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -63,18 +64,37 @@ def parse_size(value: object) -> int:
 
 
 def parse_fail_on(value: object) -> tuple[str, float]:
-    """What a run is gated on: ``danger``, ``novel``, ``novel-session``, ``alarm`` or ``error-rate>SHARE``; ValueError
-    for others.
+    """What a run is gated on: ``danger``, ``novel``, ``novel-session``, ``anomaly``, ``alarm`` or ``error-rate>SHARE``;
+    ValueError for others.
 
     >>> parse_fail_on("error-rate > 0.01"), parse_fail_on("danger")
     (('error-rate', 0.01), ('danger', 0.0))
     """
-    if value in ("danger", "novel", "novel-session", "alarm"):
+    if value in ("danger", "novel", "novel-session", "anomaly", "alarm"):
         return str(value), 0.0
     found = re.fullmatch(r"error-rate\s*>\s*(\d{1,9}(?:\.\d{1,9})?)(%?)", value) if isinstance(value, str) else None
     if found and (share := float(found[1]) / (100 if found[2] else 1)) <= 1.0:
         return "error-rate", share
-    message = f"{value!r} cannot be gated on; use danger, novel, novel-session, alarm, or, in quotes, 'error-rate>0.01'"
+    gates = "danger, novel, novel-session, anomaly, alarm"
+    message = f"{value!r} cannot be gated on; use {gates}, or, in quotes, 'error-rate>0.01'"
+    raise ValueError(message)
+
+
+def parse_range(value: object) -> tuple[str, float, float]:
+    """(channel, low, high) of ``NAME=LOW:HIGH``, or of ``LOW:HIGH`` with "" for all channels; ValueError for others.
+
+    >>> parse_range("0:100"), parse_range("water level=-1.5:2e3")
+    (('', 0.0, 100.0), ('water level', -1.5, 2000.0))
+    """
+    if isinstance(value, str):
+        name, _, ends = value.rpartition("=")
+        try:
+            low, high = map(float, ends.split(":"))
+        except ValueError:
+            low = high = math.nan
+        if -math.inf < low < high < math.inf and high - low < math.inf and not (name == "" and "=" in value):
+            return name.strip(), low, high
+    message = f"{value!r} is no range; write LOW:HIGH for all channels, or NAME=LOW:HIGH for one, as in 'temp=-20:60'"
     raise ValueError(message)
 
 
@@ -134,12 +154,15 @@ def _tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _gate(text: str) -> bool:
-    try:
-        parse_fail_on(text)
-    except ValueError:
-        return False
-    return True
+def _parses(parse: Callable[[object], object]) -> Callable[[str], bool]:
+    def test(text: str) -> bool:
+        try:
+            parse(text)
+        except ValueError:
+            return False
+        return True
+
+    return test
 
 
 _FLAG = _Kind("it must be true or false", lambda value: isinstance(value, bool))
@@ -175,7 +198,10 @@ _DISK = _Kind(
     parse_size,
 )
 _KEYS = _names("it must be a name or a list of names")
-_GATES = _names("use 'danger', 'novel', 'novel-session', 'alarm' and 'error-rate>0.01'", _gate)
+_GATES = _names(
+    "use 'danger', 'novel', 'novel-session', 'anomaly', 'alarm' and 'error-rate>0.01'", _parses(parse_fail_on)
+)
+_RANGES = _names("use 'LOW:HIGH' for all channels, and 'NAME=LOW:HIGH' for one", _parses(parse_range))
 
 
 def _setting(default: object, section: str, kind: _Kind) -> Any:
@@ -239,6 +265,10 @@ class Settings(_Checked):
     session_learn: whether orders and counts become known; without it sessions are compared with what is known.
     session_limit, session_length: sessions that may be open, inputs that one may have; the oldest, or the longer one,
         ends. session_idle: one ends after so many further inputs of others; 0 never.
+    sensor_range: ends of what the channels of sensors say, "LOW:HIGH" for all and "NAME=LOW:HIGH" for one; a channel
+        without learns them. sensor_warmup: samples of a sensor before its first anomaly; sensor_rest: samples after an
+        anomaly in which there is no other; sensor_alarm: how unusual one is; see
+        :class:`sophia.hdc.sensor.SensorAnomaly`.
     cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory; see `memory_bounds`.
     gestation_inputs, gestation_seconds: inputs that come, and seconds that pass, before the brain is born: until then
         nothing is handled by reflex for being familiar, and what is usual is observed. 0 of both: it is born at once.
@@ -271,6 +301,10 @@ class Settings(_Checked):
     session_limit: int = _setting(10_000, "thalamus", _whole(1, 2**20))
     session_length: int = _setting(10_000, "thalamus", _whole(1, 2**20))
     session_idle: int = _setting(0, "thalamus", _whole(0, 2**40))
+    sensor_range: tuple[str, ...] = _setting((), "thalamus", _RANGES)
+    sensor_warmup: int = _setting(750, "thalamus", _whole(2, 2**20))
+    sensor_rest: int = _setting(150, "thalamus", _whole(0, 2**40))
+    sensor_alarm: float = _setting(0.75, "thalamus", _number("it is over 0, up to 1", lambda value: 0.0 < value <= 1.0))
     ttl: float = _setting(0.0, "memory", _TTL)
     vectors: bool = _setting(False, "thalamus", _FLAG)
     cache: bool = _setting(True, "memory", _FLAG)
@@ -309,14 +343,15 @@ class Settings(_Checked):
 class RunSettings(_Checked):
     """What a user may set of `sophia run`: section [run] of a file, or the flag of the same name.
 
-    Which inputs: format, follow, text_key, scope_key, context_key, answer_key, label_key (empty: the usual names),
+    Which inputs: format, follow, text_key, scope_key, context_key, answer_key, label_key, sensor_key (empty: the usual
+    names), value_key (columns of a sensor's numbers; empty: all but those of other use),
     session_key (names, or re:PATTERN; empty: no sessions), tz (of event times that name none), limit (0: all), sample
     (share that is decided), rate (a second; 0: no bound).
     What becomes of them: store, no_store, rules, model (a router of intents), on_error, workers (0: one a core), batch.
     What is told: out, report (a file, or "none"), score, fail_on, cost_per_call, progress, quiet.
     """
 
-    format: str = _setting("auto", "run", _words("auto", "jsonl", "csv", "lines"))
+    format: str = _setting("auto", "run", _words("auto", "jsonl", "csv", "lines", "sensor"))
     follow: bool = _setting(False, "run", _FLAG)
     text_key: tuple[str, ...] = _setting((), "run", _KEYS)
     scope_key: tuple[str, ...] = _setting((), "run", _KEYS)
@@ -324,6 +359,8 @@ class RunSettings(_Checked):
     answer_key: tuple[str, ...] = _setting((), "run", _KEYS)
     label_key: tuple[str, ...] = _setting((), "run", _KEYS)
     session_key: tuple[str, ...] = _setting((), "run", _KEYS)
+    sensor_key: tuple[str, ...] = _setting((), "run", _KEYS)
+    value_key: tuple[str, ...] = _setting((), "run", _KEYS)
     tz: str = _setting("UTC", "run", _TEXT)
     limit: int = _setting(0, "run", _whole(0, 2**63 - 1))
     sample: float = _setting(1.0, "run", _number("it is a share over 0, up to 1", lambda value: 0.0 < value <= 1.0))

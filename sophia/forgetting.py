@@ -32,9 +32,9 @@ class Forgotten:
     """What was forgotten of a scope. `remains` says what cannot be taken back, or told apart, in words.
 
     In the store: `memories`, `answers`, `patterns` that nobody else had (and masked `lines` of such), `sessions` that
-    were open, `examples` that the router of intents had kept, and `texts` that were taken out of the word counts. In
-    files that runs have written: `decisions`, `pattern_lines` and `session_lines`; `removed` are files that went as a
-    whole.
+    were open, `sensors` whose usual numbers were known, `examples` that the router of intents had kept, and `texts`
+    that were taken out of the word counts. In files that runs have written: `decisions`, `pattern_lines` and
+    `session_lines`; `removed` are files that went as a whole.
     """
 
     memories: int = 0
@@ -42,6 +42,7 @@ class Forgotten:
     patterns: int = 0
     lines: int = 0
     sessions: int = 0
+    sensors: int = 0
     examples: int = 0
     texts: int = 0
     decisions: int = 0
@@ -63,10 +64,11 @@ class Forgotten:
 def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = False, wait: float = 0.0) -> Forgotten:
     """Deletes all that the store `path` knows of a scope, and what it knows to be elsewhere; "" is the default scope.
 
-    Memories, answers, sessions, patterns and kept examples go from the database in one step, their bytes overwritten,
-    in its log too, and every segment and long-term index that held one of them as a whole. The decisions of the scope
-    go from the files of the runs that used this store. With `copies` what was set aside in the store as damaged or
-    replaced is removed. Killed at any point it can be done again. `wait` is how many seconds to wait for the store.
+    Memories, answers, sessions, sensors, patterns and kept examples go from the database in one step, their bytes
+    overwritten, in its log too, and every segment and long-term index that held one of them as a whole. The decisions
+    of the scope go from the files of the runs that used this store. With `copies` what was set aside in the store as
+    damaged or replaced is removed. Killed at any point it can be done again. `wait` is how many seconds to wait for the
+    store.
 
     Raises ValueError for what cannot be a scope, StoreLocked, InputError where there is no store, StoreCorrupt for a
     damaged one, and StoreFailed, after all that can be done was, where something cannot be cleaned or removed. Cost: a
@@ -146,7 +148,9 @@ def _erase(store: Store, scope: str, failed: list[str]) -> tuple[Forgotten, Eras
     except SophiaError as error:
         failed.append(str(error))
     patterns = made.patterns
-    found = Forgotten(memories, answers, patterns.patterns, len(patterns.lines), made.sessions, len(theirs), made.texts)
+    found = Forgotten(
+        memories, answers, patterns.patterns, len(patterns.lines), made.sessions, made.sensors, len(theirs), made.texts
+    )
     return found, made
 
 

@@ -83,6 +83,9 @@ cdef class Decision:
     cdef readonly str model
     cdef readonly str session
     cdef readonly tuple session_novel
+    cdef readonly str sensor
+    cdef readonly str channel
+    cdef double _anomaly
     cdef str _id
     cdef str _source
     cdef str _like      # a memory that the text is like, and how much

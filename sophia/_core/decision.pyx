@@ -33,10 +33,14 @@ cdef class Decision:
     or over the limit the route is "deep_thought", with why "danger" and verdict "allow". It never refuses.
 
     ``withheld`` is True where an answer is stored but not given: answers are switched off (see
-    `Settings.audit_budget`), or the order of its session is new.
+    `Settings.audit_budget`), the order of its session is new, or its sample unusual.
 
     With a model in use ``intent`` is the route that it takes, or None; ``confidence`` the probability that it is
     right; ``runner_up`` the best one that was not taken; ``model`` the model's version.
+
+    ``anomaly`` is how unusual the sample of a sensor is, 0 to 1, by its channel ``channel`` (None where none is unusual
+    at all); ``sensor`` names it. All are None for other inputs. From `Settings.sensor_alarm` on the route is
+    "deep_thought".
 
     ``session`` is the session that the input was said to belong to, or None. ``session_novel`` holds the ids of the
     last patterns of that session where they had never come in this order before: the route is then "deep_thought",
@@ -112,6 +116,11 @@ cdef class Decision:
         return None if self._danger_score < 0.0 else self._danger_score
 
     @property
+    def anomaly(self):
+        """How unusual the sample is, 0 to 1; None for what is none."""
+        return None if self.sensor is None else self._anomaly
+
+    @property
     def k(self):
         return None
 
@@ -154,6 +163,8 @@ cdef class Decision:
         }
         if self.model is not None:
             record["model"] = self.model
+        if self.sensor is not None:
+            record |= {"sensor": self.sensor, "anomaly": round(self._anomaly, 4), "channel": self.channel}
         if self.session is not None:
             record["session"] = self.session
             record["session_novel"] = None if self.session_novel is None else list(self.session_novel)
@@ -181,13 +192,14 @@ cdef class Decision:
             self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model, self._danger_score,
             self.earlier, self.earlier_same, self.accepted, self.accepted_same, self.closeness,
             self.session, self.session_novel, self._like, self._likeness, self.salience,
+            self.sensor, self._anomaly, self.channel,
         )
 
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
              policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
              model, danger_score, earlier, earlier_same, accepted, accepted_same, closeness, session=None,
-             session_novel=None, like=None, likeness=0.0, salience=None):
+             session_novel=None, like=None, likeness=0.0, salience=None, sensor=None, anomaly=0.0, channel=None):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
@@ -201,6 +213,7 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     d.session, d.session_novel = session, session_novel
     d._like, d._likeness = like, likeness
     d._salience = salience
+    d.sensor, d._anomaly, d.channel = sensor, anomaly, channel
     return d
 
 
@@ -223,11 +236,26 @@ def set_session(Decision decision not None, str session not None, tuple novel=No
     """
     decision.session = session
     decision.session_novel = novel
-    if novel is None or decision._route == SOPHIA_DEEP_THOUGHT:
+    if novel is not None:
+        raise_level(decision, 1.0)
+
+
+def set_anomaly(Decision decision not None, str sensor not None, double score, str channel, bint raised):
+    """Says how unusual the sample is that a decision is about, which nobody has been handed yet, and by which channel;
+    where it is to be `raised`, that is novelty, as a new order in :func:`set_session` is.
+    """
+    decision.sensor, decision._anomaly, decision.channel = sensor, score, channel
+    if raised:
+        raise_level(decision, score)
+
+
+cdef raise_level(Decision decision, double novelty):
+    """Something beside the text is new: whatever was decided by it, it is thought about."""
+    if decision._route == SOPHIA_DEEP_THOUGHT:
         return
     decision._route = SOPHIA_DEEP_THOUGHT
     decision._why = SOPHIA_WHY_NOVEL
-    decision.novelty = 1.0
+    decision.novelty = max(decision.novelty, novelty)
     if decision.answer is not None:
         decision.answer = decision._source = None
         decision.withheld = True

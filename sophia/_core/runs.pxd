@@ -14,7 +14,7 @@ cdef extern from "runs.h" nogil:
         uint64_t *sizes
         uint32_t **counts
 
-    double sophia_runs_add(sophia_runs *runs, uint32_t level)
+    double sophia_runs_add(sophia_runs *runs, uint32_t level, uint32_t weight)
 
 
 cdef class RunCounts:
@@ -25,3 +25,4 @@ cdef class RunCounts:
     cdef double step        # levels of one unit of value
 
     cdef uint32_t level_of(self, double value) noexcept nogil
+    cdef _follow(self, values, uint32_t weight)

@@ -5,7 +5,7 @@ cimport cython
 from libc.math cimport isfinite, isnan
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memset
 
 from sophia._core.buffer cimport F64, Block, close_block, open_block
 
@@ -37,8 +37,9 @@ cdef class RunCounts:
         if levels ** longest > SOPHIA_RUNS_MOST:
             raise ValueError(f"levels is {levels}, longest {longest}: {levels ** longest} runs are more than "
                              f"{SOPHIA_RUNS_MOST}; use less of one of them")
-        if not (isfinite(low) and isfinite(high) and low < high):
-            raise ValueError(f"low is {low!r}, high is {high!r}; they must be finite, and high the larger")
+        if not (isfinite(low) and isfinite(high) and low < high and isfinite(high - low)):
+            raise ValueError(f"low is {low!r}, high is {high!r}; they and their distance must be finite, and high the "
+                             "larger")
         self.low = low
         self.high = high
         self.step = levels / (self.high - self.low)
@@ -79,11 +80,18 @@ cdef class RunCounts:
         """Counts a number in; its score. ValueError for NaN."""
         if isnan(value):
             raise ValueError("value is NaN, which has no level")
-        return sophia_runs_add(&self.runs, self.level_of(value))
+        return sophia_runs_add(&self.runs, self.level_of(value), 1)
 
     def add_many(self, values):
         """Counts numbers in, float64[n] in the order of time; their scores, numpy float64[n]. ValueError naming the
         place of a NaN; then none is counted."""
+        return self._follow(values, 1)
+
+    def score_many(self, values):
+        """The scores that `add_many` gives where no number counts: the run goes on, what was counted stays."""
+        return self._follow(values, 0)
+
+    cdef _follow(self, values, uint32_t weight):
         import numpy
 
         cdef Block block, target
@@ -99,7 +107,7 @@ cdef class RunCounts:
             open_block(&target, scores, "scores", F64, 1, 1, 8, True)
             with nogil:
                 for i in range(block.columns):
-                    (<double *>target.data)[i] = sophia_runs_add(&self.runs, self.level_of(numbers[i]))
+                    (<double *>target.data)[i] = sophia_runs_add(&self.runs, self.level_of(numbers[i]), weight)
             close_block(&target)
             return scores
         finally:
@@ -110,29 +118,52 @@ cdef class RunCounts:
         self.runs.known = 0
 
     def dump(self):
-        """What was counted, as bytes."""
+        """What was counted, as bytes: the present run, and 8 bytes for each run that was ever seen."""
+        import numpy
+
         cdef uint32_t k
         parts = [self.runs.known.to_bytes(8, "little"), self.runs.recent.to_bytes(8, "little")]
         for k in range(self.runs.longest):
-            parts.append((<char *>self.runs.counts[k])[:self.runs.sizes[k] * sizeof(uint32_t)])
+            counts = numpy.frombuffer((<char *>self.runs.counts[k])[:self.runs.sizes[k] * sizeof(uint32_t)], "<u4")
+            seen = numpy.flatnonzero(counts)
+            parts.append(len(seen).to_bytes(8, "little"))
+            parts.append(seen.astype("<u4").tobytes())
+            parts.append(counts[seen].tobytes())
         return b"".join(parts)
 
     def restore(self, bytes data not None):
-        """Takes what :meth:`dump` gave in place of what was counted so far. ValueError for other bytes."""
+        """Takes what :meth:`dump` gave in place of what was counted so far. ValueError for other bytes; then nothing is
+        changed."""
+        import numpy
+
         cdef uint32_t k
-        cdef const char *held = data
-        cdef size_t at = 16, size
-        expected = 16 + sum(4 * self.runs.levels ** (k + 1) for k in range(self.runs.longest))
+        cdef const uint32_t *seen
+        cdef const uint32_t *counts
+        cdef Py_ssize_t at = 16, size, i
         known, recent = int.from_bytes(data[:8], "little"), int.from_bytes(data[8:16], "little")
-        if len(data) != expected or known > self.runs.longest or recent >= self.runs.levels ** self.runs.longest:
+        sound = len(data) >= 16 and known <= self.runs.longest and recent < self.runs.sizes[self.runs.longest - 1]
+        places = []
+        for k in range(self.runs.longest):
+            size = int.from_bytes(data[at:at + 8], "little") if sound and len(data) >= at + 8 else 1 << 32
+            sound = size <= <Py_ssize_t>self.runs.sizes[k] and len(data) >= at + 8 + 8 * size
+            if not sound:
+                break
+            found = numpy.frombuffer(data, "<u4", size, at + 8)
+            sound = not size or (int(found[-1]) < self.runs.sizes[k] and bool((found[1:] > found[:-1]).all()))
+            places.append((at + 8, size))
+            at += 8 + 8 * size
+        if not sound or at != len(data):
             raise ValueError(f"data: {len(data)} bytes, which are no counts of {self.runs.levels} levels and runs of "
                              f"{self.runs.longest}")
         self.runs.known = known
         self.runs.recent = recent
-        for k in range(self.runs.longest):
-            size = self.runs.sizes[k] * sizeof(uint32_t)
-            memcpy(self.runs.counts[k], held + at, size)
-            at += size
+        for k, (start, count) in enumerate(places):
+            memset(self.runs.counts[k], 0, self.runs.sizes[k] * sizeof(uint32_t))
+            at, size = start, count
+            seen = <const uint32_t *>(<const char *>data + at)
+            counts = seen + size
+            for i in range(size):
+                self.runs.counts[k][seen[i]] = counts[i]
 
     def __repr__(self):
         return f"<RunCounts of {self.levels} levels from {self.low:g} to {self.high:g}, runs of {self.longest}>"

@@ -68,6 +68,14 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--session-idle", type=positive, default=_UNSET, metavar="N", help=help)
     help = "compare sessions with those that are known, and learn nothing of them"
     add("--no-session-learn", action="store_false", dest="session_learn", default=_UNSET, help=help)
+    help = "ends of all numbers of sensors, or of one column; may be repeated (default: those of the warm-up)"
+    add("--sensor-range", action="append", type=_range, default=_UNSET, metavar="[NAME=]LOW:HIGH", help=help)
+    help = "samples of a sensor before its first anomaly (default 750)"
+    add("--sensor-warmup", type=_warmup, default=_UNSET, metavar="N", help=help)
+    help = "after an anomaly a sensor has no other for N samples (default 150)"
+    add("--sensor-rest", type=_seed, default=_UNSET, metavar="N", help=help)
+    help = "how rare the latest numbers must be for an anomaly, from 0 to 1 (default 0.75)"
+    add("--sensor-alarm", type=share, default=_UNSET, metavar="SCORE", help=help)
     help = "keep new and answered inputs as memories, for `sophia recall`"
     add("--remember", action="store_const", const="new", default=_UNSET, help=help)
     help = "memories of inputs are let go after that time (default: kept)"
@@ -93,7 +101,7 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--score", action="store_true", default=_UNSET, help=_SCORE)
     add(
         "--fail-on", action="append", type=_gate, default=_UNSET, metavar="GATE",
-        help="exit 1 on danger, novel, novel-session, alarm, or 'error-rate>0.01' (quoted); may be repeated",
+        help="exit 1 on danger, novel, novel-session, anomaly, alarm, or 'error-rate>0.01' (quoted); may be repeated",
     )  # fmt: skip
     add("--cost-per-call", type=_cost, default=_UNSET, metavar="C", help="what an answer from memory saves")
     add("--progress", choices=("auto", "plain", "none"), default=_UNSET, help="plain: a line every 10 s")
@@ -128,7 +136,9 @@ def add_fit_flags(parser: argparse.ArgumentParser) -> None:
 def add_input_flags(parser: argparse.ArgumentParser) -> None:
     """How the inputs of `sophia run` are read."""
     add = parser.add_argument_group("how inputs are read").add_argument
-    add("--format", choices=("auto", "jsonl", "csv", "lines"), default=_UNSET, help="default auto, by the first line")
+    formats = ("auto", "jsonl", "csv", "lines", "sensor")
+    help = "default auto, by the first line; sensor: CSV of a time and numbers"
+    add("--format", choices=formats, default=_UNSET, help=help)
     add(
         "--follow", action="store_true", default=_UNSET,
         help="wait for more, as tail -F does: appended, replaced, cut and later made files",
@@ -136,12 +146,15 @@ def add_input_flags(parser: argparse.ArgumentParser) -> None:
     help = """JSON key or CSV column of the session, or re:PATTERN with one group that is sought in the text: what is
 new in the order and the counts of a session's patterns is told; may be repeated, the first one present is taken"""
     add("--session-key", action="append", type=text, default=_UNSET, metavar="NAME", help=help)
+    help = "CSV column of a sensor's numbers; may be repeated (default: all columns without another use)"
+    add("--value-key", "--value-col", action="append", type=text, default=_UNSET, metavar="NAME", help=help)
     for flags, what in (
         (("--text-key", "--text-col"), "text"),
         (("--scope-key",), "scope"),
         (("--context-key",), "context"),
         (("--answer-key",), "answer"),
         (("--label-key",), "label"),
+        (("--sensor-key",), "name of the sensor"),
     ):
         help = f"JSON key or CSV column of the {what}; may be repeated, the first one present is taken"
         add(*flags, action="append", type=text, default=_UNSET, metavar="NAME", help=help)
@@ -281,6 +294,17 @@ def size(value: str) -> int:
     from sophia.config import parse_size
 
     return _told(parse_size, value)
+
+
+def _range(value: str) -> str:
+    from sophia.config import parse_range
+
+    _told(parse_range, value)
+    return value
+
+
+def _warmup(value: str) -> int:
+    return _whole(value, 2, "is not a whole number of at least 2")
 
 
 def _gate(value: str) -> str:

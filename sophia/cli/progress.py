@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sophia.cli.block import Block, Rows, block_on
-from sophia.stream.summary import SHOWN_BAD, alarm_words
+from sophia.stream.summary import SHOWN_BAD, alarm_words, anomaly_words
 
 if TYPE_CHECKING:
     from sophia._core.rhythm import Alarm
@@ -44,11 +44,13 @@ class Progress:
         self._block: Block | None = None if self._quiet or mode != "auto" else block_on(sys.stderr)
         self._last = self._started = monotonic()
         self._told = 0
+        self._told_anomalies = 0
         self._alarms: Counter[str] = Counter()
 
     def show(self, summary: Summary) -> None:
         """Called after each batch."""
         self._tell_bad(summary)
+        self._tell_anomalies(summary)
         now = monotonic()
         if self._quiet or not self._live or now - self._last < (_BLOCK_SECONDS if self._block else _PLAIN_SECONDS):
             return
@@ -80,6 +82,7 @@ class Progress:
     def finish(self, summary: Summary, folder: Path, wanted: RunSettings, left_out: int, score: Score | None) -> None:
         """The summary for a person: what was new, what was dangerous, what repeated, what was unreadable."""
         self._tell_bad(summary)
+        self._tell_anomalies(summary)
         if self._quiet:
             return
         counts = self._counts
@@ -110,6 +113,8 @@ class Progress:
         if summary.alarms:
             kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.alarms.items()))
             said.append(f"  alarms: {kinds}; see alarms.jsonl")
+        if summary.samples:
+            said.append(f"  sensors: {_number(summary.samples, 'sample')}, anomalies: {summary.anomalies:,}")
         said += _session_lines(summary)
         said += _audit_lines(summary)
         if summary.rules:
@@ -168,6 +173,19 @@ class Progress:
             self._log.write("bad", words)
         self.clear()
         self._say("\n".join(lines) + "\n")
+
+    def _tell_anomalies(self, summary: Summary) -> None:
+        """Anomalies of sensors since the last call, as bad lines are told."""
+        new = summary.first_anomalies[self._told_anomalies :]
+        self._told_anomalies += len(new)
+        lines = [f"anomaly: {anomaly_words(one)}" for one in new]
+        if new and self._told_anomalies == SHOWN_BAD:
+            lines.append(f"anomaly: {SHOWN_BAD} named; further ones are in the decisions alone")
+        if lines:
+            for one in new:
+                self._log.write("anomaly", f"{one.source}:{one.line}: score {one.score:.2f}")  # the log shows no input
+            self.clear()
+            self._say("\n".join(lines) + "\n")
 
     def _say(self, words: str) -> None:
         if self._quiet:

@@ -215,6 +215,8 @@ def keys_of(wanted: RunSettings) -> Keys:
         "context": wanted.context_key,
         "answer": wanted.answer_key,
         "label": wanted.label_key,
+        "sensor": wanted.sensor_key,
+        "value": wanted.value_key,
         "session": SessionKey(wanted.session_key).names,
     }
     return Keys(**{name: keys for name, keys in named.items() if keys})
@@ -236,6 +238,9 @@ def _fired(wanted: RunSettings, summary: Summary) -> list[str]:
         elif name == "novel-session":
             if count := summary.sessions["novel"]:
                 fired.append(f"{name}: {count:,} {'session' if count == 1 else 'sessions'}")
+        elif name == "anomaly":
+            if count := summary.anomalies:
+                fired.append(f"{name}: {count:,} {'sample' if count == 1 else 'samples'}")
         elif name == "alarm":
             if count := summary.alarms.total():
                 fired.append(f"{name}: {count:,} {'alarm' if count == 1 else 'alarms'}")

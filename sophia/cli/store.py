@@ -91,6 +91,10 @@ def _shown_sessions(found: dict[str, Any]) -> str:
     return f"{found['open']:,} open, {found['known']:,} orders and counts; log {found['log_bytes']:,} bytes"
 
 
+def _shown_sensors(found: dict[str, Any]) -> str:
+    return f"{found['sensors']:,} with {found['channels']:,} channels; log {found['log_bytes']:,} bytes"
+
+
 def _shown_drift(found: dict[str, Any]) -> str:
     return f"{found['windows']:,} windows before birth"
 
@@ -103,6 +107,7 @@ _SHOWN_TABLES = {
     "familiar": _shown_filter,
     "idf": _shown_idf,
     "sessions": _shown_sessions,
+    "sensors": _shown_sensors,
     "words": _shown_idf,
     "drift": _shown_drift,
     "rhythms": _shown_rhythms,

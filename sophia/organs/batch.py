@@ -11,6 +11,7 @@ from sophia._core.rhythm import Alarm
 from sophia.store.changes import Changes
 
 if TYPE_CHECKING:
+    from sophia.store.sensor_table import Sample
     from sophia.store.session_table import Session
 
 __all__ = ["Batch", "Columns", "check_session", "is_line"]
@@ -20,7 +21,7 @@ class Columns:
     """One batch of inputs by column; a column of None means that no input has that property.
 
     `lines` says which inputs are log lines and not messages, `faults` which could not be read. `stamps` are event times
-    as they were given, `sources` where an input came from: each has a clock of its own.
+    as they were given, `sources` where an input came from: each has a clock of its own. `samples` are what sensors say.
     """
 
     __slots__ = (
@@ -29,6 +30,7 @@ class Columns:
         "faults",
         "lines",
         "names",
+        "samples",
         "scopes",
         "sessions",
         "sources",
@@ -49,6 +51,7 @@ class Columns:
         faults: list[str | None] | None = None,
         sessions: list[str | None] | None = None,
         sources: list[str | None] | None = None,
+        samples: list[Sample | None] | None = None,
     ) -> None:
         self.texts = texts
         self.scopes = scopes
@@ -60,6 +63,7 @@ class Columns:
         self.faults = faults
         self.sessions = sessions
         self.sources = sources
+        self.samples = samples
 
     @classmethod
     def of(

@@ -39,7 +39,9 @@ from sophia.store.drift_table import DriftTable
 if TYPE_CHECKING:
     from sophia.organs.intents import Intents
     from sophia.organs.remembering import Remembering
+    from sophia.organs.sensors import Sensors
     from sophia.organs.sessions import Sessions
+    from sophia.store.sensor_table import SensorTable
     from sophia.store.session_table import SessionTable
 
 __all__ = ["CHANGE_LOG", "LOG_BYTES", "Growth", "Thalamus"]
@@ -125,6 +127,7 @@ class Thalamus:
         familiar: GenerationalFilter | None = None,
         idf: IdfTable | None = None,
         sessions: SessionTable | None = None,
+        sensors: SensorTable | None = None,
         rhythms: RhythmTable | None = None,
         recall: Callable[[bytes, str, float], Answer | None] | None = None,
         keep_changes: bool = False,
@@ -167,6 +170,8 @@ class Thalamus:
         self._intents: Intents | None = None
         self._session_table = sessions
         self._sessions: Sessions | None = None
+        self._sensor_table = sensors
+        self._sensors: Sensors | None = None
         self.hot_path = HotPath(
             patterns=self.patterns,
             familiar=self.familiar,
@@ -263,6 +268,8 @@ class Thalamus:
         if self.frozen:
             if c.sessions is not None:
                 self.sessions.follow(decisions, c.sessions)
+            if c.samples is not None:
+                self.sensors.follow(decisions, c.samples, frozen=True)
             return decisions
         if c.sources is not None or c.stamps is not None:
             self._follow_rhythms(decisions, c)
@@ -273,6 +280,8 @@ class Thalamus:
                     self._given.answers.append(kept)
         if c.sessions is not None:
             self.sessions.follow(decisions, c.sessions)
+        if c.samples is not None:
+            self.sensors.follow(decisions, c.samples)
         if self.remembering is not None:
             self.remembering.follow(decisions, c.answers)
             if not self._keep_changes:
@@ -376,6 +385,20 @@ class Thalamus:
     def has_sessions(self) -> bool:
         """Whether any input was said to belong to one, now or in what was loaded."""
         return self._sessions is not None or self._session_table is not None
+
+    @property
+    def sensors(self) -> Sensors:
+        """The sensors of which inputs are samples; made when there is a first one."""
+        if self._sensors is None:
+            from sophia.organs.sensors import Sensors
+
+            self._sensors = Sensors(self.settings, self.audit.claim, self._sensor_table, track=self._keep_changes)
+        return self._sensors
+
+    @property
+    def has_sensors(self) -> bool:
+        """Whether any input was a sample, now or in what was loaded."""
+        return self._sensors is not None or self._sensor_table is not None
 
     @property
     def intents(self) -> Intents | None:
@@ -512,14 +535,17 @@ class Thalamus:
     def _table(self, name: str) -> Any:
         if name == "sessions":
             return self.sessions.table
+        if name == "sensors":
+            return self.sensors.table
         if name in ("words", "drift"):
             return getattr(self.gestation, name)
         return {"familiar": self.familiar, "idf": self.idf, "rhythms": self.rhythms}[name]
 
     def _names(self) -> list[str]:
         """The derived tables that there are."""
-        missing = [] if self.has_sessions else ["sessions"]
-        return [name for name in NAMES if name not in (missing + ["words", "drift"] * (self.gestation is None))]
+        missing = ["sessions"] * (not self.has_sessions) + ["sensors"] * (not self.has_sensors)
+        missing += ["words", "drift"] * (self.gestation is None)
+        return [name for name in NAMES if name not in missing]
 
     def _tally(self) -> str | None:
         """How often danger rules hit, and where event times stand, where that is not what was last handed out."""

@@ -11,6 +11,7 @@ from sophia._core.rhythm import RhythmTable
 from sophia.config import Settings
 from sophia.errors import StoreCorrupt
 from sophia.store.drift_table import DriftTable
+from sophia.store.sensor_table import SensorTable
 from sophia.store.session_table import SessionTable
 
 __all__ = ["KINDS", "NAMES", "WORDS_BOUND", "Kind", "empty", "load", "rebuild", "replay"]
@@ -77,6 +78,13 @@ KINDS = {
         replay=lambda table, changes: table.replay(changes),
         changes=lambda table: table.changes(),
         facts=lambda table: {"open": len(table), "known": table.known},
+    ),
+    "sensors": Kind(
+        load=lambda dump, kept: SensorTable.load(dump, track=bool(kept)),
+        empty=lambda _: SensorTable(),
+        replay=lambda table, changes: table.replay(changes),
+        changes=lambda table: table.changes(),
+        facts=lambda table: {"sensors": len(table), "channels": table.channels},
     ),
     "words": _words(WORDS_BOUND),
     "drift": Kind(

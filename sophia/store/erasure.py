@@ -20,7 +20,7 @@ __all__ = ["Erasure", "erasure_of"]
 @dataclass(slots=True)
 class Erasure:
     """What is left of the shared tables. `patterns` says which of their rows go, `dumps` are tables that take the place
-    of what is there. `texts` were taken out of the word counts, `sessions` were open.
+    of what is there. `texts` were taken out of the word counts, `sessions` were open, `sensors` known.
 
     `familiar`, `documents` and `orders` are what cannot be told apart by scope: how many entries there are of it.
     `observed` is how many inputs the brain had observed before its birth, less those of the scope: it counted their
@@ -31,6 +31,7 @@ class Erasure:
     dumps: dict[str, bytes] = field(default_factory=dict)
     texts: int = 0
     sessions: int = 0
+    sensors: int = 0
     familiar: int = 0
     documents: int = 0
     orders: int = 0
@@ -70,10 +71,13 @@ def erasure_of(store: Store, scope: str, see: Callable[[str], object]) -> Erasur
             words.forget(one)
             more[line] -= 1
     made.sessions = sessions.forget(scope)
+    made.sensors = tables["sensors"].forget(scope)
     if made.texts:
         made.dumps["idf"] = words.dump()
     if made.sessions or kept["sessions"][1]:  # the log has the names of those that have ended, too
         made.dumps["sessions"] = sessions.dump()
+    if made.sensors or kept["sensors"][1]:
+        made.dumps["sensors"] = tables["sensors"].dump()
     if tables["rhythms"].forget(made.patterns.departed) or kept["rhythms"][1]:
         made.dumps["rhythms"] = tables["rhythms"].dump()
     observed = tables["words"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from sophia.errors import StoreCorrupt
 from sophia.store.ack import Delivery
+from sophia.store.sensor_table import Sample
 
 __all__ = ["FileMark", "Pending"]
 
@@ -129,10 +130,13 @@ class Pending:
                 start += 0 if size == _NOTHING else size
             columns = {name: values * count if len(values) == 1 else values for name, values in head["columns"].items()}
             columns["texts"] = texts
+            if "samples" in columns:
+                columns["samples"] = [None if sample is None else _sample(*sample) for sample in columns["samples"]]
             if start != len(text) or any(len(values) != count for values in columns.values()):
                 raise ValueError("its parts do not fit together")  # noqa: EM101
             mark = None if out is None else FileMark(*out)
-            settings, rules = dict(head.get("settings", {})), head.get("rules", [])
+            told, rules = head.get("settings", {}), head.get("rules", [])
+            settings = {name: tuple(value) if type(value) is list else value for name, value in told.items()}
             record = cls(head["run"], head["n"], head["at"], columns, ends, mark, settings, rules)
             if not _is_typed(record):
                 raise ValueError("a value is of another type")  # noqa: EM101
@@ -156,6 +160,21 @@ class Pending:
         return {name: values[:count] for name, values in self.columns.items()}
 
 
+def _sample(sensor: Any, channels: Any, values: Any) -> Sample:
+    sample = Sample(sensor, tuple(channels), tuple(map(float, values)))
+    names = (sensor, *sample.channels)
+    if len(sample.channels) != len(sample.values) or not sample.values or any(type(name) is not str for name in names):
+        message = f"{sample!r:.80} is no sample"
+        raise ValueError(message)
+    return sample
+
+
+def _is_setting(value: object) -> bool:
+    if type(value) is tuple:
+        return all(type(name) is str for name in value)
+    return type(value) in (int, float, bool, str, type(None))
+
+
 def _is_typed(record: Pending) -> bool:
     """JSON can hold anything anywhere; what only code of ours can have written holds these."""
     numbers = [record.run, record.n]
@@ -163,7 +182,7 @@ def _is_typed(record: Pending) -> bool:
     return (
         all(type(number) is int and number >= 0 for number in numbers)
         and type(record.at) in (int, float)
-        and all(type(value) in (int, float, bool, str, type(None)) for value in record.settings.values())
+        and all(map(_is_setting, record.settings.values()))
         and type(record.rules) is list
         and all(type(rule) is str for rule in record.rules)
         and (record.mark is None or type(record.mark.path) is str)

@@ -49,7 +49,9 @@ class Example:
     __slots__ = (
         "accepted",
         "accepted_same",
+        "anomaly",
         "attention",
+        "channel",
         "closeness",
         "complexity",
         "confidence",
@@ -69,6 +71,7 @@ class Example:
         "rule",
         "runner_up",
         "scope",
+        "sensor",
         "session",
         "session_novel",
         "severity",
@@ -112,6 +115,9 @@ class Example:
         self.match = None if match is None else match[0]
         self.invalid = event.invalid
         self.withheld = decision.withheld
+        self.sensor = decision.sensor
+        self.anomaly = decision.anomaly
+        self.channel = decision.channel
         self.session = decision.session
         self.session_novel = decision.session_novel
         salience = decision.salience

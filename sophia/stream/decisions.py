@@ -49,6 +49,7 @@ def decision_line(decision: Decision) -> str:
         + f', "danger_score": {"null" if decision.danger_score is None else f"{decision.danger_score:.4f}"}'
         + f', "salience": {decision.salience_record()}'
         + ("" if decision.model is None else f', "model": "{decision.model}"')
+        + ("" if decision.sensor is None else _of_sensor(decision))
         + ("" if decision.session is None else _in_session(decision))
         + "}"
     )
@@ -57,6 +58,12 @@ def decision_line(decision: Decision) -> str:
 def _in_session(decision: Decision) -> str:
     novel = "null" if decision.session_novel is None else str(list(decision.session_novel))
     return f', "session": {_text(decision.session)}, "session_novel": {novel}'
+
+
+def _of_sensor(decision: Decision) -> str:
+    return (
+        f', "sensor": {_text(decision.sensor)}, "anomaly": {decision.anomaly:.4f}, "channel": {_text(decision.channel)}'
+    )
 
 
 def _audited(decision: Decision) -> str:

@@ -45,8 +45,8 @@ REASONS = {
     ),
     "novel": Reason(
         "New",
-        "Nothing of this pattern was accepted before from the same owner, or the patterns of its session had never "
-        "come in this order, so there is no experience to rely on. Two "
+        "Nothing of this pattern was accepted before from the same owner, the patterns of its session had never come "
+        "in this order, or the numbers of its sensor hardly ever so: there is no experience to rely on. Two "
         "texts that differ in one word count as two patterns until more of them show that this word changes; then the "
         "patterns are merged, and this page shows them as one. So the first few inputs of a kind can each be new.",
     ),
@@ -86,6 +86,7 @@ REASONS = {
 FAULTS = {
     "too-long-line": Reason("line too long", "longer than 16 MB: the rest was dropped; split it before"),
     "not-json": Reason("not JSON", "one JSON object a line is expected; --format lines reads it as plain text"),
+    "not-a-number": Reason("not a number", "a column of a sensor's numbers has something else, so the row is a gap"),
     "not-csv": Reason("not CSV", "the row does not fit its header, or a quote is not closed"),
     "not-an-object": Reason("not an object", "JSON, but no object with a text in it"),
     "no-text": Reason("no text", "an object without one of the keys that hold the text"),
@@ -147,6 +148,12 @@ def explain(
         return (
             f"In session \u201c{(example.session or '')[:60]}\u201d of {owner} its pattern completed an order that had "
             f"never been seen (patterns {order}). With nothing to go by, it goes to deep thought."
+        )
+    if example.why == "novel" and example.anomaly is not None and example.novelty == example.anomaly > 0.0:
+        return (
+            f"The latest numbers of \u201c{(example.channel or '')[:60]}\u201d of the sensor "
+            f"\u201c{(example.sensor or '')[:60]}\u201d of {owner} have hardly ever followed each other (score "
+            f"{example.anomaly:.2f}). With nothing to go by, it goes to deep thought."
         )
     if example.why == "novel":
         return _new(example, hindsight)

@@ -15,14 +15,25 @@ from sophia.stream.table import RecordParser, sniff
 TYPE_CHECKING = False  # typing itself costs 8 ms at start
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
     from sophia.stream.blocks import Block
     from sophia.stream.counts import Counts
 
-__all__ = ["FORMATS", "CsvDecoder", "Decoder", "JsonlDecoder", "Keys", "LinesDecoder", "detect", "is_blank"]
+__all__ = [
+    "FORMATS",
+    "CsvDecoder",
+    "Decoder",
+    "JsonlDecoder",
+    "Keys",
+    "LinesDecoder",
+    "detect",
+    "is_blank",
+    "reason_of",
+]
 
 _SHOWN_KEYS = 12
-FORMATS = ("auto", "jsonl", "csv", "lines")
+FORMATS = ("auto", "jsonl", "csv", "lines", "sensor")
 MAX_DEPTH = 200
 """Arrays and objects inside each other that a JSON line may have. Python's own bound is another one in each
 version and depends on the caller's stack; a decision must not."""
@@ -31,11 +42,13 @@ version and depends on the caller's stack; a decision must not."""
 class Keys:
     """Which JSON keys or CSV columns (any case) hold a field; the first one present is taken.
 
+    `value` are all columns of a sensor's numbers; without, those that have no other use.
+
     >>> Keys(text=("body",)).scope
     ('scope', 'user', 'tenant')
     """
 
-    __slots__ = ("actor", "answer", "context", "id", "label", "scope", "session", "text", "ts")
+    __slots__ = ("actor", "answer", "context", "id", "label", "scope", "sensor", "session", "text", "ts", "value")
 
     def __init__(
         self,
@@ -49,6 +62,8 @@ class Keys:
         label: tuple[str, ...] = ("label",),
         session: tuple[str, ...] = (),
         actor: tuple[str, ...] = (),
+        sensor: tuple[str, ...] = ("sensor", "device", "machine"),
+        value: tuple[str, ...] = (),
     ) -> None:
         if not text:
             msg = "at least one key must be able to hold the text"
@@ -62,6 +77,8 @@ class Keys:
         self.label = label
         self.session = session
         self.actor = actor
+        self.sensor = sensor
+        self.value = value
 
 
 class Decoder:
@@ -81,6 +98,14 @@ class Decoder:
     def finish(self) -> list[Event]:
         """What is still open at the end of the source: at most one event."""
         return []
+
+    @property
+    def has_header(self) -> bool:
+        """What the columns of its rows are is known."""
+        return False
+
+    def adopt_header(self, other: Self) -> None:
+        """Reads rows under the header of `other`, as a file that was cut to nothing goes on without one."""
 
     def _bad(self, reason: str) -> str:
         bad = self.counts.bad
@@ -115,7 +140,7 @@ class LinesDecoder(Decoder):
         if block.flags:
             for event in events:
                 flags = block.flags.get(event.line - first, 0)
-                reason = _reason(flags)
+                reason = reason_of(flags)
                 if reason is not None:
                     event.flags |= flags
                     event.invalid = self._bad(reason)
@@ -219,7 +244,7 @@ class JsonlDecoder(Decoder):
         event = Event(n, self.source, line, text, scope, context, ts, answer, id, label, flags, None, session, actor)
         if "\\u" in raw:
             _make_safe(event)
-        reason = reason or _reason(event.flags)
+        reason = reason or reason_of(event.flags)
         if reason is None and (not text or text.isspace()):
             reason = "empty"
         if reason is not None:
@@ -283,11 +308,9 @@ class CsvDecoder(Decoder):
 
     @property
     def has_header(self) -> bool:
-        """The header has been read, or adopted."""
         return self._parser is not None
 
-    def adopt_header(self, other: CsvDecoder) -> None:
-        """Reads rows under the header of `other`, as a log that was cut to nothing goes on without one."""
+    def adopt_header(self, other: Self) -> None:
         if other._parser is not None:
             self._parser = RecordParser(other._parser.delimiter)
         self._columns = other._columns
@@ -349,7 +372,7 @@ class CsvDecoder(Decoder):
         size = len(row)
         cells = [row[i] if 0 <= i < size else None for i in self._columns]
         text = cells[0]
-        reason = "no-text" if text is None else _reason(flags)
+        reason = "no-text" if text is None else reason_of(flags)
         if reason is None and (not text or text.isspace()):
             reason = "empty"
         if reason is not None:
@@ -437,7 +460,8 @@ def _make_safe(event: Event) -> None:
             event.flags |= SURROGATE
 
 
-def _reason(flags: int) -> str | None:
+def reason_of(flags: int) -> str | None:
+    """The reason that the flags of an event are, if any."""
     if flags & CUT:
         return "too-long-line"
     if flags & (BAD_UTF8 | SURROGATE):

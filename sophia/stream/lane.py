@@ -45,7 +45,7 @@ class Lane:
 
     __slots__ = ("_chunk", "_decoder", "_header", "_name", "_plan", "_skipped", "_splitter", "unread")
 
-    def __init__(self, name: str, plan: Plan, header: CsvDecoder | None = None) -> None:
+    def __init__(self, name: str, plan: Plan, header: Decoder | None = None) -> None:
         self._name = name
         self._plan = plan
         self._header = header  # of what was read under this name before
@@ -74,7 +74,7 @@ class Lane:
 
         Its format is found anew, but rows under no header of their own belong to the one before.
         """
-        own = self._decoder if isinstance(self._decoder, CsvDecoder) else None
+        own = self._decoder
         return Lane(self._name, self._plan, own if own is not None and own.has_header else self._header)
 
     def _decoded(self, block: Block) -> Iterator[list[Event]]:
@@ -117,12 +117,13 @@ class Lane:
                     "name of a text; --text-key NAME says which one it is"
                 )
         header = self._header
-        if header is not None and (format == "lines" or sniff(first, plan.keys.text) is None) and format != "jsonl":
-            format = "csv"
-        else:
-            header = None
+        if isinstance(header, CsvDecoder):
+            if (format == "lines" or sniff(first, plan.keys.text) is None) and format != "jsonl":
+                format = "csv"
+            else:
+                header = None
         self._decoder = decoder = self._made(format)
-        if header is not None and isinstance(decoder, CsvDecoder):
+        if header is not None and type(header) is type(decoder):
             decoder.adopt_header(header)
         decoder.line = self._skipped
         plan.counts.formats[self._name] = format
@@ -134,4 +135,8 @@ class Lane:
             return JsonlDecoder(name, plan.counts, plan.keys)
         if format == "csv":
             return CsvDecoder(name, plan.counts, plan.keys, plan.max_line, plan.limit)
+        if format == "sensor":
+            from sophia.stream.samples import SampleDecoder
+
+            return SampleDecoder(name, plan.counts, plan.keys)
         return LinesDecoder(name, plan.counts)

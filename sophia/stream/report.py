@@ -28,7 +28,7 @@ from sophia.stream.mask import Part, excerpt, window
 from sophia.stream.partial import Partial
 from sophia.stream.plots import Plots, plots
 from sophia.stream.score import Score
-from sophia.stream.summary import Summary, alarm_words
+from sophia.stream.summary import Summary, alarm_words, anomaly_words
 from sophia.stream.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -175,6 +175,8 @@ class _Page:
                 (f"{one.attention:.2f}", self._shown(one)) for one in self._collected.salient if self._survives(one)
             ],
             "alarms": [_clean(alarm_words(alarm), 300) for alarm in self._summary.first_alarms],
+            "anomalies": [_clean(anomaly_words(one), 300) for one in self._summary.first_anomalies],
+            "anomalies_total": self._summary.anomalies,
             "alarms_total": self._summary.alarms.total(),
             "danger": danger,
             "danger_total": sum(rule["count"] for rule in danger),

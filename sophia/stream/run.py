@@ -133,8 +133,8 @@ def columns(
     events: list[Event], zone: Callable[[str], str] | None = None, session_key: SessionKey | None = None
 ) -> Columns:
     """A batch of events by column; a column that no event uses is None, so plain lines stay cheap."""
-    texts, scopes, contexts, stamps, answers, names, flags, faults = zip(
-        *[(e.text, e.scope, e.context, e.ts, e.answer, e.id, e.flags, e.invalid) for e in events], strict=True
+    texts, scopes, contexts, stamps, answers, names, flags, faults, samples = zip(
+        *[(e.text, e.scope, e.context, e.ts, e.answer, e.id, e.flags, e.invalid, e.sample) for e in events], strict=True
     )
     sessions = [] if session_key is None else session_key.of(events)
     lines = any(flag & PLAIN for flag in flags)
@@ -149,4 +149,5 @@ def columns(
         faults=[fault and _FAULTS.get(fault, "invalid") for fault in faults] if any(faults) else None,
         sessions=sessions if any(sessions) else None,
         sources=[event.source for event in events] if lines or any(stamps) else None,
+        samples=list(samples) if any(samples) else None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from time import monotonic, process_time
+from typing import NamedTuple
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
@@ -14,11 +15,24 @@ from sophia.store.session_table import Session
 from sophia.stream.event import Event
 from sophia.stream.times import duration, told
 
-__all__ = ["SHOWN_BAD", "Summary", "alarm_words"]
+__all__ = ["SHOWN_BAD", "Anomaly", "Summary", "alarm_words", "anomaly_words"]
 
 _SESSIONS = ("ended", "novel", "orders_novel", "counts_novel", "not_sound")
 SHOWN_BAD = 20
 """Bad lines of one reason that are named; further ones are counted."""
+
+
+class Anomaly(NamedTuple):
+    """A sample that was unusual by `score`, for the number that `channel` of its sensor has; and where it stands."""
+
+    n: int
+    source: str
+    line: int
+    ts: str | None
+    sensor: str
+    channel: str
+    value: float
+    score: float
 
 
 class Summary:
@@ -53,6 +67,12 @@ class Summary:
         """Sessions that have ended: all of them, those with a new order, with new counts, with either; not sound."""
         self.novel_sessions: list[Session] = []
         """The first 20 that were novel."""
+        self.samples = 0
+        """Inputs that a sensor said."""
+        self.anomalies = 0
+        """Those of them that were unusual."""
+        self.first_anomalies: list[Anomaly] = []
+        """The first 20."""
         self.open_sessions: int | None = None
         """How many go on after the run; None where inputs were not told by session."""
         self.memories: tuple[int, int] | None = None
@@ -91,6 +111,7 @@ class Summary:
         self.differed += audited.count(False)
         self.withheld += sum(d.withheld for d in decisions)
         self.raised += sum(d.session_novel is not None for d in decisions)
+        self._add_samples(events, decisions)
         times = [d.us for d in decisions]  # several batches may be told together
         rounded = {us: float(f"{us:.1e}") for us in set(times)}  # two significant digits: at most 90 keys a decade
         self._us.update([rounded[us] for us in times])
@@ -98,6 +119,19 @@ class Summary:
             for event, reason in zip(events, reasons, strict=True):
                 if reason is not None:
                     self._add_bad(event, reason)
+
+    def _add_samples(self, events: list[Event], decisions: list[Decision]) -> None:
+        scores = [(i, d.anomaly) for i, d in enumerate(decisions) if d.sensor is not None]
+        self.samples += len(scores)
+        for i, score in scores:
+            if score is None or score < self._settings.sensor_alarm:
+                continue
+            self.anomalies += 1
+            sample, decision, event = events[i].sample, decisions[i], events[i]
+            if len(self.first_anomalies) < SHOWN_BAD and sample is not None and decision.channel is not None:
+                value = sample.values[sample.channels.index(decision.channel)]
+                place = decision.n, event.source, event.line, decision.ts
+                self.first_anomalies.append(Anomaly(*place, sample.sensor, decision.channel, value, score))
 
     def count_sessions(self, ended: list[Session]) -> None:
         """Counts sessions that have ended."""
@@ -222,6 +256,13 @@ class Summary:
                 "open": self.open_sessions,
                 "inputs_raised": self.raised,
             },
+            "sensors": None
+            if not self.samples
+            else {
+                "samples": self.samples,
+                "anomalies": self.anomalies,
+                "first": [one._asdict() for one in self.first_anomalies],
+            },
             "memories": None if self.memories is None else {"made": self.memories[0], "let_go": self.memories[1]},
             "alarms": dict(sorted(self.alarms.items())),
             "interrupted": self.interrupted,
@@ -237,6 +278,17 @@ class Summary:
             "seconds": round(self.seconds, 3),
             "cpu_seconds": round(self.cpu_seconds, 3),
         }
+
+
+def anomaly_words(one: Anomaly) -> str:
+    """An anomaly as a line for people.
+
+    >>> anomaly_words(Anomaly(7, "pump.csv", 8, "2014-04-11T05:00:00Z", "pump.csv", "bar", 88.25, 0.9666))
+    'pump.csv:8: 2014-04-11T05:00:00Z: bar is 88.25 (score 0.97)'
+    """
+    when = f"{one.ts}: " if one.ts else ""
+    whose = "" if one.sensor == one.source else f"{one.sensor}: "
+    return f"{one.source}:{one.line}: {when}{whose}{one.channel} is {one.value:g} (score {one.score:.2f})"
 
 
 def alarm_words(alarm: Alarm) -> str:

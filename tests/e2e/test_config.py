@@ -86,6 +86,7 @@ def test_the_example_of_the_docs_is_the_default(tmp_path: Path) -> None:
     assert brain == Settings(ttl=2_592_000.0, **memory_bounds(512 << 20))  # type: ignore[arg-type]
     assert run.changed() == {
         "text_key": ("body", "text"),
+        "value_key": ("celsius",),
         "rules": (str(tmp_path / "rules.toml"),),
         "model": str(tmp_path / "model"),
         "fail_on": ("danger", "error-rate>0.01"),

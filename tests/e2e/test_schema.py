@@ -18,12 +18,13 @@ from sophia.stream.event import REASONS
 from .conftest import Run, records
 
 SCHEMA = json.loads((resources.files("sophia.stream") / "decision.schema.json").read_text(encoding="utf-8"))
+OF_SESSIONS, OF_SENSORS = ("session", "session_novel"), ("sensor", "anomaly", "channel")
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert {*SCHEMA["required"], "model", "session", "session_novel"} == set(SCHEMA["properties"])
+    assert {*SCHEMA["required"], "model", *OF_SESSIONS, *OF_SENSORS} == set(SCHEMA["properties"])
     assert set(WHYS) <= set(SCHEMA["properties"]["why"]["enum"])
     assert {None, *REASONS, "too-long", "invalid"} == set(SCHEMA["properties"]["reason"]["enum"])
 
@@ -46,6 +47,8 @@ def test_every_record_of_several_runs(command: Run, tmp_path: Path) -> None:
         + b'{"text": "user ana is here"}\n{"text": "user bob is here"}\n{"text": "user ida is here"}\n'
         b'{"text": "user eve is here"}\n{"text": "user leo is here"}\n'
     )
+    numbers = tmp_path / "numbers.csv"
+    numbers.write_text("time,x\n" + "".join(f"{i},{i % 4}\n" for i in range(60)) + "60,9\n61,bad\n62,\n")
     seen: list[dict[str, Any]] = []
     for arguments in (
         [demo_path()],
@@ -56,13 +59,15 @@ def test_every_record_of_several_runs(command: Run, tmp_path: Path) -> None:
         [demo_path(), "--no-cache", "--mask", "none"],
         [log, "--session-key", "re:^(worker [0-6])"],
         [table, "--session-key", "session"],
+        [numbers, "--format", "sensor", "--sensor-warmup", "20"],
     ):
         done = command("run", *arguments, "--out", "-", "--quiet", "--no-store")
         assert done.returncode == 0, done.stderr
         seen += records(done.stdout)
-    own = ("session", "session_novel")
+    own = {*OF_SESSIONS, *OF_SENSORS}
     assert all([key for key in record if key not in own] == SCHEMA["required"] for record in seen)
-    assert {tuple(key for key in record if key in own) for record in seen} == {(), own}
+    assert {tuple(key for key in record if key in own) for record in seen} == {(), OF_SESSIONS, OF_SENSORS}
+    assert {bool(record["channel"]) for record in seen if "sensor" in record} == {True, False}
     assert {type(record["session_novel"]) for record in seen if "session" in record} == {list, type(None)}
     labelled(tmp_path / "labelled.csv", examples())
     assert command("fit", "labelled.csv", "--model", "model", "--quiet").returncode == 0
@@ -78,7 +83,7 @@ def test_every_record_of_several_runs(command: Run, tmp_path: Path) -> None:
     assert {record["verdict"] for record in seen} == {"allow", "flag", "veto"}
     assert {record["reason"] for record in seen} >= {
         None, "not-json", "not-csv", "not-an-object", "no-text", "not-a-string", "not-utf8", "nul", "empty", "too-long",
-        "invalid",
+        "invalid", "not-a-number",
     }  # fmt: skip
 
 
@@ -89,7 +94,8 @@ def test_every_record_of_several_runs(command: Run, tmp_path: Path) -> None:
         {"verdict": "veto"}, {"answer": 7}, {"route": "reflex", "verdict": "flag"},
         {"reason": "nul", "route": "cortical"}, {"session": "a"}, {"session": "", "session_novel": None},
         {"session": "a", "session_novel": []}, {"session": "a", "session_novel": [1, 2], "route": "cortical"},
-        {"match": {"id": "1.1"}}, {"k": [1.0]}, {"line": 0},
+        {"match": {"id": "1.1"}}, {"sensor": "a"}, {"anomaly": 0.5, "channel": None},
+        {"sensor": "a", "anomaly": 2.0, "channel": None}, {"k": [1.0]}, {"line": 0},
     ],
 )  # fmt: skip
 def test_what_is_no_record(command: Run, change: dict[str, Any]) -> None:

@@ -107,6 +107,7 @@ class TestJsonl:
             None,
             None,
             None,
+            None,
         )
         assert one('{"text": "t", "tenant": "c", "user": "b", "scope": "a"}').scope == "a"
         assert one('{"text": "t", "time": 1.5, "ts": 7}').ts == "7"

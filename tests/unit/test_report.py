@@ -289,6 +289,7 @@ def example(**values: object) -> Example:
         "route": "deep_thought", "verdict": "allow", "confidence": 0.0, "complexity": 0.0, "pattern": 1, "rule": None,
         "match": None, "invalid": None, "withheld": False, "novelty": 1.0, "model": None, "intent": None,
         "runner_up": None, "session": None, "session_novel": None,
+        "sensor": None, "anomaly": None, "channel": None,
         "earlier": 0, "earlier_same": 0, "accepted": 0, "accepted_same": 0, "closeness": 1.0,
     }  # fmt: skip
     for name, value in (usual | values).items():
@@ -327,6 +328,10 @@ def test_every_reason_has_words() -> None:
             ["scope \u201cana\u201d", "decision 1.7"],
         ),
         ({"why": "novel", "scope": ""}, ["the default scope"]),
+        (
+            {"why": "novel", "novelty": 0.9, "anomaly": 0.9, "channel": "bar", "sensor": "pump"},
+            ["\u201cbar\u201d of the sensor \u201cpump\u201d", "hardly ever", "score 0.90"],
+        ),
         ({"why": "novel", "earlier": 5}, ["5 times before", "never accepted in the default scope"]),
         ({"why": "known-pattern", "route": "reflex", **seen(3)}, ["seen 3 times before", "0.75", "reflex"]),
         ({"why": "known-pattern", "route": "reflex", **seen(400)}, ["seen 400 times before", "confidence 0.997;"]),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sophia._core import runs
 from sophia._core.runs import RunCounts
-from sophia.errors import ShapeError
+from sophia.errors import ShapeError, StoreCorrupt
 from sophia.hdc import sensor
 from sophia.hdc.sensor import SensorAnomaly
 
@@ -132,10 +132,10 @@ def test_a_stream_cut_anywhere_scores_the_same(
 
 
 def test_an_alarm_is_followed_by_a_rest() -> None:
-    line = SensorAnomaly(low=0, high=8, rest=3, alarm=0.75)
+    line = SensorAnomaly(low=0, high=8, warmup=2, rest=3, alarm=0.75)
     scores = line.score_many([1.0] * 20 + [7.0, 3.0, 5.0, 6.0, 7.0])
-    assert scores[0] == 1.0
-    assert (scores[1:4] == 0).all()
+    assert scores[:2].tolist() == [0.0, 0.0]
+    assert 0 < scores[2] < 0.75
     assert 0 < scores[4] < 0.5
     assert scores[20] == 1.0
     assert (scores[21:24] == 0).all()
@@ -147,7 +147,7 @@ def test_a_range_is_learned_and_beyond_it_is_told_apart() -> None:
     line = SensorAnomaly(warmup=100, rest=0)
     usual = draw.uniform(10, 20, 2000)
     assert not line.ready
-    assert line.ranges == []
+    assert line.ranges == [None]
     scores = line.score_many(usual)
     assert line.ready
     assert line.ranges[0][0] < 10 - 19
@@ -161,10 +161,89 @@ def test_a_range_is_learned_and_beyond_it_is_told_apart() -> None:
 def test_the_most_unusual_channel_counts() -> None:
     draw = np.random.default_rng(0)
     samples = draw.uniform(0, 8, (400, 3))
-    line = SensorAnomaly(3, low=[0, 0, 0], high=8, rest=0)
-    alone = [SensorAnomaly(low=0, high=8, rest=0) for _ in range(3)]
-    expected = np.max([one.score_many(column) for one, column in zip(alone, samples.T, strict=True)], axis=0)
-    assert (line.score_many(samples) == expected).all()
+    line, each = (SensorAnomaly(3, low=[0, 0, np.nan], high=[8, 9, np.nan], warmup=20, rest=0) for _ in range(2))
+    alone = [SensorAnomaly(low=0, high=high, warmup=20, rest=0) for high in (8, 9)] + [SensorAnomaly(warmup=20, rest=0)]
+    expected = np.array([one.score_many(column) for one, column in zip(alone, samples.T, strict=True)])
+    assert (line.score_many(samples) == expected.max(axis=0)).all()
+    assert (each.score_channels(samples) == expected.T).all()
+    assert each.ranges[:2] == [(0.0, 8.0), (0.0, 9.0)]
+    assert expected[:, 20:].any(axis=1).all()
+
+
+def test_all_channels_rest_after_an_alarm_of_one() -> None:
+    line = SensorAnomaly(2, low=0, high=8, warmup=2, rest=2)
+    samples = np.full((40, 2), 1.0)
+    samples[30, 1] = 7.0
+    scores = line.score_channels(samples)
+    assert scores[30].tolist() == [pytest.approx(scores[29, 0], abs=0.01), 1.0]
+    assert (scores[31:33] == 0).all()
+    assert (scores[33] > 0).all()
+
+
+def test_without_learning_it_goes_on_and_counts_nothing() -> None:
+    draw = np.random.default_rng(0)
+    line = SensorAnomaly(2, low=[0, np.nan], high=[8, np.nan], warmup=50, rest=0)
+    line.learning = False
+    assert not line.score_many(draw.uniform(0, 8, (200, 2))).any()
+    assert not line.ready
+    line.learning = True
+    line.score_many(draw.uniform(0, 8, (500, 2)))
+    line.learning = False
+    before = line.dump()
+    odd = [[9.0, 0.0], [0.0, 9.0]] * 3
+    first, second = line.score_many(odd), line.score_many([[1.0, 1.0], *odd])
+    assert first[5] == second[6]  # not more usual for having come before
+    whole = SensorAnomaly.load(before)
+    whole.learning = False
+    whole.score_many([*odd, [1.0, 1.0], *odd])
+    assert whole.dump() == line.dump()
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.one_of(NUMBERS, st.just(float("nan"))), max_size=60), st.lists(NUMBERS, max_size=30),
+    st.sampled_from([None, (0.0, 10.0)]), st.booleans(),
+)  # fmt: skip
+def test_a_stream_goes_on_after_a_dump(
+    values: list[float], more: list[float], ends: tuple[float, float] | None, learning: bool
+) -> None:
+    low, high = ends or (None, None)
+    line = SensorAnomaly(low=low, high=high, warmup=10, rest=3, alarm=0.6)
+    line.score_many(values)
+    line.learning = learning
+    again = SensorAnomaly.load(line.dump())
+    assert again.dump() == line.dump()
+    assert again.score_many(more).tolist() == line.score_many(more).tolist()
+    assert again.dump() == line.dump()
+
+
+def test_a_damaged_dump_is_refused() -> None:
+    for count in (5, 60):
+        line = SensorAnomaly(2, low=[0, np.nan], high=[8, np.nan], warmup=20)
+        line.score_many(np.random.default_rng(0).uniform(0, 8, (count, 2)))
+        whole = line.dump()
+        for cut in (*range(0, len(whole), 7), len(whole) - 1):
+            with pytest.raises(StoreCorrupt, match="dump of a sensor"):
+                SensorAnomaly.load(whole[:cut])
+        with pytest.raises(StoreCorrupt):
+            SensorAnomaly.load(whole + b"\0")
+        for place in range(8, len(whole)):  # one bit may leave a number that could be; it never does harm
+            flipped = bytearray(whole)
+            flipped[place] ^= 0x41
+            try:
+                SensorAnomaly.load(bytes(flipped)).score_many(np.ones((3, 2)))
+            except (StoreCorrupt, ShapeError):
+                continue
+
+
+def test_ranges_as_wide_as_numbers_are() -> None:
+    line = SensorAnomaly(warmup=4, rest=0)
+    assert not line.score_many([1e308, -1e308, 5e-324, 0.0]).any()
+    assert line.score_many([0.0, -1e308]).max() <= 1.0
+    with pytest.raises(ValueError, match="distance are finite"):
+        SensorAnomaly(low=-1e308, high=1e308)
+    with pytest.raises(ValueError, match="distance must be finite"):
+        RunCounts(8, 2, -1e308, 1e308)
 
 
 def test_a_flat_line_and_gaps_are_no_anomaly() -> None:

@@ -20,8 +20,9 @@ struct sophia_runs {
     uint32_t *counts[SOPHIA_RUNS_LONGEST];
 };
 
-/* Adds a level; the mean over the lengths of 1 / (1 + how often the run that it ends was seen before). */
-static double sophia_runs_add(struct sophia_runs *runs, uint32_t level)
+/* Goes on by a level; the mean over the lengths of 1 / (1 + how often the run that it ends was seen before). The run
+ * counts `weight` more from now on: 1, or 0 where nothing is to be learned. */
+static double sophia_runs_add(struct sophia_runs *runs, uint32_t level, uint32_t weight)
 {
     runs->recent = (runs->recent * runs->levels + level) % runs->sizes[runs->longest - 1];
     if (runs->known < runs->longest) runs->known++;
@@ -29,7 +30,7 @@ static double sophia_runs_add(struct sophia_runs *runs, uint32_t level)
     for (uint32_t k = 0; k < runs->known; k++) {
         uint32_t *const count = runs->counts[k] + runs->recent % runs->sizes[k];
         score += 1.0 / (1.0 + *count);
-        if (*count != UINT32_MAX) (*count)++;
+        if (*count != UINT32_MAX) *count += weight;
     }
     return score / runs->known;
 }

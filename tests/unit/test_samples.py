@@ -1,0 +1,415 @@
+"""Samples of sensors: rows as events, what a brain makes of them, and what its store keeps of them."""
+
+from __future__ import annotations
+
+import doctest
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sophia
+from sophia._core.decision import Decision
+from sophia.config import Settings, parse_range
+from sophia.errors import ConfigError, InputError, SophiaError, StoreCorrupt
+from sophia.hdc.sensor import SensorAnomaly
+from sophia.organs import sensors
+from sophia.store import sensor_table
+from sophia.store.pending import Pending
+from sophia.store.sensor_table import CHANNELS, Sample, SensorRules, SensorTable
+from sophia.stream.blocks import LineSplitter
+from sophia.stream.counts import Counts
+from sophia.stream.event import Event
+from sophia.stream.formats import Keys
+from sophia.stream.samples import SampleDecoder
+
+DAY = [20.0, 21.0, 22.0, 21.0]
+FAST = Settings(sensor_warmup=50, sensor_rest=5, gestation_inputs=10)
+
+
+def decoded(text: str, counts: Counts | None = None, **keys: Any) -> list[Event]:
+    decoder = SampleDecoder("pump.csv", counts or Counts(), Keys(**keys))
+    splitter = LineSplitter(1 << 20)
+    events = []
+    for block in (splitter.feed(text.encode()), splitter.finish()):
+        events += decoder.feed(block)
+    return events
+
+
+def values(events: list[Event]) -> list[Any]:
+    return [None if event.sample is None else [repr(value) for value in event.sample.values] for event in events]
+
+
+@pytest.mark.parametrize("module", [sensors, sensor_table])
+def test_examples(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+def test_a_header_names_the_columns() -> None:
+    text = "Timestamp,Pump,Temp,label,Flow rate\n2026-01-01 00:00:00,a,20.5,ok,3\n2026-01-01 00:05:00,b,-1e3,bad,\n"
+    one, two = decoded(text, sensor=("pump",))
+    assert one.sample == Sample("a", ("Temp", "Flow rate"), (20.5, 3.0))
+    assert (one.text, one.ts, one.label) == ("a: Temp=20.5 Flow rate=3.0", "2026-01-01 00:00:00", "ok")
+    assert (two.line, two.n, two.text) == (3, 2, "b: Temp=-1000.0 Flow rate=")
+    assert two.sample is not None
+    assert math.isnan(two.sample.values[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "channels", "ts"),
+    [
+        ("1,2\n", ("value",), "1"),
+        ("2026-01-01,2,3\n", ("value1", "value2"), "2026-01-01"),
+        ("7.5\n", ("value",), None),
+        ("value\n7.5\n", ("value",), None),
+        ("a;b\n1,5;2\n", ("a", "b"), None),
+        ("\ufefftime\tx\n0\t1\n", ("x",), "0"),
+        (",x\nMonday,1\n", ("x",), "Monday"),
+        ("when,x\nMonday,1\n", ("x",), "Monday"),
+        ("date,x,id,scope\n1,2,n7,ann\n", ("x",), "1"),
+        ('"ts","x"\n"1","2"\n', ("x",), "1"),
+        ("ts,\n1,2\n", ("column2",), "1"),
+    ],
+)
+def test_columns_are_found(text: str, channels: tuple[str, ...], ts: str | None) -> None:
+    counts = Counts()
+    (event,) = decoded(text, counts)
+    assert event.invalid is None
+    assert event.sample is not None
+    assert (event.sample.channels, event.ts) == (channels, ts)
+    assert event.sample.sensor == "pump.csv"
+    assert counts.header == text.count("\n") - 1
+
+
+def test_named_columns_are_the_channels() -> None:
+    (event,) = decoded("ts,x,status,y\n0,1,ok,2\n", value=("Y", "x"))
+    assert event.sample is not None
+    assert (event.sample.channels, event.sample.values) == (("y", "x"), (2.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "words"),
+    [
+        ("ts,x,status\n0,1,ok\n", {}, r"pump.csv:2: column 'status' holds 'ok', no number; --value-key NAME"),
+        ("ts,x\n0,1\n", {"value": ("z",)}, r"there is no column 'z'; .* of ts, x"),
+        ("ts,id\n0,n1\n", {}, "no column of numbers"),
+        ('{"a": 1}\n', {}, "this is JSON; --format sensor reads CSV"),
+        ("ts,x\rab", {}, "CR alone"),
+        ("ts," + ",".join(f"x{i}" for i in range(CHANNELS + 1)) + "\n0" + ",1" * (CHANNELS + 1), {}, "more than 1,024"),
+    ],
+)
+def test_a_table_that_is_none(text: str, keys: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        decoded(text, **keys)
+
+
+@pytest.mark.parametrize("gap", ["", " ", "NaN", "nan", "NA", "N/A", "null", "None", "-"])
+def test_gaps(gap: str) -> None:
+    events = decoded(f"ts,x,y\n0,1,2\n1,{gap},2\n2,{gap}\n")
+    assert [event.invalid for event in events] == [None] * 3
+    assert values(events) == [["1.0", "2.0"], ["nan", "2.0"], ["nan", "nan"]]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("1,x,2", "not-a-number"),
+        ("1,inf,2", "not-a-number"),
+        ("1,-Infinity,2", "not-a-number"),
+        ("1,1e999,2", "not-a-number"),
+        ("1,1_000,2", "not-a-number"),
+        ("1,0x10,2", "not-a-number"),
+        ("1,2,3,4", "not-csv"),
+        ('1,"2,3', "not-csv"),
+        ("1,\0,2", "nul"),
+    ],
+)
+def test_a_row_that_is_none_is_a_gap_and_told(row: str, reason: str) -> None:
+    counts = Counts()
+    events = decoded(f"ts,x,y\n0,1,2\n{row}\n2,1,2\n", counts)
+    assert [event.invalid for event in events] == [None, reason, None]
+    assert values(events)[1] == ["nan", "nan"]
+    assert counts.bad == {reason: 1}
+
+
+def test_the_same_header_again_is_no_row() -> None:
+    counts = Counts()
+    assert len(decoded("ts,x\n0,1\n\nts,x\n1,2\n", counts)) == 2
+    assert (counts.header, counts.blank, counts.lines, counts.events) == (2, 1, 5, 2)
+
+
+def test_a_successor_goes_on_under_the_header_unless_it_has_its_own() -> None:
+    first = SampleDecoder("a", Counts(), Keys())
+    assert not first.has_header
+    first.feed(LineSplitter(99).feed(b"time,x,y\n0,1,2\n"))
+    assert first.has_header
+    for rows, channels in ((b"1,2,3\n", ("x", "y")), (b"time,x,y\n1,2,3\n", ("x", "y")), (b"time,z\n1,2\n", ("z",))):
+        after = SampleDecoder("a", Counts(), Keys())
+        after.adopt_header(first)
+        (event,) = after.feed(LineSplitter(99).feed(rows))
+        assert event.sample is not None
+        assert event.sample.channels == channels
+
+
+@given(st.floats(allow_infinity=False), st.floats(allow_infinity=False))
+def test_every_number_is_read_as_it_is(x: float, y: float) -> None:
+    (event,) = decoded(f"ts,x,y\n0,{x!r},{y!r}\n")
+    assert values([event]) == [[repr(x), repr(y)]]
+
+
+def table(track: bool = False, **rules: Any) -> SensorTable:
+    return SensorTable(SensorRules(**{"warmup": 20, "rest": 3, **rules}), track=track)
+
+
+def stream(seed: int, count: int) -> list[tuple[str, Sample]]:
+    draw = random.Random(seed)
+
+    def number() -> float:
+        return math.nan if draw.random() < 0.02 else draw.choice(DAY) + 40 * (draw.random() < 0.02)
+
+    made = []
+    for name in draw.choices("ab", k=count):
+        channels = ("x", "y")[: 1 + (name == "b")]
+        made.append((draw.choice(["s", ""]), Sample(name, channels, tuple(number() for _ in channels))))
+    return made
+
+
+def observe(made: SensorTable, some: list[tuple[str, Sample]]) -> list[Any]:
+    return made.observe_many([scope for scope, _ in some], [sample for _, sample in some])
+
+
+def test_a_table_scores_as_its_sensors_alone() -> None:
+    some = stream(1, 900)
+    found = observe(table(), some)
+    assert sum(reading.score >= 0.75 for reading in found) > 5
+    for key in {(scope, sample.sensor) for scope, sample in some}:
+        own = [i for i, (scope, sample) in enumerate(some) if (scope, sample.sensor) == key]
+        alone = SensorAnomaly(len(some[own[0]][1].values), warmup=20, rest=3)
+        scores = alone.score_channels([some[i][1].values for i in own])
+        assert [found[i].score for i in own] == scores.max(axis=1).tolist()
+        assert all(
+            found[i].channel == (("x", "y")[int(row.argmax())] if row.any() else None)
+            for i, row in zip(own, scores, strict=True)
+        )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 99), st.lists(st.integers(0, 300), max_size=5), st.booleans())
+def test_cut_logged_and_dumped_it_is_the_same(seed: int, cuts: list[int], dumps: bool) -> None:
+    some = stream(seed, 300)
+    whole, cut, copy = table(), table(track=True), table()
+    expected = observe(whole, some)
+    found: list[Any] = []
+    for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), 300], strict=True):
+        found += observe(cut, some[start:end])
+        copy.replay(changes) if (changes := cut.changes()) else None
+        if dumps:
+            cut = SensorTable.load(cut.dump(), track=True)
+            cut.rules = whole.rules
+    assert found == expected
+    assert whole.dump() == cut.dump() == copy.dump()
+    assert cut.changes() == b""
+
+
+def test_room_is_made_by_who_was_silent_longest_however_it_is_cut() -> None:
+    wide = tuple(f"x{i}" for i in range(400))
+    some = [("", Sample(name, wide, (float(i),) * 400)) for i, name in enumerate("abcabdacbbad")]
+    once, single = table(), table()
+    observe(once, some)
+    for one in some:
+        observe(single, [one])
+    assert once.dump() == single.dump()
+    assert (len(once), once.channels) == (2, 800)
+    assert once.forget("") == 2
+    assert once.channels == 0
+
+
+def test_another_given_range_begins_anew_and_other_rules_go_on() -> None:
+    made = table(ranges=(("x", 0.0, 100.0),))
+    some = [("", Sample("a", ("x",), (value,))) for value in DAY * 10]
+    observe(made, some)
+    made.rules = made.rules._replace(rest=0, alarm=0.5)
+    before = observe(made, some[:4])
+    assert all(reading.score < 0.3 for reading in before)
+    made.rules = made.rules._replace(ranges=(("", 0.0, 100.0),))
+    assert all(0 < reading.score < 0.3 for reading in observe(made, some[:4]))  # the same for x
+    made.rules = made.rules._replace(ranges=(("x", 0.0, 50.0),))
+    assert [reading.score for reading in observe(made, some[:4])] == [0.0] * 4  # warming up
+    assert len(made) == 1
+
+
+def test_scoring_learns_nothing() -> None:
+    made = table(track=True)
+    some = [("", Sample("a", ("x",), (value,))) for value in DAY * 10]
+    strange = [("", Sample("new", ("x",), (1.0,)))]
+    observe(made, some)
+    made.changes()
+    scored = made.score_many(["", ""], [Sample("a", ("x",), (70.0,)), strange[0][1]])
+    assert [reading.score for reading in scored] == [1.0, 0.0]
+    assert len(made) == 1
+    assert made.changes() == b""
+
+
+@pytest.mark.parametrize("what", ["dump", "changes"])
+def test_damaged_bytes_are_refused(what: str) -> None:
+    made = table(track=True)
+    observe(made, stream(1, 60))
+    whole = made.dump() if what == "dump" else made.changes()
+
+    def take(data: bytes) -> None:
+        SensorTable.load(data) if what == "dump" else table().replay(data)
+
+    take(whole)
+    for cut in range(0, len(whole), 5):
+        with pytest.raises(StoreCorrupt, match="of the sensors cannot be read"):
+            take(whole[:cut])
+    with pytest.raises(StoreCorrupt):
+        take(whole + b"\0" * 8)
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x15
+        try:
+            take(bytes(damaged))
+        except SophiaError:
+            continue
+
+
+def test_a_pending_record_keeps_samples_and_ranges() -> None:
+    sample = Sample("a", ("x",), (math.nan,))
+    columns = {"texts": ["x="] * 2, "samples": [sample, None], "lines": [True, True]}
+    kept = Pending(1, 1, 0.0, columns, settings={"sensor_range": ("0:1",)})
+    found = Pending.unpack(kept.pack())
+    assert str(found.columns["samples"]) == str([sample, None])
+    assert found.settings == {"sensor_range": ("0:1",)}
+    for bad in (["a", ["x"], []], ["a", ["x"], [None]], [1, ["x"], [1]], ["a", [2], [1]], ["a", "x", [1, 2]], 7):
+        with pytest.raises(StoreCorrupt):
+            Pending.unpack(Pending(1, 1, 0.0, columns | {"samples": [bad, None]}).pack())
+
+
+def sense(brain: sophia.Sophia, numbers: list[float], sensor: str = "a", **more: Any) -> list[Decision]:
+    return [brain.sense({"x": number}, sensor=sensor, **more) for number in numbers]
+
+
+def test_an_unusual_number_is_thought_about() -> None:
+    with sophia.open(None, settings=FAST) as brain:
+        usual = sense(brain, DAY * 20)
+        (odd,) = sense(brain, [45.0])
+        rest = sense(brain, [20.0, 46.0])
+    assert {one.route for one in usual[20:]} == {"reflex"}
+    assert (odd.route, odd.why, odd.verdict, odd.novelty, odd.anomaly) == ("deep_thought", "novel", "allow", 1.0, 1.0)
+    assert (odd.sensor, odd.channel, odd.text) == ("a", "x", "a: x=45.0")
+    assert [one.route for one in rest] == ["reflex", "reflex"]
+    assert [one.anomaly for one in rest] == [0.0, 0.0]
+    assert odd.to_dict()["anomaly"] == 1.0
+    import pickle
+
+    assert pickle.loads(pickle.dumps(odd)) == odd
+
+
+def test_a_store_goes_on_with_its_sensors(tmp_path: Path) -> None:
+    numbers = [*DAY * 20, 45.0, *DAY * 5, 60.0, *DAY]
+    with sophia.open(None, settings=FAST) as brain:
+        expected = [(one.anomaly, one.route) for one in sense(brain, numbers)]
+    found: list[Any] = []
+    for start in range(0, len(numbers), 17):
+        with sophia.open(tmp_path / "s", settings=FAST) as brain:
+            found += [(one.anomaly, one.route) for one in sense(brain, numbers[start : start + 17])]
+    assert found == expected
+
+
+def test_a_crystalline_brain_scores_and_learns_nothing(tmp_path: Path) -> None:
+    with sophia.open(tmp_path / "s", settings=FAST.with_changes(sensor_rest=0)) as brain:
+        sense(brain, DAY * 20)
+        brain.crystallise()
+        for _ in range(3):
+            assert [one.anomaly for one in sense(brain, [90.0])] == [1.0]
+        before = brain.thalamus.dump("sensors")
+        assert sense(brain, [1.0], sensor="b")[0].anomaly == 0.0
+        brain.liquefy()
+        assert brain.thalamus.dump("sensors") == before
+        assert sense(brain, [90.0])[0].anomaly == 1.0
+        assert sense(brain, [90.0])[0].anomaly < 1.0
+
+
+def test_a_stored_answer_is_withheld_from_an_unusual_sample() -> None:
+    with sophia.open(None, settings=FAST.with_changes(sensor_rest=0, audit=1.0)) as brain:
+        sense(brain, DAY * 20)
+        (odd,) = sense(brain, [45.0])
+        assert brain.complete(odd, answer="Open the valve.")
+        sense(brain, [18.0])  # after which it never came
+        again = sense(brain, [45.0])[0]
+        assert (again.route, again.answer, again.withheld, again.audit) == ("deep_thought", None, True, False)
+        assert brain.audit.open == 0
+        for _ in range(30):
+            sense(brain, [45.0])
+        served = sense(brain, [45.0])[0]
+        assert (served.answer, served.why) == ("Open the valve.", "repeat")
+
+
+def test_what_a_danger_rule_hits_is_a_gap(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nid = "hot"\ndescription = "a hot pump"\npattern = "x=9\\\\d"\nseverity = "high"\n')
+    with sophia.open(None, settings=FAST, rules=[str(rules)]) as brain:
+        sense(brain, DAY * 20)
+        hot = sense(brain, [90.0])[0]
+        assert (hot.why, hot.verdict, hot.anomaly, hot.channel) == ("danger", "flag", 0.0, None)
+        assert sense(brain, [88.0])[0].anomaly == 1.0
+
+
+def test_scopes_do_not_share_what_is_usual() -> None:
+    with sophia.open(None, settings=FAST) as brain:
+        for _ in range(60):
+            sense(brain, [20.0], scope="ann")
+            sense(brain, [90.0], scope="bob")
+        assert sense(brain, [90.0], scope="ann")[0].anomaly == 1.0
+        assert sense(brain, [90.0], scope="bob")[0].anomaly < 0.2  # type: ignore[operator]
+
+
+def test_forgetting_a_scope_forgets_its_sensors(tmp_path: Path) -> None:
+    with sophia.open(tmp_path / "s", settings=FAST) as brain:
+        sense(brain, DAY * 20, scope="ann", sensor="secret-pump")
+        sense(brain, DAY * 20, scope="bob", sensor="plain-pump")
+    seen = b"".join(path.read_bytes() for path in (tmp_path / "s").iterdir() if path.is_file())
+    assert b"secret-pump" in seen
+    done = sophia.forget_scope(tmp_path / "s", "ann")
+    assert done.sensors == 1
+    seen = b"".join(path.read_bytes() for path in (tmp_path / "s").iterdir() if path.is_file())
+    assert b"secret-pump" not in seen
+    with sophia.open(tmp_path / "s", settings=FAST) as brain:
+        assert len(brain.thalamus.sensors.table) == 1
+        assert sense(brain, [90.0], scope="bob", sensor="plain-pump")[0].anomaly == 1.0
+
+
+@pytest.mark.parametrize("bad", [float("inf"), -float("inf"), "7", None, [1], 10**400])
+def test_what_is_no_number_is_refused_and_nothing_learned(bad: Any) -> None:
+    with sophia.open(None, settings=FAST) as brain:
+        with pytest.raises(ValueError, match=r"channel 'x' is .* finite number, or NaN"):
+            brain.sense({"x": bad})
+        for strange in ({}, [1.0], {1: 2.0}):
+            with pytest.raises(TypeError):
+                brain.sense(strange)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="over the bound"):
+            brain.sense({str(i): 1.0 for i in range(CHANNELS + 1)})
+        assert not brain.thalamus.has_sensors
+
+
+def test_settings_of_sensors() -> None:
+    for good, found in (("0:1", ("", 0.0, 1.0)), ("a=b=-1:1e3", ("a=b", -1.0, 1000.0))):
+        assert parse_range(good) == found
+    for bad in ("", "1", "1:1", "2:1", "nan:1", "0:inf", "-1e308:1e308", "=0:1", "a=0", "0:1:2", 7):
+        with pytest.raises(ValueError, match="is no range; write LOW:HIGH"):
+            parse_range(bad)
+    for name, value in (
+        ("sensor_range", ("x",)),
+        ("sensor_range", "0:1"),
+        ("sensor_warmup", 1),
+        ("sensor_rest", -1),
+        ("sensor_alarm", 0.0),
+        ("sensor_alarm", 1.1),
+    ):
+        with pytest.raises(ConfigError, match=name):
+            Settings(**{name: value})
