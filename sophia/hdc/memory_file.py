@@ -11,9 +11,9 @@ format to come.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import struct
-import tempfile
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +21,10 @@ from typing import Any, NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from sophia.errors import ConfigError, InputError, StoreCorrupt, StoreVersionError
+from sophia.errors import ConfigError, StoreCorrupt, StoreVersionError
 from sophia.hdc.space import MODELS, Space
 from sophia.hdc.sums import checked_rows, layout
+from sophia.hdc.whole_file import open_whole, write_whole
 
 __all__ = ["Stored", "read", "write"]
 
@@ -52,25 +53,10 @@ def write(path: str | os.PathLike[str], space: Space, rows: NDArray[Any], keys: 
 
     ConfigError where that cannot be, or where the name is that of a file of another kind.
     """
-    target = Path(path)
-    try:
-        _refuse_foreign(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                _write(file, space, rows, json.dumps(keys, ensure_ascii=True, separators=(",", ":")).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)  # noqa: PTH105 (a str is what mkstemp gives)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync(target.parent)
-    except OSError as error:
-        why = error.strerror or error
-        message = f"the item memory {target} cannot be written ({why}); name a file in a folder that can be written"
-        raise ConfigError(message) from error
+    text = json.dumps(keys, ensure_ascii=True, separators=(",", ":")).encode()
+    write_whole(
+        path, "the item memory", lambda begin: begin.startswith(_MAGIC), lambda file: _write(file, space, rows, text)
+    )
 
 
 def read(path: str | os.PathLike[str], *, verify: bool = True) -> Stored:
@@ -81,24 +67,24 @@ def read(path: str | os.PathLike[str], *, verify: bool = True) -> Stored:
     StoreVersionError for a newer format.
     """
     target = Path(path)
-    try:
-        size = target.stat().st_size
-        with target.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
-            found = _parse(target, header, size)
-            file.seek(found.keys_begin)
-            text = file.read(size - found.keys_begin)
-    except OSError as error:
-        message = f"the item memory {target} cannot be read ({error.strerror or error}); name one that save() wrote"
-        raise InputError(message) from error
+    with open_whole(path, "the item memory") as file:
+        size = os.fstat(file.fileno()).st_size
+        found = _parse(target, file.read(_HEADER_BYTES), size)
+        file.seek(found.keys_begin)
+        text = file.read(size - found.keys_begin)
+        dtype, columns = layout(found.space)
+        # of the file that is open: another may have its name by now
+        rows: NDArray[Any] = numpy.empty((0, columns), dtype)  # nothing cannot be mapped
+        if found.rows:
+            held = mmap.mmap(
+                file.fileno(), _HEADER_BYTES + found.rows * columns * dtype.itemsize, access=mmap.ACCESS_READ
+            )
+            flat = numpy.frombuffer(held, dtype, found.rows * columns, _HEADER_BYTES)
+            rows = flat.reshape(found.rows, columns)
     if _digest(text) != found.keys_digest:
         raise _damaged(target, "its keys have another checksum")
     keys = _keys(target, text, found.rows)
-    dtype, columns = layout(found.space)
-    if not found.rows:  # nothing cannot be mapped
-        return Stored(found.space, numpy.empty((0, columns), dtype), keys)
-    rows: NDArray[Any] = numpy.memmap(target, dtype, "r", offset=_HEADER_BYTES, shape=(found.rows, columns))
-    if verify:
+    if verify and found.rows:
         if _rows_digest(rows) != found.rows_digest:
             raise _damaged(target, "its rows have another checksum")
         try:
@@ -211,24 +197,3 @@ def _digest(data: bytes) -> bytes:
 
 def _damaged(target: Path, why: str) -> StoreCorrupt:
     return StoreCorrupt(f"the item memory {target} is damaged: {why}; restore it from a copy")
-
-
-def _refuse_foreign(target: Path) -> None:
-    """ConfigError where a file is there that is no item memory: it is somebody's data."""
-    try:
-        with target.open("rb") as file:
-            begin = file.read(len(_MAGIC))
-    except FileNotFoundError:
-        return
-    if begin and begin != _MAGIC:
-        message = f"{target} would be replaced, and is not an item memory of sophia; name another file"
-        raise ConfigError(message)
-
-
-def _sync(folder: Path) -> None:
-    """Makes the new name durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
