@@ -86,7 +86,7 @@ class Ours:
         from sophia.hdc import HashTable
 
         table, order = HashTable(self.space, self.items), picks(n)
-        keys = [self.space._row(key) for key in self.keys[:n]]
+        keys = [self.space.vector(key) for key in self.keys[:n]]
         for key, item in zip(keys, order, strict=True):
             table.add(key, self.items[int(item)])
         return float(np.mean([table.find(keys[at], threshold=-1.0).key == order[at] for at in asked(n)]))

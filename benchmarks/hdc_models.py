@@ -37,8 +37,13 @@ def models(suite: Suite, torchhd: ModuleType | None) -> None:
             ("similarity with 1,000 rows", "space.similarity(a, rows)", _similarity(model), "us"),
             ("random vector", "space.random('c')", "torchhd.random(1, 10_000, name)", "us"),
             ("100 levels", "space.level(100)", "torchhd.level(100, 10_000, name)", "ms"),
-            ("3-grams of 100 letters", "space.encode_ngrams(items, text)", "torchhd.ngrams(spelt, 3)", "us"),
-            ("sequence of 100 letters", "space.encode_sequence(items, text)", "torchhd.bundle_sequence(spelt)", "us"),
+            ("3-grams of 100 letters", "space.encode_ngrams(text, items=items)", "torchhd.ngrams(spelt, 3)", "us"),
+            (
+                "sequence of 100 letters",
+                "space.encode_sequence(text, items=items)",
+                "torchhd.bundle_sequence(spelt)",
+                "us",
+            ),
             ("10 records of 26", "space.encode_record(items, items, index)", _RECORDS, "us"),
         ):
             contenders = {"sophia": Contender(mine, ours)}

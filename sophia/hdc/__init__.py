@@ -17,11 +17,13 @@ from sophia._core.arena import HDCArena
 from sophia._core.record import RecordEncoder
 from sophia._core.sequence import NgramEncoder, SequenceEncoder
 from sophia._core.vector import Hypervector
-from sophia.hdc.space import MODELS, Space
+from sophia.hdc.space import MODELS, Cleaned, Space
 
 if TYPE_CHECKING:
+    from sophia.hdc.encoders import Circular, FractionalPower, Level, Projection, Sinusoid, Thermometer
     from sophia.hdc.memory import Hit, ItemMemory
     from sophia.hdc.resonator import Factors, resonate
+    from sophia.hdc.sensor import SensorAnomaly
     from sophia.hdc.structures import (
         BindSequence,
         BundleSequence,
@@ -40,21 +42,29 @@ __all__ = [
     "Accumulator",
     "BindSequence",
     "BundleSequence",
+    "Circular",
+    "Cleaned",
     "DistinctSequence",
     "Factors",
+    "FractionalPower",
     "Graph",
     "HDCArena",
     "HashTable",
     "Hit",
     "Hypervector",
     "ItemMemory",
+    "Level",
     "Multiset",
     "NgramEncoder",
+    "Projection",
     "RecordEncoder",
+    "SensorAnomaly",
     "Sequence",
     "SequenceEncoder",
+    "Sinusoid",
     "Space",
     "Sums",
+    "Thermometer",
     "Tree",
     "ngrams",
     "resonate",
@@ -62,10 +72,17 @@ __all__ = [
 
 # These need numpy, which takes longer to load than all of the core; they load on first use (PEP 562).
 _HOME = {
+    "Circular": "encoders",
+    "FractionalPower": "encoders",
+    "Level": "encoders",
+    "Projection": "encoders",
+    "Sinusoid": "encoders",
+    "Thermometer": "encoders",
     "Hit": "memory",
     "ItemMemory": "memory",
     "Factors": "resonator",
     "resonate": "resonator",
+    "SensorAnomaly": "sensor",
     "BindSequence": "structures",
     "BundleSequence": "structures",
     "DistinctSequence": "structures",

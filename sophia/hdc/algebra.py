@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sophia._core import hdc
@@ -63,6 +62,20 @@ class Algebra(ABC):
     def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> Any:
         """Component i goes to place (i + shifts) mod dim."""
 
+    def rotate(self, a: Any, shifts: int = 1) -> Any:
+        """A permutation that `bind` does not see through: bind(rotate(a), b) is not rotate(bind(a, b)) of another
+        order. `permute`, where that is one."""
+        return self.permute(a, shifts)
+
+    @abstractmethod
+    def checked(self, a: Any, name: str, ndim: int = 0) -> Any:
+        """The operand `a`, a vector or a matrix (`ndim` 1 or 2: that only), if it is of this space. ShapeError for one
+        of another, TypeError for what is none."""
+
+    @abstractmethod
+    def copied(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
+        """The same vector or matrix in a place of its own."""
+
     @abstractmethod
     def similarity(self, a: Any, b: Any) -> Any:
         """Cosine in [-1, 1]: a float for two vectors, float64[n] for a vector and a matrix, float64[n, m] for two
@@ -121,10 +134,3 @@ def check_weights(weights: ArrayLike, count: int, dtype: DTypeLike) -> NDArray[A
         message = f"weights: number {int(numpy.argmin(numpy.isfinite(found)))} is not finite"
         raise ValueError(message)
     return found
-
-
-def stacked(vectors: Any) -> Sequence[Any]:
-    """The vectors of a call: those of its one argument where that is a list."""
-    if len(vectors) == 1 and isinstance(vectors[0], list | tuple):
-        return list(vectors[0])
-    return list(vectors)

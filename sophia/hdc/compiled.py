@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from sophia._core import hdc
 from sophia._core.record import RecordEncoder
-from sophia._core.rows import shape_of
 from sophia._core.sequence import NgramEncoder, SequenceEncoder
 from sophia._core.vector import Hypervector, SharedVector, Vector
 from sophia.errors import ShapeError
@@ -31,6 +30,7 @@ class Compiled(Algebra):
         super().__init__(dim)
         self.model = model
         self._core = model.upper()
+        self._columns = (dim + 511) // 512 * 64  # bytes of a packed row
 
     def random(self, name: str | int, index: int = 0, arena: HDCArena | None = None) -> Hypervector:
         return hdc.random(name, index, dim=self.dim, model=self._core, arena=arena)
@@ -43,19 +43,17 @@ class Compiled(Algebra):
         return hdc.identity(dim=self.dim, model=self._core)
 
     def bind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
-        return hdc.bind(self._own(a, "a"), self._own(b, "b"), out, arena, dim=self.dim)
+        return hdc.bind(self.checked(a, "a"), self.checked(b, "b"), out, arena, dim=self.dim)
 
     def inverse(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
         """A copy: both models are self-inverse."""
-        if isinstance(self._own(a, "a"), Vector):
-            return hdc.inverse(a, out, arena)
-        import numpy
+        return self.copied(a, out, arena)
 
-        source = numpy.asarray(a)
-        if out is None:
-            return source.copy()
-        numpy.copyto(out, source, casting="no")
-        return out
+    def copied(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
+        source = self.checked(a, "a")
+        if isinstance(source, Vector):
+            return hdc.inverse(source, out, arena)
+        return hdc.bind(source, self.identity(), out, arena, dim=self.dim)  # checks components and the place
 
     def unbind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
         return self.bind(a, b, out, arena)
@@ -65,46 +63,47 @@ class Compiled(Algebra):
     ) -> Hypervector:
         """The majority; weights are whole numbers."""
         if isinstance(vectors, list | tuple):
-            for place, one in enumerate(vectors):
-                self._own(one, f"vectors: element {place}")
-            vectors = list(vectors)
-        return hdc.bundle(self._own(vectors, "vectors"), weights=weights, out=out, arena=arena, dim=self.dim)
+            vectors = [self.checked(one, f"vectors: element {place}", 1) for place, one in enumerate(vectors)]
+        else:
+            vectors = self.checked(vectors, "vectors", 2)
+        return hdc.bundle(vectors, weights=weights, out=out, arena=arena, dim=self.dim)
 
     def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> Any:
-        return hdc.permute(self._own(a, "a"), shifts, out, arena, dim=self.dim)
+        return hdc.permute(self.checked(a, "a"), shifts, out, arena, dim=self.dim)
 
     def product(self, rows: NDArray[Any]) -> Hypervector:
         import numpy
 
-        shape_of(self._own(rows, "vectors"), self.dim)
+        found = self.array(self.checked(rows, "vectors", 2)) if self.model == "map" else self.copied(rows)
         if self.model == "map":
-            return Hypervector.from_buffer(numpy.multiply.reduce(rows, axis=0, dtype=numpy.int8))
-        bits = numpy.bitwise_xor.reduce(rows.view(numpy.uint64), axis=0)
-        return Hypervector.from_buffer(bits, self.dim)
+            return Hypervector.from_buffer(numpy.multiply.reduce(found, axis=0, dtype=numpy.int8))
+        return Hypervector.from_buffer(numpy.bitwise_xor.reduce(found.view(numpy.uint64), axis=0), self.dim)
 
     def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
-        encoder = RecordEncoder(self._own(ids, "ids"), self._own(levels, "levels"), weights=weights, dim=self.dim)
+        encoder = RecordEncoder(
+            self.checked(ids, "ids", 2), self.checked(levels, "levels", 2), weights=weights, dim=self.dim
+        )
         return encoder.encode_many(index, out, workers=workers)
 
     def ngrams(self, items: Any, sequences: Any, n: int, out: Any, workers: int) -> Any:
-        encoder = NgramEncoder(n, self.dim, items=self._own(items, "items"))
+        encoder = NgramEncoder(n, self.dim, items=self.checked(items, "items", 2))
         return encoder.encode_many(sequences, out, workers=workers)
 
     def sequences(self, items: Any, sequences: Any, out: Any, workers: int) -> Any:
-        encoder = SequenceEncoder(self._own(items, "items"), dim=self.dim)
+        encoder = SequenceEncoder(self.checked(items, "items", 2), dim=self.dim)
         return encoder.encode_many(sequences, out, workers=workers)
 
     def similarity(self, a: Any, b: Any) -> Any:
-        return hdc.similarity(self._own(a, "a"), self._own(b, "b"), dim=self.dim)
+        return hdc.similarity(self.checked(a, "a"), self.checked(b, "b"), dim=self.dim)
 
     def normalize(self, a: Any) -> Any:
         """A copy: every vector of these models is normal."""
-        return self.inverse(a)
+        return self.copied(a)
 
     def array(self, a: Any) -> NDArray[Any]:
         import numpy
 
-        rows = numpy.asarray(a)
+        rows = numpy.asarray(self.copied(a) if not isinstance(a, Vector) else self.checked(a, "a"))
         if self.model == "map":
             return rows.astype(numpy.int8)
         bits = numpy.unpackbits(rows.view(numpy.uint8), axis=-1, bitorder="little")[..., : self.dim]
@@ -114,30 +113,38 @@ class Compiled(Algebra):
         import numpy
 
         signs = numpy.asarray(components)
-        if signs.shape[-1:] != (self.dim,) or not ((signs == 1) | (signs == -1)).all():
+        if signs.shape[-1:] != (self.dim,) or signs.ndim > 2 or not ((signs == 1) | (signs == -1)).all():
             message = f"components: shape {signs.shape}, or values other than +1 and -1; they are {self.dim} signs"
             raise ShapeError(message)
         if self.model == "map":
             rows = numpy.ascontiguousarray(signs, numpy.int8)
         else:
             packed = numpy.packbits(signs < 0, axis=-1, bitorder="little")
-            width = self.identity().nbytes
-            rows = numpy.zeros((*signs.shape[:-1], width), numpy.uint8)
+            rows = numpy.zeros((*signs.shape[:-1], self._columns), numpy.uint8)
             rows[..., : packed.shape[-1]] = packed
-        return rows if rows.ndim == 2 else Hypervector.from_buffer(rows, None if self.model == "map" else self.dim)
+        return rows if rows.ndim == 2 else self.checked(rows, "components", 1)
 
-    def _own(self, a: Any, name: str) -> Any:
-        """The operand, if it is of this space."""
+    def checked(self, a: Any, name: str, ndim: int = 0) -> Any:
+        """A row of a matrix becomes a Hypervector. Components are looked at by what uses them."""
         if isinstance(a, Hypervector | SharedVector):
             if a.model != self._core or a.dim != self.dim:
                 message = f"{name} is {a.model} dim={a.dim}; this space is {self._core} dim={self.dim}"
                 raise ShapeError(message)
-        elif hasattr(a, "dtype") and hasattr(a, "shape"):
-            kind, columns = str(a.dtype), a.shape[-1] if a.shape else 0
-            if self.model == "map" and (kind != "int8" or columns != self.dim):
-                message = f"{name}: {kind}{list(a.shape)}; rows of this space are int8[{self.dim}]"
+            if ndim == 2:
+                message = f"{name}: one vector; give a matrix, or several"
                 raise ShapeError(message)
-            if self.model == "bsc" and kind not in ("uint8", "uint64"):
-                message = f"{name}: {kind}{list(a.shape)}; rows of this space are packed bits, uint8 or uint64"
-                raise ShapeError(message)
-        return a
+            return a
+        kind, shape = getattr(a, "dtype", None), getattr(a, "shape", None)
+        if kind is None or shape is None:
+            message = f"{name}: a {type(a).__name__}; {self._core} takes a Hypervector, a matrix or a row of one"
+            raise TypeError(message)
+        columns = {"uint8": self._columns, "uint64": self._columns // 8} if self.model == "bsc" else {"int8": self.dim}
+        if columns.get(str(kind)) != (shape[-1] if shape else 0) or len(shape) > 2 or (ndim and len(shape) != ndim):
+            wants = " or ".join(f"{dtype}[{width}]" for dtype, width in columns.items())
+            message = f"{name}: {kind}{list(shape)}; a row of this space is {wants}, a matrix has n of them"
+            raise ShapeError(message)
+        if len(shape) == 2:
+            return a
+        import numpy
+
+        return Hypervector.from_buffer(numpy.ascontiguousarray(a), self.dim if self.model == "bsc" else None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from sophia._core.projection import ProjectionEncoder
 from sophia.errors import ShapeError
 from sophia.hdc.algebra import random_words
 from sophia.hdc.space import Space
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Circular", "FractionalPower", "Level", "Projection", "Sinusoid", "Thermometer"]
 
 _MOST = 1 << 24
+_LARGEST_PHASE = 2.0**40
 
 
 class _Scale:
@@ -40,14 +42,18 @@ class _Scale:
             raise ValueError(message)
         return self._rows(numpy.clip(found, self.low, self.high))
 
-    def encode(self, values: ArrayLike) -> NDArray[Any]:
-        """The vectors of values: a row for one, a matrix for many."""
-        made: NDArray[Any] = self.vectors[self.index(values)]
-        return made
+    def encode(self, values: ArrayLike, out: Any = None) -> Any:
+        """The vector of a value, or a matrix of many."""
+        index = self.index(values)
+        if index.ndim == 0:
+            made = self.space.vector(self.vectors[index])
+            return made if out is None else self.space.algebra.copied(made, out)
+        return numpy.take(self.vectors, index, axis=0, out=out)
 
     def _rows(self, values: NDArray[Any]) -> NDArray[Any]:
         steps = len(self.vectors) - 1
-        return numpy.rint((values - self.low) / (self.high - self.low) * steps).astype(numpy.int64)
+        low, high = self.low / 2, self.high / 2  # halves, as the whole range may be beyond floats
+        return numpy.rint((values / 2 - low) / (high - low) * steps).astype(numpy.int64)
 
 
 class Level(_Scale):
@@ -89,60 +95,84 @@ class Circular(_Scale):
 
 
 class _Projected:
-    """Features through a random matrix. Immutable, thread-safe; holds `features` x dim float32."""
+    """Features through a random matrix. Immutable, thread-safe; holds `features` x dim float32, BSC and MAP twice."""
 
     def __init__(self, space: Space, features: int, name: str | int) -> None:
         if isinstance(features, bool) or not isinstance(features, int) or not 1 <= features <= _MOST:
-            message = f"features is {features!r}; it is a whole number of them, at least 1"
+            message = f"features is {features!r}; it is a whole number of them, from 1 to {_MOST}"
             raise ValueError(message)
         self.space = space
         self.features = features
-        self.weights = numpy.stack([_normal(space, name, row) for row in range(features)])
-        """float32[features, dim], near to normal, of norm about 1 in a column."""
+        self.weights = Space("hrr", space.dim, space.seed).random_rows(features, name) * numpy.float32(
+            numpy.sqrt(space.dim)
+        )
+        """float32[features, dim], near to standard normal."""
 
-    def _products(self, values: ArrayLike) -> NDArray[Any]:
+    def _checked(self, values: ArrayLike) -> NDArray[Any]:
         found = numpy.asarray(values, numpy.float64)
         if found.shape[-1:] != (self.features,) or found.ndim not in (1, 2):
             message = f"values: shape {list(found.shape)}; it must be [{self.features}] or [n, {self.features}]"
             raise ShapeError(message)
-        if not numpy.isfinite(found).all():
-            place = numpy.argwhere(~numpy.isfinite(numpy.atleast_2d(found)))[0]
+        good = numpy.isfinite(found)
+        if not good.all():
+            place = numpy.argwhere(~numpy.atleast_2d(good))[0]
             message = f"values: row {int(place[0])}, feature {int(place[1])} is not finite"
             raise ValueError(message)
-        products: NDArray[Any] = found @ self.weights
-        return products
+        return found
 
-    def _quantized(self, numbers: NDArray[Any]) -> Any:
-        """Numbers as a vector of the space: their signs, or (HRR) they themselves, (FHRR) phases."""
-        if self.space.model in ("bsc", "map"):
-            return self.space.from_array(numpy.where(numbers >= 0, 1, -1))
-        if self.space.model == "fhrr":
-            return self.space.from_array(numpy.exp(1j * numpy.pi * numbers))
-        return self.space.normalize(self.space.from_array(numbers))
+    def _signs(self, encoder: ProjectionEncoder, values: NDArray[Any]) -> Any:
+        """Signs of compiled projections, as vectors of BSC or MAP."""
+        rows = numpy.atleast_2d(values)
+        if self.space.model == "bsc":
+            made = encoder.encode_many(rows)
+        else:
+            made = numpy.where(encoder.encode_int8_many(rows) < 0, numpy.int8(-1), numpy.int8(1))
+        return made if values.ndim == 2 else self.space.vector(made[0])
+
+    def _given(self, made: Any, out: Any) -> Any:
+        return made if out is None else self.space.algebra.copied(made, out)
 
 
 class Projection(_Projected):
-    """Random projection (Rahimi and Recht 2007, in the linear case): the signs of weighted sums of the features, so
-    that the angle between two inputs is the distance of their vectors. FHRR takes the sums as phases, HRR as they are.
+    """Random projection: the signs of weighted sums of the features, so that the angle between two inputs is the
+    distance of their vectors (Charikar 2002). HRR takes the sums themselves, at norm 1; FHRR as phases in radians, so
+    that the similarity of two inputs is a normal law of their distance (Rahimi and Recht 2007).
 
         >>> encoder = Projection(Space("bsc", 2000), 3)
         >>> x, near, far = encoder.encode([[1, 2, 3], [1, 2, 3.1], [-3, 1, 0]])
         >>> similarity = encoder.space.similarity
-        >>> bool(similarity(x[None], near[None])[0, 0] > 0.9 > similarity(x[None], far[None])[0, 0])
+        >>> bool(similarity(x, near) > 0.9 > similarity(x, far))
         True
     """
 
     def __init__(self, space: Space, features: int, *, name: str | int = "projection") -> None:
         super().__init__(space, features, name)
+        self._encoder = ProjectionEncoder(self.weights) if space.model in ("bsc", "map") else None
 
-    def encode(self, values: ArrayLike) -> Any:
-        """The vector of one row of features, or a matrix of many. ShapeError, and ValueError for what is not finite."""
-        return self._quantized(self._products(values))
+    def encode(self, values: ArrayLike, out: Any = None) -> Any:
+        """The vector of one row of features, or a matrix of many. ShapeError, and ValueError for what is not finite
+        (FHRR: or has no phase that means anything)."""
+        found = self._checked(values)
+        if self.space.model == "fhrr":
+            sums = found @ self.weights.astype(numpy.float64)
+            return self._given(self.space.from_array(numpy.exp(1j * _phases(sums, "values"))), out)
+        # only the direction counts, so that numbers of any size do
+        largest = numpy.abs(found).max(axis=-1, keepdims=True)
+        found = found / numpy.where(largest > 0, largest, 1.0)
+        if self._encoder is not None:
+            return self._given(self._signs(self._encoder, found), out)
+        sums = found @ self.weights.astype(numpy.float64)
+        return self._given(self.space.normalize(self.space.from_array(sums)), out)
 
 
 class Sinusoid(_Projected):
-    """A nonlinear random projection: ``cos(sum + phase) * sin(sum)`` of weighted sums, and their signs. `scale` is how
-    far apart inputs must be to be unrelated."""
+    """A nonlinear random projection: the sine of weighted sums with a random phase, and (BSC, MAP) its sign: inputs
+    nearer than `scale` are alike, those further than three of it are unrelated (Rahimi and Recht 2007). HRR at norm 1;
+    FHRR takes the sums as phases.
+
+    What torchhd has, ``cos(sum + phase) * sin(sum)``, is half of ``sin(2 sum + phase) - sin(phase)``: its second part
+    is the same for all inputs, so that none are unrelated; here it is left out.
+    """
 
     def __init__(self, space: Space, features: int, *, scale: float = 1.0, name: str | int = "sinusoid") -> None:
         if not (numpy.isfinite(scale) and scale > 0):
@@ -150,15 +180,27 @@ class Sinusoid(_Projected):
             raise ValueError(message)
         super().__init__(space, features, name)
         self.scale = float(scale)
-        # a column of weights has about the norm 1: the sums of two inputs differ by about their distance
-        self.weights = (self.weights * numpy.sqrt(space.dim)).astype(numpy.float32)
-        words = random_words(space._named(name), features, space.dim)
-        self.phases = (words >> numpy.uint64(32)).astype(numpy.float64) * (2 * numpy.pi / 2**32)
+        words = random_words(space.named(name), features, space.dim)
+        self.phases = (words >> numpy.uint64(32)).astype(numpy.float64) / 2**32
+        """In turns."""
+        self._encoder = None
+        if space.model in ("bsc", "map"):
+            turns = (self.phases - 0.25).astype(numpy.float32)  # a sine is a cosine a quarter of a turn later
+            self._encoder = ProjectionEncoder(self.weights * numpy.float32(1 / (2 * numpy.pi)), turns)
 
-    def encode(self, values: ArrayLike) -> Any:
-        """The vector of one row of features, or a matrix of many. ShapeError, and ValueError for what is not finite."""
-        sums = self._products(values) / self.scale
-        return self._quantized(numpy.cos(sums + self.phases) * numpy.sin(sums))
+    def encode(self, values: ArrayLike, out: Any = None) -> Any:
+        """The vector of one row of features, or a matrix of many. ShapeError, and ValueError for what is not finite, or
+        so far beyond `scale` that it has no phase that means anything."""
+        with numpy.errstate(over="ignore"):
+            found = self._checked(values) / self.scale
+        _phases(found, "values over scale")
+        if self._encoder is not None:
+            return self._given(self._signs(self._encoder, found), out)
+        sums = _phases(found @ self.weights.astype(numpy.float64), "values over scale")
+        if self.space.model == "fhrr":
+            return self._given(self.space.from_array(numpy.exp(1j * (sums + 2 * numpy.pi * self.phases))), out)
+        waves = self.space.from_array(numpy.sin(sums + 2 * numpy.pi * self.phases))
+        return self._given(self.space.normalize(waves), out)
 
 
 class FractionalPower:
@@ -182,14 +224,21 @@ class FractionalPower:
         self.bandwidth = float(bandwidth)
         self.base = space.random(name)
 
-    def encode(self, values: ArrayLike) -> NDArray[Any]:
-        """The vector of a number, or a matrix of many. ValueError for what is not finite."""
-        algebra: Any = self.space._algebra
-        made: NDArray[Any] = algebra.power(self.base, numpy.asarray(values, numpy.float64) / self.bandwidth)
-        return made
+    def encode(self, values: ArrayLike, out: Any = None) -> NDArray[Any]:
+        """The vector of a number, or a matrix of many. ValueError for what is not finite, or beyond 2^40 of the
+        bandwidth."""
+        algebra: Any = self.space.algebra
+        with numpy.errstate(over="ignore"):
+            exponents = numpy.asarray(values, numpy.float64) / self.bandwidth
+        made: NDArray[Any] = algebra.power(self.base, exponents)
+        return made if out is None else algebra.copied(made, out)
 
 
-def _normal(space: Space, name: str | int, row: int) -> NDArray[Any]:
-    from sophia.hdc.spectral import HRR
-
-    return HRR(space.dim).random(space._named(name), row)
+def _phases(sums: NDArray[Any], what: str) -> NDArray[Any]:
+    """Radians. ValueError for those that doubles do not tell from their neighbours by a ten-thousandth of a turn."""
+    good = numpy.abs(sums) <= _LARGEST_PHASE
+    if not good.all():
+        row = int(numpy.argwhere(~numpy.atleast_2d(good))[0][0])
+        message = f"{what}: row {row} has numbers beyond 2^40, of which no phase is left; scale them down"
+        raise ValueError(message)
+    return sums

@@ -14,8 +14,9 @@ from sophia._core import hdc
 from sophia._core.vector import Vector
 from sophia.errors import ShapeError
 from sophia.hdc import memory_file
+from sophia.hdc.operands import checked, checked_rows, layout
+from sophia.hdc.similarities import chance, cosines
 from sophia.hdc.space import Space
-from sophia.hdc.sums import chance, checked, checked_rows, cosines, layout
 
 __all__ = ["Hit", "ItemMemory"]
 
@@ -66,6 +67,7 @@ class ItemMemory:
         self._count = 0
         self._labels: list[Key] | None = None  # None: the key of each row is its number
         self._places: dict[Key, int] = {}
+        self._removal: tuple[int, int, Key, Key] | None = None  # place, last row and their keys, while one goes on
         self._norms: NDArray[Any] | None = None  # of the rows, HRR and FHRR; None until needed, and after each change
         self._mapped: NDArray[Any] | None = None
         self._block: mmap.mmap | None = None
@@ -85,17 +87,19 @@ class ItemMemory:
     def __getitem__(self, key: Key) -> Any:
         """A copy of the vector of a key. KeyError where there is none."""
         one = self.rows[self._known(key)]
-        return self.space._row(one) if self.space.model in ("bsc", "map") else one.copy()
+        return self.space.vector(one) if self.space.model in ("bsc", "map") else one.copy()
 
     @property
     def keys(self) -> list[Key]:
         """The keys in the order of the rows: a copy."""
+        self._settle()
         return list(range(self._count)) if self._labels is None else list(self._labels)
 
     @property
     def rows(self) -> NDArray[Any]:
         """The matrix of all vectors, in place and read-only, until the next change: what is held longer may show rows
         that moved, and makes growing copy the block instead of extending it."""
+        self._settle()
         if self._mapped is not None:
             return self._mapped
         view = self._view()
@@ -123,18 +127,24 @@ class ItemMemory:
         """Adds a vector. ValueError for a key that is there: remove() it first."""
         self._refuse_known(key, set())
         one = checked(self.space, vector, "vector")
+        self._settle()
         self._reserve(self._count + 1)
         self._view(self._count + 1)[self._count] = numpy.asarray(one)
         self._label([key], 1)
 
     def add_many(self, matrix: Any, keys: Iterable[Key] | None = None) -> None:
         """Adds the rows of a matrix, or a list of vectors, under as many keys; or all of them or, where something is
-        wrong, none. Without keys each has the number of its row in the memory for a key."""
+        wrong, none. Without keys each has the number of its row in the memory for a key; where such a number is taken,
+        the next ones after the largest."""
         rows = checked_rows(self.space, matrix, "matrix")
+        self._settle()
         if keys is None:
             given: list[Key] | None = None
             if self._labels is not None:
-                given = list(range(self._count, self._count + len(rows)))
+                first = self._count
+                if any(number in self._places for number in range(first, first + len(rows))):
+                    first = 1 + max(key for key in self._labels if isinstance(key, int))
+                given = list(range(first, first + len(rows)))
         else:
             given = list(keys)
             if len(given) != len(rows):
@@ -152,15 +162,9 @@ class ItemMemory:
         key."""
         place, last = self._known(key), self._count - 1
         self._own()
-        rows = self._view()
-        labels, places = self._named()
-        if place != last:
-            rows[place] = rows[last]
-            labels[place] = labels[last]
-            places[labels[place]] = place
-        labels.pop()
-        del places[key]
-        self._count, self._norms = last, None
+        labels, _ = self._named()
+        self._removal = place, last, labels[place], labels[last]
+        self._settle()
 
     def select(self, keys: Iterable[Key]) -> ItemMemory:
         """A memory of its own with the vectors of some keys, in their order; what it saves is theirs alone."""
@@ -172,8 +176,28 @@ class ItemMemory:
 
     def clear(self) -> None:
         """Removes everything and gives the memory back."""
-        self._count, self._labels, self._places = 0, None, {}
+        self._count, self._labels, self._places, self._removal = 0, None, {}, None
         self._mapped, self._block, self._reserved, self._norms = None, None, 0, None
+
+    def copy(self) -> ItemMemory:
+        """A memory of its own with the same items; also for `copy.copy`, `copy.deepcopy` and pickle."""
+        made = ItemMemory(self.space)
+        made.add_many(self.rows, None if self._labels is None else self._labels)
+        return made
+
+    __copy__ = copy
+
+    def __deepcopy__(self, _memo: object) -> ItemMemory:
+        return self.copy()
+
+    def __getstate__(self) -> tuple[Space, NDArray[Any], list[Key] | None]:
+        rows = numpy.array(self.rows)
+        return self.space, rows, self._labels
+
+    def __setstate__(self, state: tuple[Space, NDArray[Any], list[Key] | None]) -> None:
+        space, rows, keys = state
+        self.__init__(space)  # type: ignore[misc]
+        self.add_many(rows, keys)
 
     def shrink(self) -> None:
         """Gives back what is reserved beyond the vectors there are."""
@@ -196,14 +220,17 @@ class ItemMemory:
         one = checked(self.space, query, "query")
         return self._top(one if isinstance(one, Vector) else one[None], k)[0]
 
-    def cleanup(self, query: Any, threshold: float | None = None) -> Hit:
-        """The item that the vector is most like. Its key is None where the similarity is below the threshold: by
-        default what the best of as many unrelated items would reach by chance once in a thousand times."""
-        best = self.top_k(query, 1)[0]
-        return best if best.score >= self.threshold(threshold) else Hit(None, best.score)
+    def cleanup(self, query: Any, threshold: float | None = None) -> Any:
+        """The item that the vector is most like, as a hit; of each row of a matrix or list one. Its key is None where
+        the similarity is below the threshold: by default what the best of as many unrelated items would reach by chance
+        once in a thousand times."""
+        least = self.threshold(threshold)
+        found = [hits[0] if isinstance(hits, list) else hits for hits in self.top_k(query, 1)]
+        made = [best if best.score >= least else Hit(None, best.score) for best in found]
+        return made if isinstance(query, list | tuple) or getattr(query, "ndim", 1) == 2 else made[0]
 
     def threshold(self, given: float | None = None) -> float:
-        """A threshold, or the default one of `cleanup` for so many items; see `sophia.hdc.sums.chance`."""
+        """A threshold, or the default one of `cleanup` for so many items; see `sophia.hdc.similarities.chance`."""
         if given is None:
             return chance(self.space, self._count)
         if not -1.0 <= given <= 1.0:
@@ -225,9 +252,20 @@ class ItemMemory:
 
     def nearest(self, numbers: NDArray[Any], k: int, least: float = -1.0) -> list[Hit]:
         """As top_k() for one query that is no vector but sums or other numbers [dim], which are not rounded first
-        (whole ones for BSC and MAP); of what has at least the similarity `least`."""
+        (whole ones for BSC and MAP); of what has at least the similarity `least`. ShapeError for another number of
+        them, ValueError where one is not finite, or not whole."""
         self._refuse_search(k)
         k = min(k, self._count)
+        numbers = numpy.asarray(numbers)
+        if numbers.shape != (self.space.dim,):
+            message = f"numbers: shape {list(numbers.shape)}; it must be [{self.space.dim}]"
+            raise ShapeError(message)
+        whole = self.space.model in ("bsc", "map") and numbers.dtype.kind not in "iu"
+        good = numpy.isfinite(numbers) & ((numbers == numpy.rint(numbers.real)) | (not whole))
+        if not good.all():
+            place = int(numpy.argmin(good))
+            message = f"numbers: number {place} is {numbers[place]}; it must be finite{', and whole' if whole else ''}"
+            raise ValueError(message)
         if self.space.model in ("bsc", "map"):
             places = numpy.arange(self._count)
             scores = cosines(self.space, numbers, self.rows)
@@ -307,12 +345,13 @@ class ItemMemory:
 
     def _own(self) -> None:
         """Copies the rows out of a file."""
-        if self._mapped is None:
+        source = self._mapped
+        if source is None:
             return
-        source, self._mapped = self._mapped, None
-        self._move(len(source))
+        self._move(len(source))  # may fail: what is mapped stays until the copy is whole
         if len(source):
             self._view(len(source))[...] = source
+        self._mapped = None
 
     def _reserve(self, rows: int) -> None:
         """Makes room for so many rows, and sees that they may be written."""
@@ -354,6 +393,7 @@ class ItemMemory:
     def _place(self, key: object) -> int | None:
         if not isinstance(key, str | int) or isinstance(key, bool):
             return None
+        self._settle()
         if self._labels is not None:
             return self._places.get(key)
         return key if isinstance(key, int) and 0 <= key < self._count else None
@@ -371,6 +411,13 @@ class ItemMemory:
             raise TypeError(message)
         if isinstance(key, int) and not -_LONGEST_INT <= key < _LONGEST_INT:
             message = f"key {key!r} is out of range; whole numbers have 64 bits, longer ones can be strings"
+            raise ValueError(message)
+        if (
+            isinstance(key, str)
+            and not key.isascii()
+            and key != key.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        ):  # a file would make one character of them, and another key
+            message = f"key {key!r:.80} has a character as two halves of a surrogate pair; write it as one"
             raise ValueError(message)
         if key in fresh or self._place(key) is not None:
             message = f"key {key!r} is there already; remove() it first, or take another"
@@ -391,7 +438,28 @@ class ItemMemory:
             labels, places = self._named()
             labels.extend(keys)
             places.update(zip(keys, range(first, first + count), strict=True))
-        self._count, self._norms = first + count, None
+        self._count, self._norms = first + count, None  # last: what is broken off before does not count
+
+    def _settle(self) -> None:
+        """Takes back the keys of an addition, and ends a removal, that an interrupt (Ctrl-C) has broken off. Every step
+        may be done twice."""
+        labels, places = self._labels, self._places
+        if labels is None or (self._removal is None and len(labels) == self._count):
+            return
+        if self._removal is not None:
+            place, last, key, moved = self._removal
+            if place != last:
+                rows = self._view(last + 1)
+                rows[place] = rows[last]
+                labels[place] = moved
+                places[moved] = place
+            places.pop(key, None)
+            self._count, self._norms = last, None
+        for key in labels[self._count :]:
+            if places.get(key, -1) >= self._count:
+                del places[key]
+        del labels[self._count :]
+        self._removal = None
 
 
 def _kth(scores: NDArray[Any], k: int) -> float:

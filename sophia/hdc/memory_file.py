@@ -22,8 +22,8 @@ import numpy
 from numpy.typing import NDArray
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreVersionError
+from sophia.hdc.operands import checked_rows, layout
 from sophia.hdc.space import MODELS, Space
-from sophia.hdc.sums import checked_rows, layout
 from sophia.hdc.whole_file import open_whole, write_whole
 
 __all__ = ["Stored", "read", "write"]

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy
 from numpy.typing import NDArray
 
+from sophia.hdc.operands import checked, checked_rows
+from sophia.hdc.similarities import chance
 from sophia.hdc.space import Space
-from sophia.hdc.sums import chance, checked, checked_rows
 
 __all__ = ["Factors", "resonate"]
 
@@ -183,7 +184,7 @@ class _Network:
 
     def _similarity(self, found: tuple[int, ...]) -> float:
         """Cosine of the items, bound, with the product."""
-        first, *others = (self.space._row(book[row]) for book, row in zip(self.books, found, strict=True))
+        first, *others = (self.space.vector(book[row]) for book, row in zip(self.books, found, strict=True))
         bound = first
         for other in others:
             bound = self.space.bind(bound, other)

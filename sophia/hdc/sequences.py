@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from sophia.errors import ShapeError
 from sophia.hdc.memory import Hit, ItemMemory
+from sophia.hdc.operands import checked, checked_rows
 from sophia.hdc.space import Space
+from sophia.hdc.spectral import phasors, turned
 from sophia.hdc.summed import Summed
-from sophia.hdc.sums import checked, checked_rows, phasors, rotated, turned
 
 __all__ = ["BindSequence", "BundleSequence", "DistinctSequence", "Sequence", "ngrams"]
 
@@ -20,7 +21,7 @@ __all__ = ["BindSequence", "BundleSequence", "DistinctSequence", "Sequence", "ng
 def ngrams(space: Space, vectors: Any, n: int = 3) -> Any:
     """The bundle of the n-grams of a sequence of vectors (a list or a matrix): each is the product of n neighbours, the
     first of which is permuted n - 1 times and the last not at all (Joshi, Halseth and Kanerva 2016). HRR has its
-    frequencies rotated (`sophia.hdc.sums.rotated`), as otherwise "ab" and "ba" would be one.
+    frequencies rotated (`Space.rotate`), as otherwise "ab" and "ba" would be one.
 
     ValueError for an n below 1, and for fewer than n vectors: there is no n-gram, and nothing is no vector.
 
@@ -39,10 +40,10 @@ def ngrams(space: Space, vectors: Any, n: int = 3) -> Any:
     if grams < 1:
         message = f"vectors: {len(rows)} of them have no {n}-gram; give at least {n}, or a smaller n"
         raise ValueError(message)
-    product = rotated(space, rows[:grams], n - 1)
+    product = space.rotate(rows[:grams], n - 1)
     for place in range(1, n):
         part = rows[place : place + grams]
-        product = space.bind(product, rotated(space, part, n - 1 - place) if place < n - 1 else part)
+        product = space.bind(product, space.rotate(part, n - 1 - place) if place < n - 1 else part)
     return space.bundle(product)
 
 
@@ -111,12 +112,15 @@ class BundleSequence(Summed):
         fresh = self._placed(new, place)
         if old is None:
             old = self._sure(self._at(place), f"replace: item {index}")
-        self._sums.subtract(self._placed(old, place))
-        self._sums.add(fresh)
+        changed = self._sums.copy()
+        changed.subtract(self._placed(old, place))
+        changed.add(fresh)
+        self._sums = changed
 
     def concat(self, other: BundleSequence) -> BundleSequence:
         """A sequence of its own with the items of this one, and behind them those of another. ShapeError for one of
         another space."""
+        _refuse_other(other, BundleSequence)
         made = type(self)(self.space, self.memory)
         made._first = self._first
         made._sums = self._sums.copy()
@@ -135,6 +139,7 @@ class BundleSequence(Summed):
     def similarity(self, other: BundleSequence) -> float:
         """Cosine of the sums of two sequences, aligned at their ends: the share of places with the same item, about.
         0.0 where one is empty."""
+        _refuse_other(other, BundleSequence)
         if other.space != self.space:
             message = f"the other is of {other.space}, this of {self.space}; both must be of one space"
             raise ShapeError(message)
@@ -169,7 +174,7 @@ class BindSequence:
     so that whole ones are told apart at any length. An item is found only where all others are known.
 
     Exact in BSC and MAP. Of HRR and FHRR items only the phases count (of HRR those of its frequencies), so that
-    products neither grow nor fade; HRR has its frequencies rotated (`sophia.hdc.sums.rotated`).
+    products neither grow nor fade; HRR has its frequencies rotated (`Space.rotate`).
     Items `dim` places apart (HRR: about half as many) are permuted alike: that they change places is not seen.
 
         >>> space = Space("bsc")
@@ -271,6 +276,7 @@ class BindSequence:
         return float(self.space.similarity(self.vector, other.vector))
 
     def _refuse(self, other: BindSequence) -> None:
+        _refuse_other(other, BindSequence)
         if other.space != self.space:
             message = f"the other is of {other.space}, this of {self.space}; both must be of one space"
             raise ShapeError(message)
@@ -317,6 +323,12 @@ Sequence = BundleSequence
 
 DistinctSequence = BindSequence
 """A name that torchhd had for it."""
+
+
+def _refuse_other(other: object, kind: type) -> None:
+    if not isinstance(other, kind):
+        message = f"other is a {type(other).__name__}; it must be a {kind.__name__}"
+        raise TypeError(message)
 
 
 def _in_range(index: int, size: int) -> int:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sophia._core.vector import Hypervector, Vector
 from sophia.errors import ConfigError, ShapeError
-from sophia.hdc.algebra import Algebra, random_words, stacked
+from sophia.hdc.algebra import Algebra, random_words
 from sophia.hdc.compiled import Compiled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from sophia._core.arena import HDCArena
 
-__all__ = ["MODELS", "Space"]
+__all__ = ["MODELS", "Cleaned", "Space"]
 
 MODELS = ("bsc", "map", "hrr", "fhrr")
 """Packed bits and signs on compiled kernels; real vectors and complex phasors on numpy."""
 
-_MOST_DIM = 1 << 24
+_MOST_DIM = 1 << 23
+_MOST_ROWS = 1 << 24
+_LONGEST_GRAM = 8
+_BLOCK = 64  # rows whose components are spread out at a time
+_CHUNK = 1 << 20  # similarities that are doubles at a time
+_SYMBOLS = "\x1fsymbol"  # begins no name that people give
 _SEEDED = "\x1fspace "  # begins no name that people give
 
 
@@ -43,9 +49,10 @@ class Space:
     | hrr | float32[dim] | float32[n, dim] | circular convolution | sum |
     | fhrr | complex64[dim] | complex64[n, dim] | product | sum |
 
-    Where an operation takes one vector it takes a matrix as well, and does the same to each row. `out=` names where the
-    result goes. Raises ConfigError for another model, dimension or seed, ShapeError for operands of another space.
-    Immutable; safe from any thread.
+    Where an operation takes one vector it takes a matrix or a list as well, and does the same to each row; a row of a
+    matrix is a vector. `out=` names where the result goes, and may be an operand; `arena=` (BSC and MAP) borrows it.
+    Raises ConfigError for another model, dimension or seed, ShapeError for operands of another space, TypeError for
+    what is none, and (HRR, FHRR) ValueError for results that are not finite. Immutable; safe from any thread.
 
         >>> space = Space("bsc", seed=7)
         >>> country = space.bundle(
@@ -64,11 +71,11 @@ class Space:
             message = f"model is {model!r}; use one of {', '.join(MODELS)}"
             raise ConfigError(message)
         for name, value, least, most in (("dim", dim, 64, _MOST_DIM), ("seed", seed, 0, 2**64 - 1)):
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            if not _is_whole(value) or not least <= value <= most:
                 message = f"{name} is {value!r}; it is a whole number from {least} to {most}"
                 raise ConfigError(message)
-        self._seed = seed
-        self._algebra = _algebra(model, dim)
+        self._seed = int(seed)
+        self._algebra = _algebra(model, int(dim))
 
     @property
     def model(self) -> str:
@@ -84,6 +91,11 @@ class Space:
     def seed(self) -> int:
         return self._seed
 
+    @property
+    def algebra(self) -> Algebra:
+        """What its operations are made of."""
+        return self._algebra
+
     def __repr__(self) -> str:
         return f"Space({self.model!r}, {self.dim}, seed={self._seed})"
 
@@ -95,25 +107,27 @@ class Space:
     def __hash__(self) -> int:
         return hash((self.model, self.dim, self._seed))
 
-    def random(self, name: str | int, index: int = 0, *, arena: HDCArena | None = None) -> Any:
+    def random(self, name: str | int, index: int = 0, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """The vector of a name (str) or number (int), and of an index within it."""
-        return self._algebra.random(self._named(name), index, arena)
+        made = self._algebra.random(self.named(name), index, arena)
+        return made if out is None else self._algebra.copied(made, out)
 
     def random_rows(self, n: int, name: str | int) -> NDArray[Any]:
         """A matrix whose row i is ``random(name, i)``."""
-        return self._algebra.rows(n, self._named(name))
+        return self._algebra.rows(n, self.named(name))
 
-    def identity(self) -> Any:
+    def identity(self, out: Any = None) -> Any:
         """What `bind` leaves unchanged."""
-        return self._algebra.identity()
+        made = self._algebra.identity()
+        return made if out is None else self._algebra.copied(made, out)
 
     def bind(self, a: Any, b: Any, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """The product of two vectors: unlike both. A key and a value, bound, are one pair."""
-        return self._algebra.bind(a, b, out, arena)
+        return self._algebra.bind(_stacked(a, "a"), _stacked(b, "b"), out, arena)
 
     def inverse(self, a: Any, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """What undoes a binding with `a`, exactly."""
-        return self._algebra.inverse(a, out, arena)
+        return self._algebra.inverse(_stacked(a, "a"), out, arena)
 
     def unbind(self, a: Any, b: Any, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """What was bound with `b` to give `a`, exactly.
@@ -123,35 +137,84 @@ class Space:
         >>> round(space.similarity(space.unbind(space.bind(a, b), b), a), 4)
         1.0
         """
-        return self._algebra.unbind(a, b, out, arena)
+        return self._algebra.unbind(_stacked(a, "a"), _stacked(b, "b"), out, arena)
 
     def bundle(
         self, *vectors: Any, weights: ArrayLike | None = None, out: Any = None, arena: HDCArena | None = None
     ) -> Any:
         """The sum of vectors, of a list of them, or of the rows of a matrix: similar to each. BSC and MAP take the
         majority, in one vote, and whole weights; HRR and FHRR the plain sum. `sophia.hdc.Sums` goes on counting."""
-        if len(vectors) == 1 and not isinstance(vectors[0], list | tuple) and _is_matrix(vectors[0]):
-            return self._algebra.bundle(vectors[0], weights, out, arena)
-        return self._algebra.bundle(stacked(vectors), weights, out, arena)
+        return self._algebra.bundle(_listed(vectors), weights, out, arena)
+
+    def bundle_many(self, vectors: Any, weights: ArrayLike, *, out: Any = None, workers: int = 1) -> NDArray[Any]:
+        """A matrix of bundles of the same vectors (a list, or a matrix), one for each row of `weights` [n, vectors], in
+        one call, in `workers` threads without the GIL. Raises as `bundle`, and names the row.
+
+        >>> space = Space("map", 1000)
+        >>> made = space.bundle_many(space.random_rows(3, "word"), [[5, 1, 1], [1, 1, 5]])
+        >>> space.similarity(space.random("word", 2), made).round(1).tolist()[1]
+        1.0
+        """
+        import numpy
+
+        from sophia._core.codebook import in_parts
+
+        rows = _stacked(vectors, "vectors")
+        table = numpy.asarray(weights)
+        if table.ndim != 2 or table.shape[1] != len(rows):
+            message = f"weights: shape {list(table.shape)}; it must be [n, {len(rows)}], a number for each vector"
+            raise ShapeError(message)
+        like = numpy.asarray(self._algebra.identity())
+        width = self._algebra.checked(rows, "vectors", 2).shape[1]
+        made = numpy.empty((len(table), width), like.dtype) if out is None else self._algebra.checked(out, "out", 2)
+        if made.shape != (len(table), width):
+            message = f"out: shape {list(made.shape)}; the result has {[len(table), width]}"
+            raise ShapeError(message)
+        if out is not None and numpy.may_share_memory(rows, made):
+            rows = rows.copy()
+
+        def fill(part: tuple[int, int]) -> None:
+            for row in range(*part):
+                try:
+                    made[row] = numpy.asarray(self._algebra.bundle(rows, table[row]))
+                except ValueError as error:
+                    message = f"weights: row {row}: {error}"
+                    raise type(error)(message) from error
+
+        in_parts(fill, len(table), workers)
+        return made
 
     def permute(self, a: Any, shifts: int = 1, out: Any = None, *, arena: HDCArena | None = None) -> Any:
         """Component i goes to place (i + shifts) mod dim: the same vector, in another role."""
-        return self._algebra.permute(a, shifts, out, arena)
+        return self._algebra.permute(_stacked(a, "a"), shifts, out, arena)
 
-    def multibind(self, *vectors: Any, out: Any = None) -> Any:
+    def rotate(self, a: Any, shifts: int = 1, out: Any = None) -> Any:
+        """`permute`, but that HRR has its frequencies rotated instead of its components: a permutation that `bind` does
+        not see through, so that a product of rotated vectors tells their order.
+
+        >>> space = Space("hrr", 1000)
+        >>> a, b = space.random("a"), space.random("b")
+        >>> ab, ba = (space.bind(x, space.rotate(y)) for x, y in ((a, b), (b, a)))
+        >>> abs(space.similarity(ab, ba)) < 0.2
+        True
+        """
+        made = self._algebra.rotate(_stacked(a, "a"), shifts)
+        return made if out is None else self._algebra.copied(made, out)
+
+    def multibind(self, *vectors: Any, out: Any = None, arena: HDCArena | None = None) -> Any:
         """The product of all: of vectors, of a list of them, or of the rows of a matrix. ValueError for none."""
-        matrix = len(vectors) == 1 and not isinstance(vectors[0], list | tuple) and _is_matrix(vectors[0])
-        rows: Any = vectors[0] if matrix else stacked(vectors)
+        rows = _listed(vectors)
         if not len(rows):
             message = "multibind: of no vectors is not defined; give at least one"
             raise ValueError(message)
-        if matrix and len(rows) > 1:
+        if not isinstance(rows, list):
             product = self._algebra.product(rows)
-            return product if out is None else self._algebra.bind(product, self.identity(), out)
-        product = self._algebra.bind(self._row(rows[0]), self.identity(), out)
-        for one in rows[1:]:
-            product = self._algebra.bind(product, self._row(one), product)
-        return product
+        else:
+            product = self._algebra.copied(self._algebra.checked(rows[0], "vectors: element 0", 1))
+            for place, one in enumerate(rows[1:], 1):
+                self._algebra.bind(product, self._algebra.checked(one, f"vectors: element {place}", 1), product)
+        # not before: the place of the result may be one of the vectors
+        return product if out is None and arena is None else self._algebra.copied(product, out, arena)
 
     multibundle = bundle
 
@@ -187,33 +250,35 @@ class Space:
         rows = numbers[None] if single else numbers
         given = weights if weights is None else list(weights)  # type: ignore[arg-type]
         made = self._algebra.records(
-            self._stack(ids, "ids"), self._stack(levels, "levels"), rows, given, None if single else out, workers
+            _stacked(ids, "ids"), _stacked(levels, "levels"), rows, given, None if single else out, workers
         )
         return self._single(made, out) if single else made
 
-    def encode_ngrams(self, items: Any, sequences: Any, n: int = 3, *, out: Any = None, workers: int = 1) -> Any:
+    def encode_ngrams(self, sequences: Any, n: int = 3, *, items: Any = None, out: Any = None, workers: int = 1) -> Any:
         """The bundle of the n-grams of each sequence: of one sequence a vector, of a list of them or a matrix a matrix,
-        in one call (Joshi, Halseth and Kanerva 2016).
+        in one call (Joshi, Halseth and Kanerva 2016). `n` is 1 to 8.
 
-        The symbols of a sequence are whole numbers, bytes or code points, and name rows of `items`. In an n-gram the
-        last item stands as it is, the one before permuted by 1, and so on, and all are bound. BSC and MAP are encoded
-        by the compiled :class:`~sophia._core.sequence.NgramEncoder`, which needs no items: there, each symbol has a
-        random vector of its own. ValueError for a sequence of less than `n` symbols, or a symbol that has no item.
+        The symbols of a sequence are whole numbers, bytes or code points; they name rows of `items`, or without items
+        have random vectors of their own. In an n-gram the last item stands as it is, the one before rotated by 1 (see
+        `rotate`), and so on, and all are bound. BSC and MAP are encoded by the compiled
+        :class:`~sophia._core.sequence.NgramEncoder`, without the GIL. ValueError for a sequence of less than `n`
+        symbols, or a symbol that has no item.
 
         >>> space = Space("map", 1000)
-        >>> letters = space.random_rows(128, "letter")
-        >>> texts = ["the cat sat", "the cat sits", "dogs run by"]
-        >>> found = space.similarity(*[space.encode_ngrams(letters, texts)] * 2)
-        >>> bool(found[0, 1] > 0.3 > found[0, 2])
+        >>> found = space.encode_ngrams(["the cat sat", "the cat sits", "dogs run by"], 3)
+        >>> likeness = space.similarity(found, found)
+        >>> bool(likeness[0, 1] > 0.3 > likeness[0, 2])
         True
         """
+        if not _is_whole(n) or not 1 <= n <= _LONGEST_GRAM:
+            message = f"n is {n!r}; it is a whole number of symbols, from 1 to {_LONGEST_GRAM}"
+            raise ValueError(message)
         single = _is_sequence(sequences)
-        made = self._algebra.ngrams(
-            self._stack(items, "items"), _sequences(sequences, single), n, None if single else out, workers
-        )
+        rows, found = self._spelt(items, _sequences(sequences, single))
+        made = self._algebra.ngrams(rows, found, n, None if single else out, workers)
         return self._single(made, out) if single else made
 
-    def encode_sequence(self, items: Any, sequences: Any, *, out: Any = None, workers: int = 1) -> Any:
+    def encode_sequence(self, sequences: Any, *, items: Any = None, out: Any = None, workers: int = 1) -> Any:
         """The bundle of the items of each sequence, each permuted by its distance from the end: of one sequence a
         vector, of a list of them or a matrix a matrix, in one call.
 
@@ -221,44 +286,90 @@ class Space:
 
         >>> space = Space("bsc")
         >>> items = space.random_rows(26, "letter")
-        >>> word = space.encode_sequence(items, [7, 4, 11, 11, 14])
+        >>> word = space.encode_sequence([7, 4, 11, 11, 14], items=items)
         >>> space.cleanup(space.permute(word, -4), items).row
         7
         """
         single = _is_sequence(sequences)
-        made = self._algebra.sequences(
-            self._stack(items, "items"), _sequences(sequences, single), None if single else out, workers
-        )
+        rows, found = self._spelt(items, _sequences(sequences, single))
+        made = self._algebra.sequences(rows, found, None if single else out, workers)
         return self._single(made, out) if single else made
 
-    def normalize(self, a: Any) -> Any:
+    def symbol(self, symbol: int | str) -> Any:
+        """The vector that a symbol (a number, or a single character) has for the encoders where no items are given."""
+        number = ord(symbol) if isinstance(symbol, str) else symbol
+        if not _is_whole(number) or not 0 <= number < 1 << 63:
+            message = f"symbol is {symbol!r}; it is a character, or a whole number of at least 0"
+            raise ValueError(message)
+        return self.random(_SYMBOLS, int(number))
+
+    def _spelt(self, items: Any, sequences: list[Any]) -> tuple[Any, list[Any]]:
+        """Items, and sequences of their rows: of symbols without items, those that there are."""
+        if items is not None:
+            return _stacked(items, "items"), sequences
+        import numpy
+
+        numbers = [_numbers(one, f"sequences[{at}]") for at, one in enumerate(sequences)]
+        known, places = numpy.unique(numpy.concatenate([*numbers, [0]]), return_inverse=True)
+        rows = _stacked([self.symbol(symbol) for symbol in known.tolist()], "items")
+        ends = numpy.cumsum([len(one) for one in numbers])
+        return rows, [places[end - len(one) : end] for one, end in zip(numbers, ends, strict=True)]
+
+    def normalize(self, a: Any, out: Any = None) -> Any:
         """What is most like `a` among normal vectors: HRR of norm 1, FHRR of magnitude 1 in each component."""
-        return self._algebra.normalize(a)
+        made = self._algebra.normalize(_stacked(a, "a"))
+        return made if out is None else self._algebra.copied(made, out)
 
     def similarity(self, a: Any, b: Any, dtype: DTypeLike = float) -> Any:
         """Cosine, in [-1, 1], about 0 for unrelated vectors: a float, or an array [n], [n, m] of `dtype` where one
         or both are matrices or lists. Whatever `dtype` is, sums are exact (BSC, MAP) or true to about 1e-6. A zero
-        norm gives 0.0.
+        norm gives 0.0. ValueError for a `dtype` that holds no fractions.
         """
-        found = self._algebra.similarity(self._stack(a, "a"), self._stack(b, "b"))
-        if isinstance(found, float):
-            return found
-        return found.astype(dtype, copy=False)
+        import numpy
 
-    def cleanup(self, a: Any, memory: Any, threshold: float = -1.0) -> Cleaned:
-        """The vector of `memory` (a matrix, or a list of vectors) that `a` is most like: its row, which is None where
-        none is like it by at least `threshold`, and how much. Of equal ones the first. ValueError for an empty memory.
+        x, y = _stacked(a, "a"), _stacked(b, "b")
+        kind = numpy.dtype(dtype)
+        if kind.kind != "f":
+            message = f"dtype is {kind}; similarities are fractions: use a float dtype"
+            raise ValueError(message)
+        if (
+            getattr(x, "ndim", 1) != 2
+            or getattr(y, "ndim", 1) != 2
+            or kind == numpy.float64
+            or len(x) * len(y) <= _CHUNK
+        ):
+            found = self._algebra.similarity(x, y)
+            return found if isinstance(found, float) else found.astype(kind, copy=False)
+        made = numpy.empty((len(x), len(y)), kind)
+        step = max(1, _CHUNK // len(y))
+        for at in range(0, len(x), step):
+            made[at : at + step] = self._algebra.similarity(x[at : at + step], y)
+        return made
+
+    def cleanup(self, a: Any, memory: Any, threshold: float | None = None) -> Any:
+        """The vector of `memory` (a matrix, or a list of vectors) that `a` is most like: a `Cleaned`, of each row of a
+        matrix or list of queries one. Of equal ones the first.
+
+        Its row is None where the similarity is below the threshold: by default what the best of as many unrelated
+        vectors would reach by chance once in a thousand times; -1 takes the nearest, whatever it is. ValueError for an
+        empty memory, or a threshold that is no similarity.
         """
-        rows = self._stack(memory, "memory")
-        if not len(rows):
+        from sophia.hdc.similarities import chance
+
+        rows, queries = _stacked(memory, "memory"), _stacked(a, "a")
+        if not len(self._algebra.checked(rows, "memory", 2)):
             message = "cleanup: there is nothing in the memory"
             raise ValueError(message)
-        scores = self._algebra.similarity(a, rows)
-        best = int(scores.argmax())
-        score = float(scores[best])
-        return Cleaned(best if score >= threshold else None, score)
+        if threshold is not None and not -1.0 <= threshold <= 1.0:
+            message = f"threshold is {threshold!r}; it is a similarity, from -1 to 1"
+            raise ValueError(message)
+        least = chance(self, len(rows)) if threshold is None else threshold
+        scores = self._algebra.similarity(queries, rows)
+        if scores.ndim == 1:
+            return _cleaned(scores, least)
+        return [_cleaned(one, least) for one in scores]
 
-    def randsel(self, a: Any, b: Any, p: float = 0.5, name: str | int = "randsel") -> Any:
+    def randsel(self, a: Any, b: Any, p: float = 0.5, name: str | int = "randsel", out: Any = None) -> Any:
         """Each component from `b` with probability `p`, else from `a`: p = 1 is `b`, p = 0 is `a`. Which ones follows
         from `name`. ValueError for a `p` outside of 0 to 1.
 
@@ -272,9 +383,11 @@ class Space:
             raise ValueError(message)
         import numpy
 
-        words = random_words(self._named(name), 0, self.dim)
+        words = random_words(self.named(name), 0, self.dim)
         chosen = words < numpy.uint64(int(p * 2**64)) if p < 1.0 else numpy.ones(self.dim, bool)
-        return self._algebra.from_array(numpy.where(chosen, self._algebra.array(b), self._algebra.array(a)))
+        x, y = (self._algebra.array(_stacked(one, which)) for one, which in ((a, "a"), (b, "b")))
+        made = self._algebra.from_array(numpy.where(chosen, y, x))
+        return made if out is None else self._algebra.copied(made, out)
 
     def level(self, n: int, name: str | int = "level") -> NDArray[Any]:
         """A matrix of n vectors of which neighbours differ a little: row i has the components of one random vector in
@@ -283,36 +396,31 @@ class Space:
         import numpy
 
         ends, places = self._two(name), self._order(name)
-        steps = numpy.arange(self.count(n)) * self.dim // max(1, n - 1)
-        return self._matrix(numpy.where(places[None, :] < steps[:, None], ends[1], ends[0]))
+        steps = numpy.arange(_count(n)) * self.dim // max(1, n - 1)
+        return self._rows(n, lambda part: numpy.where(places[None, :] < steps[part, None], ends[1], ends[0]))
 
     def circular(self, n: int, name: str | int = "circular") -> NDArray[Any]:
         """The same in a circle: row 0 follows row n - 1, and opposite ones are unrelated. For hours and angles."""
         import numpy
 
         ends, places = self._two(name), self._order(name)
-        turn = 2 * numpy.arange(self.count(n)) * self.dim // n  # from one end to the other, and on to the first
-        changed = (places[None, :] < turn[:, None]) & (places[None, :] >= (turn - self.dim)[:, None])
-        return self._matrix(numpy.where(changed, ends[1], ends[0]))
+        turn = 2 * numpy.arange(_count(n)) * self.dim // n  # from one end to the other, and on to the first
+
+        def rows(part: slice) -> NDArray[Any]:
+            changed = (places[None, :] < turn[part, None]) & (places[None, :] >= (turn[part] - self.dim)[:, None])
+            made: NDArray[Any] = numpy.where(changed, ends[1], ends[0])
+            return made
+
+        return self._rows(n, rows)
 
     def thermometer(self, n: int) -> NDArray[Any]:
         """A matrix of n vectors: of row i the first i of n - 1 parts of the components are +1, the others -1. No
         randomness; ends are opposite. Of BSC and MAP; of the others these signs as their own numbers."""
         import numpy
 
-        steps = numpy.arange(self.count(n)) * self.dim // max(1, n - 1)
-        signs = numpy.where(numpy.arange(self.dim)[None, :] < steps[:, None], 1, -1)
-        if self.model == "hrr":
-            return self._matrix(signs / numpy.sqrt(self.dim))
-        return self._matrix(signs)
-
-    @staticmethod
-    def count(n: int) -> int:
-        """`n`, if it is a number of vectors. ValueError where it is not."""
-        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1 << 24:
-            message = f"n is {n!r}; it is a whole number of vectors, at least 1"
-            raise ValueError(message)
-        return n
+        steps = numpy.arange(_count(n)) * self.dim // max(1, n - 1)
+        size = 1 / numpy.sqrt(self.dim) if self.model == "hrr" else 1
+        return self._rows(n, lambda part: numpy.where(numpy.arange(self.dim)[None, :] < steps[part, None], size, -size))
 
     def _two(self, name: str | int) -> NDArray[Any]:
         return self._algebra.array(self.random_rows(2, name))
@@ -321,66 +429,96 @@ class Space:
         """For each place its rank in a random order that the name gives."""
         import numpy
 
-        words = random_words(self._named(name), 2, self.dim)
+        words = random_words(self.named(name), 2, self.dim)
         ranks = numpy.empty(self.dim, numpy.int64)
         ranks[numpy.argsort(words, kind="stable")] = numpy.arange(self.dim)
         return ranks
 
-    def _matrix(self, components: NDArray[Any]) -> NDArray[Any]:
-        made: NDArray[Any] = self._algebra.from_array(components)
+    def _rows(self, n: int, components: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
+        """A matrix of n rows, whose components are made a block at a time: they take up to eight times its memory."""
+        import numpy
+
+        first = self._algebra.from_array(components(slice(0, _BLOCK)))
+        made: NDArray[Any] = numpy.empty((n, first.shape[1]), first.dtype)
+        made[:_BLOCK] = first
+        for at in range(_BLOCK, n, _BLOCK):
+            made[at : at + _BLOCK] = self._algebra.from_array(components(slice(at, at + _BLOCK)))
         return made
 
     def array(self, a: Any) -> NDArray[Any]:
         """The components of a vector or of each row of a matrix, as numbers; of bits +1 (0) and -1 (1), int8."""
-        return self._algebra.array(a)
+        return self._algebra.array(_stacked(a, "a"))
 
     def from_array(self, components: NDArray[Any]) -> Any:
         """The vector, or matrix, with these components. ShapeError where they are none of this space."""
         return self._algebra.from_array(components)
 
-    def _named(self, name: str | int) -> str | int:
+    def vector(self, row: Any) -> Any:
+        """A row of a matrix as a vector. ShapeError for a row of another space."""
+        return self._algebra.checked(row, "row", 1)
+
+    def named(self, name: str | int) -> str | int:
+        """The name by which the core knows this one: another for each seed."""
         if self._seed == 0:
-            return name
-        kind = "i" if isinstance(name, int) and not isinstance(name, bool) else "s"
-        if kind == "s" and not isinstance(name, str):
+            return int(name) if _is_whole(name) else name
+        if not isinstance(name, str) and not _is_whole(name):
             return name  # the core says what it is
-        return f"{_SEEDED}{self._seed} {kind} {name}"
-
-    def _row(self, one: Any) -> Any:
-        """A row of a matrix as a vector."""
-        if self.model in ("bsc", "map") and type(one).__module__ == "numpy":
-            import numpy
-
-            dim = None if self.model == "map" else self.dim
-            return Hypervector.from_buffer(numpy.ascontiguousarray(one), dim)
-        return one
+        return f"{_SEEDED}{self._seed} {'s' if isinstance(name, str) else 'i'} {name}"
 
     def _single(self, made: NDArray[Any], out: Any) -> Any:
         """The only row of a matrix as a vector, in `out` where that is given."""
-        vector = self._row(made[0])
-        return vector if out is None else self._algebra.bind(vector, self.identity(), out)
-
-    def _stack(self, a: Any, name: str) -> Any:
-        """A list of vectors as a matrix; anything else as it is."""
-        if not isinstance(a, list | tuple):
-            return a
-        import numpy
-
-        rows = [numpy.asarray(one) if isinstance(one, Vector) else one for one in a]
-        if len({(getattr(row, "shape", None), str(getattr(row, "dtype", type(row)))) for row in rows}) > 1:
-            message = f"{name}: its elements have different shapes or types; they must be vectors of one space"
-            raise ShapeError(message)
-        return numpy.stack(rows) if rows else rows
+        vector = self.vector(made[0])
+        return vector if out is None else self._algebra.copied(vector, out)
 
 
-def _is_matrix(a: Any) -> bool:
-    return getattr(a, "ndim", 0) == 2
+def _is_whole(value: Any) -> bool:
+    """Whether it is a whole number, of numpy too."""
+    return hasattr(value, "__index__") and not isinstance(value, bool) and getattr(value, "ndim", 0) == 0
+
+
+def _count(n: int) -> int:
+    """`n`, if it is a number of vectors. ValueError where it is not."""
+    if not _is_whole(n) or not 1 <= n <= _MOST_ROWS:
+        message = f"n is {n!r}; it is a whole number of vectors, from 1 to {_MOST_ROWS}"
+        raise ValueError(message)
+    return n
+
+
+def _cleaned(scores: NDArray[Any], least: float) -> Cleaned:
+    best = int(scores.argmax())
+    score = float(scores[best])
+    return Cleaned(best if score >= least else None, score)
+
+
+def _listed(vectors: tuple[Any, ...]) -> Any:
+    """The vectors of a call: a matrix, where that is its one argument, else a list."""
+    if len(vectors) != 1:
+        return list(vectors)
+    if isinstance(vectors[0], list | tuple):
+        return list(vectors[0])
+    return vectors[0] if getattr(vectors[0], "ndim", 0) == 2 else list(vectors)
+
+
+def _stacked(a: Any, name: str) -> Any:
+    """A list of vectors as a matrix; anything else as it is."""
+    if not isinstance(a, list | tuple):
+        return a
+    import numpy
+
+    if not a:
+        message = f"{name}: an empty list, so there is nothing in it; give at least one vector"
+        raise ValueError(message)
+    rows = [numpy.asarray(one) for one in a]
+    if len({(row.shape, str(row.dtype)) for row in rows}) > 1:
+        message = f"{name}: its elements have different shapes or types; they must be vectors of one space"
+        raise ShapeError(message)
+    return numpy.stack(rows)
 
 
 def _is_sequence(a: Any) -> bool:
     """Whether it is one sequence of symbols, and not several."""
     if isinstance(a, list | tuple):
-        return bool(a) and isinstance(a[0], int)
+        return bool(a) and _is_whole(a[0])
     return isinstance(a, str | bytes) or getattr(a, "ndim", 2) == 1
 
 
@@ -390,6 +528,24 @@ def _sequences(sequences: Any, single: bool) -> Any:
     return [
         _whole(one, f"sequences[{at}]") if isinstance(one, list | tuple) else one for at, one in enumerate(sequences)
     ]
+
+
+def _numbers(sequence: Any, name: str) -> NDArray[Any]:
+    """The symbols of a sequence as int64. ShapeError or ValueError for what is no row of them."""
+    import numpy
+
+    if isinstance(sequence, str):
+        return numpy.frombuffer(sequence.encode("utf-32-le", "surrogatepass"), "<u4").astype(numpy.int64)
+    if isinstance(sequence, bytes | bytearray | memoryview):
+        return numpy.frombuffer(sequence, numpy.uint8).astype(numpy.int64)
+    found = _whole(sequence, name)
+    if found.ndim != 1:
+        message = f"{name}: shape {list(found.shape)}; a sequence is one row of symbols"
+        raise ShapeError(message)
+    if len(found) and int(found.min()) < 0:
+        message = f"{name}: symbol {int(found.argmin())} is {int(found.min())}; symbols are whole numbers from 0 on"
+        raise ValueError(message)
+    return found.astype(numpy.int64)
 
 
 def _whole(numbers: ArrayLike, name: str) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
     from sophia._core.arena import HDCArena
 
-__all__ = ["FHRR", "HRR"]
+__all__ = ["FHRR", "HRR", "phasors", "turned"]
 
 _UNIFORMS = 12  # of 16 bits; their sum is near enough to normal, and exact
 _SMALL, _LARGE = 1e-30, 1e30  # squares of norms that float32 holds with all their digits
 _BLOCK = 128  # vectors that are held at a time on the way to a result
+_LARGEST_EXPONENT = 2.0**40  # times a phase of pi, in doubles, it still tells a ten-thousandth of a turn
 _TURN = 4096  # phases of a random vector are multiples of this part of a turn
 
 
@@ -44,32 +46,34 @@ class _Numpy(Algebra):
     ) -> NDArray[Any]:
         """The plain sum, which keeps how much of each there is; weights may be any finite numbers."""
         if isinstance(vectors, list | tuple):
-            if not vectors:
-                message = "bundle: of no vectors is not defined; give at least one"
-                raise ValueError(message)
-            rows = numpy.stack([self._checked(one, f"vectors: element {at}", 1) for at, one in enumerate(vectors)])
+            rows: Any = [self.checked(one, f"vectors: element {at}", 1) for at, one in enumerate(vectors)]
         else:
-            rows = self._checked(vectors, "vectors", 2)
+            rows = self.checked(vectors, "vectors", 2)
         if not len(rows):
-            message = "bundle: of no rows is not defined; give at least one"
+            message = "bundle: of no vectors is not defined; give at least one"
             raise ValueError(message)
-        wide = numpy.result_type(self.dtype, numpy.float64)
-        if weights is None:
-            total = numpy.zeros(self.dim, wide)
-            for at in range(0, len(rows), _BLOCK):  # a few are added in single precision, and these sums in double
-                total += rows[at : at + _BLOCK].sum(axis=0)
-        else:
-            total = check_weights(weights, len(rows), numpy.float64) @ rows.astype(wide)
-        return self._given(total, out, arena)
+        given = None if weights is None else check_weights(weights, len(rows), numpy.float64)
+        total = numpy.zeros(self.dim, numpy.result_type(self.dtype, numpy.float64))
+        for at in range(0, len(rows), _BLOCK):
+            part = slice(at, at + _BLOCK)
+            if given is not None:
+                for weight, row in zip(given[part], rows[part], strict=True):
+                    total += weight * row
+            elif isinstance(rows, list):
+                for row in rows[part]:
+                    total += row
+            else:  # a few are added in single precision, and these sums in double
+                total += rows[part].sum(axis=0)
+        return self._given(self._finite(total, "bundle: the sum"), out, arena)
 
     def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
-        return self._given(numpy.roll(self._checked(a, "a"), shifts, axis=-1), out, arena)
+        return self._given(numpy.roll(self.checked(a, "a"), shifts, axis=-1), out, arena)
 
     def product(self, rows: NDArray[Any]) -> NDArray[Any]:
-        return self._given(numpy.multiply.reduce(self._checked(rows, "vectors", 2), axis=0), None)
+        return self._given(numpy.multiply.reduce(self.checked(rows, "vectors", 2), axis=0), None)
 
     def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
-        names, values = self._checked(ids, "ids", 2), self._checked(levels, "levels", 2)
+        names, values = (self._factors(rows, name) for rows, name in ((ids, "ids"), (levels, "levels")))
         if index.shape[1] != len(names):
             message = f"index: {index.shape[1]} numbers a record where there are {len(names)} features"
             raise ShapeError(message)
@@ -84,34 +88,34 @@ class _Numpy(Algebra):
         given = None if weights is None else check_weights(weights, len(names), numpy.float64)
 
         def bundled(record: int) -> NDArray[Any]:
-            total = numpy.zeros(self.dim, numpy.result_type(self.dtype, numpy.float64))
+            total = numpy.zeros(names.shape[1], numpy.complex128)
             for at in range(0, len(names), _BLOCK):
                 part = slice(at, at + _BLOCK)
-                pairs = self.bind(names[part], values[index[record, part]])
+                pairs = names[part] * values[index[record, part]]
                 total += pairs.sum(axis=0, dtype=total.dtype) if given is None else given[part] @ pairs
-            return total
+            return self._from_factors(total)
 
-        return self._each(len(index), bundled, out, workers)
+        return self._each(len(index), bundled, (ids, levels), out, workers)
 
     def ngrams(self, items: Any, sequences: Any, n: int, out: Any, workers: int) -> Any:
-        rows = self._checked(items, "items", 2)
+        rows = self._factors(items, "items")
         found = [_symbols(one, f"sequences[{at}]", len(rows), n) for at, one in enumerate(sequences)]
 
         def bundled(number: int) -> NDArray[Any]:
-            total = numpy.zeros(self.dim, numpy.result_type(self.dtype, numpy.float64))
+            total = numpy.zeros(rows.shape[1], numpy.complex128)
             symbols = found[number]
             for at in range(0, len(symbols) - n + 1, _BLOCK):
                 until = min(at + _BLOCK, len(symbols) - n + 1)
                 grams = rows[symbols[at + n - 1 : until + n - 1]]
                 for k in range(1, n):
-                    grams = self.bind(grams, self.permute(rows[symbols[at + n - 1 - k : until + n - 1 - k]], k))
+                    grams = grams * self._turned(rows[symbols[at + n - 1 - k : until + n - 1 - k]], k)
                 total += grams.sum(axis=0, dtype=total.dtype)
-            return total
+            return self._from_factors(total)
 
-        return self._each(len(found), bundled, out, workers)
+        return self._each(len(found), bundled, (items,), out, workers)
 
     def sequences(self, items: Any, sequences: Any, out: Any, workers: int) -> Any:
-        rows = self._checked(items, "items", 2)
+        rows = self.checked(items, "items", 2)
         found = [_symbols(one, f"sequences[{at}]", len(rows), 1) for at, one in enumerate(sequences)]
 
         def bundled(number: int) -> NDArray[Any]:
@@ -120,13 +124,15 @@ class _Numpy(Algebra):
                 total += numpy.roll(rows[symbol], len(found[number]) - 1 - place)
             return total
 
-        return self._each(len(found), bundled, out, workers)
+        return self._each(len(found), bundled, (items,), out, workers)
 
-    def _each(self, n: int, make: Callable[[int], NDArray[Any]], out: Any, workers: int) -> NDArray[Any]:
-        """A matrix whose row i is `make(i)`, made in so many threads."""
-        target = (
-            self._given(numpy.empty((n, self.dim), self.dtype), None) if out is None else self._checked(out, "out", 2)
-        )
+    def _each(
+        self, n: int, make: Callable[[int], NDArray[Any]], sources: tuple[Any, ...], out: Any, workers: int
+    ) -> NDArray[Any]:
+        """A matrix whose row i is `make(i)`, made of `sources` in so many threads."""
+        if out is not None and any(numpy.may_share_memory(self.checked(out, "out", 2), one) for one in sources):
+            return self._given(self._each(n, make, (), None, workers), out)
+        target = numpy.empty((n, self.dim), self.dtype) if out is None else self.checked(out, "out", 2)
         if len(target) != n:
             message = f"out: {len(target)} rows given, {n} needed"
             raise ShapeError(message)
@@ -139,7 +145,7 @@ class _Numpy(Algebra):
         return target
 
     def similarity(self, a: Any, b: Any) -> Any:
-        x, y = self._checked(a, "a"), self._checked(b, "b")
+        x, y = self.checked(a, "a"), self.checked(b, "b")
         left, right = _real(x), _real(y)
         found = _cosines(left, right)
         if x.ndim == 1:
@@ -147,12 +153,43 @@ class _Numpy(Algebra):
         return found[:, 0] if y.ndim == 1 else found
 
     def array(self, a: Any) -> NDArray[Any]:
-        return self._checked(a, "a")
+        return self.checked(a, "a")
 
     def from_array(self, components: NDArray[Any]) -> NDArray[Any]:
-        return self._checked(numpy.asarray(components).astype(self.dtype), "components")
+        found = numpy.asarray(components)
+        if found.dtype.kind not in ("biufc" if self.model == "fhrr" else "biuf"):
+            message = f"components: an array of {found.dtype}; {self.model.upper()} has {numpy.dtype(self.dtype)}"
+            raise ShapeError(message)
+        wide = found.astype(numpy.result_type(self.dtype, numpy.float64))
+        return self.checked(self._finite(wide, "components"), "components")
 
-    def _checked(self, a: Any, name: str, ndim: int = 0) -> NDArray[Any]:
+    @abstractmethod
+    def _factors(self, rows: Any, name: str) -> NDArray[Any]:
+        """A matrix in the form in which binding multiplies component by component."""
+
+    @abstractmethod
+    def _from_factors(self, factors: NDArray[Any]) -> NDArray[Any]:
+        """What such numbers are as a vector."""
+
+    @abstractmethod
+    def _turned(self, factors: NDArray[Any], shifts: int) -> NDArray[Any]:
+        """`rotate` of what is in that form."""
+
+    def copied(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
+        found = self.checked(a, "a")
+        return self._given(found.copy() if out is None else found, out, arena)
+
+    def _finite(self, numbers: NDArray[Any], what: str) -> NDArray[Any]:
+        """The numbers, in the dtype of the space. ValueError where they leave its range, or are NaN."""
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            made: NDArray[Any] = numbers.astype(self.dtype, copy=False)
+        good = numpy.isfinite(made)
+        if not good.all():
+            message = f"{what}: component {int(numpy.argmin(good.reshape(-1, self.dim).all(axis=0)))} is not finite"
+            raise ValueError(message)
+        return made
+
+    def checked(self, a: Any, name: str, ndim: int = 0) -> NDArray[Any]:
         """An operand as an array of the space's dtype and dimension, without a copy."""
         if not isinstance(a, numpy.ndarray):
             message = f"{name}: a {type(a).__name__}; {self.model.upper()} takes numpy arrays"
@@ -167,7 +204,7 @@ class _Numpy(Algebra):
         return a
 
     def _pair(self, a: Any, b: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        x, y = self._checked(a, "a"), self._checked(b, "b")
+        x, y = self.checked(a, "a"), self.checked(b, "b")
         if x.ndim == y.ndim == 2 and len(x) != len(y):
             message = f"a has {len(x)} rows, b has {len(y)}; give one row, or as many"
             raise ShapeError(message)
@@ -185,7 +222,7 @@ class _Numpy(Algebra):
         if out is None:
             made: NDArray[Any] = result.astype(self.dtype, copy=False)
             return made
-        target = self._checked(out, "out", result.ndim)
+        target = self.checked(out, "out", result.ndim)
         if target.shape != result.shape:
             message = f"out: shape {list(target.shape)}; the result has {list(result.shape)}"
             raise ShapeError(message)
@@ -222,10 +259,26 @@ class HRR(_Numpy):
         x, y = self._pair(a, b)
         return self._given(self._back(self._spectrum(x) * self._spectrum(y)), out, arena)
 
+    def rotate(self, a: Any, shifts: int = 1) -> NDArray[Any]:
+        """Frequencies are rotated instead of components: rotating one factor of a convolution rotates the product,
+        whichever factor it was, so that "ab" would be "ba". Frequencies are multiplied one by one; norms and
+        similarities stay. The mean (and the shortest wave of an even dimension) stay in place, as they are real."""
+        spectrum = self._spectrum(self.checked(a, "a"))
+        return self._given(self._back(turned(spectrum, self.dim, shifts)), None)
+
+    def _factors(self, rows: Any, name: str) -> NDArray[Any]:
+        return self._spectrum(self.checked(rows, name, 2))
+
+    def _from_factors(self, factors: NDArray[Any]) -> NDArray[Any]:
+        return self._back(factors)
+
+    def _turned(self, factors: NDArray[Any], shifts: int) -> NDArray[Any]:
+        return turned(factors, self.dim, shifts)
+
     def inverse(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         """The exact one: 1 over the Fourier transform, which the usual approximation (the involution) only
         resembles. ValueError where a frequency is missing."""
-        spectrum = self._spectrum(self._checked(a, "a"))
+        spectrum = self._spectrum(self.checked(a, "a"))
         if not numpy.abs(spectrum).all():
             message = "inverse: a frequency of the vector is zero, so what was bound with it is lost"
             raise ValueError(message)
@@ -241,15 +294,15 @@ class HRR(_Numpy):
 
     def normalize(self, a: Any) -> NDArray[Any]:
         """Norm 1; a zero vector stays."""
-        x = self._checked(a, "a")
+        x = self.checked(a, "a")
         norms = numpy.linalg.norm(x.astype(numpy.float64), axis=-1, keepdims=True)
-        return (x / numpy.where(norms > 0, norms, 1.0)).astype(numpy.float32)
+        return self._finite(x / numpy.where(norms > 0, norms, 1.0), "normalize")
 
     def power(self, a: Any, exponent: ArrayLike) -> NDArray[Any]:
         """`a` bound with itself so many times; any real exponent, of which each gives a row. The frequencies are taken
         as phases alone."""
-        phases = numpy.angle(self._spectrum(self._checked(a, "a", 1)))
-        exponents = _finite(exponent)
+        phases = numpy.angle(self._spectrum(self.checked(a, "a", 1)))
+        exponents = _exponents(exponent)
         phases[0] = 0.0  # of the mean, and of the shortest wave: these are real
         if self.dim % 2 == 0:
             phases[-1] = 0.0
@@ -257,7 +310,7 @@ class HRR(_Numpy):
 
     def product(self, rows: NDArray[Any]) -> NDArray[Any]:
         spectrum = numpy.ones(self.dim // 2 + 1, numpy.complex128)
-        for row in self._checked(rows, "vectors", 2):
+        for row in self.checked(rows, "vectors", 2):
             spectrum *= self._spectrum(row)
         return self._given(self._back(spectrum), None)
 
@@ -292,7 +345,7 @@ class FHRR(_Numpy):
 
     def inverse(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         """1 over each component; of a phasor its conjugate. ValueError where a component is zero."""
-        x = self._checked(a, "a")
+        x = self.checked(a, "a")
         _refuse_zeros(x, "inverse: a component of the vector")
         return self._given(1.0 / x.astype(numpy.complex128), out, arena)
 
@@ -303,16 +356,37 @@ class FHRR(_Numpy):
 
     def normalize(self, a: Any) -> NDArray[Any]:
         """Magnitude 1 everywhere; a component that is zero becomes 1."""
-        x = self._checked(a, "a").astype(numpy.complex128)
-        size = numpy.abs(x)
-        made: NDArray[Any] = numpy.where(size > 0, x / numpy.where(size > 0, size, 1.0), 1.0).astype(numpy.complex64)
-        return made
+        return self._finite(phasors(self._finite(self.checked(a, "a"), "a").astype(numpy.complex128)), "normalize")
+
+    def _factors(self, rows: Any, name: str) -> NDArray[Any]:
+        return self.checked(rows, name, 2)
+
+    def _from_factors(self, factors: NDArray[Any]) -> NDArray[Any]:
+        return factors
+
+    def _turned(self, factors: NDArray[Any], shifts: int) -> NDArray[Any]:
+        return numpy.roll(factors, shifts, axis=-1)
 
     def power(self, a: Any, exponent: ArrayLike) -> NDArray[Any]:
         """`a` bound with itself so many times; any real exponent, of which each gives a row. Magnitudes count as 1."""
-        phases = numpy.angle(self._checked(a, "a", 1).astype(numpy.complex128))
-        made: NDArray[Any] = numpy.exp(1j * numpy.multiply.outer(_finite(exponent), phases)).astype(numpy.complex64)
+        phases = numpy.angle(self.checked(a, "a", 1).astype(numpy.complex128))
+        made: NDArray[Any] = numpy.exp(1j * numpy.multiply.outer(_exponents(exponent), phases)).astype(numpy.complex64)
         return made
+
+
+def turned(spectrum: NDArray[Any], dim: int, shifts: int) -> NDArray[Any]:
+    """The half spectrum of `dim` real numbers, with its frequencies rotated."""
+    end = (dim + 1) // 2
+    made = spectrum.copy()
+    made[..., 1:end] = numpy.roll(spectrum[..., 1:end], shifts, axis=-1)
+    return made
+
+
+def phasors(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Magnitude 1 everywhere; what is zero becomes 1."""
+    size = numpy.abs(numbers)
+    made: NDArray[Any] = numpy.where(size > 0, numbers / numpy.where(size > 0, size, 1.0), 1.0)
+    return made
 
 
 def _refuse_zeros(a: NDArray[Any], what: str) -> None:
@@ -405,9 +479,11 @@ def _symbols(sequence: Any, name: str, items: int, least: int) -> NDArray[Any]:
     return found.astype(numpy.int64)
 
 
-def _finite(values: ArrayLike) -> NDArray[Any]:
+def _exponents(values: ArrayLike) -> NDArray[Any]:
     found = numpy.asarray(values, numpy.float64)
-    if not numpy.isfinite(found).all():
-        message = f"value {int(numpy.argmin(numpy.isfinite(numpy.atleast_1d(found))))} is not finite"
+    good = numpy.abs(found) <= _LARGEST_EXPONENT
+    if not good.all():
+        place = int(numpy.argmin(numpy.atleast_1d(good)))
+        message = f"value {place} is not finite, or beyond 2^40 times the bandwidth, where no phase is left of it"
         raise ValueError(message)
     return found

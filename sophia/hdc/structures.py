@@ -16,16 +16,17 @@ and others 2022 survey them all.
 from __future__ import annotations
 
 from collections.abc import Sequence as Listed
-from typing import Any
+from typing import Any, Self
 
 import numpy
 from numpy.typing import NDArray
 
 from sophia.hdc.memory import Hit, ItemMemory
+from sophia.hdc.operands import checked
 from sophia.hdc.sequences import BindSequence, BundleSequence, DistinctSequence, Sequence, ngrams
 from sophia.hdc.space import Space
+from sophia.hdc.spectral import phasors, turned
 from sophia.hdc.summed import Summed
-from sophia.hdc.sums import checked, phasors, rotated, turned
 
 __all__ = [
     "BindSequence",
@@ -112,6 +113,13 @@ class HashTable(Summed):
         self._keeps = memory is None
         self._numbers: dict[bytes, int] = {}
 
+    def __copy__(self) -> Self:
+        """One of its own with the same in it; the item memory is shared, unless the table keeps it itself."""
+        made = super().__copy__()
+        if self._keeps and self.memory is not None:
+            made.memory, made._numbers = self.memory.copy(), dict(self._numbers)
+        return made
+
     def clear(self) -> None:
         """Back to nothing; values that the table keeps itself are forgotten."""
         super().clear()
@@ -133,9 +141,10 @@ class HashTable(Summed):
     def replace(self, key: Any, value: Any, old: Any = None) -> None:
         """Gives a key another value; the old one is given or looked up. Raises as remove() does."""
         fresh = checked(self.space, value, "value")
-        pair = self._pair(key, fresh)
-        self._sums.subtract(self._pair(key, self._old(key, old, "replace")))
-        self._sums.add(pair)
+        changed = self._sums.copy()
+        changed.subtract(self._pair(key, self._old(key, old, "replace")))
+        changed.add(self._pair(key, fresh))
+        self._sums = changed
         self._keep(fresh)
 
     def get(self, key: Any) -> Any:
@@ -212,9 +221,9 @@ class Graph(Summed):
         `outgoing`) come from. ValueError while the graph has no edge."""
         one = checked(self.space, node, "node")
         if self.directed and not outgoing:
-            return self._sums.unbound_vector(rotated(self.space, one))
+            return self._sums.unbound_vector(self.space.rotate(one))
         found = self._sums.unbound_vector(one)
-        return rotated(self.space, found, -1) if self.directed else found
+        return self.space.rotate(found, -1) if self.directed else found
 
     node_neighbors = neighbours
 
@@ -234,7 +243,7 @@ class Graph(Summed):
     def _edge(self, a: Any, b: Any) -> Any:
         x, y = checked(self.space, a, "a"), checked(self.space, b, "b")
         if self.directed:
-            return self.space.bind(x, rotated(self.space, y))
+            return self.space.bind(x, self.space.rotate(y))
         if self.space.model in ("bsc", "map") and x == y:
             message = "a and b are one node; in an undirected graph such a loop would say nothing of it"
             raise ValueError(message)
@@ -245,7 +254,7 @@ class Graph(Summed):
         if not self.directed:
             return self._sums.unbound(one)
         if not outgoing:
-            return self._sums.unbound(rotated(self.space, one))
+            return self._sums.unbound(self.space.rotate(one))
         found = self._sums.unbound(one)
         if self.space.model != "hrr":
             return numpy.roll(found, -1)
@@ -344,6 +353,6 @@ class Tree:
             if name not in self._turns:
                 message = f'path: turn {depth} is {name!r}; it is "left" or "right"'
                 raise ValueError(message)
-            turn = rotated(self.space, self._turns[name], depth) if depth else self._turns[name]
+            turn = self.space.rotate(self._turns[name], depth) if depth else self._turns[name]
             product = turn if product is None else self.space.bind(product, turn)
         return product

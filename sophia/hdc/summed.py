@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from numpy.typing import NDArray
 
 from sophia.errors import ShapeError
 from sophia.hdc.memory import Hit, ItemMemory
+from sophia.hdc.similarities import spread
 from sophia.hdc.space import Space
-from sophia.hdc.sums import Sums, spread
+from sophia.hdc.sums import Sums
 
 __all__ = ["Summed"]
 
@@ -20,6 +21,9 @@ class Summed:
     """What structures with sums have in common."""
 
     def __init__(self, space: Space, memory: ItemMemory | None = None) -> None:
+        if memory is not None and not isinstance(memory, ItemMemory):
+            message = f"memory is a {type(memory).__name__}; it must be an ItemMemory"
+            raise TypeError(message)
         if memory is not None and memory.space != space:
             message = f"memory is of {memory.space}, the structure of {space}; both must be of one space"
             raise ShapeError(message)
@@ -27,6 +31,13 @@ class Summed:
         self.memory = memory
         """The item memory in which things are looked up; None where each call names one."""
         self._sums = Sums(space)
+
+    def __copy__(self) -> Self:
+        """One of its own with the same in it; the item memory is shared."""
+        made = type(self).__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made._sums = self._sums.copy()
+        return made
 
     def __len__(self) -> int:
         return self._sums.total

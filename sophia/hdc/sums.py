@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
-from sophia._core import hdc
 from sophia._core.accumulator import Accumulator
-from sophia._core.vector import Vector
 from sophia.errors import ShapeError
+from sophia.hdc.operands import checked, checked_rows
+from sophia.hdc.similarities import cosines
 from sophia.hdc.space import Space
 
-__all__ = ["Sums", "chance", "checked", "checked_rows", "cosines", "layout", "phasors", "rotated", "spread", "turned"]
+__all__ = ["Sums"]
 
 _UNIT = 2.0**40  # HRR and FHRR are summed in whole parts of this size: float32 components are about 2^-30 apart
 _LARGEST = 1 << 62
 _ONE_ADDITION = 1 << 61
-_CHUNK_BYTES = 32 << 20
-_FALSE_ALARMS = 1e-3
+_LEAST = 1 << 10  # parts that the largest component of a vector has, or hardly anything of it is left
 
 
 class Sums:
@@ -68,8 +66,9 @@ class Sums:
     def add(self, vectors: Any, weight: int = 1) -> None:
         """Adds a vector, or each of a list or matrix, `weight` times.
 
-        Raises ShapeError for vectors of another space, ValueError for NaN, for a weight below 1, and where the sums
-        could overflow: above 2^31 - 1 vectors, or (HRR, FHRR) where components pass 2^21. Nothing is added then.
+        Raises ShapeError for vectors of another space, ValueError for NaN, for a weight below 1, where the sums could
+        overflow (above 2^31 - 1 vectors; HRR and FHRR where components pass 2^22), and for vectors of HRR and FHRR that
+        are too large or too small for parts of 2^-40. Nothing is added then.
         """
         _check_weight(weight)
         rows, count = self._rows(vectors)
@@ -93,15 +92,12 @@ class Sums:
             message = f"{weight * count} of {self._total} vectors; no more can be taken out than are in"
             raise ValueError(message)
         if self._counts is not None:
-            try:
-                trial = Accumulator.restore(self._counts.model, self._counts, self._total)
-                trial.add(rows, -weight)
-                self._counts = Accumulator.restore(trial.model, trial, left)  # no sum may exceed the vectors left
-            except ShapeError:
-                raise
-            except ValueError as error:
+            signs = numpy.atleast_2d(self.space.array(rows)).sum(axis=0, dtype=numpy.int64)
+            trial = numpy.asarray(self._counts).astype(numpy.int64) - weight * signs
+            if (numpy.abs(trial) > left).any() or ((trial ^ left) & 1).any():  # sums of so many signs cannot be that
                 message = "the vector was never added (the sums could not be what they are); nothing is taken"
-                raise ValueError(message) from error
+                raise ValueError(message)
+            self._counts = Accumulator.restore(self._counts.model, trial.astype(numpy.int32), left)
         else:
             units = self._shifted(rows, -weight)
             if not left and units.any():
@@ -113,6 +109,9 @@ class Sums:
     def merge(self, other: Sums, shifts: int = 0) -> None:
         """Adds what another has summed, permuted by `shifts`. ShapeError for another space, ValueError where the sums
         could overflow."""
+        if not isinstance(other, Sums):
+            message = f"other is a {type(other).__name__}; it must be Sums"
+            raise TypeError(message)
         if other.space != self.space:
             message = f"the other is of {other.space}, this of {self.space}; both must be of one space"
             raise ShapeError(message)
@@ -176,6 +175,8 @@ class Sums:
         made.merge(self)
         return made
 
+    __copy__ = copy
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sums):
             return NotImplemented
@@ -199,187 +200,13 @@ class Sums:
         for row in numpy.atleast_2d(rows):
             wide = row.astype(numpy.complex128 if self.space.model == "fhrr" else numpy.float64).view(numpy.float64)
             scaled = numpy.rint(wide * _UNIT)
-            if float(numpy.abs(scaled).max()) * abs(weight) > _ONE_ADDITION:
-                message = "vector: a component is too large to be summed exactly; normalize() it first"
+            largest = float(numpy.abs(scaled).max())
+            if largest * abs(weight) > _ONE_ADDITION or (largest < _LEAST and wide.any()):
+                size = "large" if largest > _LEAST else "small"
+                message = f"vector: its components are too {size} to be summed exactly; normalize() it first"
                 raise ValueError(message)
             units = _bounded(units + weight * scaled.astype(numpy.int64))
         return units
-
-
-def layout(space: Space) -> tuple[numpy.dtype[Any], int]:
-    """The dtype and the columns of a matrix of the space."""
-    dtype = {"bsc": numpy.uint8, "map": numpy.int8, "hrr": numpy.float32, "fhrr": numpy.complex64}[space.model]
-    return numpy.dtype(dtype), (space.dim + 511) // 512 * 64 if space.model == "bsc" else space.dim
-
-
-def checked(space: Space, a: Any, name: str) -> Any:
-    """A vector of the space: a Hypervector, a float32 or complex64 array [dim], or a row of a matrix. Raises ShapeError
-    for one of another space, TypeError for what is none, ValueError for NaN or infinity."""
-    if space.model in ("bsc", "map"):
-        core = space.model.upper()
-        if isinstance(a, numpy.ndarray):
-            dtype, columns = layout(space)
-            if a.dtype != dtype or a.shape != (columns,):
-                message = f"{name}: {a.dtype}{list(a.shape)}; a row of {space} is {dtype}[{columns}]"
-                raise ShapeError(message)
-            return space._row(a)
-        if not isinstance(a, Vector):
-            message = f"{name}: a {type(a).__name__}; {core} takes a Hypervector or a row of a matrix"
-            raise TypeError(message)
-        if a.model != core or a.dim != space.dim:
-            message = f"{name} is {a.model} dim={a.dim}; this space is {core} dim={space.dim}"
-            raise ShapeError(message)
-        return a
-    algebra: Any = space._algebra
-    one = algebra._checked(a, name, 1)
-    if not numpy.isfinite(one).all():
-        message = f"{name}: component {int(numpy.argmin(numpy.isfinite(one)))} is not finite"
-        raise ValueError(message)
-    return one
-
-
-def checked_rows(space: Space, rows: Any, name: str) -> NDArray[Any]:
-    """A list of vectors, or a matrix, as a matrix of the space. Raises as `checked` does, and names the row."""
-    if isinstance(rows, list | tuple):
-        vectors = [checked(space, one, f"{name}: element {place}") for place, one in enumerate(rows)]
-        if not vectors:
-            dtype, columns = layout(space)
-            return numpy.empty((0, columns), dtype)
-        return numpy.stack([numpy.asarray(one) for one in vectors])
-    if not isinstance(rows, numpy.ndarray):
-        message = f"{name}: a {type(rows).__name__}; give a list of vectors or a matrix"
-        raise TypeError(message)
-    dtype, columns = layout(space)
-    if rows.ndim != 2 or rows.shape[1] != columns or rows.dtype != dtype:
-        message = f"{name}: {rows.dtype}{list(rows.shape)}; a matrix of {space} is {dtype}[n, {columns}]"
-        raise ShapeError(message)
-    step = max(1, _CHUNK_BYTES // (columns * dtype.itemsize))
-    for start in range(0, len(rows), step):
-        _refuse_bad(space, rows[start : start + step], start, name)
-    return rows
-
-
-def _refuse_bad(space: Space, rows: NDArray[Any], start: int, name: str) -> None:
-    """ShapeError for bits in the padding or components that are no signs, ValueError for NaN; it names the row."""
-    if space.model == "bsc":
-        last = space.dim // 8
-        padding = numpy.full(rows.shape[1] - last, 255, numpy.uint8)
-        padding[:1] = (255 << space.dim % 8) & 255  # of the byte that the last bits share with it
-        good = ~(rows[:, last:] & padding).any(axis=1)
-        what = f"has a bit set past bit {space.dim - 1}; padding bits must be zero"
-    elif space.model == "map":
-        good = (numpy.abs(rows) == 1).all(axis=1)
-        what = "has components other than -1 and +1"
-    else:
-        good = numpy.isfinite(rows).all(axis=1)
-        if not good.all():
-            message = f"{name}: row {start + int(numpy.argmin(good))} has a component that is not finite"
-            raise ValueError(message)
-        return
-    if not good.all():
-        message = f"{name}: row {start + int(numpy.argmin(good))} {what}"
-        raise ShapeError(message)
-
-
-def cosines(space: Space, numbers: NDArray[Any], rows: NDArray[Any]) -> NDArray[numpy.float64]:
-    """Cosine of numbers (any whole ones for BSC and MAP, else float64 or complex128) with each row of a matrix: [n].
-
-    Exact up to one rounding for BSC and MAP. Bits are never unpacked: whole numbers are cut into planes of bits, of
-    which each is compared with the packed rows; about 20 ns a plane and row of 10,000 bits. Rows of HRR and FHRR are
-    made doubles, 32 MB at a time.
-    """
-    found = numpy.zeros(len(rows))
-    if space.model in ("bsc", "map"):
-        whole = numbers.astype(numpy.int64)
-        norm = math.sqrt(float(numpy.square(whole.astype(numpy.float64)).sum()) * space.dim)
-        if norm == 0.0:
-            return found
-        planes, weights, divisor = _bit_planes(space, whole) if space.model == "bsc" else _digits(whole)
-        step = max(1, _CHUNK_BYTES // (8 * len(weights)))
-        for start in range(0, len(rows), step):
-            dots = weights @ hdc.dot(planes, rows[start : start + step], dim=space.dim)
-            found[start : start + step] = dots / (divisor * norm)
-        return numpy.clip(found, -1.0, 1.0)
-    wide = numpy.complex128 if space.model == "fhrr" else numpy.float64
-    query = numbers.astype(wide)
-    own = float(numpy.linalg.norm(query))
-    step = max(1, _CHUNK_BYTES // query.nbytes)
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step].astype(wide)
-        products = (part @ query.conj()).real
-        norms = numpy.linalg.norm(part, axis=1) * own
-        numpy.divide(products, norms, out=found[start : start + step], where=norms > 0)
-    return numpy.clip(found, -1.0, 1.0)
-
-
-def rotated(space: Space, a: Any, shifts: int = 1) -> Any:
-    """`space.permute`, except that HRR has its frequencies rotated instead of its components.
-
-    What is bound must be permuted by something that binding does not see through: with P the permutation, that bind(P
-    a, b) differs from bind(a, P b), or a product says nothing of the order of its factors. Components of HRR do not
-    give that: rotating one factor of a convolution rotates the product, whichever factor it was. Rotated frequencies
-    do, as they are multiplied one by one; norms and similarities stay. The mean (and the shortest wave of an even
-    dimension) stay in place, as they are real.
-    """
-    if space.model != "hrr":
-        return space.permute(a, shifts)
-    return numpy.fft.irfft(turned(numpy.fft.rfft(a.astype(numpy.float64)), space.dim, shifts), n=space.dim).astype(
-        numpy.float32
-    )
-
-
-def turned(spectrum: NDArray[Any], dim: int, shifts: int) -> NDArray[Any]:
-    """The half spectrum of `dim` real numbers, with its frequencies rotated."""
-    end = (dim + 1) // 2
-    made = spectrum.copy()
-    made[..., 1:end] = numpy.roll(spectrum[..., 1:end], shifts, axis=-1)
-    return made
-
-
-def phasors(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Magnitude 1 everywhere; what is zero becomes 1."""
-    size = numpy.abs(numbers)
-    made: NDArray[Any] = numpy.where(size > 0, numbers / numpy.where(size > 0, size, 1.0), 1.0)
-    return made
-
-
-def spread(space: Space) -> float:
-    """The standard deviation of the similarity of two unrelated vectors, or of one and a bundle of others."""
-    return 1.0 / math.sqrt(2 * space.dim if space.model == "fhrr" else space.dim)
-
-
-def chance(space: Space, candidates: int) -> float:
-    """What the best of so many unrelated vectors reaches by chance once in a thousand times: from this similarity on,
-    something is found. sqrt(2 log(candidates / 0.001)) standard deviations: the bound of the normal law's tail."""
-    return min(1.0, spread(space) * math.sqrt(2 * math.log(max(1, candidates) / _FALSE_ALARMS)))
-
-
-def _bit_planes(space: Space, whole: NDArray[numpy.int64]) -> tuple[NDArray[Any], NDArray[numpy.int64], int]:
-    """Packed rows and a weight of each: the weighted sum of their signs, over the divisor, is `whole`.
-
-    A bit b is (1 - t) / 2, t being its sign; so of a count c with the bits b, 2 c is the sum of 2^p less that of 2^p t.
-    The first row is all +1, and carries what is constant.
-    """
-    low = int(whole.min())
-    counts = whole - low
-    step = 1 if (counts & 1).any() else 2  # sums of n signs are all odd or all even: one plane less
-    counts //= step
-    planes = int(counts.max()).bit_length()
-    bits = (counts[None, :] >> numpy.arange(planes)[:, None]) & 1
-    rows = numpy.zeros((planes + 1, space.identity().nbytes), numpy.uint8)
-    rows[1:, : (space.dim + 7) // 8] = numpy.packbits(bits.astype(numpy.uint8), axis=1, bitorder="little")
-    weights = [2 * low + step * ((1 << planes) - 1), *(-step << p for p in range(planes))]
-    return rows, numpy.array(weights, numpy.int64), 2
-
-
-def _digits(whole: NDArray[numpy.int64]) -> tuple[NDArray[Any], NDArray[numpy.int64], int]:
-    """Digits to the base of 256, from -128 to 127, as int8 rows; the worth of each place; and 1."""
-    rest, digits = whole, []
-    while rest.any():
-        digit = ((rest + 128) & 255) - 128
-        digits.append(digit.astype(numpy.int8))
-        rest = (rest - digit) >> 8
-    return numpy.stack(digits), numpy.array([1 << 8 * place for place in range(len(digits))], numpy.int64), 1
 
 
 def _bounded(units: NDArray[numpy.int64]) -> NDArray[numpy.int64]:

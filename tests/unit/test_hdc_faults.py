@@ -109,7 +109,7 @@ def test_5_ties_favour_nobody(model: str, n: int, simd: str) -> None:
     space = Space(model)
     rows = space.random_rows(n, "row")
     bundle = space.bundle(rows)
-    found = np.array([space.similarity(bundle, space._row(row)) for row in rows])
+    found = np.array([space.similarity(bundle, space.vector(row)) for row in rows])
     assert found.max() - found.min() < 2 * NOISE
     tied = signs(rows, space).sum(axis=0) == 0
     ties = signs(bundle, space)[tied]
@@ -184,9 +184,9 @@ def test_10_a_bundle_of_nothing_is_an_error(model: str) -> None:
         _ = Sums(space).vector()
     items = space.random_rows(5, "item")
     with pytest.raises(ValueError, match="2 symbols, where n-grams of 3 need at least 3"):
-        space.encode_ngrams(items, [1, 2], 3)
+        space.encode_ngrams([1, 2], 3, items=items)
     with pytest.raises(ValueError, match="0 symbols"):
-        space.encode_sequence(items, np.array([], int))
+        space.encode_sequence(np.array([], int), items=items)
 
 
 def test_11_other_models_dimensions_and_units_are_refused(simd: str) -> None:

@@ -20,7 +20,7 @@ def codebooks(space: Space, sizes: list[int]) -> list[Any]:
 
 
 def product(space: Space, books: list[Any], rows: list[int]) -> Any:
-    return space.multibind([space._row(book[row]) for book, row in zip(books, rows, strict=True)])
+    return space.multibind([space.vector(book[row]) for book, row in zip(books, rows, strict=True)])
 
 
 def noisy(space: Space, vector: Any, share: float, seed: int) -> Any:
@@ -124,7 +124,7 @@ def test_items_that_are_alike(model: str) -> None:
 def test_lists_are_codebooks_too(model: str) -> None:
     space = Space(model, 1000)
     books = codebooks(space, [4, 5])
-    lists = [[space._row(row) for row in book] for book in books]
+    lists = [[space.vector(row) for row in book] for book in books]
     assert resonate(space, product(space, books, [1, 4]), lists) == resonate(
         space, product(space, books, [1, 4]), books
     )

@@ -28,7 +28,8 @@ from sophia.hdc import (
     Tree,
     ngrams,
 )
-from sophia.hdc.sums import Sums, cosines, rotated
+from sophia.hdc.similarities import cosines
+from sophia.hdc.sums import Sums
 
 DIM = 2000
 COMPILED = ("bsc", "map")
@@ -121,7 +122,7 @@ def test_sums_agree_with_a_plain_sum(model: str) -> None:
     rows = space.random_rows(40, "x")
     sums = Sums(space)
     sums.add(rows[:20])
-    sums.add([space._row(row) for row in rows[20:30]])
+    sums.add([space.vector(row) for row in rows[20:30]])
     sums.add(rows[30], 4)
     plain = space.array(rows[:30]).astype(complex).sum(0) + 4 * space.array(rows[30])
     assert numpy.allclose(sums.numbers, plain, atol=1e-6)
@@ -353,7 +354,7 @@ def test_ngrams(model: str) -> None:
     text = [letters[letter] for letter in "abcdef"]
 
     def gram(word: str) -> Any:
-        parts = [rotated(space, letters[letter], len(word) - 1 - i) for i, letter in enumerate(word)]
+        parts = [space.rotate(letters[letter], len(word) - 1 - i) for i, letter in enumerate(word)]
         return space.multibind(parts)
 
     made = ngrams(space, text, 3)
@@ -512,10 +513,10 @@ def test_a_tree(model: str) -> None:
 def test_rotation_does_not_pass_through_a_product(model: str) -> None:
     space = Space(model, 1001 if model == "hrr" else 1000)
     a, b = space.random("a"), space.random("b")
-    assert abs(space.similarity(space.bind(rotated(space, a), b), space.bind(a, rotated(space, b)))) < 0.2
-    assert space.similarity(rotated(space, a, 3), rotated(space, a, 3)) == pytest.approx(1.0)
-    assert close(rotated(space, rotated(space, a, 3), -3), a)
-    assert close(rotated(space, space.bind(a, b), 5), space.bind(rotated(space, a, 5), rotated(space, b, 5)))
+    assert abs(space.similarity(space.bind(space.rotate(a), b), space.bind(a, space.rotate(b)))) < 0.2
+    assert space.similarity(space.rotate(a, 3), space.rotate(a, 3)) == pytest.approx(1.0)
+    assert close(space.rotate(space.rotate(a, 3), -3), a)
+    assert close(space.rotate(space.bind(a, b), 5), space.bind(space.rotate(a, 5), space.rotate(b, 5)))
 
 
 # -------------------------------------------------------------------------------------------------------- what is wrong
