@@ -67,7 +67,7 @@ class Report:
         if self._on:
             from sophia.stream.collect import Collector
 
-            self.collector = Collector(brain.thalamus.patterns.newest)
+            self.collector = Collector(brain.thalamus.patterns.newest, brain.settings.sensor_alarm)
         return self.collector
 
     def write(

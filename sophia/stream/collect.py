@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TypeVar
 
 from sophia._core.decision import Decision
+from sophia.stream.course import Course
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.mask import window
 from sophia.stream.timeline import Timeline
@@ -40,6 +41,7 @@ _ADDRESS = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]|\.\d)", re.ASC
 _ADDRESS_CHARS = 2000
 _BAD_PLACES = 12
 _FAULTS = ("too-long", "empty", "invalid")
+_COURSES = 8
 _COLUMNS = (*ROUTES, "novel", "danger", "new", "answered")
 
 
@@ -173,10 +175,10 @@ class Collector:
 
     The clock is read for one thing, the speed over the run (`timing`, `latency`). About 1 us an input, 3 where nearly
     all differ. `known` is the highest pattern id that existed before the run: ids grow, so a higher one is a new
-    pattern. One thread at a time.
+    pattern; a sample is unusual from `alarm` on. One thread at a time.
     """
 
-    def __init__(self, known: int = 0) -> None:
+    def __init__(self, known: int = 0, alarm: float = 0.75) -> None:
         self.routes = Timeline(_COLUMNS)
         """Per stretch of inputs: how many went each route, were novel, dangerous, of a new pattern, answered."""
         self.timing = Timeline(("seconds",))
@@ -212,11 +214,14 @@ class Collector:
         """Those that deserve most attention, the most first; one of a pattern, the first with the most."""
         self.sample: list[Example] = []
         """Inputs at equal distances, from the first one on."""
+        self.courses: dict[tuple[str, str], Course] = {}
+        """Of the first 8 channels of sensors, by sensor and channel: their numbers, those marked that are unusual."""
         self.scoped = False
         """Some input said whom it belongs to."""
         self.first_ts: str | None = None
         self.last_ts: str | None = None
         self.known = known
+        self._alarm = alarm
         self._newest = known
         self._last_new: int | None = None
         self._n = 0
@@ -295,8 +300,24 @@ class Collector:
         if stamps:
             self.first_ts = self.first_ts or stamps[0][:64]
             self.last_ts = stamps[-1][:64]
+        self._take_courses(events, decisions)
         self._take_salient(events, decisions)
         self._n += len(decisions)
+
+    def _take_courses(self, events: list[Event], decisions: list[Decision]) -> None:
+        for place, event in enumerate(events, self._n):
+            sample = event.sample
+            if sample is None:
+                continue
+            decision = decisions[place - self._n]
+            unusual = decision.channel if (decision.anomaly or 0.0) >= self._alarm else None
+            for channel, value in zip(sample.channels[:_COURSES], sample.values, strict=False):
+                key = sample.sensor, channel
+                course = self.courses.get(key)
+                if course is None and len(self.courses) < _COURSES:
+                    course = self.courses[key] = Course()
+                if course is not None and value == value:
+                    course.add(place, value, mark=channel == unusual)
 
     def _take_salient(self, events: list[Event], decisions: list[Decision]) -> None:
         full = len(self.salient) == _SALIENT

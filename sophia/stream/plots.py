@@ -118,6 +118,30 @@ class Plots:
 
         return self._figure(name, label, draw)
 
+    def course(
+        self,
+        name: str,
+        label: str,
+        edges: Sequence[int],
+        rows: Sequence[tuple[float, float] | None],
+        marks: Sequence[tuple[int, float]],
+        what: str,
+    ) -> str:
+        """A number over the stream, between its least and its largest of each stretch; gaps stay open."""
+        nothing = float("nan")
+        least, largest = ([nothing if row is None else row[i] for row in rows] for i in (0, 1))
+
+        def draw(axes: Axes) -> None:
+            axes.stairs(largest, edges, baseline=least, fill=True, color=_COLOURS["reflex"], alpha=0.45, linewidth=0)
+            for values in (least, largest):
+                axes.stairs(values, edges, color=_COLOURS["reflex"], linewidth=1.2, baseline=None)
+            if marks:
+                places, numbers = zip(*marks, strict=True)
+                axes.plot(places, numbers, "o", color=_COLOURS["danger"], markersize=7, fillstyle="none", mew=2)
+            axes.set(ylabel=what, xlabel="input", xlim=(edges[0], edges[-1]))
+
+        return self._figure(name, label, draw)
+
     def spread(self, name: str, label: str, edges: Sequence[float], parts: dict[str, Sequence[float]]) -> str:
         """How often values of each size came, on a logarithmic axis."""
 

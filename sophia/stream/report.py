@@ -48,6 +48,8 @@ _FIRST = ("danger", "invalid", "empty", "too-long", "repeat")
 _LABELS = 30
 _REPEATS = 20
 _ORDERS = 3
+_DRAWN = 4
+_AXIS = 24
 _SOURCES = 12
 _QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
@@ -177,6 +179,8 @@ class _Page:
             "alarms": [_clean(alarm_words(alarm), 300) for alarm in self._summary.first_alarms],
             "anomalies": [_clean(anomaly_words(one), 300) for one in self._summary.first_anomalies],
             "anomalies_total": self._summary.anomalies,
+            "courses": self._courses(),
+            "samples": self._summary.samples,
             "alarms_total": self._summary.alarms.total(),
             "danger": danger,
             "danger_total": sum(rule["count"] for rule in danger),
@@ -548,6 +552,29 @@ class _Page:
             if times
         ]
 
+    def _courses(self) -> list[dict[str, Any]]:
+        """The channels of sensors that are drawn: those with most anomalies, and then the first."""
+        found = sorted(self._collected.courses.items(), key=lambda item: -item[1].marked)
+        several = len({sensor for (sensor, _), _ in found}) > 1
+        made = []
+        for number, ((sensor, channel), course) in enumerate(found[:_DRAWN]):
+            whose = f" of {_clean(sensor, 60)}" if several else ""
+            rows = [
+                {
+                    "inputs": f"{start + 1:,} to {end:,}",
+                    "least": "" if row is None else f"{row[0]:g}",
+                    "largest": "" if row is None else f"{row[1]:g}",
+                    "unusual": sum(start <= place < end for place, _ in course.marks),
+                }
+                for start, end, row in zip(course.edges(), course.edges()[1:], course.rows, strict=False)
+            ]
+            name = _clean(channel, 60)
+            caption = f"{name}{whose} over the inputs, least and largest; circles are unusual."
+            made.append(
+                {"name": f"course{number}", "channel": name, "caption": caption, "rows": rows, "course": course}
+            )
+        return made
+
     def _plots(self, draw: Plots) -> dict[str, Any]:
         from markupsafe import Markup
 
@@ -575,6 +602,12 @@ class _Page:
         }
         if not sum(columns["danger"]):
             del drawn["danger"]
+        for one in self._courses():
+            course = one["course"]
+            if course.rows:
+                drawn[one["name"]] = draw.course(
+                    one["name"], one["caption"], course.edges(), course.rows, course.marks, one["channel"][:_AXIS]
+                )
         return {name: Markup(svg) for name, svg in drawn.items()}
 
 

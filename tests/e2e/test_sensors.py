@@ -69,6 +69,8 @@ def test_unusual_numbers_are_told(command: Run, tmp_path: Path) -> None:
     assert "2 samples of sensors were" in page
     assert "celsius is 95" in page
     assert "hardly ever followed each other" in page
+    assert [page.count(f'aria-label="{name} over the inputs, least and') for name in ("celsius", "bar")] == [1, 1]
+    assert page.count("as a table</summary>") >= 2
     assert "celsius" not in (tmp_path / "run.log").read_text()
 
 

@@ -21,8 +21,10 @@ from sophia.organs import sensors
 from sophia.store import sensor_table
 from sophia.store.pending import Pending
 from sophia.store.sensor_table import CHANNELS, Sample, SensorRules, SensorTable
+from sophia.stream import course
 from sophia.stream.blocks import LineSplitter
 from sophia.stream.counts import Counts
+from sophia.stream.course import Course
 from sophia.stream.event import Event
 from sophia.stream.formats import Keys
 from sophia.stream.samples import SampleDecoder
@@ -44,7 +46,7 @@ def values(events: list[Event]) -> list[Any]:
     return [None if event.sample is None else [repr(value) for value in event.sample.values] for event in events]
 
 
-@pytest.mark.parametrize("module", [sensors, sensor_table])
+@pytest.mark.parametrize("module", [course, sensors, sensor_table])
 def test_examples(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -159,6 +161,24 @@ def test_a_successor_goes_on_under_the_header_unless_it_has_its_own() -> None:
 def test_every_number_is_read_as_it_is(x: float, y: float) -> None:
     (event,) = decoded(f"ts,x,y\n0,{x!r},{y!r}\n")
     assert values([event]) == [[repr(x), repr(y)]]
+
+
+@given(st.lists(st.tuples(st.integers(1, 900), st.floats(-9, 9), st.booleans()), max_size=60))
+def test_a_course_has_the_ends_of_each_stretch(steps: list[tuple[int, float, bool]]) -> None:
+    made, place = Course(), -1
+    taken: list[tuple[int, float]] = []
+    marks: list[tuple[int, float]] = []
+    for step, value, mark in steps:
+        place += step
+        made.add(place, value, mark=mark)
+        taken.append((place, value))
+        marks += [(place, value)] * mark
+    assert len(made.rows) <= 128
+    assert len(made.edges()) == len(made.rows) + 1
+    for number, row in enumerate(made.rows):
+        inside = [value for at, value in taken if at // made.width == number]
+        assert row == ((min(inside), max(inside)) if inside else None)
+    assert (made.marks, made.marked) == (marks, len(marks))
 
 
 def table(track: bool = False, **rules: Any) -> SensorTable:
