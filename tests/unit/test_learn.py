@@ -254,6 +254,8 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         ({"levels": 1}, "levels is 1"),
         ({"width": 0}, "width is 0"),
         ({"width": "wide"}, "width is 'wide'"),
+        ({"width": 1e-40}, "width is 1e-40; it is a distance in deviations from 1e-06 to 1000000.0"),
+        ({"width": 1e7}, "width is 10000000.0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"rate": float("nan")}, "rate is nan"),
         ({"margin": -1}, "margin is -1"),

@@ -30,7 +30,7 @@ class HDCAnomaly(OutlierMixin, HDCEstimator):
     """
 
     _kept = ("weights_", "offset_")
-    _reach = numpy.inf  # how far off is what is asked
+    _reach = 1e6  # how far off is what is asked; beyond it float32 holds nothing more
 
     def __init__(
         self,

@@ -8,19 +8,20 @@ from typing import Any, ClassVar, Self
 
 import numpy
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sophia._core.prototypes import Prototypes
 from sophia.errors import InputError
-from sophia.hdc.learn.encoding import ENCODINGS, Encoding, fitted, restored
+from sophia.hdc.learn.encoding import ENCODINGS, Encoding, dense, fitted, restored
 from sophia.hdc.learn.files import read, write
 
 __all__ = ["BLOCK", "HDCEstimator", "blocks", "one_of", "seed_of", "within"]
 
 BLOCK = 1024  # rows that are dense, or encoded, at a time where not all of them are needed at once
+_CELLS = 1 << 20  # numbers of such rows at most
+_NARROW, _WIDE = 1e-6, 1e6  # widths beyond which float32 phases hold nothing of a row, or all rows are alike
 _FORMAT = "sophia-hdc-learn 1"
 
 
@@ -100,19 +101,20 @@ class HDCEstimator(BaseEstimator):
             message = f"bits is {self.bits!r}; it is True or False"
             raise ValueError(message)
         number = isinstance(self.width, int | float | numpy.number) and not isinstance(self.width, bool)
-        if self.width != "auto" and not (number and 0 < float(self.width) < float("inf")):
-            message = f"width is {self.width!r}; it is a distance over 0, or 'auto'"
+        if self.width != "auto" and not (number and _NARROW <= float(self.width) <= _WIDE):
+            message = f"width is {self.width!r}; it is a distance in deviations from {_NARROW} to {_WIDE}, or 'auto'"
             raise ValueError(message)
 
     def _rows(self, X: Any, *, reset: bool, **more: Any) -> Any:
         """X, or X and y, as scikit-learn checks them: float64, dense or CSR, finite. Without an encoding also int8."""
         dtype = numpy.float64 if self.encoding is not None else [numpy.float64, numpy.int8]
-        return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **more)
+        with numpy.errstate(over="ignore", invalid="ignore"):  # whether all are finite is first asked of their sum
+            return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **more)
 
     def _fit_encoding(self, X: Any, seed: int) -> None:
         self.encoding_: Encoding = fitted(
             self.encoding,
-            _dense(X),
+            X,
             dim=int(self.dim),
             seed=seed,
             levels=int(self.levels),
@@ -135,9 +137,10 @@ class HDCEstimator(BaseEstimator):
 
 
 def blocks(X: Any) -> Iterator[NDArray[Any]]:
-    """Dense rows of X, so many at a time; at least one block."""
-    for at in range(0, max(1, X.shape[0]), BLOCK):
-        yield _dense(X[at : at + BLOCK])
+    """Dense rows of X, so many at a time, of many features fewer; at least one block."""
+    step = max(1, min(BLOCK, _CELLS // max(1, X.shape[1])))
+    for at in range(0, max(1, X.shape[0]), step):
+        yield dense(X[at : at + step])
 
 
 def seed_of(random_state: Any) -> int:
@@ -158,11 +161,6 @@ def within(name: str, value: object, least: float, most: float, kind: str = "who
     if isinstance(value, bool) or not isinstance(value, types) or not least <= value <= most:
         message = f"{name} is {value!r}; it is a {kind} from {least} to {most}"
         raise ValueError(message)
-
-
-def _dense(X: Any) -> NDArray[Any]:
-    made: NDArray[Any] = X.toarray() if sparse.issparse(X) else X
-    return made
 
 
 def _pack(name: str, value: Any, arrays: dict[str, NDArray[Any]], plain: dict[str, Any]) -> None:

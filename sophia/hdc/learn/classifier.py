@@ -56,7 +56,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
     | "ridge" | a linear readout in closed form, up to 20,000 rows | no |
 
     Parameters: `dim` components; `bits` packs vectors to one bit a component; `levels` of "record"; `width` of
-    "cosine", the distance of rows that are no longer alike, in standard deviations ("auto": .45 of the median
+    "cosine", the distance of rows that are no longer alike, 1e-6 to 1e6 standard deviations ("auto": .45 of the median
     distance); `epochs`, `rate`, `margin` of the rules and of "softmax" (epochs); `alpha` of "ridge"; `workers` threads
     encode and score; `random_state` names the random vectors and the order of examples.
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy
 from numpy.typing import NDArray
+from scipy import sparse
 
 from sophia._core.projection import ProjectionEncoder
 from sophia._core.record import RecordEncoder
@@ -24,12 +25,17 @@ __all__ = [
     "Given",
     "Record",
     "Sign",
+    "dense",
     "fitted",
     "restored",
 ]
 
 _SAMPLE = 500  # rows whose distances say what is near
 _NEAR = 0.45  # of their median distance: where the kernel has fallen by a standard deviation
+_WORDS = 1 << 17  # random words at a time
+_CELLS = 1 << 20  # numbers that are dense at a time
+_CONSTANT = 1e-12  # of a feature's magnitude: what it varies by no more than is rounding
+_USUAL = 2.0**300  # magnitudes from one by this to this: their squares are finite, and not zero
 
 
 class Encoding(ABC):
@@ -55,25 +61,27 @@ class Encoding(ABC):
 
 
 class _Projected(Encoding):
-    """Standardised features, none beyond `reach` deviations, through a random matrix of near-normal weights."""
+    """Standardised features, none beyond `reach` deviations, through a random matrix of near-normal weights: 4 bytes
+    for each feature and component. `mean` and `scale` are in `unit`, float64 [features] each."""
 
     def __init__(
         self,
         dim: int,
         seed: int,
         features: int,
+        unit: NDArray[Any],
         mean: NDArray[Any],
         scale: NDArray[Any],
         width: float,
         reach: float,
     ) -> None:
         super().__init__(dim, seed, features)
-        self.mean, self.scale = numpy.asarray(mean), numpy.asarray(scale)
+        self.unit, self.mean, self.scale = numpy.asarray(unit), numpy.asarray(mean), numpy.asarray(scale)
         self.width, self.reach = float(width), float(reach)
 
     def encode(self, X: Any, *, bits: bool, workers: int = 1) -> NDArray[Any]:
         encoder = self._encoder()
-        values = numpy.ascontiguousarray(_standard(X, self.mean, self.scale, self.reach))
+        values = numpy.ascontiguousarray(_standard(X, self.unit, self.mean, self.scale, self.reach))
         return (encoder.encode_many if bits else encoder.encode_int8_many)(values, workers=workers)
 
     def _encoder(self) -> ProjectionEncoder:
@@ -111,7 +119,8 @@ class Sign(_Projected):
 
 class Record(Encoding):
     """Each feature's vector bound to that of its level, and bundled (VoiceHD, Imani and others 2017). Levels go from
-    the least to the largest number that was seen of a feature; what is beyond has the nearer end's."""
+    the least to the largest number that was seen of a feature; what is beyond has the nearer end's. `low` and `high`
+    are in `unit`, float64 [features] each."""
 
     kind = "record"
 
@@ -120,12 +129,14 @@ class Record(Encoding):
         dim: int,
         seed: int,
         features: int,
+        unit: NDArray[Any],
         low: NDArray[Any],
         high: NDArray[Any],
         levels: int,
     ) -> None:
         super().__init__(dim, seed, features)
-        self.low, self.high, self.levels = numpy.asarray(low), numpy.asarray(high), int(levels)
+        self.unit, self.low, self.high = numpy.asarray(unit), numpy.asarray(low), numpy.asarray(high)
+        self.levels = int(levels)
 
     def encode(self, X: Any, *, bits: bool, workers: int = 1) -> NDArray[Any]:
         if self._made is None:
@@ -133,7 +144,8 @@ class Record(Encoding):
             ids = space.random_rows(self.features, "feature")
             self._made = RecordEncoder(ids, space.level(self.levels), dim=self.dim)
         span = numpy.where(self.high > self.low, self.high - self.low, 1.0)
-        share = numpy.clip((X - self.low) / span, 0.0, 1.0)
+        with numpy.errstate(over="ignore"):  # what is so far off is beyond an end
+            share = numpy.clip((_in_units(X, self.unit) - self.low) / span, 0.0, 1.0)
         index = numpy.rint(share * (self.levels - 1)).astype(
             numpy.uint8 if self.levels <= 256 else numpy.uint32, order="C"
         )
@@ -167,23 +179,27 @@ class Given(Encoding):
 ENCODINGS = ("cosine", "sign", "record")
 
 
-def fitted(
-    kind: str, X: NDArray[Any], *, dim: int, seed: int, levels: int, width: float | str, reach: float
-) -> Encoding:
-    """The encoding of a kind for rows like these, which have no NaN and at least one row."""
+def fitted(kind: str, X: Any, *, dim: int, seed: int, levels: int, width: float | str, reach: float) -> Encoding:
+    """The encoding of a kind for rows like these, float64 [n, features], dense or CSR, finite, at least one.
+
+    Numbers of any magnitude: features times a power of two give the same encoding of rows times that. About 40 MB
+    beside X, however many rows there are; sparse rows stay sparse, but for a sample of them.
+    """
     features = X.shape[1]
+    unit, low, high, mean, scale = _columns(X)
     if kind == "record":
-        return Record(dim, seed, features, X.min(axis=0), X.max(axis=0), levels)
-    with numpy.errstate(over="ignore", invalid="ignore"):
-        mean, scale = X.mean(axis=0), X.std(axis=0)
-    mean = numpy.where(numpy.isfinite(mean), mean, 0.0)  # numbers whose sums or squares overflow
-    scale = numpy.where(numpy.isfinite(scale), scale, numpy.abs(X).max(axis=0))
+        return Record(dim, seed, features, unit, low, high, levels)
     # what is constant, but for roundings, stays as it is
-    scale = numpy.where(scale > 1e-12 * numpy.maximum(1.0, numpy.abs(mean)), scale, 1.0)
+    varied = high - low > _CONSTANT * numpy.maximum(numpy.abs(low), numpy.abs(high))
+    scale = numpy.where(varied, scale, 1.0)
     if kind == "sign":
-        return Sign(dim, seed, features, mean, scale, 1.0, reach)
-    chosen = _usual_width(_standard(X, mean, scale, reach), seed) if width == "auto" else float(width)
-    return Cosine(dim, seed, features, mean, scale, chosen, reach)
+        return Sign(dim, seed, features, unit, mean, scale, 1.0, reach)
+    if width != "auto":
+        return Cosine(dim, seed, features, unit, mean, scale, float(width), reach)
+    sample = dense(X[_places(X.shape[0], seed)])
+    return Cosine(
+        dim, seed, features, unit, mean, scale, _usual_width(_standard(sample, unit, mean, scale, reach)), reach
+    )
 
 
 def restored(state: dict[str, Any]) -> Encoding:
@@ -193,16 +209,68 @@ def restored(state: dict[str, Any]) -> Encoding:
     return kinds[state["kind"]](**rest)
 
 
-def _standard(X: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], reach: float) -> NDArray[Any]:
-    made: NDArray[Any] = numpy.clip((X - mean) / scale, -reach, reach)
+def dense(X: Any) -> NDArray[Any]:
+    """Rows as an array, in the order of C."""
+    made: NDArray[Any] = X.toarray(order="C") if sparse.issparse(X) else numpy.ascontiguousarray(X)
     return made
 
 
-def _usual_width(standard: NDArray[Any], seed: int) -> float:
+def _columns(X: Any) -> NDArray[Any]:
+    """unit, and in it the least, the largest, the mean and the deviation of each feature: float64 [5, features].
+
+    A few columns are dense at a time, so that sparse rows take no more memory than dense ones, and give the same bits.
+    """
+    rows, features = X.shape
+    found = numpy.empty((5, features))
+    source = X.tocsc() if sparse.issparse(X) else X
+    step = max(1, _CELLS // rows)
+    for at in range(0, features, step):
+        part = dense(source[:, at : at + step])
+        ends = numpy.array([part.min(axis=0), part.max(axis=0)])
+        unit = _units(numpy.abs(ends).max(axis=0))
+        part = _in_units(part, unit)
+        found[:, at : at + step] = unit, *(ends / unit), part.mean(axis=0), part.std(axis=0)
+    return found
+
+
+def _units(most: NDArray[Any]) -> NDArray[Any]:
+    """A power of two for each magnitude, in which squares neither overflow nor vanish; 1 for usual ones."""
+    usual = ((most <= _USUAL) & (most >= 1 / _USUAL)) | (most == 0)
+    return numpy.where(usual, 1.0, numpy.ldexp(1.0, numpy.frexp(most)[1] - 1))
+
+
+def _in_units(X: NDArray[Any], unit: NDArray[Any]) -> NDArray[Any]:
+    """X / unit: infinite what is too large."""
+    if (unit == 1.0).all():
+        return X
+    with numpy.errstate(over="ignore"):
+        made: NDArray[Any] = X / unit
+    return made
+
+
+def _standard(
+    X: NDArray[Any], unit: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], reach: float
+) -> NDArray[Any]:
+    with numpy.errstate(over="ignore"):
+        made: NDArray[Any] = numpy.clip((_in_units(X, unit) - mean) / scale, -reach, reach)
+    return made
+
+
+def _places(n: int, seed: int) -> Any:
+    """Which of n rows are the sample: at most _SAMPLE, rising."""
+    if n <= _SAMPLE:
+        return slice(None)
+    if n <= _WORDS:
+        words = random_words(f"width {seed}", 0, n)
+        return numpy.sort(numpy.argsort(words, kind="stable")[:_SAMPLE])
+    # one in a hundred is drawn twice, so that there are always enough
+    drawn = random_words(f"width {seed}", 0, 2 * _SAMPLE) % numpy.uint64(n)
+    _, first = numpy.unique(drawn, return_index=True)
+    return numpy.sort(drawn[numpy.sort(first)[:_SAMPLE]]).astype(numpy.int64)
+
+
+def _usual_width(standard: NDArray[Any]) -> float:
     """A share of the median distance of rows: near ones are alike, usual ones are not."""
-    if len(standard) > _SAMPLE:
-        words = random_words(f"width {seed}", 0, len(standard))
-        standard = standard[numpy.sort(numpy.argsort(words, kind="stable")[:_SAMPLE])]
     squares = (standard**2).sum(axis=1)
     distances = numpy.sqrt(numpy.maximum(squares[:, None] + squares[None] - 2 * standard @ standard.T, 0.0))
     apart = distances[numpy.triu_indices(len(standard), 1)]

@@ -1,0 +1,137 @@
+"""Estimators over numbers of any magnitude, many rows and many features."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_digits
+
+from sophia.hdc.learn import HDCAnomaly, HDCClassifier, HDCRegressor
+from sophia.hdc.learn.encoding import _SAMPLE, _places, fitted
+from sophia.hdc.learn.ridge import solve
+
+DIM = 512
+ENCODINGS = ("cosine", "sign", "record")
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Any, Any]:
+    X, y = load_digits(return_X_y=True)
+    return X[:300], y[:300]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("power", [-1060, -1000, -600, -40, 40, 600, 1000, 1019])
+def test_a_power_of_two_changes_nothing(digits: Any, encoding: str, power: int) -> None:
+    X, y = digits
+    varied = X[:, X[:200].std(axis=0) > 0]
+    model = HDCClassifier(encoding, dim=DIM, epochs=2, random_state=0)
+    scores = model.fit(varied[:200], y[:200]).decision_function(varied)
+    scaled = np.ldexp(varied, power)
+    assert np.isfinite(scaled).all()
+    assert np.array_equal(model.fit(scaled[:200], y[:200]).decision_function(scaled), scores)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("factor", [1e-300, 1e-160, 1e-13, 1e155, 1e306])
+def test_magnitude_costs_no_accuracy(digits: Any, encoding: str, factor: float) -> None:
+    X, y = digits
+    model = HDCClassifier(encoding, dim=2000, random_state=0)
+    least = model.fit(X[:200], y[:200]).score(X[200:], y[200:])
+    assert least > 0.8
+    assert model.fit(X[:200] * factor, y[:200]).score(X[200:] * factor, y[200:]) > least - 0.03
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_ranges_that_are_as_wide_as_numbers_go(encoding: str) -> None:
+    draw = np.random.default_rng(0)
+    X = draw.uniform(-1, 1, (200, 2))
+    y = (X[:, 0] > 0).astype(int)
+    huge = X * [1.7e308, 1e-310]
+    model = HDCClassifier(encoding, dim=2000, random_state=0).fit(huge[:100], y[:100])
+    assert model.score(huge[100:], y[100:]) > 0.85
+    assert model.predict([[1.7e308, 1e308], [-1.7e308, -1e308]]).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_constant_feature_stays_as_it_is(encoding: str) -> None:
+    for constant in (0.0, 5.0, 0.1, 1e-300, 1e300):
+        X = np.column_stack([np.linspace(-1, 1, 50), np.full(50, constant) * (1 + 1e-15 * np.arange(50) % 3)])
+        model = HDCClassifier(encoding, dim=2000, random_state=0).fit(X, X[:, 0] > 0)
+        assert model.score(X, X[:, 0] > 0) == 1.0
+
+
+def test_what_is_far_off_is_unusual() -> None:
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    model = HDCAnomaly(dim=2000, random_state=0).fit(X)
+    far = [[v, -v] for v in (1e3, 1e39, 1e300, 1.7e308)]
+    assert model.predict(far).tolist() == [-1] * 4
+    assert np.isfinite(model.score_samples(far)).all()
+
+
+@pytest.mark.parametrize("width", [1e-6, 1e-3, 1.0])
+def test_a_narrow_width_still_knows_what_was_seen(digits: Any, width: float) -> None:
+    X, y = digits
+    assert HDCClassifier(dim=2000, width=width, random_state=0).fit(X, y).score(X, y) == 1.0
+
+
+def test_more_rows_than_there_are_random_words() -> None:
+    X = np.random.default_rng(0).normal(size=(150_000, 2))
+    model = HDCClassifier(method="centroid", dim=64, random_state=0).fit(X, X[:, 0] > 0)
+    assert model.score(X[:1000], X[:1000, 0] > 0) > 0.8
+
+
+def test_the_sample_of_rows() -> None:
+    assert _places(_SAMPLE, 0) == slice(None)
+    for n in (_SAMPLE + 1, 5000, 1 << 17, (1 << 17) + 1, 1_000_000, 1 << 40):
+        places = _places(n, 3)
+        assert len(places) == _SAMPLE
+        assert (np.diff(places) > 0).all()
+        assert 0 <= places[0] < n * 0.05 + 2
+        assert n * 0.95 - 2 < places[-1] < n
+        assert np.array_equal(places, _places(n, 3))
+        if n > 5000:
+            assert not np.array_equal(places, _places(n, 4))
+
+
+def test_sparse_rows_stay_sparse() -> None:
+    """Wide sparse rows take the memory of a sample of them, not that of all."""
+    X = sparse.random(4000, 10_000, 1e-4, format="csr", random_state=np.random.RandomState(0))
+    tracemalloc.start()
+    fitted("cosine", X, dim=64, seed=0, levels=2, width=1.0, reach=3.0)
+    _, fit = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    HDCClassifier("sign", "centroid", dim=64, random_state=0).fit(X, np.arange(4000) % 2)
+    _, whole = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert fit < 50e6  # as a whole they are 320 MB
+    assert whole < 80e6
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_storage_changes_no_encoding(order: Any) -> None:
+    X = sparse.random(3000, 700, 0.05, format="csr", random_state=np.random.RandomState(0))
+    kinds = [fitted("cosine", x, dim=64, seed=0, levels=2, width="auto", reach=3.0).state()
+             for x in (X, np.asarray(X.toarray(), order=order))]  # fmt: skip
+    assert all(np.array_equal(kinds[0][name], kinds[1][name]) for name in kinds[0])
+
+
+def test_no_shrinkage_is_the_fit_through_all_targets() -> None:
+    draw = np.random.default_rng(0)
+    rows = draw.integers(-127, 128, (60, 300), dtype=np.int8)
+    targets = draw.normal(size=(60, 2))
+    weights, intercepts = solve(rows, targets, 0.0)
+    assert np.allclose(rows.astype(float) @ weights.T + intercepts, targets, atol=1e-5)
+    twice = np.concatenate([rows, rows])
+    weights, intercepts = solve(twice, np.concatenate([targets, -targets]), 0.0)
+    assert np.allclose(rows.astype(float) @ weights.T + intercepts, 0.0, atol=1e-5)
+    X = draw.normal(size=(50, 2))
+    for y in (X[:, 0], np.zeros(50)):
+        model = HDCRegressor(dim=DIM, alpha=0, random_state=0).fit(X, y)
+        assert np.allclose(model.predict(X), y, atol=1e-4)
+    assert HDCClassifier(method="ridge", dim=DIM, alpha=0, random_state=0).fit(X, X[:, 0] > 0).predict(X).any()
+    assert HDCRegressor(dim=DIM, alpha=0).fit(np.ones((5, 2)), np.arange(5)).predict(np.ones((1, 2))) == [2.0]
