@@ -135,3 +135,31 @@ def test_no_shrinkage_is_the_fit_through_all_targets() -> None:
         assert np.allclose(model.predict(X), y, atol=1e-4)
     assert HDCClassifier(method="ridge", dim=DIM, alpha=0, random_state=0).fit(X, X[:, 0] > 0).predict(X).any()
     assert HDCRegressor(dim=DIM, alpha=0).fit(np.ones((5, 2)), np.arange(5)).predict(np.ones((1, 2))) == [2.0]
+
+
+@pytest.mark.parametrize("method", ["ridge", "online"])
+@pytest.mark.parametrize("power", [-1060, -1000, -140, -20, 20, 130, 140, 1000, 1021])
+def test_targets_of_any_magnitude(method: str, power: int) -> None:
+    draw = np.random.default_rng(0)
+    X = draw.uniform(-1, 1, (120, 2))
+    y = np.rint(2**20 * (X[:, 0] + 1)) / 2**20
+    model = HDCRegressor(method=method, dim=DIM, epochs=5, random_state=0)
+    found = model.fit(X, y).predict(X)
+    again = model.fit(X, np.ldexp(y, power)).predict(X)
+    if power > -1000:  # below, digits are lost
+        assert np.allclose(np.ldexp(again, -power), found, rtol=1e-5, atol=1e-5)
+    assert np.abs(np.ldexp(again, -power) - y).mean() < np.abs(found - y).mean() + 0.05
+    assert np.isfinite(model.fit(X, np.where(X[:, 0] > 0, 1.7e308, -1.7e308)).predict(X)).all()
+
+
+def test_targets_that_grow() -> None:
+    X = np.random.default_rng(0).uniform(-1, 1, (200, 2))
+    model = HDCRegressor(method="online", dim=DIM, random_state=0).partial_fit(X, X[:, 0])
+    for power in (30, 200, 1000):
+        for _ in range(10):
+            model.partial_fit(X, np.ldexp(X[:, 0], power))
+        assert np.isfinite(model.weights_).all()
+        assert np.corrcoef(np.ldexp(model.predict(X), -power), X[:, 0])[0, 1] > 0.9
+    for _ in range(10):
+        model.learn_one(X[0], 1.0)
+    assert np.isfinite(model.predict_one(X[0]))

@@ -51,6 +51,23 @@ class Encoding(ABC):
     def encode(self, X: Any, *, bits: bool, workers: int = 1) -> NDArray[Any]:
         """uint8[n, padded bytes] where `bits`, else int8[n, dim]."""
 
+    def check(self) -> None:
+        """ValueError unless it can have been fitted: files hold what anyone wrote."""
+        for name, least, most in (("dim", 1, 1 << 20), ("seed", 0, 1 << 31), ("features", 1, 1 << 31)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                message = f"{name} of the encoding is {value!r}"
+                raise ValueError(message)
+
+    def _check_arrays(self, *names: str) -> None:
+        """The same of arrays of a number for each feature, of which those of "unit" and "scale" are over 0."""
+        for name in names:
+            value = getattr(self, name)
+            right = value.dtype == numpy.float64 and value.shape == (self.features,) and numpy.isfinite(value).all()
+            if not right or (name in ("unit", "scale") and not (value > 0).all()):
+                message = f"{name} of the encoding is no array of {self.features} finite numbers"
+                raise ValueError(message)
+
     def state(self) -> dict[str, Any]:
         """Plain data, of which `restored` makes the encoding again."""
         kept = {name: value for name, value in vars(self).items() if name != "_made"}
@@ -83,6 +100,13 @@ class _Projected(Encoding):
         encoder = self._encoder()
         values = numpy.ascontiguousarray(_standard(X, self.unit, self.mean, self.scale, self.reach))
         return (encoder.encode_many if bits else encoder.encode_int8_many)(values, workers=workers)
+
+    def check(self) -> None:
+        super().check()
+        self._check_arrays("unit", "mean", "scale")
+        if not (0 < self.width < numpy.inf and 0 < self.reach < numpy.inf):
+            message = f"width {self.width} and reach {self.reach} of the encoding"
+            raise ValueError(message)
 
     def _encoder(self) -> ProjectionEncoder:
         if self._made is None:
@@ -152,28 +176,50 @@ class Record(Encoding):
         made: NDArray[Any] = (self._made.encode_many if bits else self._made.encode_int8_many)(index, workers=workers)
         return made
 
+    def check(self) -> None:
+        super().check()
+        self._check_arrays("unit", "low", "high")
+        if not 2 <= self.levels <= 1 << 16:
+            message = f"{self.levels} levels of the encoding"
+            raise ValueError(message)
+
 
 class Given(Encoding):
-    """Rows that are hypervectors already."""
+    """Rows that are hypervectors already: components, or where `packed` bits, uint8 [n, padded bytes]."""
 
     kind = "given"
 
-    def __init__(self, dim: int, seed: int = 0, features: int | None = None) -> None:
-        super().__init__(dim, seed, dim if features is None else features)
+    def __init__(self, dim: int, seed: int, features: int, *, packed: bool) -> None:
+        super().__init__(dim, seed, features)
+        self.packed = packed
 
     def encode(self, X: Any, *, bits: bool, workers: int = 1) -> NDArray[Any]:
-        if X.dtype == numpy.int8:
+        if self.packed:
+            beyond = numpy.unpackbits(X[:, self.dim // 8 :], axis=1, bitorder="little")[:, self.dim % 8 :]
+            if beyond.any():
+                message = (
+                    f"X: row {numpy.argwhere(beyond)[0][0]} has a bit set past bit {self.dim - 1}; they must be zero"
+                )
+                raise ValueError(message)
+        if X.dtype == numpy.int8 or self.packed:
             return numpy.ascontiguousarray(X)
         rows = numpy.rint(X)
         if (rows != X).any() or numpy.abs(X).max(initial=0) > 127:
             bad = numpy.argwhere((rows != X) | (numpy.abs(X) > 127))[0]
             message = (
                 f"X: row {bad[0]}, component {bad[1]} is {X[bad[0], bad[1]]}; without an encoding rows are "
-                "whole numbers from -127 to 127"
+                "whole numbers from -127 to 127, or with bits=True packed bits"
             )
             raise ValueError(message)
         made: NDArray[Any] = rows.astype(numpy.int8)
         return made
+
+    def check(self) -> None:
+        super().check()
+        columns = (self.dim + 511) // 512 * 64 if self.packed else self.dim
+        if type(self.packed) is not bool or self.features != columns:
+            message = f"rows of {self.features} for dim={self.dim}"
+            raise ValueError(message)
 
 
 ENCODINGS = ("cosine", "sign", "record")
@@ -183,7 +229,8 @@ def fitted(kind: str, X: Any, *, dim: int, seed: int, levels: int, width: float 
     """The encoding of a kind for rows like these, float64 [n, features], dense or CSR, finite, at least one.
 
     Numbers of any magnitude: features times a power of two give the same encoding of rows times that. About 40 MB
-    beside X, however many rows there are; sparse rows stay sparse, but for a sample of them.
+    beside X, however many rows there are, and three copies of the sample of 500 rows, of which alone sparse ones are
+    dense as a whole.
     """
     features = X.shape[1]
     unit, low, high, mean, scale = _columns(X)

@@ -15,13 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 from sophia._core.lexical import KINDS, LexicalEncoder
 from sophia._core.sequence import NgramEncoder
 from sophia._core.training import Examples
-from sophia.hdc.learn.base import one_of, seed_of, within
+from sophia.hdc.learn.base import one_of, plain_parameters, seed_of, within
 from sophia.hdc.learn.files import read, write
 
 __all__ = ["HDCTextEncoder"]
 
 FORMS = ("sparse", "int8", "bits")
-_FORMAT = "sophia-hdc-text 1"
 
 
 class HDCTextEncoder(TransformerMixin, BaseEstimator):
@@ -31,7 +30,7 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
     (least, most), weighed, and hashed to signed positions (random indexing; Kanerva and others 2000), which is what a
     linear readout learns most from. "int8" and "bits" (int8 [n, dim], uint8 [n, padded bytes]): the bundle of n-grams
     of n = `grams[1]` characters, bound and permuted (Joshi, Halseth and Kanerva 2016): the counts, scaled to 127, or
-    their majority.
+    their majority. `HDCClassifier(None)` takes all three: "bits" with its `bits` and the same `dim`.
 
     `kinds` are the weights of words, pairs, skipped pairs and n-grams ("sparse" only); `idf` the power, 0 to 1 in
     quarters, of the inverse document frequency, counted by `fit`. `workers` threads make "int8" and "bits".
@@ -63,16 +62,16 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Iterable[str | bytes], y: object = None) -> Self:
-        """Counts in how many of the texts each feature is ("sparse"; nothing is learned for the other forms)."""
+        """Counts in how many of the texts each feature is ("sparse"; nothing is learned for the other forms).
+
+        ValueError naming a parameter, TypeError naming a text that is none; then what was counted before stays.
+        """
         self._check()
-        self.seed_ = seed_of(self.random_state)
+        texts, seed = _texts(X), seed_of(self.random_state)
+        encoder: Any = self._unfitted(seed)
         if self.form == "sparse":
-            encoder = self._lexical()
-            encoder.observe(_texts(X))
-            self._encoder: Any = encoder
-        else:
-            _texts(X)
-            self._encoder = NgramEncoder(int(self.grams[1]), int(self.dim), seed=self.seed_)
+            encoder.observe(texts)
+        self.seed_, self._encoder = seed, encoder
         return self
 
     def transform(self, X: Iterable[str | bytes]) -> Any:
@@ -94,24 +93,33 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
         return numpy.array([f"hv{i}" for i in range(columns)], object)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the encoder to a file: numpy arrays and JSON, no pickle. NotFittedError before `fit`."""
+        """Writes the encoder to a file of arrays and JSON with checksums, no pickle; what is there is replaced when all
+        is written, and only if it is such a file.
+
+        NotFittedError before `fit`; ConfigError where it cannot be written. A random_state that is a generator is not
+        kept: the encoder loaded has None there, and the vectors of this one.
+        """
         check_is_fitted(self, "seed_")
-        parameters = {name: value for name, value in self.get_params().items() if name != "random_state"}
-        header = {"format": _FORMAT, "class": type(self).__name__, "parameters": parameters, "seed": self.seed_}
+        self._check()
+        head = {"class": type(self).__name__, "parameters": plain_parameters(self), "seed": self.seed_}
         held = {"frequencies": numpy.frombuffer(self._encoder.dump(), numpy.uint8)} if self.form == "sparse" else {}
-        write(path, header, held)
+        write(path, head, held)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """The encoder that `save` wrote. InputError for a file that is none, or damaged."""
-        return read(path, _FORMAT, cls.__name__, cls._made_of)
+        """The encoder that `save` wrote. InputError where there is no file, or one of another class; StoreCorrupt for
+        what is no model, or damaged; StoreVersionError for a newer one."""
+        return read(path, cls.__name__, cls._made_of)
 
     @classmethod
-    def _made_of(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
-        given = header["parameters"]
+    def _made_of(cls, head: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        given, seed = head["parameters"], head["seed"]
         made = cls(**given | {"grams": tuple(given["grams"]), "kinds": tuple(given["kinds"])})
         made._check()
-        made.__setstate__({**vars(made), "seed_": header["seed"], "_encoder": arrays.get("frequencies")})
+        if type(seed) is not int or set(arrays) != ({"frequencies"} if made.form == "sparse" else set()):
+            message = f"seed {seed!r} and arrays {sorted(arrays)}"
+            raise ValueError(message)
+        made.__setstate__({**vars(made), "seed_": seed, "_encoder": arrays.get("frequencies")})
         return made
 
     def __getstate__(self) -> dict[str, Any]:
@@ -125,27 +133,25 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
         super().__setstate__(state)
         if "seed_" not in state:
             return
+        self._encoder = self._unfitted(self.seed_)
         if self.form == "sparse":
-            self._encoder = self._lexical()
             self._encoder.restore(state["_encoder"].tobytes())
-        else:
-            self._encoder = NgramEncoder(int(self.grams[1]), int(self.dim), seed=self.seed_)
 
-    def _lexical(self) -> LexicalEncoder:
+    def _unfitted(self, seed: int) -> Any:
+        """The compiled encoder, which has seen nothing."""
         least, most = self.grams
+        if self.form != "sparse":
+            return NgramEncoder(int(most), int(self.dim), seed=seed)
+        kinds: Any = tuple(float(weight) for weight in self.kinds)
         return LexicalEncoder(
-            int(self.dim),
-            seed=self.seed_,
-            grams=(int(least), int(most)),
-            kinds=self.kinds,
-            idf_power=float(self.idf),
+            int(self.dim), seed=seed, grams=(int(least), int(most)), kinds=kinds, idf_power=float(self.idf)
         )
 
     def _check(self) -> None:
         one_of("form", self.form, FORMS)
         within("dim", self.dim, 64, 1 << 20)
         within("workers", self.workers, 1, 64)
-        if len(self.grams) != 2 or not 1 <= self.grams[0] <= self.grams[1] <= 8:
+        if len(self.grams) != 2 or not 1 <= int(self.grams[0]) <= int(self.grams[1]) <= 8:
             message = f"grams is {self.grams!r}; it is (least, most) characters of an n-gram, 1 to 8"
             raise ValueError(message)
         if len(self.kinds) != len(KINDS):
