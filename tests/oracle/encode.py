@@ -204,10 +204,9 @@ def majority(votes: Sequence[tuple[Sequence[int], int]], dim: int) -> list[int]:
 
 
 def scale(totals: Sequence[int]) -> list[int]:
-    """Largest magnitude to 127, the others rounded half up, by one fixed-point factor."""
+    """127 times the share of the largest magnitude, to the nearest whole number, a half away from zero."""
     largest = max(abs(total) for total in totals)
-    factor = (127 << 23) // largest if largest else 0
-    levels = [(abs(total) * factor + (1 << 22)) >> 23 for total in totals]
+    levels = [(254 * abs(total) + largest) // (2 * largest) if largest else 0 for total in totals]
     return [-level if total < 0 else level for level, total in zip(levels, totals, strict=True)]
 
 

@@ -35,11 +35,10 @@ def vectors(rows: Any, numbers: Any, dim: int, model: str) -> list[Hypervector]:
 
 
 def graded(parts: Any, weights: Any = None) -> list[int]:
-    """The scaled sum of signs: the largest magnitude 127, by the encoders' fixed-point rule."""
+    """The scaled sum of signs: the largest magnitude 127, the others to the nearest, a half away from zero."""
     total = (np.asarray(parts, np.int64) * np.asarray(weights if weights is not None else 1).reshape(-1, 1)).sum(0)
     largest = int(abs(total).max())
-    factor = (127 << 23) // largest if largest else 0
-    levels = (abs(total) * factor + (1 << 22)) >> 23
+    levels = (254 * abs(total) + largest) // (2 * largest) if largest else 0 * total
     return [int(x) for x in np.sign(total) * levels]
 
 
@@ -261,3 +260,31 @@ def test_parts_cover_everything_once() -> None:
             in_parts(lambda part, seen=seen: seen.extend(range(*part)), n, workers)
             assert sorted(seen) == list(range(n))
     assert len(Codebook(hdc.random_rows(3, "a"))) == 3
+
+
+@MODELS
+def test_the_sums_of_a_heavy_vote_are_scaled_exactly(simd: str, model: str) -> None:
+    """Up to the largest vote that there may be; all of one sign, and mixed."""
+    ids, levels = rows_of(4097, "id", 64, model), rows_of(1, "level", 64, model)
+    pairs = [
+        hdc.bind(row, one) for one in vectors(levels, [0], 64, model) for row in vectors(ids, range(4097), 64, model)
+    ]
+    rows = signs(np.array([np.asarray(pair) for pair in pairs]), 64, model).astype(np.int64)
+    draw = np.random.default_rng(5)
+    index = np.zeros((1, 4097), np.uint8)
+    for top in (2, 3, 6, 100, 4095):
+        weights = draw.integers(0, top + 1, 4097)
+        if top == 4095:
+            weights = np.where(rows[:, 0] > 0, 4095, -4095)  # the first component has nearly 2^24
+            weights[4096] = 0
+        encoder = RecordEncoder(ids, levels, weights=weights, dim=64)
+        (made,) = encoder.encode_int8_many(index).tolist()
+        assert made == graded(rows, weights)
+        assert max(map(abs, made)) == 127
+
+
+def test_the_largest_sum_is_127_in_the_longest_sequence() -> None:
+    sequence = np.zeros(2**24 - 1, np.uint8)
+    sequence[:100] = 1
+    found = NgramEncoder(1, 64, items=hdc.random_rows(2, "item", dim=64)).encode_int8(sequence)
+    assert set(np.abs(found).tolist()) == {127}

@@ -45,7 +45,7 @@ struct sophia_enc_kernels {
     void (*tally_b1)(const struct sophia_ballot *ballot, uint64_t *planes, size_t words);
     /* sums[lane] = total - 2 * count[lane]: a 0 bit votes +, a 1 bit votes -. */
     void (*sums_i32)(const uint64_t *planes, size_t depth, size_t words, int32_t total, int32_t *sums);
-    /* Scales so that the largest magnitude of the first `dim` sums becomes 127 (ballot.h has the rule). */
+    /* Scales so that the largest magnitude of the first `dim` sums becomes 127 (enc_scalar.h has the rule). */
     void (*scale_i32_i8)(const int32_t *sums, size_t dim, int8_t *out);
 };
 

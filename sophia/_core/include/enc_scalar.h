@@ -53,9 +53,10 @@ static void sophia_sums_i32_scalar(const uint64_t *planes, size_t depth, size_t 
     }
 }
 
-/* The rule of scale_i32_i8, inlined into each level's function so that each compiles it for its registers:
- * with m = floor(127 * 2^23 / largest), a sum s becomes sign(s) * floor((|s| * m + 2^22) / 2^23).
- * All products stay below 2^31 because |s| <= largest; a largest of 0 gives zeros. */
+/* The rule of scale_i32_i8, inlined into each level's function so that each compiles it for its registers: a sum s becomes
+ * sign(s) * floor((254 * |s| + largest) / (2 * largest)), that is 127 * s / largest to the nearest whole number, a half
+ * away from zero; a largest of 0 gives zeros. The dividend is below 2^32, and with the half that is added the quotient is
+ * farther from any whole number than a double's rounding could move it: the result is exact. */
 static inline __attribute__((always_inline)) void sophia_scale_i32_i8(const int32_t *sums, size_t dim,
                                                                       int8_t *out)
 {
@@ -64,10 +65,10 @@ static inline __attribute__((always_inline)) void sophia_scale_i32_i8(const int3
         const int32_t size = sums[i] < 0 ? -sums[i] : sums[i];
         largest = size > largest ? size : largest;
     }
-    const uint32_t scale = largest ? (127u << 23) / (uint32_t)largest : 0;
+    const double scale = largest ? 0.5 / largest : 0.0, half = largest + 0.5;
     for (size_t i = 0; i < dim; i++) {
-        const uint32_t size = (uint32_t)(sums[i] < 0 ? -sums[i] : sums[i]);
-        const int32_t level = (int32_t)((size * scale + (1u << 22)) >> 23);
+        const int32_t size = sums[i] < 0 ? -sums[i] : sums[i];
+        const int32_t level = (int32_t)((size * 254.0 + half) * scale);
         out[i] = (int8_t)(sums[i] < 0 ? -level : level);
     }
 }
