@@ -34,3 +34,7 @@ cdef int open_block(Block *block, object source, str name, int dtypes, int least
 cdef void close_block(Block *block) noexcept
 
 cdef str dtype_name(int dtype)
+
+# Whether two pieces of memory have a byte in common.
+cdef inline bint overlap(const void *a, size_t size_a, const void *b, size_t size_b) noexcept nogil:
+    return size_a and size_b and <size_t>a < <size_t>b + size_b and <size_t>b < <size_t>a + size_a

@@ -2,12 +2,12 @@
 
 from libc.stdint cimport uint8_t
 
-from sophia._core.arena cimport HDCArena
 from sophia._core.buffer cimport Block
+from sophia._core.vector cimport Vector
 
 
 cdef struct Rows:
-    # `data` is borrowed from the operand until close_rows(), or `owned` by it (a list, copied).
+    # `data` is borrowed from the operand, which is held until close_rows(), or `owned` (copied).
     Block block
     const uint8_t *data
     void *owned
@@ -17,12 +17,22 @@ cdef struct Rows:
     int dtype               # of the buffer; of its own vectors U8 (BSC) or I8 (MAP)
     bint matrix             # two dimensions, also when n is 1
     bint vector             # a Hypervector or SharedVector, no foreign memory
-    void *pinned            # the HDCArena whose reset is held off, or NULL
+    void *owner             # that vector, one reference of it ours and its arena held, or NULL
 
 # Raises ShapeError or TypeError. `dim` 0: told by the operand itself, and 10,000 for packed rows of 1,280
 # bytes. Padding and values of foreign memory are not looked at: check_rows() does, or the scan itself.
 cdef int open_rows(Rows *rows, object source, str name, size_t dim) except -1
 cdef void close_rows(Rows *rows) noexcept
+
+# open_rows() with what told_dim() found in `dim`; ShapeError too where `dim` is not None and not the operand's own.
+cdef int open_operand(Rows *rows, object source, str name, object dim, size_t told) except -1
+cdef int check_told(Vector vector, str name, object dim) except -1
+
+# A list or tuple, or what a subclass of them holds, as an exact tuple; runs no code of the subclass.
+cdef tuple taken(object vectors)
+
+# Copies the rows, so that a result may be written over them.
+cdef int own_rows(Rows *rows, str name) except -1
 
 # The dimension that `dim`, or else a vector among the operands, says; 0 when none does.
 cdef size_t told_dim(object dim, object a, object b) except? 0

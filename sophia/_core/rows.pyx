@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# (with it, a parameter that is annotated as an int would cut fractions off)
 """Operands of the batch operations.
 
 A row of a BSC matrix has the padded length (1,280 bytes for 10,000 components), as uint8 or uint64; a row of
@@ -5,41 +7,61 @@ a MAP matrix is `dim` int8. The dtype says the model; packed rows whose length i
 `dim=`.
 """
 
+from cpython.list cimport PyList_AsTuple
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_GetSlice
 from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from sophia._core.arena cimport HDCArena
 from sophia._core.buffer cimport I8, U8, U64, close_block, open_block
 from sophia._core.vector cimport (
     SOPHIA_BSC,
     SOPHIA_MAP,
-    Hypervector,
     Vector,
     alive,
     check_dim,
+    hold,
     is_vector,
+    let_go,
     model_name,
     sophia_first_dirty_row,
     sophia_first_not_bipolar,
     sophia_payload_bytes,
     sophia_row_bytes,
+    take_dim,
 )
 
 from sophia.errors import ShapeError
 
 
+cdef tuple taken(object vectors):
+    if type(vectors) is tuple:
+        return <tuple>vectors
+    if isinstance(vectors, list):
+        return PyList_AsTuple(vectors)
+    return PyTuple_GetSlice(vectors, 0, PyTuple_GET_SIZE(vectors))
+
+
+cdef Vector _first(object source):
+    """The vector that an operand is, or that a list of them starts with, or None."""
+    if is_vector(source):
+        return <Vector>source
+    if isinstance(source, (list, tuple)):
+        vectors = taken(source)
+        if vectors and is_vector(vectors[0]):
+            return <Vector>vectors[0]
+    return None
+
+
 cdef size_t told_dim(object dim, object a, object b) except? 0:
+    cdef Vector vector
     if dim is not None:
-        check_dim(dim)
-        return <size_t>dim
-    if is_vector(a):
-        return (<Vector>a).dim
-    if is_vector(b):
-        return (<Vector>b).dim
-    if isinstance(a, (list, tuple)) and a and is_vector(a[0]):
-        return (<Vector>a[0]).dim
-    return 0
+        return take_dim(dim)
+    vector = _first(a)
+    if vector is None and is_vector(b):
+        vector = <Vector>b
+    return 0 if vector is None else vector.dim
 
 
 cdef int _from_vector(Rows *rows, Vector vector) except -1:
@@ -51,13 +73,13 @@ cdef int _from_vector(Rows *rows, Vector vector) except -1:
     rows.model = vector.model
     rows.dtype = U8 if vector.model == SOPHIA_BSC else I8
     rows.vector = True
-    if vector.lender != NULL:
-        (<Hypervector>vector).arena.state.exports += 1
-        rows.pinned = <void *>(<Hypervector>vector).arena
+    rows.owner = <void *>vector
+    Py_INCREF(vector)
+    hold(vector)
     return 0
 
 
-cdef int _from_list(Rows *rows, object vectors, str name) except -1:
+cdef int _from_list(Rows *rows, tuple vectors, str name) except -1:
     """Copies: the rows of a scan must lie one behind the other."""
     cdef Vector vector
     cdef size_t i = 0, size
@@ -67,6 +89,7 @@ cdef int _from_list(Rows *rows, object vectors, str name) except -1:
         raise TypeError(f"{name}: element 0 is a {type(vectors[0]).__name__}, not a Hypervector or "
                         "SharedVector")
     vector = <Vector>vectors[0]
+    alive(vector)
     rows.model = vector.model
     rows.dim = vector.dim
     rows.n = <size_t>len(vectors)
@@ -104,7 +127,7 @@ cdef int open_rows(Rows *rows, object source, str name, size_t dim) except -1:
     if is_vector(source):
         return _from_vector(rows, <Vector>source)
     if isinstance(source, (list, tuple)):
-        return _from_list(rows, source, name)
+        return _from_list(rows, taken(source), name)
     open_block(&rows.block, source, name, U8 | U64 | I8, 1, 2, 1, False)
     try:
         rows.data = <uint8_t *>rows.block.data
@@ -139,10 +162,43 @@ cdef int open_rows(Rows *rows, object source, str name, size_t dim) except -1:
     return 0
 
 
+cdef int open_operand(Rows *rows, object source, str name, object dim, size_t told) except -1:
+    open_rows(rows, source, name, told)
+    if dim is not None and rows.dim != told:
+        given = f"{model_name(rows.model)} dim={rows.dim}"
+        close_rows(rows)
+        raise ShapeError(f"{name}: {given} where dim={told} says otherwise")
+    return 0
+
+
+cdef int check_told(Vector vector, str name, object dim) except -1:
+    cdef size_t told
+    if dim is None:
+        return 0
+    told = take_dim(dim)
+    if vector.dim != told:
+        raise ShapeError(f"{name}: {model_name(vector.model)} dim={vector.dim} where dim={told} says otherwise")
+    return 0
+
+
+cdef int own_rows(Rows *rows, str name) except -1:
+    cdef size_t size = rows.n * rows.stride
+    cdef void *copy = malloc(size if size else 1)
+    if copy == NULL:
+        raise MemoryError(f"{name}: no memory for a copy of {size} bytes")
+    memcpy(copy, rows.data, size)
+    free(rows.owned)
+    rows.owned = copy
+    rows.data = <uint8_t *>copy
+    return 0
+
+
 cdef void close_rows(Rows *rows) noexcept:
-    if rows.pinned != NULL:
-        (<HDCArena>rows.pinned).state.exports -= 1
-        rows.pinned = NULL
+    cdef void *owner = rows.owner
+    if owner != NULL:
+        rows.owner = NULL
+        let_go(<Vector>owner)
+        Py_DECREF(<Vector>owner)
     if rows.owned != NULL:
         free(rows.owned)
         rows.owned = NULL
@@ -215,14 +271,14 @@ cdef object new_rows(const Rows *like, size_t n, bint matrix):
 def shape_of(source: object, dim: int | None = None) -> tuple[str, int, int]:
     """How the core reads an operand: (model, dimension, rows).
 
-    Raises ShapeError or TypeError as every batch operation does.
+    Raises ShapeError or TypeError as every batch operation does, also where the operand is not of `dim`.
 
         >>> from sophia._core.vector import Hypervector
         >>> shape_of([Hypervector("MAP", 100), Hypervector("MAP", 100)])
         ('MAP', 100, 2)
     """
     cdef Rows rows
-    open_rows(&rows, source, "source", told_dim(dim, source, None))
+    open_operand(&rows, source, "source", dim, told_dim(dim, source, None))
     try:
         return model_name(rows.model), rows.dim, rows.n
     finally:

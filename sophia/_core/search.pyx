@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# (with it, a parameter that is annotated as an int would cut fractions off)
 """Distances and similarities, one to one, one to many and many to many; the k nearest rows.
 
 A pair of vectors gives a Python number. Anything with a matrix or a list gives a numpy array: [n] for one
@@ -10,17 +12,19 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from sophia._core cimport cpu
-from sophia._core.buffer cimport F64, I64, U8, U32, U64, Block, close_block, open_block
+from sophia._core.buffer cimport F64, I64, U8, U32, U64, Block, close_block, open_block, overlap
 from sophia._core.rows cimport (
     Rows,
     check_same,
+    check_told,
     close_rows,
     new_array,
+    open_operand,
     open_rows,
     refuse_padding,
     told_dim,
 )
-from sophia._core.vector cimport SOPHIA_BSC, Vector, alive, is_vector, model_name, sophia_padding_mask
+from sophia._core.vector cimport SOPHIA_BSC, Vector, alive, is_vector, model_name, sophia_padding_mask, whole
 
 from sophia.errors import ShapeError
 
@@ -57,6 +61,8 @@ def hamming(a: object, b: object, *, dim: int | None = None):
         x = <Vector>a
         y = <Vector>b
         _check(x, y)
+        if dim is not None:
+            check_told(x, "a", dim)
         if x.model == SOPHIA_BSC:
             return cpu.active.hv.hamming_b1(<uint64_t *>x.data, <uint64_t *>y.data, x.nbytes // 8)
         return (<int64_t>x.dim - cpu.active.hv.dot_i8(<int8_t *>x.data, <int8_t *>y.data, x.dim)) // 2
@@ -73,6 +79,8 @@ def dot(a: object, b: object, *, dim: int | None = None):
         x = <Vector>a
         y = <Vector>b
         _check(x, y)
+        if dim is not None:
+            check_told(x, "a", dim)
         if x.model == SOPHIA_BSC:
             return <int64_t>x.dim - 2 * <int64_t>cpu.active.hv.hamming_b1(
                 <uint64_t *>x.data, <uint64_t *>y.data, x.nbytes // 8)
@@ -92,6 +100,8 @@ def similarity(a: object, b: object, *, dim: int | None = None):
         x = <Vector>a
         y = <Vector>b
         _check(x, y)
+        if dim is not None:
+            check_told(x, "a", dim)
         if x.model == SOPHIA_BSC:
             product = <int64_t>x.dim - 2 * <int64_t>cpu.active.hv.hamming_b1(
                 <uint64_t *>x.data, <uint64_t *>y.data, x.nbytes // 8)
@@ -117,9 +127,9 @@ cdef object _matrix(object a, object b, int measure, object dim):
     cdef uint32_t *counts = NULL
     cdef int64_t *norms = NULL
     cdef const sophia_hv_kernels *kernels = &cpu.active.hv
-    open_rows(&x, a, "a", told)
+    open_operand(&x, a, "a", dim, told)
     try:
-        open_rows(&y, b, "b", told)
+        open_operand(&y, b, "b", dim, told)
         try:
             check_same(&x, &y, "a", "b")
             if x.model == SOPHIA_BSC and not x.vector:
@@ -232,6 +242,7 @@ cdef tuple _answer(sophia_top *tops, size_t queries, bint matrix, int model, int
 
 
 cdef size_t _room(object k, size_t n) except 0:
+    k = whole(k, "k")
     if k < 1 or k > MOST_HITS:
         raise ValueError(f"k: {k} is outside 1..{MOST_HITS}")
     if n == 0:
@@ -264,9 +275,9 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
     cdef int64_t *norms = NULL
     cdef sophia_top *tops = NULL
     cdef const sophia_hv_kernels *kernels = &cpu.active.hv
-    open_rows(&x, query, "query", told)
+    open_operand(&x, query, "query", dim, told)
     try:
-        open_rows(&y, rows, "rows", told)
+        open_operand(&y, rows, "rows", dim, told)
         try:
             check_same(&x, &y, "query", "rows")
             measure = _measure(metric, x.model)
@@ -318,12 +329,12 @@ cdef int _measure(object metric, int model) except -1:
 def sketch(rows: object, out: object = None, *, dim: int | None = None):
     """The first 1,024 bits of each packed row as one contiguous column: uint8[n, 128], for topk_sketch().
 
-    Raises ShapeError for MAP rows or fewer than 1,024 bits.
+    Raises ShapeError for MAP rows or fewer than 1,024 bits, ValueError where `out` overlaps the rows.
     """
     cdef Rows y
     cdef Block target
     cdef size_t i
-    open_rows(&y, rows, "rows", told_dim(dim, rows, None))
+    open_operand(&y, rows, "rows", dim, told_dim(dim, rows, None))
     try:
         if y.model != SOPHIA_BSC or y.dim < 64 * SOPHIA_SKETCH_WORDS:
             raise ShapeError(f"rows: {model_name(y.model)} dim={y.dim} has no sketch; it needs 1,024 packed "
@@ -334,6 +345,8 @@ def sketch(rows: object, out: object = None, *, dim: int | None = None):
         try:
             if <size_t>target.rows != y.n or target.columns != 128:
                 raise ShapeError(f"out: needs [{y.n}, 128] bytes, given [{target.rows}, {target.columns}]")
+            if overlap(y.data, y.n * y.stride, target.data, y.n * 128):
+                raise ValueError("out: overlaps the rows; write the sketches into another array")
             with nogil:
                 for i in range(y.n):
                     memcpy(target.data + i * 128, y.data + i * y.stride, 128)
@@ -344,7 +357,7 @@ def sketch(rows: object, out: object = None, *, dim: int | None = None):
         close_rows(&y)
 
 
-def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10, *, limit: int | None = None):
+def topk_sketch(Vector query not None, rows: object, sketches: object, k: int = 10, *, limit: int | None = None):
     """As topk() for one BSC query, through the column of sketch(rows): (distances, row numbers, rows
     compared).
 
@@ -362,7 +375,23 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10, *, l
         >>> topk_sketch(random("items", 42), codebook, sketch(codebook), 1)[1].tolist()
         [42]
     """
-    cdef Rows y
+    cdef Rows x, y
+    cdef int64_t farthest = <int64_t>query.dim
+    if limit is not None:
+        farthest = <int64_t>max(0, min(whole(limit, "limit"), query.dim))
+    open_rows(&y, rows, "rows", query.dim)
+    try:
+        open_rows(&x, query, "query", 0)        # the query is held as long as the rows are scanned
+        try:
+            return _through(&x, &y, sketches, k, farthest)
+        finally:
+            close_rows(&x)
+    finally:
+        close_rows(&y)
+
+
+cdef tuple _through(const Rows *x, const Rows *y, object sketches, object k, int64_t farthest):
+    """What topk_sketch() gives."""
     cdef Block column
     cdef uint64_t padding[8]
     cdef uint64_t dirty = 0
@@ -372,48 +401,42 @@ def topk_sketch(query: Vector, rows: object, sketches: object, k: int = 10, *, l
     cdef sophia_hit *within = NULL
     cdef sophia_top *tops = NULL
     cdef const sophia_hv_kernels *kernels = &cpu.active.hv
-    cdef int64_t farthest = query.dim if limit is None else max(0, min(limit, query.dim))
-    alive(query)
-    open_rows(&y, rows, "rows", query.dim)
+    if y.model != x.model or y.dim != x.dim:
+        raise ShapeError(f"query is {model_name(x.model)} dim={x.dim}, rows are "
+                         f"{model_name(y.model)} dim={y.dim}; both must have one model and one dimension")
+    if y.model != SOPHIA_BSC or y.dim < 64 * SOPHIA_SKETCH_WORDS:
+        raise ShapeError(f"rows: {model_name(y.model)} dim={y.dim} has no sketch; it needs 1,024 packed "
+                         "bits")
+    open_block(&column, sketches, "sketches", U8 | U64, 2, 2, 8, False)
     try:
-        if y.model != query.model or y.dim != query.dim:
-            raise ShapeError(f"query is {model_name(query.model)} dim={query.dim}, rows are "
-                             f"{model_name(y.model)} dim={y.dim}; both must have one model and one dimension")
-        if y.model != SOPHIA_BSC or y.dim < 64 * SOPHIA_SKETCH_WORDS:
-            raise ShapeError(f"rows: {model_name(y.model)} dim={y.dim} has no sketch; it needs 1,024 packed "
-                             "bits")
-        open_block(&column, sketches, "sketches", U8 | U64, 2, 2, 8, False)
-        try:
-            if <size_t>column.rows != y.n or column.columns * column.itemsize != 128:
-                raise ShapeError(
-                    f"sketches: [{column.rows}, {column.columns * column.itemsize}] bytes where [{y.n}, 128] "
-                    "are needed; make them with sketch(rows)"
-                )
-            room = _room(k, y.n)
-            tops = _new_tops(1, room)
-            seeds = max(room, SOPHIA_SKETCH_FIRST)
-            first = <sophia_hit *>malloc(seeds * sizeof(sophia_hit))
-            leasts = <uint32_t *>malloc((y.n // SOPHIA_BLOCK_ROWS + 1) * sizeof(uint32_t))
-            within = <sophia_hit *>malloc((y.n // 8 + SOPHIA_SKETCH_FIRST) * sizeof(sophia_hit))
-            if first == NULL or leasts == NULL or within == NULL:
-                raise MemoryError(f"topk_sketch: no memory for the distances of {y.n} rows")
-            sophia_padding_mask(y.dim, padding)
-            with nogil:
-                compared = sophia_scan_sketch(
-                    kernels, <const uint64_t *>query.data, <const uint64_t *>column.data,
-                    <const uint64_t *>y.data, y.n, y.dim, padding, leasts, first, within, tops, farthest, &dirty)
-            if dirty:
-                refuse_padding(&y, "rows")
-            scores, numbers = _answer(tops, 1, False, SOPHIA_BSC, HAMMING)
-            return scores, numbers, compared
-        finally:
-            free(tops)
-            free(first)
-            free(within)
-            free(leasts)
-            close_block(&column)
+        if <size_t>column.rows != y.n or column.columns * column.itemsize != 128:
+            raise ShapeError(
+                f"sketches: [{column.rows}, {column.columns * column.itemsize}] bytes where [{y.n}, 128] "
+                "are needed; make them with sketch(rows)"
+            )
+        room = _room(k, y.n)
+        tops = _new_tops(1, room)
+        seeds = max(room, SOPHIA_SKETCH_FIRST)
+        first = <sophia_hit *>malloc(seeds * sizeof(sophia_hit))
+        leasts = <uint32_t *>malloc((y.n // SOPHIA_BLOCK_ROWS + 1) * sizeof(uint32_t))
+        within = <sophia_hit *>malloc((y.n // 8 + SOPHIA_SKETCH_FIRST) * sizeof(sophia_hit))
+        if first == NULL or leasts == NULL or within == NULL:
+            raise MemoryError(f"topk_sketch: no memory for the distances of {y.n} rows")
+        sophia_padding_mask(y.dim, padding)
+        with nogil:
+            compared = sophia_scan_sketch(
+                kernels, <const uint64_t *>x.data, <const uint64_t *>column.data,
+                <const uint64_t *>y.data, y.n, y.dim, padding, leasts, first, within, tops, farthest, &dirty)
+        if dirty:
+            refuse_padding(y, "rows")
+        scores, numbers = _answer(tops, 1, False, SOPHIA_BSC, HAMMING)
+        return scores, numbers, compared
     finally:
-        close_rows(&y)
+        free(tops)
+        free(first)
+        free(within)
+        free(leasts)
+        close_block(&column)
 
 
 def read_pass(source: object) -> int:

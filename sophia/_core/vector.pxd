@@ -75,9 +75,29 @@ cdef str model_name(int model)
 # 0, or ShapeError when dim is outside 64..2^23.
 cdef int check_dim(Py_ssize_t dim) except -1
 
+# The same for what a caller gave, converted once: its C value. TypeError for a fraction.
+cdef size_t take_dim(object dim) except 0
+
+# Exactly an int, of whatever counts as one; TypeError for a fraction and all else.
+cdef object whole(object number, str name)
+
+# hold() keeps the arena that lends a vector from taking its bytes back, as an exported buffer does; let_go() ends
+# that. Around whatever reads or writes the bytes without the GIL.
+cdef inline void hold(Vector vector) noexcept:
+    if vector.lender != NULL:
+        (<Hypervector>vector).arena.state.exports += 1
+
+cdef inline void let_go(Vector vector) noexcept:
+    if vector.lender != NULL:
+        (<Hypervector>vector).arena.state.exports -= 1
+
 # A result to be written by the caller: padding zero, the rest uninitialised. From this thread's pool, or from
 # `arena` (None: the pool).
 cdef Hypervector new_vector(int model, size_t dim, HDCArena arena)
+
+# Where a single result goes: `out` if it is a live Hypervector of that model and dimension (else TypeError, ValueError
+# for `out` and `arena` both, StaleArenaError, ShapeError), or new_vector().
+cdef Hypervector result_for(int model, size_t dim, object out, HDCArena arena)
 
 # Frozen copy of a live vector's bytes / of `nbytes` bytes that already keep the layout.
 cdef SharedVector freeze(Vector source, uint64_t key)

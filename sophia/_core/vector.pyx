@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# (with it, a parameter that is annotated as an int would cut fractions off)
 """Hypervectors of the two compiled models.
 
 `Hypervector` is a working vector: its own bytes from a per-thread pool, or borrowed from an arena.
@@ -8,6 +10,7 @@ and leaving to numpy, Arrow and DLPack without a copy. Both keep the layout of `
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.number cimport PyNumber_Index
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
@@ -80,6 +83,19 @@ cdef int check_dim(Py_ssize_t dim) except -1:
     if dim < <Py_ssize_t>SOPHIA_LEAST_DIM or dim > <Py_ssize_t>SOPHIA_MOST_DIM:
         raise ShapeError(f"dim: {dim} is outside {SOPHIA_LEAST_DIM}..{SOPHIA_MOST_DIM}")
     return 0
+
+
+cdef size_t take_dim(object dim) except 0:
+    cdef Py_ssize_t value = dim
+    check_dim(value)
+    return <size_t>value
+
+
+cdef object whole(object number, str name):
+    try:
+        return PyNumber_Index(number)
+    except TypeError:
+        raise TypeError(f"{name}: a {type(number).__name__} ({number!r}) is no whole number") from None
 
 
 cdef void release(sophia_shared *block) noexcept nogil:
@@ -235,7 +251,7 @@ cdef class Hypervector(Vector):
         open_block(&block, source, "source", U8 | I8 | U64, 1, 1, 1, False)
         try:
             if block.dtype == I8:
-                if dim is not None and dim != block.columns:
+                if dim is not None and take_dim(dim) != <size_t>block.columns:
                     raise ShapeError(f"source: {block.columns} components where dim={dim} says otherwise")
                 check_dim(block.columns)
                 bad = sophia_first_not_bipolar(<int8_t *>block.data, <size_t>block.columns)
@@ -435,6 +451,24 @@ cdef Hypervector new_vector(int model, size_t dim, HDCArena arena):
     return result
 
 
+cdef Hypervector result_for(int model, size_t dim, object out, HDCArena arena):
+    cdef Hypervector vector
+    if out is None:
+        return new_vector(model, dim, arena)
+    if type(out) is not Hypervector:
+        raise TypeError(f"out: a {type(out).__name__} cannot be written; give a Hypervector")
+    if arena is not None:
+        raise ValueError("out= and arena= name two places for one result; give one of them")
+    vector = <Hypervector>out
+    alive(vector)
+    if vector.model != model or vector.dim != dim:
+        raise ShapeError(
+            f"out is {model_name(vector.model)} dim={vector.dim}, the result {model_name(model)} dim={dim}; "
+            "both must have one model and one dimension"
+        )
+    return vector
+
+
 cdef SharedVector adopt(sophia_shared *block):
     cdef SharedVector result = SharedVector.__new__(SharedVector)
     _lay_out(result, <int>block.model, block.dim)
@@ -457,15 +491,12 @@ cdef SharedVector freeze(Vector source, uint64_t key):
 cdef Hypervector _packed(const unsigned char *data, size_t size, object dim, bint clear_padding):
     """A BSC vector from `size` packed bytes, padded or not."""
     cdef size_t wanted, payload, row
-    if dim is None:
-        dim = DEFAULT_DIM
-    check_dim(dim)
-    wanted = <size_t>dim
+    wanted = take_dim(DEFAULT_DIM if dim is None else dim)
     payload = sophia_payload_bytes(SOPHIA_BSC, wanted)
     row = sophia_row_bytes(SOPHIA_BSC, wanted)
     if size != payload and size != row and size != (wanted + 63) // 64 * 8:
         raise ShapeError(
-            f"source: {size} bytes of packed bits where dim={dim} needs {payload} (or {row} with padding); "
+            f"source: {size} bytes of packed bits where dim={wanted} needs {payload} (or {row} with padding); "
             "pass dim= for another length"
         )
     cdef Hypervector result = new_vector(SOPHIA_BSC, wanted, None)
