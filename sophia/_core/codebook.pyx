@@ -1,3 +1,4 @@
+# cython: auto_pickle=False
 """Codebooks: rows of hypervectors, copied once into the layout that the fused encoders read."""
 
 cimport cython
@@ -5,9 +6,8 @@ from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-from sophia._core.buffer cimport I8, U8, Block, close_block, open_block
-from sophia._core.rows cimport Rows, check_rows, close_rows, new_array, open_rows, told_dim
-from sophia._core.vector cimport SOPHIA_BSC, SOPHIA_MOST_DIM, model_name, sophia_row_bytes
+from sophia._core.rows cimport Rows, check_rows, close_rows, open_operand, told_dim
+from sophia._core.vector cimport SOPHIA_BSC, SOPHIA_MOST_DIM, model_name
 
 from sophia.errors import ShapeError
 
@@ -22,15 +22,12 @@ cdef extern from "hv_ops.h" nogil:
     void sophia_i8_to_b1(const int8_t *source, uint64_t *out, size_t dim) noexcept
 
 
-_MOST_WORKERS = 64
-
-
 @cython.final
 cdef class Codebook:
     """A copy of hypervectors (a matrix, or a list of them), packed, for encoders that read them often.
 
-    `name` is what errors call it. Raises ShapeError or TypeError as every batch operation does, and ValueError for no
-    rows. Costs n x dim / 8 bytes.
+    `name` is what errors call it. Raises ShapeError or TypeError as every batch operation does, also where the rows are
+    not of `dim`, and ValueError for no rows. Costs n x dim / 8 bytes.
     """
 
     def __cinit__(self, source, str name="codebook", *, dim=None):
@@ -38,7 +35,7 @@ cdef class Codebook:
         cdef void *block = NULL
         cdef size_t i
         cdef uint64_t *row
-        open_rows(&rows, source, name, told_dim(dim, source, None))
+        open_operand(&rows, source, name, dim, told_dim(dim, source, None))
         try:
             check_rows(&rows, name)
             if rows.n == 0 or rows.n > SOPHIA_MOST_DIM:
@@ -75,42 +72,3 @@ cdef int check_alike(Codebook a, Codebook b, str name_a, str name_b) except -1:
             "both must have one model and one dimension"
         )
     return 0
-
-
-cdef class Job:
-    """A batch that is being encoded; of no use from Python."""
-
-    cdef object run(self, Py_ssize_t n, size_t dim, object out, object workers):
-        cdef Block block
-        cdef bint packed = self.form == PACKED
-        cdef size_t width = sophia_row_bytes(SOPHIA_BSC, dim) if packed else dim
-        if out is None:
-            out = new_array([n, width], "uint8" if packed else "int8")
-        open_block(&block, out, "out", U8 if packed else I8, 2, 2, 8 if packed else 1, True)
-        try:
-            if block.rows != n or <size_t>block.columns != width:
-                given = f"[{block.rows}, {block.columns}]"
-                raise ShapeError(f"out: {given} given, [{n}, {width}] needed for {n} of dim={dim}")
-            self.target = block.data
-            self.step = width
-            in_parts(self, n, workers)
-        finally:
-            close_block(&block)
-        return out
-
-
-def in_parts(job, Py_ssize_t n, workers):
-    """Calls `job((from, to))` for parts that are 0 to `n` together: one, or one for each of `workers` threads.
-
-    The error of the first part that has one is raised, when all have ended.
-    """
-    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= _MOST_WORKERS:
-        raise ValueError(f"workers is {workers!r}; it is a number of threads, 1 to {_MOST_WORKERS}")
-    if workers == 1 or n < 2:
-        job((0, n))
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(job, [(n * i // workers, n * (i + 1) // workers) for i in range(workers)]):
-            pass

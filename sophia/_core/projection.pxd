@@ -34,4 +34,4 @@ cdef class ProjectionEncoder:
     cdef void *spare        # a sophia_projection_space, or NULL while a call uses it
 
     # Private to the module.
-    cdef object _many(self, object values, object out, object workers, int form)
+    cdef object _many(self, object values, object out, object workers, int form, int ndim)

@@ -9,10 +9,11 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from sophia._core cimport cpu
-from sophia._core.buffer cimport F32, F64, Block, close_block, open_block
-from sophia._core.codebook cimport GRADED, PACKED, Job
+from sophia._core.arena cimport HDCArena
+from sophia._core.batch cimport GRADED, PACKED, Job
+from sophia._core.buffer cimport F32, F64, Block, close_block, open_block, overlap
 from sophia._core.cpu cimport SOPHIA_LN_LANES
-from sophia._core.vector cimport check_dim
+from sophia._core.vector cimport SOPHIA_BSC, check_dim
 
 from sophia.errors import ShapeError
 
@@ -103,27 +104,37 @@ cdef class ProjectionEncoder:
     def __repr__(self):
         return f"<ProjectionEncoder {self.features} features, dim={self.dim}{', cosine' if self.phases else ''}>"
 
+    def encode(self, values, HDCArena arena=None, *, out=None):
+        """The bits of one row, float32 or float64 [features], as a BSC Hypervector: `out`, or a new one; from an arena
+        it is borrowed. Raises as :meth:`encode_many` does."""
+        cdef _Job job = _Job.__new__(_Job)
+        job.open(self, values, 1)
+        try:
+            return job.run_one(SOPHIA_BSC, self.plan.dim, out, arena)
+        finally:
+            close_block(&job.block)
+
+    def encode_int8(self, values):
+        """The components of one row: int8[dim], as :meth:`encode_int8_many` gives."""
+        return self._many(values, None, 1, GRADED, 1)[0]
+
     def encode_many(self, values, out=None, *, workers=1):
         """Bits: uint8[n, padded bytes], 1 where the component is negative, of float32 or float64 [n, features].
 
         In one call, in `workers` threads. `out` is such a matrix to write to. Raises ShapeError for another shape or
-        dtype, ValueError naming row and feature of what is not finite.
+        dtype, ValueError naming row and feature of what is not finite, or where `out` overlaps the rows.
         """
-        return self._many(values, out, workers, PACKED)
+        return self._many(values, out, workers, PACKED, 2)
 
     def encode_int8_many(self, values, out=None, *, workers=1):
         """Components: int8[n, dim], -127 to 127 with phases, else -1 and +1. As :meth:`encode_many`."""
-        return self._many(values, out, workers, GRADED)
+        return self._many(values, out, workers, GRADED, 2)
 
-    cdef object _many(self, object values, object out, object workers, int form):
+    cdef object _many(self, object values, object out, object workers, int form, int ndim):
         cdef _Job job = _Job.__new__(_Job)
-        job.encoder = self
         job.form = form
-        open_block(&job.block, values, "values", F32 | F64, 2, 2, 4, False)
+        job.open(self, values, ndim)
         try:
-            if <size_t>job.block.columns != self.plan.features:
-                raise ShapeError(f"values: {job.block.columns} numbers a row where there are {self.plan.features} "
-                                 "features")
             return job.run(job.block.rows, self.plan.dim, out, workers)
         finally:
             close_block(&job.block)
@@ -135,6 +146,18 @@ cdef class _Job(Job):
 
     cdef ProjectionEncoder encoder
     cdef Block block
+
+    cdef int open(self, ProjectionEncoder encoder, object values, int ndim) except -1:
+        self.encoder = encoder
+        open_block(&self.block, values, "values", F32 | F64, ndim, ndim, 4, False)
+        if <size_t>self.block.columns != encoder.plan.features:
+            columns = self.block.columns
+            close_block(&self.block)
+            raise ShapeError(f"values: {columns} numbers a row where there are {encoder.plan.features} features")
+        return 0
+
+    cdef bint reads(self, const char *start, const char *end) noexcept:
+        return overlap(self.block.data, <size_t>self.block.view.len, start, <size_t>(end - start))
 
     cdef Py_ssize_t load(self, Py_ssize_t start, Py_ssize_t stop, float *x) noexcept nogil:
         """Copies rows as float32. -1, or the place of a number that is none or too large."""
@@ -148,6 +171,7 @@ cdef class _Job(Job):
         return -1
 
     def __call__(self, tuple part):
+        self.ready()
         cdef Py_ssize_t i = part[0], stop = part[1], until, r, bad = -1
         cdef size_t dim = self.encoder.plan.dim, width = self.encoder.plan.blocks * SOPHIA_LN_LANES
         cdef sophia_projection_space *space = <sophia_projection_space *>sophia_spare_take(&self.encoder.spare)

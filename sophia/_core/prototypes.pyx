@@ -13,7 +13,7 @@ from sophia._core.buffer cimport F32, I64, Block, close_block, open_block
 from sophia._core.rows cimport Rows, close_rows, open_rows, refuse_padding
 from sophia._core.vector cimport SOPHIA_BSC, check_dim
 
-from sophia._core.codebook import in_parts
+from sophia._core.batch import in_parts
 from sophia.errors import ShapeError
 
 

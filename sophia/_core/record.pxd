@@ -17,11 +17,11 @@ cdef extern from "record.h" nogil:
         const uint16_t *weights
         uint32_t total
 
-    uint64_t sophia_number_at(const unsigned char *data, size_t i, unsigned width)
+    uint64_t sophia_number_at(const unsigned char *data, size_t i, unsigned width, bint signs)
     size_t sophia_record_to_b1(const sophia_record *record, const unsigned char *index, unsigned width,
-                               sophia_vote *vote, const sophia_enc_kernels *kernels, uint64_t *out)
+                               bint signs, sophia_vote *vote, const sophia_enc_kernels *kernels, uint64_t *out)
     size_t sophia_record_to_i8(const sophia_record *record, const unsigned char *index, unsigned width,
-                               sophia_vote *vote, const sophia_enc_kernels *kernels, int8_t *out)
+                               bint signs, sophia_vote *vote, const sophia_enc_kernels *kernels, int8_t *out)
 
 
 cdef class RecordEncoder:
@@ -33,5 +33,5 @@ cdef class RecordEncoder:
     cdef void *spare        # a sophia_workspace, or NULL while a call uses it
 
     # Private to the module.
-    cdef int _take_weights(self, list weights) except -1
+    cdef int _take_weights(self, tuple weights) except -1
     cdef object _many(self, object index, object out, object workers, int form)

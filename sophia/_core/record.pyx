@@ -3,21 +3,15 @@
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from sophia._core cimport cpu
 from sophia._core.arena cimport HDCArena
-from sophia._core.buffer cimport I8, I16, I32, I64, U8, U16, U32, U64, Block, close_block, open_block
-from sophia._core.codebook cimport (
-    GRADED,
-    PACKED,
-    SIGNS,
-    Codebook,
-    Job,
-    check_alike,
-)
-from sophia._core.vector cimport SOPHIA_BSC, Hypervector, model_name, new_vector
+from sophia._core.batch cimport GRADED, PACKED, SIGNS, Job
+from sophia._core.buffer cimport I8, I16, I32, I64, U8, U16, U32, U64, Block, close_block, open_block, overlap
+from sophia._core.codebook cimport Codebook, check_alike
+from sophia._core.vector cimport SOPHIA_BSC, model_name, whole
 
 from sophia.errors import ShapeError
 
@@ -39,6 +33,20 @@ cdef enum:
     STEP = 1024             # records between two looks at signals
     MOST_WEIGHT = 4095      # SOPHIA_WEIGHT_BITS
     MOST_TOTAL = 0xFFFFFF   # SOPHIA_PLANES
+
+
+cdef int _factor(object weight, size_t f) except? -1:
+    """The C value of the weight of feature f. TypeError for what is no whole number, ValueError for one too large."""
+    try:
+        number = None if isinstance(weight, bool) else whole(int(weight), "weight")
+        good = number is not None and bool(number == weight)
+    except (TypeError, ValueError, OverflowError):      # no number; not a number; infinity
+        good = False
+    if not good:
+        raise TypeError(f"weights: element {f} is {weight!r}; weights are whole numbers")
+    if not -MOST_WEIGHT <= number <= MOST_WEIGHT:
+        raise ValueError(f"weights: element {f} is {number}, beyond +-{MOST_WEIGHT}")
+    return number
 
 
 @cython.final
@@ -81,30 +89,29 @@ cdef class RecordEncoder:
             raise ValueError(f"ids: {self.ids.n} features; at most {MOST_TOTAL}")
         self.record.total = <uint32_t>self.ids.n
         if weights is not None:
-            self._take_weights(list(weights))
+            self._take_weights(tuple(weights))
 
-    cdef int _take_weights(self, list weights) except -1:
-        cdef size_t f, w
+    cdef int _take_weights(self, tuple weights) except -1:
+        cdef size_t f = 0, w
         cdef uint64_t total = 0
+        cdef int factor
         cdef uint64_t *row
         if <size_t>len(weights) != self.ids.n:
             raise ShapeError(f"weights: {len(weights)} of them for {self.ids.n} features; give one each")
         self.factors = <uint16_t *>malloc(self.ids.n * sizeof(uint16_t))
         if self.factors == NULL:
             raise MemoryError(f"no memory for {self.ids.n} weights")
-        for f, weight in enumerate(weights):
-            if isinstance(weight, bool) or int(weight) != weight:
-                raise TypeError(f"weights: element {f} is {weight!r}; weights are whole numbers")
-            if not -MOST_WEIGHT <= weight <= MOST_WEIGHT:
-                raise ValueError(f"weights: element {f} is {weight}, beyond +-{MOST_WEIGHT}")
-            self.factors[f] = <uint16_t>abs(int(weight))
+        for weight in weights:
+            factor = _factor(weight, f)
+            self.factors[f] = <uint16_t>(-factor if factor < 0 else factor)
             total += self.factors[f]
-            if weight < 0:      # the opposite of the pair is the pair of the opposite
+            if factor < 0:      # the opposite of the pair is the pair of the opposite
                 row = self.ids.data + f * self.ids.words
                 for w in range(self.ids.dim // 64):
                     row[w] = ~row[w]
                 if self.ids.dim % 64:
                     row[self.ids.dim // 64] ^= (<uint64_t>1 << self.ids.dim % 64) - 1
+            f += 1
         if total == 0:
             raise ValueError("weights: every weight is zero, which leaves no vote")
         if total > MOST_TOTAL:
@@ -139,26 +146,22 @@ cdef class RecordEncoder:
     def __repr__(self):
         return f"<RecordEncoder {self.model} dim={self.dim}, {self.features} features, {self.levels} levels>"
 
-    def encode(self, index, HDCArena arena=None):
-        """The vector of one record, integers [features], as a Hypervector; from an arena it is borrowed."""
-        cdef Hypervector result = new_vector(self.ids.model, self.ids.dim, arena)
+    def encode(self, index, HDCArena arena=None, *, out=None):
+        """The vector of one record, integers [features], as a Hypervector: `out`, or a new one; from an arena it is
+        borrowed."""
         cdef _Job job = _Job.__new__(_Job)
         job.encoder = self
-        job.form = PACKED if self.ids.model == SOPHIA_BSC else SIGNS
-        job.target = <char *>result.data
-        job.step = result.nbytes
         job.open(index, False)
         try:
-            job((0, 1))
+            return job.run_one(self.ids.model, self.ids.dim, out, arena)
         finally:
             job.close()
-        return result
 
     def encode_many(self, index, out=None, *, workers=1):
         """The vectors of records, integers [n, features]: uint8[n, padded bytes] (BSC) or int8[n, dim] (MAP).
 
         In one call, in `workers` threads. `out` is such a matrix to write to. Raises ShapeError for another shape or
-        dtype, ValueError naming row and feature for a number that is no level.
+        dtype, ValueError naming row and feature for a number that is no level, or where `out` overlaps the records.
         """
         return self._many(index, out, workers, PACKED if self.ids.model == SOPHIA_BSC else SIGNS)
 
@@ -197,10 +200,15 @@ cdef class _Job(Job):
     cdef void close(self) noexcept:
         close_block(&self.block)
 
+    cdef bint reads(self, const char *start, const char *end) noexcept:
+        return overlap(self.block.data, <size_t>self.block.view.len, start, <size_t>(end - start))
+
     def __call__(self, tuple part):
+        self.ready()
         cdef Py_ssize_t i = part[0], stop = part[1], until
         cdef size_t bad = 0, dim = self.encoder.ids.dim
         cdef unsigned width = <unsigned>self.block.itemsize
+        cdef bint signs = self.block.dtype & (I8 | I16 | I32 | I64) != 0
         cdef const unsigned char *row
         cdef char *out
         cdef sophia_workspace *space = <sophia_workspace *>sophia_spare_take(&self.encoder.spare)
@@ -216,14 +224,14 @@ cdef class _Job(Job):
                         row = <const unsigned char *>self.block.data + i * self.block.columns * self.block.itemsize
                         out = self.target + i * self.step
                         if self.form == GRADED:
-                            bad = sophia_record_to_i8(&self.encoder.record, row, width, &space.vote, &cpu.active.enc,
-                                                      <int8_t *>out)
+                            bad = sophia_record_to_i8(&self.encoder.record, row, width, signs, &space.vote,
+                                                      &cpu.active.enc, <int8_t *>out)
                         elif self.form == PACKED:
-                            bad = sophia_record_to_b1(&self.encoder.record, row, width, &space.vote, &cpu.active.enc,
-                                                      <uint64_t *>out)
+                            bad = sophia_record_to_b1(&self.encoder.record, row, width, signs, &space.vote,
+                                                      &cpu.active.enc, <uint64_t *>out)
                         else:       # the sums are not needed for bits: their memory holds these on the way
-                            bad = sophia_record_to_b1(&self.encoder.record, row, width, &space.vote, &cpu.active.enc,
-                                                      <uint64_t *>space.vote.sums)
+                            bad = sophia_record_to_b1(&self.encoder.record, row, width, signs, &space.vote,
+                                                      &cpu.active.enc, <uint64_t *>space.vote.sums)
                             if bad == 0:
                                 sophia_b1_to_i8(<uint64_t *>space.vote.sums, <int8_t *>out, dim)
                         if bad:
@@ -236,12 +244,14 @@ cdef class _Job(Job):
             self.refuse(i, bad - 1)
 
     cdef int refuse(self, Py_ssize_t record, size_t feature) except -1:
-        cdef bint signed = bool(self.block.dtype & (I8 | I16 | I32 | I64))
+        cdef bint signs = self.block.dtype & (I8 | I16 | I32 | I64) != 0
         cdef size_t place = <size_t>(record * self.block.columns) + feature
-        number = sophia_number_at(<const unsigned char *>self.block.data, place, <unsigned>self.block.itemsize)
-        if signed and number >> (8 * self.block.itemsize - 1):
-            number -= 2 ** int(8 * self.block.itemsize)
+        cdef uint64_t number = sophia_number_at(<const unsigned char *>self.block.data, place,
+                                                <unsigned>self.block.itemsize, signs)
+        cdef object shown = number
+        if signs:
+            shown = <int64_t>number
         raise ValueError(
-            f"index: record {record}, feature {feature} is {number}; there are {self.encoder.values.n} levels, "
+            f"index: record {record}, feature {feature} is {shown}; there are {self.encoder.values.n} levels, "
             f"0 to {self.encoder.values.n - 1}"
         )

@@ -10,6 +10,7 @@ cdef extern from "ngrams.h" nogil:
     enum:
         SOPHIA_BALLOT_ORDER
         SOPHIA_NGRAMS_MAX
+        SOPHIA_NGRAMS_NEGATIVE
         SOPHIA_NGRAMS_NO_ITEM
         SOPHIA_NGRAMS_TOO_FEW
         SOPHIA_NGRAMS_TOO_MANY
@@ -21,6 +22,7 @@ cdef extern from "ngrams.h" nogil:
         const unsigned char *data
         size_t size
         unsigned width
+        bint signs
 
     cdef struct sophia_codebook:
         const uint64_t *rows
@@ -65,7 +67,7 @@ cdef class Encoder:
     cdef void *take(self) noexcept nogil
     cdef void give(self, void *space) noexcept nogil
 
-    # 0 or an error code. `out` in the form of codebook.pxd, no alignment needed.
+    # 0 or an error code. `out` in the form of batch.pxd, no alignment needed.
     cdef int encode_into(self, const sophia_sequence *sequence, void *space, int form, char *out) noexcept nogil
 
     # Private to the module.

@@ -2,22 +2,25 @@
 """Fused encoders: sequences of symbols to hypervectors, whole batches in one call, without the GIL.
 
 Symbols are the code points of a str, the bytes of a bytes, or the numbers of a one-dimensional buffer of integers; a
-number means the same symbol in all three. Votes are counted exactly, in integers: the result does not depend on the
-SIMD level, the number of threads or the machine.
+number means the same symbol in all three, and none is negative. Votes are counted exactly, in integers: the result does
+not depend on the SIMD level, the number of threads or the machine.
 """
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int8_t, uint64_t
+from libc.stdint cimport int8_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from sophia._core cimport cpu
 from sophia._core.arena cimport HDCArena
-from sophia._core.buffer cimport I8, I16, I32, I64, U8, U16, U32, U64, Block, close_block, open_block
-from sophia._core.codebook cimport GRADED, PACKED, SIGNS, Codebook, Job
+from sophia._core.batch cimport GRADED, PACKED, SIGNS, Job
+from sophia._core.buffer cimport I8, I16, I32, I64, U8, U16, U32, U64, Block, close_block, open_block, overlap
+from sophia._core.codebook cimport Codebook
 from sophia._core.encode cimport seed_of
 from sophia._core.idf cimport SOPHIA_IDF_NO_MEMORY, raise_code, utf8_of, utf8_source
-from sophia._core.vector cimport SOPHIA_BSC, Hypervector, check_dim, model_name, new_vector
+from sophia._core.vector cimport SOPHIA_BSC, model_name, take_dim, whole
+
+from sophia.errors import ShapeError
 
 
 cdef extern from "workspace.h" nogil:
@@ -34,8 +37,14 @@ cdef enum:
 
 
 cdef class Encoder:
+    def __cinit__(self, *args, **options):
+        if type(self) is Encoder:
+            raise TypeError("an Encoder is an NgramEncoder or a SequenceEncoder; make one of these")
+
     cdef int _take_items(self, object items, object dim) except -1:
         self.items = items if isinstance(items, Codebook) else Codebook(items, "items", dim=dim)
+        if dim is not None and take_dim(dim) != self.items.dim:
+            raise ShapeError(f"items: dim={self.items.dim} where dim={dim} says otherwise")
         self.given.rows = self.items.data
         self.given.count = self.items.n
         self.given.words = self.items.words
@@ -67,23 +76,21 @@ cdef class Encoder:
         """uint64 words of a packed row."""
         return (self.dim + 511) // 512 * 8
 
-    def encode(self, sequence, HDCArena arena=None):
-        """The vector of one sequence, as a Hypervector; from an arena it is borrowed."""
-        cdef Hypervector result = new_vector(self.model, self.dim, arena)
-        cdef _Job job = _Job.__new__(_Job, self, (sequence,), PACKED if self.model == SOPHIA_BSC else SIGNS, None)
-        job.target = <char *>result.data
-        job((0, 1))
-        return result
+    def encode(self, sequence, HDCArena arena=None, *, out=None):
+        """The vector of one sequence, as a Hypervector: `out`, or a new one; from an arena it is borrowed."""
+        cdef _Job job = _Job.__new__(_Job, self, (sequence,), PACKED, None)
+        return job.run_one(self.model, self.dim, out, arena)
 
     def encode_int8(self, sequence):
         """The graded vector of one sequence: numpy int8[dim], as :meth:`encode_int8_many` gives."""
-        return self._many((sequence,), None, 1, GRADED)[0]
+        cdef _Job job = _Job.__new__(_Job, self, (sequence,), GRADED, None)
+        return job.run(1, self.dim, None, 1)[0]
 
     def encode_many(self, sequences, out=None, *, workers=1):
         """The vectors of many: uint8[n, padded bytes] (BSC) or int8[n, dim] (MAP).
 
         `sequences` is a list of them, or a matrix of which each row is one. In one call, in `workers` threads. `out` is
-        such a matrix to write to. Errors name the sequence.
+        such a matrix to write to; it must not overlap a sequence. Errors name the sequence.
         """
         return self._many(sequences, out, workers, PACKED if self.model == SOPHIA_BSC else SIGNS)
 
@@ -106,7 +113,7 @@ cdef class NgramEncoder(Encoder):
     In an n-gram the last symbol's hypervector stands as it is, the one before permuted by 1, and so on, and all are
     bound (Joshi, Halseth and Kanerva 2016). `n` is 1 to 8. `items` are the vectors of the symbols 0, 1, 2 ... (a
     matrix, or a list of vectors of BSC or MAP, which then has the dimension); without them each symbol has a
-    pseudo-random one of BSC that its number and `seed` name.
+    pseudo-random one of BSC that its number and `seed` name. No symbol is negative.
 
     A sequence shorter than n has no n-gram: ValueError. Longest: 2^24 - 1 n-grams.
 
@@ -125,6 +132,7 @@ cdef class NgramEncoder(Encoder):
     """
 
     def __cinit__(self, n=3, dim=None, *, seed=0, items=None):
+        n = whole(n, "n")
         if not 1 <= n <= SOPHIA_BALLOT_ORDER:
             raise ValueError(f"n must be in 1 .. {SOPHIA_BALLOT_ORDER}, got {n}")
         self.order = n
@@ -132,8 +140,7 @@ cdef class NgramEncoder(Encoder):
         if items is not None:
             self._take_items(items, dim)
             return
-        check_dim(10_000 if dim is None else dim)
-        self.dim = 10_000 if dim is None else dim
+        self.dim = take_dim(10_000 if dim is None else dim)
         self.model = SOPHIA_BSC
 
     def __dealloc__(self):
@@ -221,7 +228,7 @@ cdef class _Job(Job):
     cdef Py_ssize_t count
     cdef str name           # of the argument, None for a single sequence
 
-    def __cinit__(self, Encoder encoder, sources, int form, str name):
+    def __cinit__(self, Encoder encoder not None, sources, int form, str name):
         cdef Py_ssize_t i
         self.encoder = encoder
         self.form = form
@@ -257,12 +264,21 @@ cdef class _Job(Job):
         sequence.data = <const unsigned char *>block.data
         sequence.size = <size_t>(block.columns * block.itemsize)
         sequence.width = <unsigned>block.itemsize
+        sequence.signs = block.dtype & (I8 | I16 | I32 | I64) != 0
         return 0
+
+    cdef bint reads(self, const char *start, const char *end) noexcept:
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            if overlap(self.sequences[i].data, self.sequences[i].size, start, <size_t>(end - start)):
+                return True
+        return False
 
     cdef str called(self, Py_ssize_t i):
         return "sequence" if self.name is None else f"{self.name}[{i}]"
 
     def __call__(self, tuple part):
+        self.ready()
         cdef Py_ssize_t i = part[0], stop = part[1], until
         cdef int code = 0
         cdef void *space = self.encoder.take()
@@ -288,20 +304,22 @@ cdef class _Job(Job):
         cdef const sophia_sequence *sequence = &self.sequences[i]
         cdef size_t length = sophia_sequence_length(sequence), place, at = 0, _k
         cdef uint64_t symbol = 0
+        cdef object shown
         name = self.called(i)
         if code == SOPHIA_NGRAMS_TOO_FEW:
             raise ValueError(f"{name}: {length} symbols, where n-grams of {self.encoder.order} need at least "
                              f"{self.encoder.order}")
         if code == SOPHIA_NGRAMS_TOO_MANY:
             raise ValueError(f"{name}: {length} symbols, more than 2^24 - 1 n-grams")
-        if code == SOPHIA_NGRAMS_NO_ITEM:
+        if code == SOPHIA_NGRAMS_NO_ITEM or code == SOPHIA_NGRAMS_NEGATIVE:
             place = sophia_sequence_unknown(sequence, self.encoder.given.count)
             for _k in range(place + 1):
                 symbol = sophia_symbol(sequence, &at)
-            number = symbol
-            if self.blocks[i].held and self.blocks[i].dtype & (I8 | I16 | I32 | I64):
-                if number >> (8 * sequence.width - 1):
-                    number -= 2 ** int(8 * sequence.width)
-            raise ValueError(f"{name}: symbol {place} is {number}; there are {self.encoder.given.count} items, 0 to "
+            shown = symbol
+            if sequence.signs:
+                shown = <int64_t>symbol
+            if self.encoder.given.rows == NULL:
+                raise ValueError(f"{name}: symbol {place} is {shown}; a symbol is at least 0")
+            raise ValueError(f"{name}: symbol {place} is {shown}; there are {self.encoder.given.count} items, 0 to "
                              f"{self.encoder.given.count - 1}")
         raise_code(code, name)

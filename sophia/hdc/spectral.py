@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from sophia._core.codebook import in_parts
+from sophia._core.batch import in_parts
 from sophia.errors import ShapeError
 from sophia.hdc.algebra import Algebra, check_weights, random_words
 

@@ -176,7 +176,7 @@ static void encoders(const struct sophia_kernels *k)
         check(space && grams && !sophia_idf_init(&idf, SOPHIA_IDF_BOUND_MIN), "memory");
         for (int i = 0; i < 60; i++) {
             const size_t size = make_text(text);
-            const struct sophia_sequence sequence = {text, size, 0};
+            const struct sophia_sequence sequence = {text, size, 0, 0};
             if (sophia_features_extract(text, size, &keys, &space->features) > 0) {
                 for (uint32_t f = 0; f < space->features.count; f++) take_number(space->features.entries[f].hash);
                 check(!sophia_idf_document(&idf, &space->features, 1), "document");

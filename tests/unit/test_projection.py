@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import linear as oracle
 
-from sophia._core import projection
+from sophia._core import cpu, hdc, projection
+from sophia._core.arena import HDCArena
 from sophia._core.projection import ProjectionEncoder
 from sophia.errors import ShapeError
 
@@ -57,9 +58,20 @@ def test_the_wave_is_a_cosine(simd: str) -> None:
 @pytest.mark.parametrize("number", [3e38, 1e20, 2.0**23 + 1, 2.0**22])
 def test_sums_without_a_fraction_give_something(simd: str, number: float) -> None:
     """Numbers that float32 cannot tell apart within a turn, and sums that overflow."""
-    encoder = ProjectionEncoder(np.full((3, 64), 2.0, np.float32), np.full(64, 0.1, np.float32))
-    made = encoder.encode_int8_many(np.array([[number, number, -number], [number, number, number]]))
-    assert made.min() >= -127
+    weights, phases = np.full((3, 64), 2.0, np.float32), np.full(64, 0.1, np.float32)
+    values = np.array([[number, number, -number], [number, number, number]], np.float32)
+    with np.errstate(all="ignore"):
+        turns = oracle.sums(values, weights) + phases
+        expected = oracle.wave(turns)
+    made = ProjectionEncoder(weights, phases).encode_int8_many(values)
+    sign = ProjectionEncoder(weights).encode_int8_many(values)
+    assert (sign == np.where(turns < 0, -1, 1)).all()
+    known = np.isfinite(turns)
+    assert (made[known] == expected[known]).all()
+    before = cpu.simd_level()
+    cpu.set_simd_level("scalar")
+    assert (ProjectionEncoder(weights, phases).encode_int8_many(values) == made).all()
+    cpu.set_simd_level(before)
 
 
 def test_batches_and_threads_change_nothing(simd: str) -> None:
@@ -117,3 +129,42 @@ def test_any_shape(features: int, dim: int, n: int, seed: int) -> None:
     values = np.random.default_rng(seed + 1).normal(size=(n, features), scale=3.0)
     sums = oracle.sums(values.astype(np.float32), weights)
     assert (ProjectionEncoder(weights, phases).encode_int8_many(values) == oracle.wave(sums + phases)).all()
+
+
+def test_one_row(simd: str) -> None:
+    weights, phases = drawn(5, 200)
+    values = np.random.default_rng(3).normal(size=(4, 5))
+    arena = HDCArena()
+    for encoder in (ProjectionEncoder(weights, phases), ProjectionEncoder(weights)):
+        bits, components = encoder.encode_many(values), encoder.encode_int8_many(values)
+        for row in (0, 3):
+            for one in (values[row], values[row].astype(np.float32)):
+                assert (encoder.encode_int8(one) == components[row]).all()
+                made = encoder.encode(one)
+                assert (made.model, made.dim) == ("BSC", 200)
+                assert bytes(memoryview(made)) == bits[row].tobytes()
+                out = hdc.identity(dim=200)
+                assert encoder.encode(one, out=out) is out
+                assert out == made
+                borrowed = encoder.encode(one, arena)
+                assert borrowed.borrowed
+                assert borrowed == made
+        assert arena.exports == 0
+        for call in (encoder.encode, encoder.encode_int8):
+            with pytest.raises(ShapeError, match="4 numbers a row where there are 5 features"):
+                call(values[0, :4])
+            with pytest.raises(ShapeError, match="dimension"):
+                call(values)
+            with pytest.raises(ValueError, match="row 0, feature 2 is not finite"):
+                call(np.array([0, 0, np.nan, 0, 0]))
+        with pytest.raises(ShapeError, match="one dimension"):
+            encoder.encode(values[0], out=hdc.identity(dim=201))
+
+
+def test_results_may_not_be_written_over_inputs() -> None:
+    memory = np.zeros((12, 16), np.float32)
+    encoder = ProjectionEncoder(np.ones((16, 64), np.float32))
+    with pytest.raises(ValueError, match="out: overlaps the input"):
+        encoder.encode_int8_many(memory[:10], memory.view(np.int8)[2:])
+    with pytest.raises(ValueError, match="out: overlaps the input"):
+        encoder.encode_many(memory[:10], memory.view(np.uint8)[:10])

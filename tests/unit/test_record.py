@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from sophia._core import hdc
 from sophia._core.arena import HDCArena
-from sophia._core.codebook import Codebook, in_parts
+from sophia._core.batch import in_parts
+from sophia._core.codebook import Codebook
 from sophia._core.record import RecordEncoder
 from sophia._core.sequence import NgramEncoder, SequenceEncoder
 from sophia._core.vector import Hypervector
-from sophia.errors import ShapeError
+from sophia.errors import ShapeError, StaleArenaError
 
 MODELS = pytest.mark.parametrize("model", ["BSC", "MAP"])
 DIMS = pytest.mark.parametrize("dim", [64, 65, 1000, 10_000])
@@ -153,7 +154,12 @@ def test_what_is_no_record_is_refused() -> None:
     for weights, error, words in (
         ([1, 2], ShapeError, "2 of them for 3 features"),
         ([1, 2, 4096], ValueError, "element 2 is 4096, beyond"),
-        ([1, 2, 0.5], TypeError, "whole numbers"),
+        ([1, 2, 0.5], TypeError, "element 2 is 0.5; weights are whole numbers"),
+        ([1, float("nan"), 2], TypeError, "element 1 is nan"),
+        ([1, 2, float("inf")], TypeError, "element 2 is inf"),
+        ([1, "2", 3], TypeError, "element 1 is '2'"),
+        ([None, 1, 2], TypeError, "element 0 is None"),
+        ([1, True, 2], TypeError, "element 1 is True"),
         ([0, 0, 0], ValueError, "every weight is zero"),
     ):
         with pytest.raises(error, match=words):
@@ -288,3 +294,105 @@ def test_the_largest_sum_is_127_in_the_longest_sequence() -> None:
     sequence[:100] = 1
     found = NgramEncoder(1, 64, items=hdc.random_rows(2, "item", dim=64)).encode_int8(sequence)
     assert set(np.abs(found).tolist()) == {127}
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8"])
+def test_no_symbol_or_level_is_negative(simd: str, dtype: str) -> None:
+    """Also where there are as many items as an unsigned number of that width could be."""
+    items = hdc.random_rows(70_000 if dtype == "i2" else 300, "item", dim=64)
+    numbers = np.array([3, 1, 4, 1, -5, 9], dtype)
+    for encoder in (NgramEncoder(2, 64), NgramEncoder(2, 64, items=items), SequenceEncoder(items, dim=64)):
+        for call in (encoder.encode, encoder.encode_int8):
+            with pytest.raises(ValueError, match=r"sequence: symbol 4 is -5; "):
+                call(numbers)
+        with pytest.raises(ValueError, match=r"sequences\[1\]: symbol 4 is -5; "):
+            encoder.encode_many([numbers[:4], numbers])
+        good = np.abs(numbers)
+        assert encoder.encode(good) == encoder.encode(good.astype(np.uint64)) == encoder.encode(bytes(good.tolist()))
+    records = RecordEncoder(hdc.random_rows(6, "id", dim=64), items, dim=64)
+    with pytest.raises(ValueError, match="record 0, feature 4 is -5; there are"):
+        records.encode(numbers)
+
+
+def test_a_surrogate_is_a_symbol(simd: str) -> None:
+    items = hdc.random_rows(5, "item", dim=64)
+    for encoder in (NgramEncoder(1, items=items, dim=64), SequenceEncoder(items, dim=64)):
+        for text, number in (("\ud800", 0xD800), ("\0\udfff", 0xDFFF)):
+            with pytest.raises(ValueError, match=rf"symbol {len(text) - 1} is {number}; there are 5 items"):
+                encoder.encode(text)
+    encoder = NgramEncoder(2)
+    for text in ("a\ud800b", "\udc80\ud7ff\ue000\udfff\U0010ffff"):
+        assert encoder.encode(text) == encoder.encode(np.array([ord(c) for c in text]))
+
+
+def test_a_dimension_that_is_not_that_of_the_items() -> None:
+    for items in (
+        hdc.random_rows(5, "item", dim=64, model="MAP"),
+        [hdc.random("item", i, dim=64) for i in range(5)],
+        Codebook(hdc.random_rows(5, "item", dim=64), dim=64),
+    ):
+        for make in (
+            lambda items: NgramEncoder(3, 1000, items=items),
+            lambda items: SequenceEncoder(items, dim=1000),
+        ):
+            with pytest.raises(ShapeError, match="dim=64 where dim=1000"):
+                make(items)
+        assert NgramEncoder(3, 64, items=items).dim == SequenceEncoder(items, dim=64).dim == 64
+    with pytest.raises(ShapeError, match="dim=64 where dim=1000"):
+        RecordEncoder(np.ones((2, 64), np.int8), np.ones((2, 64), np.int8), dim=1000)
+
+
+@MODELS
+def test_one_result_may_be_written_over_another(simd: str, model: str) -> None:
+    ids, levels = rows_of(3, "id", 1000, model), rows_of(5, "level", 1000, model)
+    arena = HDCArena()
+    for encoder, one in (
+        (RecordEncoder(ids, levels, dim=1000), np.array([1, 2, 4])),
+        (SequenceEncoder(levels, dim=1000), bytes([0, 1, 4, 3])),
+        (NgramEncoder(2, 1000, items=levels), bytes([0, 1, 4, 3])),
+    ):
+        expected = encoder.encode(one)
+        for out in (hdc.identity(dim=1000, model=model), hdc.random("x", dim=1000, model=model, arena=arena)):
+            assert encoder.encode(one, out=out) is out
+            assert out == expected
+        with pytest.raises(TypeError, match="give a Hypervector"):
+            encoder.encode(one, out=np.zeros(1280, np.uint8))
+        with pytest.raises(ValueError, match="two places"):
+            encoder.encode(one, arena, out=out)
+        for other in (
+            hdc.identity(dim=1001, model=model),
+            hdc.identity(dim=1000, model="MAP" if model == "BSC" else "BSC"),
+        ):
+            with pytest.raises(ShapeError, match="one model and one dimension"):
+                encoder.encode(one, out=other)
+        out = hdc.random("x", dim=1000, model=model, arena=arena)
+        arena.reset()
+        with pytest.raises(StaleArenaError):
+            encoder.encode(one, out=out)
+        assert arena.exports == 0
+
+
+def test_results_may_not_be_written_over_inputs(simd: str) -> None:
+    memory = np.zeros((20, 64), np.int8)
+    levels = hdc.random_rows(3, "level", dim=64, model="MAP")
+    records = RecordEncoder(hdc.random_rows(64, "id", dim=64, model="MAP"), levels)
+    for encoder in (records, SequenceEncoder(levels), NgramEncoder(2, items=levels)):
+        for call in (encoder.encode_many, encoder.encode_int8_many):
+            for part in (memory[:10], memory[3:13]):
+                with pytest.raises(ValueError, match="out: overlaps the input"):
+                    call(memory[:10], part)
+            call(memory[:10], memory[10:])
+            memory[:] = 0
+
+
+def test_a_number_is_asked_once() -> None:
+    class Twice:
+        def __init__(self, *answers: int) -> None:
+            self.answers = list(answers)
+
+        def __index__(self) -> int:
+            return self.answers.pop(0)
+
+    assert NgramEncoder(Twice(3, 2**20), Twice(64, 2**22)).encode("text") == NgramEncoder(3, 64).encode("text")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="n: a float"):
+        NgramEncoder(2.9)  # type: ignore[arg-type]

@@ -17,23 +17,43 @@
 #define SOPHIA_ITEMS 512           /* symbols kept; when more are met, all rows are made anew as they come */
 #define SOPHIA_NGRAMS_MAX 0xFFFFFF /* n-grams of one sequence */
 
-enum sophia_ngrams_error { SOPHIA_NGRAMS_TOO_FEW = -6, SOPHIA_NGRAMS_TOO_MANY = -7, SOPHIA_NGRAMS_NO_ITEM = -8 };
+enum sophia_ngrams_error {
+    SOPHIA_NGRAMS_TOO_FEW = -6,
+    SOPHIA_NGRAMS_TOO_MANY = -7,
+    SOPHIA_NGRAMS_NO_ITEM = -8,
+    SOPHIA_NGRAMS_NEGATIVE = -9
+};
 
-/* Symbols are code points of UTF-8 (width 0) or unsigned integers of 1, 2, 4 or 8 bytes in native order. */
+/* Symbols are code points of UTF-8 (width 0) or integers of 1, 2, 4 or 8 bytes in native order, signed or not. */
 struct sophia_sequence {
     const unsigned char *data; /* borrowed */
     size_t size;               /* bytes */
     unsigned width;
+    int signs; /* numbers are signed; none may be negative */
 };
+
+/* The code point at p, of the UTF-8 of a Python str: half of a pair of surrogates, which stands alone there and is no
+ * UTF-8, is one too. */
+static inline uint32_t sophia_str_point(const unsigned char *p, size_t left, unsigned *size)
+{
+    if (left < 3 || p[0] != 0xED || p[1] < 0xA0) return sophia_code_point(p, left, size);
+    *size = 3;
+    return 0xD000u | (uint32_t)(p[1] & 0x3F) << 6 | (p[2] & 0x3F);
+}
 
 static inline uint64_t sophia_symbol(const struct sophia_sequence *sequence, size_t *at)
 {
     const unsigned char *p = sequence->data + *at;
     unsigned step = sequence->width;
     const uint64_t symbol =
-        step ? sophia_number_at(p, 0, step) : sophia_code_point(p, sequence->size - *at, &step);
+        step ? sophia_number_at(p, 0, step, sequence->signs) : sophia_str_point(p, sequence->size - *at, &step);
     *at += step;
     return symbol;
+}
+
+static inline int sophia_symbol_negative(const struct sophia_sequence *sequence, uint64_t symbol)
+{
+    return sequence->signs && (int64_t)symbol < 0;
 }
 
 static size_t sophia_sequence_length(const struct sophia_sequence *sequence)
@@ -151,6 +171,7 @@ static int sophia_ngrams_vote(const struct sophia_sequence *sequence, struct sop
         memmove(symbols, symbols + 1, (order - 1) * sizeof *symbols);
         memmove(rows, rows + 1, (order - 1) * sizeof *rows);
         symbols[order - 1] = sophia_symbol(sequence, &at);
+        if (sophia_symbol_negative(sequence, symbols[order - 1])) return SOPHIA_NGRAMS_NEGATIVE;
         int found = sophia_items_find(items, symbols[order - 1], &rows[order - 1]);
         if (found == 0) {
             sophia_vote_flush(vote, kernels);
@@ -216,12 +237,14 @@ static int sophia_ngrams_to_i8(const struct sophia_sequence *sequence, struct so
     return 0;
 }
 
-/* The number of the first symbol that the codebook has no row for; the length of the sequence where it has all. */
+/* The number of the first symbol that is negative, or that a codebook of so many symbols has no row for (0: there is no
+ * codebook); the length of the sequence where there is none. */
 static size_t sophia_sequence_unknown(const struct sophia_sequence *sequence, size_t symbols)
 {
     size_t at = 0, place = 0;
     for (; at < sequence->size; place++) {
-        if (sophia_symbol(sequence, &at) >= symbols) break;
+        const uint64_t symbol = sophia_symbol(sequence, &at);
+        if (sophia_symbol_negative(sequence, symbol) || (symbols && symbol >= symbols)) break;
     }
     return place;
 }
@@ -266,6 +289,7 @@ static int sophia_sequence_vote(const struct sophia_sequence *sequence, const st
     size_t at = 0;
     for (size_t i = 0; i < length; i++) {
         const uint64_t symbol = sophia_symbol(sequence, &at);
+        if (sophia_symbol_negative(sequence, symbol)) return SOPHIA_NGRAMS_NEGATIVE;
         if (symbol >= given->count) return SOPHIA_NGRAMS_NO_ITEM;
         /* A full ballot is counted here, not by the push: its rows are about to be written over. */
         if (i % SOPHIA_BALLOT_ROWS == 0) sophia_vote_flush(&space->vote, kernels);

@@ -18,15 +18,15 @@ struct sophia_record {
     uint32_t total;          /* of the weights, at least 1 */
 };
 
-/* Counts the pairs of one record, whose level numbers are `index`. 0, or 1 + the first feature whose level there is
+/* Counts the pairs of one record, whose level numbers are `index`, of `width` bytes, signed or not. 0, or 1 + the first feature whose level there is
  * not; then the vote is of no use. */
-static size_t sophia_record_vote(const struct sophia_record *record, const unsigned char *index, unsigned width,
+static size_t sophia_record_vote(const struct sophia_record *record, const unsigned char *index, unsigned width, int signs,
                                  struct sophia_vote *vote, const struct sophia_enc_kernels *kernels,
                                  enum sophia_verdict verdict)
 {
     sophia_vote_begin(vote, record->total, verdict);
     for (size_t f = 0; f < record->features; f++) {
-        const uint64_t level = sophia_number_at(index, f, width);
+        const uint64_t level = sophia_number_at(index, f, width, signs);
         if (level >= record->levels) return f + 1;
         const uint16_t weight = record->weights ? record->weights[f] : 1;
         if (weight == 0) continue;
@@ -36,18 +36,18 @@ static size_t sophia_record_vote(const struct sophia_record *record, const unsig
     return 0;
 }
 
-static size_t sophia_record_to_b1(const struct sophia_record *record, const unsigned char *index, unsigned width,
+static size_t sophia_record_to_b1(const struct sophia_record *record, const unsigned char *index, unsigned width, int signs,
                                   struct sophia_vote *vote, const struct sophia_enc_kernels *kernels, uint64_t *out)
 {
-    const size_t bad = sophia_record_vote(record, index, width, vote, kernels, SOPHIA_VERDICT_MAJORITY);
+    const size_t bad = sophia_record_vote(record, index, width, signs, vote, kernels, SOPHIA_VERDICT_MAJORITY);
     if (bad == 0) sophia_vote_majority(vote, kernels, out);
     return bad;
 }
 
-static size_t sophia_record_to_i8(const struct sophia_record *record, const unsigned char *index, unsigned width,
+static size_t sophia_record_to_i8(const struct sophia_record *record, const unsigned char *index, unsigned width, int signs,
                                   struct sophia_vote *vote, const struct sophia_enc_kernels *kernels, int8_t *out)
 {
-    const size_t bad = sophia_record_vote(record, index, width, vote, kernels, SOPHIA_VERDICT_SUMS);
+    const size_t bad = sophia_record_vote(record, index, width, signs, vote, kernels, SOPHIA_VERDICT_SUMS);
     if (bad) return bad;
     sophia_vote_sums(vote, kernels);
     kernels->scale_i32_i8(vote->sums, vote->dim, out);
