@@ -30,10 +30,11 @@ from sophia._core.idf cimport (
     utf8_of,
     utf8_source,
 )
-from sophia._core.vector cimport SOPHIA_BSC, Hypervector, check_dim, new_vector
+from sophia._core.vector cimport SOPHIA_BSC, Hypervector, hold, let_go, new_vector, take_dim, whole
 
 
 cdef uint64_t seed_of(object seed) except? 0:
+    seed = whole(seed, "seed")
     if not 0 <= seed < 1 << 64:
         raise ValueError(f"seed must be in 0 .. 2**64 - 1, got {seed}")
     return seed
@@ -87,12 +88,11 @@ cdef class TextEncoder:
     """
 
     def __cinit__(self, dim=10_000, *, seed=0, IdfTable idf=None):
-        check_dim(dim)
-        self.dim = dim
+        self.dim = take_dim(dim)
         self.words = (self.dim + 511) // 512 * 8
         self.seed = seed_of(seed)
         if idf is not None and idf.seed != self.seed:
-            raise ValueError(f"the IDF table has seed {idf.seed}, the encoder {seed}: they must be the same")
+            raise ValueError(f"the IDF table has seed {idf.seed}, the encoder {self.seed}: they must be the same")
         self.idf = idf
         self.keys = sophia_make_feature_keys(self.seed)
 
@@ -168,8 +168,10 @@ cdef class TextEncoder:
         cdef const unsigned char *data = utf8_of(source, &size)
         cdef Hypervector result = new_vector(SOPHIA_BSC, self.dim, arena)
         cdef int code
+        hold(result)
         with nogil:
             code = self.encode_b1_into(data, <size_t>size, <uint64_t *>result.data)
+        let_go(result)
         if code:
             raise_code(code, "text")
         return result

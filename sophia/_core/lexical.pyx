@@ -10,9 +10,10 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 from sophia._core cimport cpu
+from sophia._core.encode cimport seed_of
 from sophia._core.idf cimport utf8_of, utf8_source
 from sophia._core.normaliser cimport normalise_unicode, stream_safe
-from sophia._core.vector cimport check_dim
+from sophia._core.vector cimport take_dim, whole
 
 
 cdef extern from "idf.h" nogil:
@@ -71,10 +72,10 @@ cdef class LexicalEncoder:
 
     def __cinit__(self, dim=10_000, *, seed=0, grams=(2, 4), kinds=(1.37, 1.27, 0.5, 0.66), idf_power=0.25):
         cdef uint16_t weights[SOPHIA_LEX_KINDS]
-        check_dim(dim)
-        if not 0 <= seed < 1 << 64:
-            raise ValueError(f"seed must be in 0 .. 2**64 - 1, got {seed}")
-        least, most = grams
+        cdef size_t size = take_dim(dim)
+        seed = seed_of(seed)
+        least, most = [whole(n, "grams") for n in grams]
+        kinds = tuple(map(float, kinds))
         if not 1 <= least <= most <= SOPHIA_RO_GRAM:
             raise ValueError(f"grams must be (least, most) with 1 <= least <= most <= {SOPHIA_RO_GRAM}, "
                              f"got {grams!r}")
@@ -88,7 +89,7 @@ cdef class LexicalEncoder:
         self.frequencies = <uint32_t *>calloc(SOPHIA_RO_BUCKETS, sizeof(uint32_t))
         if self.frequencies == NULL:
             raise MemoryError("no memory for the document frequencies")
-        self.set_up(dim, seed, least, most, int(idf_power * 4), weights, NULL, 0)
+        self.set_up(<uint32_t>size, seed, least, most, int(idf_power * 4), weights, NULL, 0)
 
     def __dealloc__(self):
         free(self.idf)

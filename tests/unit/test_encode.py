@@ -11,6 +11,7 @@ from oracle import encode as oracle
 from sophia._core import cpu, encode, hdc, record, sequence
 from sophia._core.encode import TextEncoder
 from sophia._core.idf import IdfTable
+from sophia._core.lexical import LexicalEncoder
 from sophia._core.sequence import NgramEncoder
 from sophia._core.vector import Hypervector
 from sophia.errors import ShapeError
@@ -353,3 +354,20 @@ def test_levels_agree_at_the_default_dimension():
     finally:
         cpu.set_simd_level(before)
     assert len(results) == 1
+
+
+def test_a_dimension_is_asked_once():
+    class Twice:
+        def __init__(self, *answers: int) -> None:
+            self.answers = list(answers)
+
+        def __index__(self) -> int:
+            return self.answers.pop(0)
+
+    assert TextEncoder(Twice(100, 1 << 22)).encode("tea") == TextEncoder(100).encode("tea")
+    assert LexicalEncoder(Twice(100, 1 << 22)).dim == 100
+    for make in (TextEncoder, LexicalEncoder):
+        with pytest.raises(TypeError):
+            make(100.5)
+        with pytest.raises(TypeError, match="seed: a float"):
+            make(100, seed=1.5)
