@@ -25,6 +25,7 @@ cdef extern from "hv_ops.h" nogil:
     void sophia_tally_i8(const sophia_hv_kernels *kernels, const sophia_voters *voters, int32_t *acc,
                          size_t dim) noexcept
     uint64_t sophia_random_key(uint64_t family, uint64_t index) noexcept
+    void sophia_random_words(uint64_t key, uint64_t *out, size_t n) noexcept
     void sophia_random_b1(uint64_t key, uint64_t *out, size_t dim) noexcept
     void sophia_random_i8(uint64_t key, int8_t *out, size_t dim) noexcept
     void sophia_b1_to_i8(const uint64_t *source, int8_t *out, size_t dim) noexcept

@@ -1,5 +1,8 @@
 from typing import Any, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sophia._core.arena import HDCArena
 from sophia._core.search import (
     cosine as cosine,
@@ -40,6 +43,7 @@ __all__ = [
     "permute_pass",
     "random",
     "random_rows",
+    "random_words",
     "read_pass",
     "similarity",
     "sketch",
@@ -94,5 +98,6 @@ def random(
     arena: HDCArena | None = None,
 ) -> Hypervector: ...
 def random_rows(n: int, name: str | int, *, dim: int = 10_000, model: str = "BSC") -> Any: ...
+def random_words(name: str | int, index: int, n: int) -> NDArray[np.uint64]: ...
 def identity(*, dim: int = 10_000, model: str = "BSC") -> Hypervector: ...
 def convert(a: Vector, model: str) -> Hypervector: ...

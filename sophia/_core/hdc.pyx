@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# (with it, a parameter that is annotated as an int would cut fractions off)
 """Hyperdimensional computing: bind, bundle, permute, random vectors; distances and top-k come from `search`.
 
 Words and argument order are those of torchhd: `bind(a, b)`, `bundle(a, b)`, `permute(a, shifts)`. Every
@@ -7,20 +9,26 @@ borrows the result from an HDCArena. The GIL is released for whatever is longer 
 """
 
 from cpython.buffer cimport PyObject_CheckBuffer
+from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.number cimport PyIndex_Check
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from sophia._core cimport cpu
 from sophia._core.arena cimport HDCArena
-from sophia._core.buffer cimport I8, I64, U8, U64, Block, close_block, open_block
+from sophia._core.buffer cimport I8, I16, I32, I64, U8, U16, U32, U64, Block, close_block, open_block, overlap
 from sophia._core.rows cimport (
     Rows,
     check_rows,
     check_same,
+    check_told,
     close_rows,
+    new_array,
     new_rows,
-    open_rows,
+    open_operand,
+    own_rows,
+    taken,
     told_dim,
 )
 from sophia._core.vector cimport (
@@ -29,14 +37,18 @@ from sophia._core.vector cimport (
     Hypervector,
     Vector,
     alive,
-    check_dim,
+    hold,
     is_vector,
+    let_go,
     model_code,
     model_name,
     new_vector,
+    result_for,
     scratch_give,
     scratch_take,
     sophia_row_bytes,
+    take_dim,
+    whole,
 )
 
 from sophia._core.search import cosine, dot, hamming, read_pass, similarity, sketch, topk, topk_sketch
@@ -44,7 +56,7 @@ from sophia.errors import ShapeError
 
 __all__ = [
     "bind", "bundle", "convert", "cosine", "dot", "hamming", "identity", "inverse", "permute", "permute_pass",
-    "random", "random_rows", "read_pass", "similarity", "sketch", "topk", "topk_sketch", "unbind",
+    "random", "random_rows", "random_words", "read_pass", "similarity", "sketch", "topk", "topk_sketch", "unbind",
 ]
 
 cdef extern from "hash.h" nogil:
@@ -53,10 +65,14 @@ cdef extern from "hash.h" nogil:
     sophia_hash128 sophia_hash_bytes(const void *data, size_t size, uint64_t key) noexcept
     uint64_t sophia_mix64(uint64_t x) noexcept
 
+cdef extern from "numbers.h" nogil:
+    uint64_t sophia_number_at(const unsigned char *data, size_t i, unsigned width, bint signs) noexcept
+
 # Work of more bytes than this runs without the GIL; giving it up and taking it back costs about 50 ns.
 cdef enum:
     NOGIL_BYTES = 65536
     MOST_TOTAL = 0x7FFFFFFF
+    MOST_WORDS = 1 << 28
 
 cdef uint64_t _NAMED = 0x5D0C6B1D8E3F2A97       # keys that keep names and numbers apart
 cdef uint64_t _NUMBERED = 0xA24BAED4963EE407
@@ -75,16 +91,7 @@ cdef int check_pair(Vector a, Vector b, str name_a, str name_b) except -1:
 
 cdef Hypervector _result(Vector like, object out, HDCArena arena):
     """Where a single result goes: `out` checked, or a new vector."""
-    cdef Hypervector vector
-    if out is None:
-        return new_vector(like.model, like.dim, arena)
-    if type(out) is not Hypervector:
-        raise TypeError(f"out: a {type(out).__name__} cannot be written; give a Hypervector")
-    if arena is not None:
-        raise ValueError("out= and arena= name two places for one result; give one of them")
-    vector = <Hypervector>out
-    check_pair(like, vector, "the input", "out")
-    return vector
+    return result_for(like.model, like.dim, out, arena)
 
 
 cdef int _open_out(Block *block, const Rows *like, size_t n, bint matrix, object out) except -1:
@@ -106,8 +113,8 @@ def bind(a: object, b: object, out: object = None, HDCArena arena=None, *, dim: 
 
     Two vectors give a Hypervector; about 50 ns for 10,000 bits with `out=`, one allocation from the pool
     without. With a matrix, each of its rows is bound to the vector, or to the same row of another matrix, and
-    a numpy array of the matrix's dtype comes back (or `out`, which may be an input). Raises ShapeError for
-    different models, dimensions or numbers of rows, or rows that are no hypervectors.
+    a numpy array of the matrix's dtype comes back (or `out`, which may be an input or lie in one). Raises
+    ShapeError for different models, dimensions or numbers of rows, or rows that are no hypervectors.
 
         >>> a, b = random("a"), random("b")
         >>> unbind(bind(a, b), b) == a
@@ -120,6 +127,8 @@ def bind(a: object, b: object, out: object = None, HDCArena arena=None, *, dim: 
     x = <Vector>a
     y = <Vector>b
     check_pair(x, y, "a", "b")
+    if dim is not None:
+        check_told(x, "a", dim)
     result = _result(x, out, arena)
     if x.model == SOPHIA_BSC:
         cpu.active.hv.bind_b1(<uint64_t *>x.data, <uint64_t *>y.data, <uint64_t *>result.data, x.nbytes // 8)
@@ -131,6 +140,16 @@ def bind(a: object, b: object, out: object = None, HDCArena arena=None, *, dim: 
 unbind = bind       # both models are self-inverse: what was bound once is bound away again
 
 
+cdef int _apart(Rows *rows, const Block *target, size_t size, str name) except -1:
+    """Copies an operand of which a row could be written before it is read for the last time. The very rows that
+    are written need no copy: each is read just before."""
+    if rows.data == <const uint8_t *>target.data and rows.n * rows.stride == size:
+        return 0
+    if overlap(rows.data, rows.n * rows.stride, target.data, size):
+        own_rows(rows, name)
+    return 0
+
+
 cdef object _bind_rows(object a, object b, object out, HDCArena arena, object dim):
     cdef Rows x, y
     cdef Block target
@@ -140,9 +159,9 @@ cdef object _bind_rows(object a, object b, object out, HDCArena arena, object di
     if arena is not None:
         raise ValueError("arena: holds single hypervectors; pass out= for a matrix")
     told = told_dim(dim, a, b)
-    open_rows(&x, a, "a", told)
+    open_operand(&x, a, "a", dim, told)
     try:
-        open_rows(&y, b, "b", told)
+        open_operand(&y, b, "b", dim, told)
         try:
             check_same(&x, &y, "a", "b")
             matrix = x.matrix or y.matrix
@@ -154,18 +173,22 @@ cdef object _bind_rows(object a, object b, object out, HDCArena arena, object di
             if out is None:
                 out = new_rows(&y if x.vector else &x, n, matrix)
             _open_out(&target, &x, n, matrix, out)
-            width = <size_t>(target.columns * target.itemsize)
-            with nogil:
-                for i in range(n):
-                    if x.model == SOPHIA_BSC:
-                        kernels.bind_b1(<const uint64_t *>(x.data + (i * x.stride if x.matrix else 0)),
-                                        <const uint64_t *>(y.data + (i * y.stride if y.matrix else 0)),
-                                        <uint64_t *>(target.data + i * width), width // 8)
-                    else:
-                        kernels.bind_i8(<const int8_t *>(x.data + (i * x.stride if x.matrix else 0)),
-                                        <const int8_t *>(y.data + (i * y.stride if y.matrix else 0)),
-                                        <int8_t *>(target.data + i * width), width)
-            close_block(&target)
+            try:
+                width = <size_t>(target.columns * target.itemsize)
+                _apart(&x, &target, n * width, "a")
+                _apart(&y, &target, n * width, "b")
+                with nogil:
+                    for i in range(n):
+                        if x.model == SOPHIA_BSC:
+                            kernels.bind_b1(<const uint64_t *>(x.data + (i * x.stride if x.matrix else 0)),
+                                            <const uint64_t *>(y.data + (i * y.stride if y.matrix else 0)),
+                                            <uint64_t *>(target.data + i * width), width // 8)
+                        else:
+                            kernels.bind_i8(<const int8_t *>(x.data + (i * x.stride if x.matrix else 0)),
+                                            <const int8_t *>(y.data + (i * y.stride if y.matrix else 0)),
+                                            <int8_t *>(target.data + i * width), width)
+            finally:
+                close_block(&target)
             return out
         finally:
             close_rows(&y)
@@ -173,7 +196,7 @@ cdef object _bind_rows(object a, object b, object out, HDCArena arena, object di
         close_rows(&x)
 
 
-def inverse(a: Vector, out: object = None, HDCArena arena=None):
+def inverse(Vector a not None, out: object = None, HDCArena arena=None):
     """The vector that undoes a binding with `a`: `a` itself in both models, as a new Hypervector.
 
         >>> bind(bind(random("a"), random("b")), inverse(random("b"))) == random("a")
@@ -190,7 +213,7 @@ def permute(a: object, shifts: int = 1, out: object = None, HDCArena arena=None,
     """Rotates the components: component i goes to place (i + shifts) mod dim; any shift of either sign.
 
     About 100 ns for 10,000 bits. A matrix is rotated row by row into a numpy array. `out` may be the input of
-    a single vector, but not overlap an input matrix.
+    a single vector, but not overlap an input matrix. TypeError for a shift that is no whole number.
 
         >>> permute(permute(random("a"), 7), -7) == random("a")
         True
@@ -202,8 +225,10 @@ def permute(a: object, shifts: int = 1, out: object = None, HDCArena arena=None,
     if not is_vector(a):
         return _permute_rows(a, shifts, out, arena, dim, 1)
     x = <Vector>a
+    shift = _shift(shifts, x.dim)
     alive(x)
-    shift = <size_t>(shifts % x.dim)
+    if dim is not None:
+        check_told(x, "a", dim)
     result = _result(x, out, arena)
     if result is not x:
         _rotate(&cpu.active.hv, x.model, x.data, result.data, x.dim, shift)
@@ -215,6 +240,10 @@ def permute(a: object, shifts: int = 1, out: object = None, HDCArena arena=None,
     _rotate(&cpu.active.hv, x.model, <uint8_t *>copy, result.data, x.dim, shift)
     scratch_give(copy, x.nbytes)
     return result
+
+
+cdef size_t _shift(object shifts, size_t dim) except? 0:
+    return <size_t>(whole(shifts, "shifts") % dim)
 
 
 cdef void _rotate(const sophia_hv_kernels *kernels, int model, const uint8_t *source, uint8_t *out,
@@ -250,7 +279,7 @@ def permute_pass(rows: object, shifts: int | None, out: object, times: int = 1, 
     For benchmarks: the loop is the same for both, and a copy is the limit of any permutation. Raises what permute()
     does.
     """
-    _permute_rows(rows, shifts, out, None, dim, <size_t>times)
+    _permute_rows(rows, shifts, out, None, dim, <size_t>whole(times, "times"))
 
 
 cdef object _permute_rows(object a, object shifts, object out, HDCArena arena, object dim, size_t times):
@@ -261,17 +290,16 @@ cdef object _permute_rows(object a, object shifts, object out, HDCArena arena, o
     cdef const sophia_hv_kernels *kernels = &cpu.active.hv
     if arena is not None:
         raise ValueError("arena: holds single hypervectors; pass out= for a matrix")
-    open_rows(&x, a, "a", told_dim(dim, a, None))
+    open_operand(&x, a, "a", dim, told_dim(dim, a, None))
     try:
         check_rows(&x, "a")
-        shift = <size_t>(shifts % x.dim) if turned else 0
+        shift = _shift(shifts, x.dim) if turned else 0
         if out is None:
             out = new_rows(&x, x.n, x.matrix)
         _open_out(&target, &x, x.n, x.matrix, out)
         width = <size_t>(target.columns * target.itemsize)
         try:
-            if (<size_t>target.data < <size_t>x.data + x.n * x.stride
-                    and <size_t>x.data < <size_t>target.data + x.n * width):
+            if overlap(x.data, x.n * x.stride, target.data, x.n * width):
                 raise ValueError("out: overlaps the input; permute into another array")
             with nogil:
                 for _ in range(times):
@@ -291,8 +319,9 @@ def bundle(*vectors: object, weights: object = None, out: object = None, HDCAren
     """The majority of all inputs, in one vote: what is similar to each of them.
 
     `bundle(a, b, ...)`, `bundle([a, b, ...])` of vectors, or `bundle(matrix)` of rows. `weights` are
-    integers, one an input; a weight of w counts as w copies, a negative one as copies of the opposite vector;
-    their absolute sum is at most 2^31 - 1. Sums are exact whatever the number of inputs.
+    integers, one an input (an array of any integer dtype, or anything that gives them one by one); a weight of w
+    counts as w copies, a negative one as copies of the opposite vector; their absolute sum is at most 2^31 - 1.
+    Sums are exact whatever the number of inputs.
 
     A tie (possible when the total weight is even) is broken by bits that are hashed from the exclusive or of
     all votes (see include/hv_kernels.h): the result does not depend on the order of the inputs, favours none
@@ -313,18 +342,15 @@ def bundle(*vectors: object, weights: object = None, out: object = None, HDCAren
         elif not isinstance(source, (list, tuple)):
             if PyObject_CheckBuffer(source):
                 return _bundle_matrix(source, weights, out, arena, dim)
-            source = list(source)
-    if not source:
-        raise ValueError("bundle: of no vectors is not defined; give at least one")
-    return _bundle_list(source, weights, out, arena)
+            source = tuple(source)
+    return _bundle_list(taken(source), weights, out, arena, dim)
 
 
 cdef int64_t *_take_weights(object weights, size_t n, uint64_t *total) except? NULL:
     """The weights as a block of the caller's to free(), NULL for none, and the sum of their absolute
-    values."""
-    cdef Block block
+    values. May run any Python code: what is borrowed is borrowed afterwards."""
     cdef int64_t *values
-    cdef size_t i = 0
+    cdef size_t i
     if weights is None:
         if n > MOST_TOTAL:
             raise ValueError(f"bundle: {n} votes exceed {MOST_TOTAL}")
@@ -334,21 +360,10 @@ cdef int64_t *_take_weights(object weights, size_t n, uint64_t *total) except? N
     if values == NULL:
         raise MemoryError(f"bundle: no memory for {n} weights")
     try:
-        if len(weights) != <Py_ssize_t>n:
-            raise ShapeError(f"weights: {len(weights)} of them for {n} vectors; give one each")
         if PyObject_CheckBuffer(weights):
-            open_block(&block, weights, "weights", I64, 1, 1, 8, False)
-            memcpy(values, block.data, n * sizeof(int64_t))
-            close_block(&block)
+            _weights_of_array(weights, n, values)
         else:
-            for weight in weights:
-                if not isinstance(weight, int):
-                    raise TypeError(f"weights: element {i} is a {type(weight).__name__}; weights are "
-                                    "integers")
-                if not -MOST_TOTAL <= weight <= MOST_TOTAL:
-                    raise ValueError(f"weights: element {i} is {weight}, beyond +-{MOST_TOTAL}")
-                values[i] = weight
-                i += 1
+            _weights_of_all(taken(weights) if isinstance(weights, (list, tuple)) else tuple(weights), n, values)
         total[0] = 0
         for i in range(n):
             total[0] += sophia_magnitude(values[i])
@@ -360,6 +375,49 @@ cdef int64_t *_take_weights(object weights, size_t n, uint64_t *total) except? N
         free(values)
         raise
     return values
+
+
+cdef int _weights_of_array(object weights, size_t n, int64_t *values) except -1:
+    cdef Block block
+    cdef size_t i
+    cdef unsigned width
+    cdef bint signs
+    cdef uint64_t number
+    open_block(&block, weights, "weights", U8 | I8 | U16 | I16 | U32 | I32 | U64 | I64, 1, 1, 1, False)
+    try:
+        _check_count(<size_t>block.columns, n)
+        width = <unsigned>block.itemsize
+        signs = block.dtype & (I8 | I16 | I32 | I64) != 0
+        for i in range(n):
+            number = sophia_number_at(<const unsigned char *>block.data, i, width, signs)
+            values[i] = <int64_t>number
+            if sophia_magnitude(values[i]) > MOST_TOTAL or (values[i] < 0 and not signs):
+                shown = f"{values[i]}" if signs else f"{number}"
+                raise ValueError(f"weights: element {i} is {shown}, beyond +-{MOST_TOTAL}")
+    finally:
+        close_block(&block)
+    return 0
+
+
+cdef int _weights_of_all(tuple weights, size_t n, int64_t *values) except -1:
+    cdef size_t i = 0
+    cdef int beyond
+    _check_count(<size_t>len(weights), n)
+    for weight in weights:
+        if isinstance(weight, (bool, float)) or not PyIndex_Check(weight):
+            raise TypeError(f"weights: element {i} is a {type(weight).__name__}; weights are integers")
+        number = whole(weight, f"weights: element {i}")
+        values[i] = PyLong_AsLongLongAndOverflow(number, &beyond)
+        if beyond or sophia_magnitude(values[i]) > MOST_TOTAL:
+            raise ValueError(f"weights: element {i} is {number}, beyond +-{MOST_TOTAL}")
+        i += 1
+    return 0
+
+
+cdef int _check_count(size_t given, size_t n) except -1:
+    if given != n:
+        raise ShapeError(f"weights: {given} of them for {n} vectors; give one each")
+    return 0
 
 
 cdef int _vote(const sophia_voters *voters, int model, uint8_t *out, size_t dim) except -1:
@@ -393,57 +451,58 @@ cdef Hypervector _bundle_matrix(object source, object weights, object out, HDCAr
     cdef Rows rows
     cdef sophia_voters voters
     cdef Hypervector result
-    cdef int64_t *values
-    open_rows(&rows, source, "vectors", told_dim(dim, out, None))
+    cdef int64_t *values = NULL
+    open_operand(&rows, source, "vectors", dim, told_dim(dim, out, None))
     try:
         if not rows.matrix:
             raise ShapeError("vectors: one row is not a bundle; give a matrix [n, row], or several "
                              "hypervectors")
         if rows.n == 0:
             raise ValueError("bundle: of no rows is not defined; give at least one")
-        check_rows(&rows, "vectors")
-        if out is None:
-            result = new_vector(rows.model, rows.dim, arena)
-        else:
-            result = _out_for(out, arena, rows.model, rows.dim)
         values = _take_weights(weights, rows.n, &voters.total)
+        check_rows(&rows, "vectors")
+        result = result_for(rows.model, rows.dim, out, arena)
+        voters.list = NULL
+        voters.base = rows.data
+        voters.stride = rows.stride
+        voters.n = rows.n
+        voters.weights = values
+        hold(result)
         try:
-            voters.list = NULL
-            voters.base = rows.data
-            voters.stride = rows.stride
-            voters.n = rows.n
-            voters.weights = values
             _vote(&voters, rows.model, result.data, rows.dim)
         finally:
-            free(values)
+            let_go(result)
         return result
     finally:
+        free(values)
         close_rows(&rows)
 
 
-cdef Hypervector _bundle_list(object source, object weights, object out, HDCArena arena):
+cdef Hypervector _bundle_list(tuple vectors, object weights, object out, HDCArena arena, object dim):
     cdef const void *few[128]
     cdef const void **pointers = few
     cdef sophia_voters voters
     cdef int64_t *values = NULL
     cdef Vector first, vector
     cdef Hypervector result
-    cdef size_t i, n = <size_t>len(source)
+    cdef size_t i = 0, n = <size_t>len(vectors)
     cdef bint long_one
-    if not is_vector(source[0]):
-        raise TypeError(f"vectors: element 0 is a {type(source[0]).__name__}, not a Hypervector or "
+    if n == 0:
+        raise ValueError("bundle: of no vectors is not defined; give at least one")
+    if not is_vector(vectors[0]):
+        raise TypeError(f"vectors: element 0 is a {type(vectors[0]).__name__}, not a Hypervector or "
                         "SharedVector")
-    first = <Vector>source[0]
-    long_one = n * first.nbytes > NOGIL_BYTES * 4
-    if long_one:
-        source = tuple(source)       # ours: nobody can drop a vector from it while the GIL is away
+    first = <Vector>vectors[0]
+    if dim is not None:
+        check_told(first, "vectors: element 0", dim)
     if n > 128:
         pointers = <const void **>malloc(n * sizeof(void *))
         if pointers == NULL:
             raise MemoryError(f"bundle: no memory for {n} pointers")
     try:
-        i = 0
-        for item in source:
+        # No code of a caller's runs from here to the vote: nothing that is looked at now can be taken back before.
+        values = _take_weights(weights, n, &voters.total)
+        for item in vectors:
             if not is_vector(item):
                 raise TypeError(f"vectors: element {i} is a {type(item).__name__}, not a Hypervector or "
                                 "SharedVector")
@@ -453,20 +512,22 @@ cdef Hypervector _bundle_list(object source, object weights, object out, HDCAren
                 check_pair(first, vector, "element 0", f"element {i}")
             pointers[i] = vector.data
             i += 1
-        result = _result(first, out, arena)
-        values = _take_weights(weights, n, &voters.total)
+        result = result_for(first.model, first.dim, out, arena)
         voters.list = pointers
         voters.base = NULL
         voters.stride = 0
         voters.n = n
         voters.weights = values
+        long_one = n * first.nbytes > NOGIL_BYTES * 4
         if long_one:
-            _pin(source, 1)
+            _pin(vectors, True)
+        hold(result)
         try:
             _vote(&voters, first.model, result.data, first.dim)
         finally:
+            let_go(result)
             if long_one:
-                _pin(source, -1)
+                _pin(vectors, False)
         return result
     finally:
         free(values)
@@ -474,40 +535,35 @@ cdef Hypervector _bundle_list(object source, object weights, object out, HDCAren
             free(pointers)
 
 
-cdef void _pin(tuple vectors, Py_ssize_t change) noexcept:
+cdef void _pin(tuple vectors, bint held) noexcept:
     """Holds off (or lets go) a reset of every arena that lends one of the vectors."""
     for item in vectors:
-        if isinstance(item, Hypervector) and (<Hypervector>item).lender != NULL:
-            (<Hypervector>item).arena.state.exports += <size_t>change
-
-
-cdef Hypervector _out_for(object out, HDCArena arena, int model, size_t dim):
-    cdef Hypervector vector
-    if type(out) is not Hypervector:
-        raise TypeError(f"out: a {type(out).__name__} cannot be written; give a Hypervector")
-    if arena is not None:
-        raise ValueError("out= and arena= name two places for one result; give one of them")
-    vector = <Hypervector>out
-    alive(vector)
-    if vector.model != model or vector.dim != dim:
-        raise ShapeError(
-            f"out is {model_name(vector.model)} dim={vector.dim}, the result {model_name(model)} dim={dim}; "
-            "both must have one model and one dimension"
-        )
-    return vector
+        if held:
+            hold(<Vector>item)
+        else:
+            let_go(<Vector>item)
 
 
 cdef uint64_t random_family(object name) except? 0:
     cdef Py_ssize_t size
     cdef const char *text
     if isinstance(name, str):
-        text = PyUnicode_AsUTF8AndSize(name, &size)
+        try:
+            text = PyUnicode_AsUTF8AndSize(name, &size)
+        except UnicodeEncodeError as error:
+            raise ValueError(f"name: {name!r} holds half of a pair of surrogates, at {error.start}; a name is text "
+                             "that UTF-8 can say") from None
         return sophia_hash_bytes(text, <size_t>size, _NAMED).low
     if isinstance(name, int) and not isinstance(name, bool):
-        if not 0 <= name < 1 << 64:
-            raise ValueError(f"name: the number {name} is outside 0..2^64-1")
-        return sophia_mix64(<uint64_t>name ^ _NUMBERED)
+        return sophia_mix64(_unsigned(name, "name: the number") ^ _NUMBERED)
     raise TypeError(f"name: a {type(name).__name__} names no random vector; give a str or an int")
+
+
+cdef uint64_t _unsigned(object number, str name) except? 0:
+    number = whole(number, name)
+    if not 0 <= number < 1 << 64:
+        raise ValueError(f"{name} {number} is outside 0..2^64-1")
+    return <uint64_t>number
 
 
 def random(name: object, index: int = 0, *, dim: int = 10_000, str model="BSC", object out=None,
@@ -516,16 +572,15 @@ def random(name: object, index: int = 0, *, dim: int = 10_000, str model="BSC", 
 
     A pure function of its arguments: the same on every machine, in every process and at every SIMD level.
     Words come from a counter through a mixing bijection (SplitMix, Steele et al. 2014). The MAP vector of a
-    name is the BSC one with bit 0 as +1 and bit 1 as -1. Fit for codebooks, not for secrets.
+    name is the BSC one with bit 0 as +1 and bit 1 as -1. Fit for codebooks, not for secrets. Raises ValueError for
+    a negative number, TypeError for a fraction.
 
         >>> random("colour") == random("colour"), abs(similarity(random("colour"), random("shape"))) < 0.05
         (True, True)
     """
-    cdef uint64_t key = sophia_random_key(random_family(name), <uint64_t>index)
+    cdef uint64_t key = sophia_random_key(random_family(name), _unsigned(index, "index"))
     cdef int code = model_code(model)
-    cdef Hypervector result
-    check_dim(dim)
-    result = new_vector(code, <size_t>dim, arena) if out is None else _out_for(out, arena, code, <size_t>dim)
+    cdef Hypervector result = result_for(code, take_dim(dim), out, arena)
     if code == SOPHIA_BSC:
         sophia_random_b1(key, <uint64_t *>result.data, result.dim)
     else:
@@ -541,11 +596,11 @@ def random_rows(n: int, name: object, *, dim: int = 10_000, str model="BSC"):
     cdef uint64_t family = random_family(name)
     cdef size_t i, count, width
     cdef object out
-    check_dim(dim)
+    n = whole(n, "n")
     if n < 0:
         raise ValueError(f"n: {n} rows")
     like.model = model_code(model)
-    like.dim = <size_t>dim
+    like.dim = take_dim(dim)
     like.dtype = U8 if like.model == SOPHIA_BSC else I8
     like.stride = sophia_row_bytes(like.model, like.dim)
     count = <size_t>n
@@ -563,6 +618,31 @@ def random_rows(n: int, name: object, *, dim: int = 10_000, str model="BSC"):
     return out
 
 
+def random_words(name: object, index: int, n: int):
+    """The first n words of the random stream of a name and an index: numpy uint64[n], n at most 2^28.
+
+    They are the bits of `random(name, index, dim=64 * n)`, whose dimension has a bound that these have not.
+    Raises what random() does, ValueError for another n.
+
+        >>> random_words("a", 0, 2).tobytes() == random("a", dim=128).tobytes()
+        True
+    """
+    cdef Block target
+    cdef uint64_t key = sophia_random_key(random_family(name), _unsigned(index, "index"))
+    cdef size_t count
+    cdef object out
+    n = whole(n, "n")
+    if not 0 <= n <= MOST_WORDS:
+        raise ValueError(f"n: {n} words; from 0 to {MOST_WORDS}")
+    count = <size_t>n
+    out = new_array([count], "uint64")
+    open_block(&target, out, "out", U64, 1, 1, 8, True)
+    with nogil:
+        sophia_random_words(key, <uint64_t *>target.data, count)
+    close_block(&target)
+    return out
+
+
 def identity(*, dim: int = 10_000, str model="BSC") -> Hypervector:
     """What bind() leaves unchanged: all bits 0, or all components +1.
 
@@ -572,7 +652,7 @@ def identity(*, dim: int = 10_000, str model="BSC") -> Hypervector:
     return Hypervector(model, dim)
 
 
-def convert(a: Vector, str model) -> Hypervector:
+def convert(Vector a not None, str model) -> Hypervector:
     """The same vector in the other model: bit 0 is +1, bit 1 is -1. Commutes with bind, bundle and
     permute."""
     cdef int code = model_code(model)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Algebra", "random_words"]
 
-_WORD = 64
-
 
 class Algebra(ABC):
     """The operations of one model at one dimension. Immutable; safe from any thread.
@@ -116,10 +114,7 @@ class Algebra(ABC):
 
 def random_words(name: str | int, index: int, count: int) -> NDArray[np.uint64]:
     """So many random words of a name and an index, the same on every machine."""
-    import numpy
-
-    bits = hdc.random(name, index, dim=_WORD * count)
-    return numpy.frombuffer(bits.tobytes(), numpy.uint64)[:count]
+    return hdc.random_words(name, index, count)
 
 
 def check_weights(weights: ArrayLike, count: int, dtype: DTypeLike) -> NDArray[Any]:

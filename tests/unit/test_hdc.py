@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
 from oracle import hdc as oracle
 
 from sophia._core import cpu, hdc
+from sophia._core.arena import HDCArena
+from sophia._core.codebook import Codebook
+from sophia._core.encode import TextEncoder
+from sophia._core.record import RecordEncoder
+from sophia._core.rows import shape_of
+from sophia._core.sequence import NgramEncoder
 from sophia._core.vector import Hypervector, Vector
-from sophia.errors import ShapeError
+from sophia.errors import ShapeError, StaleArenaError
+from sophia.hdc.algebra import random_words
 
 DIMS = [64, 65, 127, 128, 500, 512, 576, 1000]
 MODELS = ["BSC", "MAP"]
@@ -373,7 +385,7 @@ def test_weights_are_integers_in_range() -> None:
         hdc.bundle(a, b, weights=[1])
     with pytest.raises(TypeError, match="element 1 is a float"):
         hdc.bundle(a, b, weights=[1, 2.0])
-    with pytest.raises(ShapeError, match="float64 where int64"):
+    with pytest.raises(ShapeError, match="dtype float64 where"):
         hdc.bundle(a, b, weights=np.ones(2))
     with pytest.raises(ValueError, match="absolute sum exceeds 2147483647"):
         hdc.bundle(a, b, weights=[2**31 - 1, -1])
@@ -427,3 +439,299 @@ def test_only_vectors_in_lists() -> None:
         hdc.hamming([hdc.random("a"), 3], hdc.random("a"))
     with pytest.raises(ShapeError, match="one row is not a bundle"):
         hdc.bundle(np.zeros(1280, np.uint8))
+
+
+class Lying(list):  # type: ignore[type-arg]
+    """A list that says it is shorter, and gives more, than it is."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([hdc.random("x")] * 5000)
+
+    def __getitem__(self, place: Any) -> Any:
+        return "no vector"
+
+
+class LyingTuple(tuple):  # type: ignore[type-arg]
+    __slots__ = ()
+    __len__ = Lying.__len__
+    __bool__ = Lying.__bool__
+    __iter__ = Lying.__iter__
+    __getitem__ = Lying.__getitem__
+
+
+@pytest.mark.parametrize("n", [1, 3, 127, 128, 129, 300])
+def test_a_list_is_what_it_holds(simd: str, n: int) -> None:
+    parts = [hdc.random(i) for i in range(n)]
+    expected = hdc.bundle(parts)
+    for given in (Lying(parts), LyingTuple(parts)):
+        assert hdc.bundle(given) == expected
+        assert hdc.bundle(given, weights=[3] * n) == hdc.bundle(parts, weights=[3] * n)
+        assert (hdc.hamming(given, parts[0]) == hdc.hamming(parts, parts[0])).all()
+        assert hdc.topk(parts[-1], given, 1)[1].tolist() == [n - 1]
+        assert hdc.bind(given, parts[0]).tobytes() == hdc.bind(parts, parts[0]).tobytes()
+    for empty in (Lying(), LyingTuple()):
+        with pytest.raises(ValueError, match="of no vectors"):
+            hdc.bundle(empty)
+        with pytest.raises(ValueError, match="an empty list"):
+            hdc.hamming(empty, parts[0])
+
+
+def test_weights_are_read_before_the_vectors(simd: str) -> None:
+    """The code of a weight may drop the vectors, and reset the arena that they lie in."""
+
+    class Weight:
+        def __index__(self) -> int:
+            parts.clear()
+            gc.collect()
+            arena.reset()
+            return 1
+
+    for n in (3, 200):
+        arena = HDCArena()
+        parts = [hdc.random(i, arena=arena) for i in range(n)]
+        with pytest.raises(StaleArenaError):
+            hdc.bundle(parts, weights=[Weight()] * n)
+        parts = [hdc.random(i) for i in range(n)]
+        expected = hdc.bundle([hdc.random(i) for i in range(n)])
+        assert hdc.bundle(parts, weights=[Weight()] * n) == expected
+        rows = hdc.random_rows(n, "row")
+        assert hdc.bundle(rows, weights=(Weight() for _ in range(n)), arena=arena) == hdc.bundle(rows)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"])
+def test_weights_of_any_integers(simd: str, dtype: str) -> None:
+    parts = [hdc.random(i, dim=300) for i in range(5)]
+    numbers = [1, 3, 0, 5, 4]
+    expected = hdc.bundle(parts, weights=numbers)
+    array = np.array(numbers, dtype)
+    for weights in (array, list(array), tuple(array), iter(numbers), Lying(numbers), {n: n for n in numbers}):
+        assert hdc.bundle(parts, weights=weights) == expected
+        assert hdc.bundle(parts, weights=array) == expected
+    assert hdc.bundle(np.stack([np.asarray(part) for part in parts]), weights=array, dim=300) == expected
+    if dtype[0] == "i":
+        assert hdc.bundle(parts, weights=-array) == hdc.bundle(parts, weights=[-n for n in numbers])
+    for bad in (np.iinfo(dtype).max, np.iinfo(dtype).min):
+        if abs(int(bad)) > 2**31 - 1:
+            array[1] = bad
+            for weights in (array, list(array)):
+                with pytest.raises(ValueError, match=rf"element 1 is {int(bad)}, beyond"):
+                    hdc.bundle(parts, weights=weights)
+
+
+def test_an_array_has_its_own_length() -> None:
+    class Short(np.ndarray):  # type: ignore[type-arg]
+        def __len__(self) -> int:
+            return 3
+
+    weights = np.ones(300, np.int64).view(Short)
+    with pytest.raises(ShapeError, match="300 of them for 3 vectors"):
+        hdc.bundle([hdc.random(i) for i in range(3)], weights=weights)
+    with pytest.raises(ShapeError, match="2 of them for 3 vectors"):
+        hdc.bundle([hdc.random(i) for i in range(3)], weights=np.ones(2, np.int64).view(Short))
+
+
+def test_what_is_no_weight_is_named() -> None:
+    a, b = hdc.random("a"), hdc.random("b")
+    for bad in (True, 1.0, "1", None, np.float64(1), np.bool_(True)):
+        with pytest.raises(TypeError, match="element 1"):
+            hdc.bundle(a, b, weights=[1, bad])
+    with pytest.raises(ShapeError, match="dtype bool"):
+        hdc.bundle(a, b, weights=np.array([True, False]))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_result_over_its_operands(simd: str, model: str) -> None:
+    """Over one of them as a whole, over a row that all the others are bound to, and over a part of one."""
+    x, y = (hdc.random_rows(9, name, dim=640, model=model) for name in "xy")
+    told = {"dim": 640}
+    expected = hdc.bind(x, y, **told)
+    for one, other in ((x.copy(), y), (y.copy(), x)):
+        assert hdc.bind(one, other, one, **told) is one
+        assert (one == expected).all()
+    same = x.copy()
+    assert (hdc.bind(same, same, same, **told) == hdc.bind(x, x, **told)).all()
+    for row in (0, 4, 8):
+        with_row = hdc.bind(x, x[row], **told)
+        z = x.copy()
+        assert (hdc.bind(z, z[row], z, **told) == with_row).all()
+        z = x.copy()
+        assert (hdc.bind(z[row], z, z, **told) == with_row).all()
+    for first, last in ((slice(0, 8), slice(1, 9)), (slice(1, 9), slice(0, 8))):
+        for swapped in (False, True):
+            z = x.copy()
+            pair = (y[:8], z[first]) if swapped else (z[first], y[:8])
+            assert (hdc.bind(*pair, z[last], **told) == hdc.bind(x[first], y[:8], **told)).all()
+    z = x.copy()
+    assert (hdc.bind(z[:8], z[1:], z[1:], **told) == hdc.bind(x[:8], x[1:], **told)).all()
+    one = x[:1].copy()
+    assert (hdc.bind(one, y[0], one, **told) == expected[:1]).all()
+
+
+def test_a_result_over_other_inputs_is_refused() -> None:
+    rows = hdc.random_rows(9, "row", dim=1024)
+    with pytest.raises(ValueError, match="out: overlaps the rows"):
+        hdc.sketch(rows[:8], rows[1:], dim=1024)
+    with pytest.raises(ValueError, match="out: overlaps the input"):
+        hdc.permute(rows[:8], 3, rows[1:], dim=1024)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_dimension_that_is_not_the_operands_own(model: str) -> None:
+    vector, other = hdc.random("a", dim=100, model=model), hdc.random("b", dim=100, model=model)
+    rows = hdc.random_rows(3, "row", dim=100, model=model)
+    assert hdc.bind(vector, other, dim=100) == hdc.bind(vector, other)
+    for call in (
+        lambda: hdc.bind(vector, other, dim=1000),
+        lambda: hdc.hamming(vector, other, dim=1000),
+        lambda: hdc.dot(vector, [other], dim=1000),
+        lambda: hdc.similarity(rows, rows, dim=1000),
+        lambda: hdc.permute(vector, 1, dim=1000),
+        lambda: hdc.permute(rows, 1, dim=1000),
+        lambda: hdc.bind(rows, rows, dim=1000),
+        lambda: hdc.bundle(vector, other, dim=1000),
+        lambda: hdc.bundle(rows, dim=1000),
+        lambda: hdc.topk(vector, rows, dim=1000),
+        lambda: hdc.topk([vector], [other], dim=1000),
+        lambda: shape_of([vector], 1000),
+        lambda: shape_of(rows, 1000),
+        lambda: Codebook([vector, other], dim=1000),
+        lambda: Codebook(rows, dim=1000),
+    ):
+        with pytest.raises(ShapeError, match="dim=1000"):
+            call()
+
+
+class Changing(int):
+    """A number that says it is another, each time it is asked in Python."""
+
+    def __index__(self) -> int:
+        return 1 << 20
+
+    __int__ = __index__
+
+    def __mod__(self, other: int) -> int:
+        return 1 << 30
+
+    def __lt__(self, other: int) -> bool:
+        return True
+
+    def __gt__(self, other: int) -> bool:
+        return False
+
+    __le__ = __ge__ = __lt__
+
+
+class Twice:
+    """A number that is another when it is asked again."""
+
+    def __init__(self, *answers: int) -> None:
+        self.answers = list(answers)
+
+    def __index__(self) -> int:
+        return self.answers.pop(0)
+
+
+def test_a_number_is_asked_once() -> None:
+    a = hdc.random("a")
+    for three in (Changing(3), Twice(3, 1 << 30)):
+        assert hdc.permute(a, three) == hdc.permute(a, 3)
+    for two in (Changing(2), Twice(2, 1 << 30)):
+        assert hdc.random_rows(two, "row").shape == (2, 1280)
+    for dim in (Changing(100), Twice(100, 1 << 22)):
+        assert hdc.random("a", dim=dim) == hdc.random("a", dim=100)
+    assert hdc.random_rows(2, "row", dim=Twice(100, 1 << 22)).shape == (2, 64)
+    packed = np.asarray(hdc.random("a", dim=100))
+    assert Hypervector.from_buffer(packed, Twice(100, 1 << 22)) == hdc.random("a", dim=100)
+    assert hdc.topk(a, [a, a], Twice(1, 1 << 14))[1].tolist() == [0]
+
+
+def test_fractions_are_refused() -> None:
+    a = hdc.random("a")
+    for call in (
+        lambda: hdc.random("a", 1.9),
+        lambda: hdc.random_rows(2.9, "a"),
+        lambda: hdc.random_words("a", 0, 2.9),
+        lambda: hdc.random_words("a", 0.5, 2),
+        lambda: hdc.permute(a, 1.9),
+        lambda: hdc.permute(hdc.random_rows(2, "a"), np.float64(2)),
+        lambda: hdc.topk(a, [a], 1.5),
+    ):
+        with pytest.raises(TypeError, match="is no whole number"):
+            call()
+    with pytest.raises(TypeError):
+        hdc.random("a", dim=100.5)
+    assert hdc.random("a", np.int64(3)) == hdc.random("a", 3)
+    assert hdc.permute(a, np.uint8(3)) == hdc.permute(a, 3)
+
+
+def test_names_and_indices_that_there_are_not() -> None:
+    for bad in (-1, 1 << 64):
+        with pytest.raises(ValueError, match=rf"index {bad} is outside 0"):
+            hdc.random("a", bad)
+        with pytest.raises(ValueError, match=rf"index {bad} is outside 0"):
+            hdc.random_words("a", bad, 1)
+    for call in (hdc.random, lambda name: hdc.random_rows(1, name), lambda name: hdc.random_words(name, 0, 1)):
+        with pytest.raises(ValueError, match=r"name: 'ab\\ud800' holds half of a pair of surrogates, at 2"):
+            call("ab\ud800")
+
+
+def test_random_words_are_the_bits_of_a_vector(simd: str) -> None:
+    for n in (1, 2, 8, 9, 100, 2**17):
+        words = hdc.random_words("name", 7, n)
+        assert words.dtype == np.uint64
+        assert words.tobytes() == hdc.random("name", 7, dim=64 * n).tobytes()
+        assert random_words("name", 7, n).tobytes() == words.tobytes()
+    longer = hdc.random_words(3, 0, 2**17 + 5)
+    assert longer[: 2**17].tobytes() == hdc.random(3, dim=2**23).tobytes()
+    assert len(set(longer.tolist())) == 2**17 + 5
+    assert hdc.random_words("name", 0, 0).shape == (0,)
+    for bad in (-1, 2**28 + 1):
+        with pytest.raises(ValueError, match=f"n: {bad} words"):
+            hdc.random_words("name", 0, bad)
+
+
+def test_an_arena_is_held_while_a_result_is_written() -> None:
+    """A reset in another thread is refused then, and not before or after."""
+    arena = HDCArena()
+    texts = TextEncoder()
+    grams = NgramEncoder(3)
+    records = RecordEncoder(hdc.random_rows(500, "id"), hdc.random_rows(4, "level"))
+    long, index = "the quick brown fox " * 2000, np.zeros(500, np.uint8)
+    rows, vectors = hdc.random_rows(2000, "row"), [hdc.random(i) for i in range(2000)]
+    for call in (
+        lambda: texts.encode(long, arena=arena),
+        lambda: grams.encode(long, arena=arena),
+        lambda: records.encode(index, arena=arena),
+        lambda: hdc.bundle(rows, arena=arena),
+        lambda: hdc.bundle(vectors, arena=arena),
+    ):
+        expected = call().tobytes()
+        assert arena.exports == 0
+        refused, ended = 0, threading.Event()
+
+        def attack(ended: threading.Event = ended) -> None:
+            nonlocal refused
+            while not ended.is_set():
+                try:
+                    arena.reset()
+                except BufferError:
+                    refused += 1
+
+        thread = threading.Thread(target=attack)
+        thread.start()
+        for _ in range(2000):
+            result = call()
+            with contextlib.suppress(StaleArenaError):  # it may go as soon as it is there
+                assert result.tobytes() == expected
+            if refused:
+                break
+        ended.set()
+        thread.join()
+        assert refused
+        assert arena.exports == 0

@@ -147,10 +147,14 @@ static inline uint64_t sophia_random_key(uint64_t family, uint64_t index)
 }
 
 /* Word w is mix64(key + (w + 1) * step): a counter-based stream, the same on every machine. */
+static void sophia_random_words(uint64_t key, uint64_t *out, size_t n)
+{
+    for (size_t w = 0; w < n; w++) out[w] = sophia_mix64(key + (w + 1) * SOPHIA_TIE_STEP);
+}
+
 static void sophia_random_b1(uint64_t key, uint64_t *out, size_t dim)
 {
-    const size_t words = (dim + 63) / 64;
-    for (size_t w = 0; w < words; w++) out[w] = sophia_mix64(key + (w + 1) * SOPHIA_TIE_STEP);
+    sophia_random_words(key, out, (dim + 63) / 64);
     sophia_padding_clear((unsigned char *)out, dim);
 }
 
