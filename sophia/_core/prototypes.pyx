@@ -3,7 +3,7 @@
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport isfinite
+from libc.math cimport fabs, isfinite
 from libc.stdint cimport int8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 from sophia._core cimport cpu
 from sophia._core.buffer cimport F32, I64, Block, close_block, open_block
 from sophia._core.rows cimport Rows, close_rows, open_rows, refuse_padding
-from sophia._core.vector cimport SOPHIA_BSC, check_dim
+from sophia._core.vector cimport SOPHIA_BSC, take_dim, whole
 
 from sophia._core.batch import in_parts
 from sophia.errors import ShapeError
@@ -32,14 +32,27 @@ RULES = ("online", "adapt")
 """OnlineHD: by how wrong a score was. AdaptHD: by a fixed step."""
 
 
+_MOST_SUM = 1e28
+"""Largest magnitude of a sum that is given: times 128, added up over 2^23 components, it is a float32 still."""
+
+
+cdef Py_ssize_t _number(object number, str name, Py_ssize_t least, Py_ssize_t most) except -1:
+    """The C value of an int from `least` to `most`. ValueError for anything else."""
+    if not isinstance(number, bool) and isinstance(number, int):
+        exact = whole(number, name)
+        if least <= exact <= most:
+            return exact
+    raise ValueError(f"{name} is {number!r}; it is a number from {least} to {most}")
+
+
 cdef class _Examples:
     """Rows of hypervectors as int8 components, and their labels, checked."""
 
     cdef Rows rows
-    cdef Block labels
+    cdef long long *labels      # ours: the caller's may change while nobody holds the GIL; NULL without any
     cdef bint opened
 
-    def __cinit__(self, Prototypes prototypes, rows, labels):
+    def __cinit__(self, Prototypes prototypes not None, rows, labels):
         open_rows(&self.rows, rows, "rows", prototypes.table.dim)
         self.opened = True
         if self.rows.dim != prototypes.table.dim:
@@ -48,20 +61,27 @@ cdef class _Examples:
             refuse_padding(&self.rows, "rows")
         if labels is None:
             return
+        cdef Block block
         cdef size_t i
-        cdef const long long *numbers
-        open_block(&self.labels, labels, "labels", I64, 1, 1, 8, False)
-        if <size_t>self.labels.columns != self.rows.n:
-            raise ShapeError(f"labels: {self.labels.columns} of them for {self.rows.n} rows; give one each")
-        numbers = <const long long *>self.labels.data
+        open_block(&block, labels, "labels", I64, 1, 1, 8, False)
+        try:
+            if <size_t>block.columns != self.rows.n:
+                raise ShapeError(f"labels: {block.columns} of them for {self.rows.n} rows; give one each")
+            self.labels = <long long *>malloc(self.rows.n * sizeof(long long) + 1)
+            if self.labels == NULL:
+                raise MemoryError(f"no memory for {self.rows.n} labels")
+            memcpy(self.labels, block.data, self.rows.n * sizeof(long long))
+        finally:
+            close_block(&block)
         for i in range(self.rows.n):
-            if not 0 <= numbers[i] < <long long>prototypes.table.classes:
-                raise ValueError(f"labels: element {i} is {numbers[i]}; there are {prototypes.table.classes} classes")
+            if not 0 <= self.labels[i] < <long long>prototypes.table.classes:
+                raise ValueError(f"labels: element {i} is {self.labels[i]}; there are {prototypes.table.classes} "
+                                 "classes")
 
     def __dealloc__(self):
         if self.opened:
             close_rows(&self.rows)
-        close_block(&self.labels)
+        free(self.labels)
 
     cdef const int8_t *row(self, size_t i, int8_t *scratch) noexcept nogil:
         cdef const int8_t *data = <const int8_t *>(self.rows.data + i * self.rows.stride)
@@ -91,15 +111,12 @@ cdef class Prototypes:
     """
 
     def __cinit__(self, classes, dim=10_000):
-        check_dim(dim)
-        if isinstance(classes, bool) or not isinstance(classes, int) or not 1 <= classes <= MOST_CLASSES:
-            raise ValueError(f"classes is {classes!r}; it is a number from 1 to {MOST_CLASSES}")
-        self.table.classes = classes
-        self.table.dim = dim
+        self.table.dim = take_dim(dim)
+        self.table.classes = <size_t>_number(classes, "classes", 1, MOST_CLASSES)
         self.table.sums = <float *>calloc(self.table.classes * self.table.dim, sizeof(float))
         self.table.squares = <double *>calloc(self.table.classes, sizeof(double))
         if self.table.sums == NULL or self.table.squares == NULL:
-            raise MemoryError(f"no memory for {classes} prototypes of dim={dim}")
+            raise MemoryError(f"no memory for {self.table.classes} prototypes of dim={self.table.dim}")
 
     def __dealloc__(self):
         free(self.table.sums)
@@ -107,19 +124,23 @@ cdef class Prototypes:
 
     @classmethod
     def restore(cls, sums):
-        """The prototypes of which `sums` (float32 [classes, dim], finite, copied) is :meth:`dump`."""
+        """The prototypes of which `sums` (float32 [classes, dim], copied) is :meth:`dump`. ValueError for what is not
+        finite, or beyond +-1e28: products with it would not be."""
         cdef Block block
         cdef Prototypes made
-        cdef Py_ssize_t i
+        cdef size_t i
         open_block(&block, sums, "sums", F32, 2, 2, 4, False)
         try:
-            for i in range(block.rows * block.columns):
-                if not isfinite((<const float *>block.data)[i]):
-                    raise ValueError(f"sums: [{i // block.columns}, {i % block.columns}] is not finite")
             made = cls(int(block.rows), int(block.columns))
             memcpy(made.table.sums, block.data, <size_t>(block.rows * block.columns) * sizeof(float))
         finally:
             close_block(&block)
+        for i in range(made.table.classes * made.table.dim):
+            if not fabs(made.table.sums[i]) <= _MOST_SUM:
+                place = f"[{i // made.table.dim}, {i % made.table.dim}]"
+                if not isfinite(made.table.sums[i]):
+                    raise ValueError(f"sums: {place} is not finite")
+                raise ValueError(f"sums: {place} is {made.table.sums[i]:.3g}, beyond +-{_MOST_SUM:.0e}")
         made.refresh()
         return made
 
@@ -153,21 +174,12 @@ cdef class Prototypes:
         close_block(&block)
         return out
 
-    def grow(self, classes):
-        """Prototypes of so many classes, of which the first are these. ValueError for fewer."""
-        cdef Prototypes made = Prototypes(classes, int(self.table.dim))
-        if made.table.classes < self.table.classes:
-            raise ValueError(f"classes is {classes}; there are {self.table.classes} already")
-        memcpy(made.table.sums, self.table.sums, self.table.classes * self.table.dim * sizeof(float))
-        memcpy(made.table.squares, self.table.squares, self.table.classes * sizeof(double))
-        return made
-
     def add(self, rows, labels):
         """Adds each row, at norm one, to the prototype of its label (int64[n])."""
         cdef _Examples examples = _Examples(self, rows, labels)
         cdef size_t i
         cdef const int8_t *row
-        cdef const long long *numbers = <const long long *>examples.labels.data
+        cdef const long long *numbers = examples.labels
         cdef double norm
         cdef int8_t *scratch = <int8_t *>malloc(self.table.dim)
         if scratch == NULL:
@@ -196,26 +208,28 @@ cdef class Prototypes:
             raise ValueError(f"rule is {rule!r}; use one of {', '.join(RULES)}")
         if not 0 < rate <= 1e6 or not 0 <= margin <= 2:
             raise ValueError(f"rate is {rate!r}, margin {margin!r}; use 0 to a million (0 not included), and 0 to 2")
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or not 0 <= epochs <= MOST_EPOCHS:
-            raise ValueError(f"epochs is {epochs!r}; it is a number from 0 to {MOST_EPOCHS}")
+        cdef int passes = <int>_number(epochs, "epochs", 0, MOST_EPOCHS)
         cdef _Examples examples = _Examples(self, rows, labels)
         cdef sophia_prototype_rule how = SOPHIA_RULE_ADAPT if rule == "adapt" else SOPHIA_RULE_ONLINE
         cdef double speed = rate, lead = margin
         cdef size_t n = examples.rows.n, i, j, until
-        cdef uint64_t state, key = sophia_mix64(<uint64_t>(seed & 0xFFFFFFFFFFFFFFFF) + 1)
+        cdef uint64_t state, key = sophia_mix64(<uint64_t>(whole(seed, "seed") & 0xFFFFFFFFFFFFFFFF) + 1)
         cdef uint32_t held
-        cdef const long long *numbers = <const long long *>examples.labels.data
-        cdef uint32_t *order = <uint32_t *>malloc(n * sizeof(uint32_t) + 1)
-        cdef double *scores = <double *>malloc(self.table.classes * sizeof(double))
-        cdef int8_t *scratch = <int8_t *>malloc(self.table.dim)
+        cdef const long long *numbers = examples.labels
+        cdef uint32_t *order
+        cdef double *scores
+        cdef int8_t *scratch
         cdef uint64_t moved, total = 0
         cdef int epoch
         if n >= 1 << 32:
             raise ValueError(f"rows: {n} of them; at most 2^32 - 1")
+        order = <uint32_t *>malloc(n * sizeof(uint32_t) + 1)
+        scores = <double *>malloc(self.table.classes * sizeof(double))
+        scratch = <int8_t *>malloc(self.table.dim)
         try:
             if order == NULL or scores == NULL or scratch == NULL:
                 raise MemoryError("no memory for a training pass")
-            for epoch in range(epochs):
+            for epoch in range(passes):
                 state = sophia_mix64(key + <uint64_t>epoch)
                 for i in range(n):
                     order[i] = <uint32_t>i
@@ -272,6 +286,7 @@ cdef class Prototypes:
             job.out = <double *>block.data
             in_parts(job, <Py_ssize_t>job.examples.rows.n, workers)
         finally:
+            job.out = NULL
             close_block(&block)
         return out
 
@@ -282,10 +297,15 @@ cdef class _Scoring:
 
     cdef Prototypes prototypes
     cdef _Examples examples
-    cdef double *out
+    cdef double *out        # NULL but while they are
     cdef bint cosine
 
+    def __init__(self):
+        raise TypeError("_Scoring: made by Prototypes alone")
+
     def __call__(self, tuple part):
+        if self.out == NULL:
+            raise TypeError("_Scoring: has nothing to score; it is called by Prototypes alone")
         cdef size_t i = part[0], stop = part[1], until, c, classes = self.prototypes.table.classes
         cdef const int8_t *row
         cdef int8_t *scratch = <int8_t *>malloc(self.prototypes.table.dim)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import threading
 from typing import Any
 
 import numpy as np
@@ -121,19 +122,13 @@ def test_zero_rows_are_no_evidence(simd: str) -> None:
     assert not made.scores(zeros).any()
 
 
-def test_dump_restore_and_grow() -> None:
+def test_dump_and_restore() -> None:
     rows, labels = data(40, 3, 300)
     made = Prototypes(3, 300)
     made.add(rows, labels)
     made.learn(rows, labels, margin=0.5)
     again = Prototypes.restore(made.dump())
     assert (again.scores(rows) == made.scores(rows)).all()
-    grown = made.grow(5)
-    assert (grown.classes, grown.dim) == (5, 300)
-    assert (grown.scores(rows)[:, :3] == made.scores(rows)).all()
-    assert (grown.scores(rows)[:, 3:] == 0).all()
-    with pytest.raises(ValueError, match="there are 3 already"):
-        made.grow(2)
     bad = made.dump()
     bad[1, 7] = np.nan
     with pytest.raises(ValueError, match=r"\[1, 7\] is not finite"):
@@ -173,3 +168,65 @@ def test_what_is_refused() -> None:
             Prototypes(classes)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="dim"):
         Prototypes(2, 63)
+
+
+@pytest.mark.parametrize("model", ["BSC", "MAP"])
+def test_sums_at_the_bound_have_finite_products(simd: str, model: str) -> None:
+    rows = hdc.random_rows(2, "row", dim=1000, model=model)
+    most = np.full((3, 1000), 1e28, np.float32) * np.array([[1], [-1], [0]], np.float32)
+    for found in (Prototypes.restore(most).scores(rows), Prototypes.restore(most).products(rows)):
+        assert np.isfinite(found).all()
+    graded = np.full((1, 1000), -128, np.int8)
+    assert Prototypes.restore(most).scores(graded)[0] == pytest.approx([-1, 1, 0])
+    for bad in (1.1e28, -1e30, 3e38):
+        most[1, 7] = bad
+        with pytest.raises(ValueError, match=r"sums: \[1, 7\] is .*, beyond \+-1e\+28"):
+            Prototypes.restore(most)
+
+
+def test_labels_are_copied() -> None:
+    """What another thread writes into the caller's array is not looked at again."""
+    rows, labels = data(3000, 3, 64)
+    ended = threading.Event()
+    shared = labels.copy()
+
+    def scribble() -> None:
+        while not ended.is_set():
+            shared[:] = 1 << 40
+            shared[:] = labels
+
+    thread = threading.Thread(target=scribble)
+    thread.start()
+    made = Prototypes(3, 64)
+    done = 0
+    for _ in range(300):
+        for call in (made.add, made.learn):
+            try:
+                call(rows, shared)
+                done += 1
+            except ValueError:
+                continue
+    ended.set()
+    thread.join()
+    assert np.isfinite(made.dump()).all()
+
+
+def test_a_number_is_asked_once() -> None:
+    class Changing(int):
+        def __index__(self) -> int:
+            return 1 << 40
+
+        def __le__(self, other: int) -> bool:
+            return True
+
+        __ge__ = __le__
+        __int__ = __index__
+
+    made = Prototypes(Changing(3), 64)
+    assert made.classes == 3
+    for classes in (Changing(0), Changing(1 << 20)):
+        with pytest.raises(ValueError, match="classes is"):
+            Prototypes(classes, 64)
+    rows, labels = data(10, 3, 64)
+    with pytest.raises(ValueError, match="epochs is"):
+        made.learn(rows, labels, epochs=Changing(1 << 30))
