@@ -50,7 +50,7 @@ cdef size_t round_up(size_t n, size_t step) noexcept nogil
 cdef class Examples:
     cdef readonly LexicalEncoder encoder    # None for rows
     cdef readonly size_t dim
-    cdef sophia_ro_examples given           # points into the blocks below, or into `rows`
+    cdef sophia_ro_examples given           # points into the blocks below, or into `rows`, which holds its owner
     cdef Py_ssize_t count
     cdef uint32_t classes                   # one more than the largest label
     cdef size_t longest                     # terms of an example, without the bias

@@ -16,8 +16,8 @@ from sophia._core.buffer cimport F32, F64, I16, I32, I64, Block, close_block, op
 from sophia._core.cpu cimport sophia_ro_kernels
 from sophia._core.idf cimport utf8_of
 from sophia._core.lexical cimport LexicalEncoder, source_of, sophia_ro_work, terms_of
-from sophia._core.rows cimport close_rows, open_rows, refuse_padding, told_dim
-from sophia._core.vector cimport SOPHIA_BSC, check_dim
+from sophia._core.rows cimport close_rows, open_operand, refuse_padding, told_dim
+from sophia._core.vector cimport SOPHIA_BSC, take_dim, whole
 
 from sophia.errors import ShapeError
 
@@ -37,7 +37,7 @@ cdef extern from "training.h" nogil:
     )
 
 
-MOST_CLASSES = 1 << 16
+MOST_CLASSES = _MOST_CLASSES
 """Most classes of one readout."""
 
 BIAS = SOPHIA_RO_BIAS / SOPHIA_RO_UNIT
@@ -47,6 +47,7 @@ UNIT = SOPHIA_RO_UNIT
 """One, in the int16 values of sparse examples."""
 
 cdef enum:
+    _MOST_CLASSES = 1 << 16
     _MOST_EPOCHS = 10_000
     _START = 1000           # a row's sum of squares starts at 1 / this
 
@@ -98,7 +99,7 @@ cdef class Examples:
         while these examples live. Raises ShapeError or TypeError as every batch operation does.
         """
         cdef Examples made = cls.__new__(cls, None, None, None)
-        open_rows(&made.rows, rows, "rows", told_dim(dim, rows, None))
+        open_operand(&made.rows, rows, "rows", dim, told_dim(dim, rows, None))
         if made.rows.model == SOPHIA_BSC and made.rows.block.held:
             refuse_padding(&made.rows, "rows")
         made.dim = made.longest = made.given.dim = made.rows.dim
@@ -121,7 +122,7 @@ cdef class Examples:
         cdef uint64_t at
         memset(&places, 0, sizeof(Block))
         memset(&numbers, 0, sizeof(Block))
-        check_dim(dim)
+        made.dim = take_dim(dim)
         open_block(&starts, offsets, "offsets", I64, 1, 1, 8, False)
         try:
             open_block(&places, positions, "positions", I32, 1, 1, 4, False)
@@ -129,7 +130,6 @@ cdef class Examples:
             if starts.columns < 1 or places.columns != numbers.columns:
                 raise ShapeError(f"{starts.columns} offsets, {places.columns} positions and {numbers.columns} values; "
                                  "give as many positions as values, and one offset more than examples")
-            made.dim = dim
             made.take_labels(list(labels), starts.columns - 1, "example")
             made.offsets = <uint64_t *>calloc(starts.columns, sizeof(uint64_t))
             if made.offsets == NULL:
@@ -145,11 +145,11 @@ cdef class Examples:
             if made.offsets[starts.columns - 1] != <uint64_t>places.columns:
                 raise ValueError(f"offsets: the last is {made.offsets[starts.columns - 1]}, not {places.columns}")
             made.reserve(places.columns + 1)
-            for i in range(places.columns):
-                if not 0 <= (<const int *>places.data)[i] < dim:
-                    raise ValueError(f"positions: element {i} is {(<const int *>places.data)[i]}; there are {dim}")
             memcpy(made.positions, places.data, places.columns * sizeof(uint32_t))
             memcpy(made.values, numbers.data, places.columns * sizeof(int16_t))
+            for i in range(places.columns):
+                if made.positions[i] >= made.dim:       # a negative one is larger still
+                    raise ValueError(f"positions: element {i} is {<int>made.positions[i]}; there are {made.dim}")
         finally:
             close_block(&starts)
             close_block(&places)
@@ -230,9 +230,10 @@ cdef class Examples:
         if self.labels == NULL:
             raise MemoryError(f"no memory for {count} examples")
         for i in range(count):
-            if not 0 <= numbers[i] < MOST_CLASSES:
-                raise ValueError(f"label {numbers[i]!r} of {what} {i} is not in 0 .. {MOST_CLASSES - 1}")
-            self.labels[i] = numbers[i]
+            label = whole(numbers[i], f"label of {what} {i}")
+            if not 0 <= label < _MOST_CLASSES:
+                raise ValueError(f"label {label} of {what} {i} is not in 0 .. {_MOST_CLASSES - 1}")
+            self.labels[i] = label
             self.classes = max(self.classes, self.labels[i] + 1)
         self.given.labels = self.labels
         return 0
@@ -302,8 +303,9 @@ cdef class Weights:
     """
 
     def __cinit__(self, source, classes):
-        if not 1 <= classes <= MOST_CLASSES:
-            raise ValueError(f"classes must be in 1 .. {MOST_CLASSES}, got {classes}")
+        classes = whole(classes, "classes")
+        if not 1 <= classes <= _MOST_CLASSES:
+            raise ValueError(f"classes must be in 1 .. {_MOST_CLASSES}, got {classes}")
         self.set_up(source, classes)
 
     def __dealloc__(self):
@@ -316,8 +318,7 @@ cdef class Weights:
             self.encoder = <LexicalEncoder>source
             self.dim = self.encoder.plan.weighing.dim
         else:
-            check_dim(source)
-            self.dim = source
+            self.dim = take_dim(source)
         self.classes = <uint32_t>classes
         self.stride = round_up(classes, 16)
         self.data = <float *>zeros((self.dim + 1) * self.stride * sizeof(float))
@@ -371,12 +372,14 @@ cdef class Weights:
                              "dimension")
         if examples.classes > self.classes:
             raise ValueError(f"the examples have label {examples.classes - 1}, the weights {self.classes} classes")
+        epochs, seed = whole(epochs, "epochs"), whole(seed, "seed")
         if not 0 <= epochs <= _MOST_EPOCHS:
             raise ValueError(f"epochs must be in 0 .. {_MOST_EPOCHS}, got {epochs}")
+        dropout, smoothing, rate = float(dropout), float(smoothing), float(rate)
         if not (0 <= dropout < 1 and 0 <= smoothing < 1 and 0 < rate <= 100):
             raise ValueError(f"dropout {dropout} and smoothing {smoothing} must be in 0 .. 1 (1 not included), "
                              f"rate {rate} in 0 .. 100 (0 not included)")
-        moving = None if only is None else sorted(set(only))
+        moving = None if only is None else sorted({whole(number, "only") for number in only})
         if moving is not None and (not moving or moving[0] < 0 or moving[-1] >= self.classes):
             raise ValueError(f"only must name classes from 0 to {self.classes - 1}, got {only!r}")
         cdef sophia_ro_training training

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import threading
 
 import numpy as np
@@ -271,3 +272,67 @@ def test_weights_stay_finite_at_any_rate():
     for dropout in (0, 0.9):
         weights.train(Examples(encoder, TEXTS, LABELS), epochs=300, rate=100, dropout=dropout, smoothing=0)
     assert np.isfinite(Readout([weights]).scores(TEXTS)).all()
+
+
+@pytest.mark.parametrize("model", ["BSC", "MAP"])
+def test_a_vector_is_held_by_its_examples(model):
+    """Until the examples go; and an arena that lends it may not take it back."""
+    arena = HDCArena()
+    vector = hdc.random("a", model=model, arena=arena)
+    examples = Examples.from_rows(vector, [1])
+    expected = vector.tobytes()
+    kept = hdc.random("a", model=model)
+    with pytest.raises(BufferError):
+        arena.reset()
+    del vector
+    gc.collect()
+    with pytest.raises(BufferError):
+        arena.reset()
+    cycle = [examples]
+    cycle.append(cycle)
+    del examples, cycle, arena
+    gc.collect()  # the examples go with the cycle; what they hold goes after them
+    own = hdc.random("a", model=model)
+    examples = Examples.from_rows(own, [1])
+    del own
+    others = [hdc.random(i, model=model) for i in range(200)]  # would be given its memory
+    found, same = Weights(10_000, 2), Weights(10_000, 2)
+    found.train(examples, epochs=3)
+    same.train(Examples.from_rows([kept], [1]), epochs=3)
+    assert found.dump().tobytes() == same.dump().tobytes()
+    assert kept.tobytes() == expected
+    assert len(others) == 200
+
+
+def test_numbers_are_asked_once():
+    class Changing(int):
+        def __index__(self):
+            return 1 << 20
+
+        def __le__(self, other):
+            return True
+
+        __int__ = __index__
+        __ge__ = __gt__ = __lt__ = __le__
+
+    offsets, values = np.array([0, 1]), np.array([9], np.int16)
+    for dim in (Changing(64), 64):
+        with pytest.raises(ValueError, match="element 0 is 64; there are 64"):
+            Examples.from_sparse(offsets, np.array([64], np.int32), values, [0], dim=dim)
+    with pytest.raises(ValueError, match="element 0 is -1; there are 64"):
+        Examples.from_sparse(offsets, np.array([-1], np.int32), values, [0], dim=64)
+    rows = np.ones((1, 64), np.int8)
+    for label in (Changing(MOST_CLASSES), Changing(-1), 1 << 70):
+        with pytest.raises(ValueError, match="is not in 0"):
+            Examples.from_rows(rows, [label])
+    with pytest.raises(TypeError, match="label of row 0: a float"):
+        Examples.from_rows(rows, [0.5])
+    for classes in (Changing(0), Changing(1 << 17)):
+        with pytest.raises(ValueError, match="classes must be"):
+            Weights(64, classes)
+    weights = Weights(Changing(64), 2)
+    assert weights.dim == 64
+    with pytest.raises(ValueError, match="only must name"):
+        weights.train(Examples.from_rows(rows, [1]), only=[Changing(5)])
+    with pytest.raises(ShapeError, match="dim=64 where dim=100"):
+        Examples.from_rows(rows, [1], dim=100)
