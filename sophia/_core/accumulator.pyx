@@ -1,3 +1,5 @@
+# cython: annotation_typing=False
+# (with it, a parameter that is annotated as an int would cut fractions off)
 """Bundles that are still counting: the sums of a vote, before the majority is taken.
 
 A prototype of a class, learned from one example at a time, is such a sum; rounding it to a hypervector after each
@@ -6,6 +8,7 @@ example would lose what was counted. Sums are exact int32 and bounded: an additi
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from libc.stdint cimport int8_t, int64_t
 from libc.string cimport memcpy, memset
 
@@ -31,6 +34,7 @@ from sophia._core.vector cimport (
     new_vector,
     scratch_give,
     scratch_take,
+    whole,
 )
 
 from sophia.errors import ShapeError
@@ -89,20 +93,38 @@ cdef class Accumulator:
 
     @property
     def total(self) -> int:
-        """The sum of the absolute weights so far."""
+        """The sum of the absolute weights so far, what was taken out counted as well: a bound on every sum."""
         return self.total
 
-    def add(self, vectors: object, int64_t weight=1) -> None:
+    @property
+    def count(self) -> int:
+        """The sum of the weights: what was added less what was taken out."""
+        return self.count
+
+    def add(self, vectors: object, weight: int = 1) -> None:
         """Adds `weight` times one vector, or each of a list or matrix of them.
 
         Raises ShapeError for another model or dimension or for rows that are no hypervectors, ValueError when
-        the total of absolute weights would pass 2^31 - 1. Nothing is added then.
+        the total of absolute weights would pass 2^31 - 1, TypeError for a weight that is no whole number. Nothing
+        is added then.
         """
+        self.tally(vectors, weight, False)
+
+    def subtract(self, vectors: object, weight: int = 1) -> None:
+        """Takes vectors out again: `add` with the opposite weight. The sums are exactly those of before; `total` still
+        counts both, as it bounds what the sums may be, and `count` neither."""
+        self.tally(vectors, weight, True)
+
+    cdef int tally(self, object vectors, object weight, bint out) except -1:
         cdef Rows rows
+        cdef int beyond
+        cdef int64_t times
         cdef size_t i
         cdef int8_t *signs = NULL
         cdef const sophia_hv_kernels *kernels = &cpu.active.hv
         _filled(self)
+        weight = whole(weight, "weight")
+        times = PyLong_AsLongLongAndOverflow(-weight if out else weight, &beyond)
         open_rows(&rows, vectors, "vectors", self.dim)
         try:
             if rows.model != self.model or rows.dim != self.dim:
@@ -112,8 +134,8 @@ cdef class Accumulator:
                 )
             check_rows(&rows, "vectors")
             if not rows.n or not weight:
-                return
-            if sophia_magnitude(weight) > (MOST_TOTAL - self.total) // rows.n:
+                return 0
+            if beyond or sophia_magnitude(times) > (MOST_TOTAL - self.total) // rows.n:
                 raise ValueError(f"weight: a total of absolute weights above {MOST_TOTAL} could overflow the sums")
             if rows.model == SOPHIA_BSC:
                 signs = <int8_t *>scratch_take(_signs_size(self.dim))
@@ -122,21 +144,28 @@ cdef class Accumulator:
             with nogil:
                 for i in range(rows.n):
                     if signs == NULL:
-                        kernels.add_i8(<const int8_t *>(rows.data + i * rows.stride), <int32_t>weight, self.sums,
+                        kernels.add_i8(<const int8_t *>(rows.data + i * rows.stride), <int32_t>times, self.sums,
                                        self.dim)
                     else:
                         sophia_b1_to_i8(<const uint64_t *>(rows.data + i * rows.stride), signs, self.dim)
-                        kernels.add_i8(signs, <int32_t>weight, self.sums, self.dim)
-            self.total += sophia_magnitude(weight) * rows.n
+                        kernels.add_i8(signs, <int32_t>times, self.sums, self.dim)
+            self.total += sophia_magnitude(times) * rows.n
+            self.count += times * <int64_t>rows.n
         finally:
             if signs != NULL:
                 scratch_give(signs, _signs_size(self.dim))
             close_rows(&rows)
+        return 0
 
-    def subtract(self, vectors: object, int64_t weight=1) -> None:
-        """Takes vectors out again: `add` with the opposite weight. The sums are exactly those of before; `total` still
-        counts both, as it bounds what the sums may be."""
-        self.add(vectors, -weight)
+    cdef bint spent(self) noexcept:
+        """Whether nothing is left of what was counted."""
+        cdef size_t i
+        if self.count:
+            return False
+        for i in range(self.dim):
+            if self.sums[i]:
+                return False
+        return True
 
     def merge(self, Accumulator other not None) -> None:
         """Adds what another accumulator counted. Raises as add() does."""
@@ -148,14 +177,16 @@ cdef class Accumulator:
         for i in range(self.dim):
             self.sums[i] += other.sums[i]
         self.total += other.total
+        self.count += other.count
 
     @staticmethod
-    def restore(str model, object sums, int64_t total) -> Accumulator:
-        """The accumulator of which `sums` (int32[dim], copied) is the buffer. Raises ShapeError for another shape or
-        type, ValueError where a sum is larger than `total`, or that is none that can be."""
+    def restore(str model, object sums, total: int) -> Accumulator:
+        """The accumulator of which `sums` (int32[dim], copied) is the buffer, and that counted `total` and took nothing
+        out. Raises ShapeError for another shape or type, ValueError for sums that no weights of that total have: a sum
+        is at most the total, and odd where that is odd."""
         cdef Block block
         cdef Accumulator made
-        cdef size_t i
+        total = whole(total, "total")
         if not 0 <= total <= MOST_TOTAL:
             raise ValueError(f"total is {total}; it is a whole number from 0 to {MOST_TOTAL}")
         open_block(&block, sums, "sums", I32, 1, 1, 1, False)
@@ -164,10 +195,9 @@ cdef class Accumulator:
             memcpy(made.sums, block.data, made.dim * sizeof(int32_t))
         finally:
             close_block(&block)
-        for i in range(made.dim):
-            if sophia_magnitude(made.sums[i]) > <uint64_t>total:
-                raise ValueError(f"sums[{i}] is {made.sums[i]}: more than the total weight {total}")
         made.total = <uint64_t>total
+        made.count = <int64_t>total
+        _check_sums(made)
         return made
 
     def clear(self) -> None:
@@ -175,14 +205,19 @@ cdef class Accumulator:
         _filled(self)
         memset(self.sums, 0, _size(self.dim))
         self.total = 0
+        self.count = 0
 
     def bundle(self, HDCArena arena=None) -> Hypervector:
-        """The majority so far, ties broken as hdc.bundle does. Raises ValueError while nothing is counted."""
+        """The majority so far, ties broken as hdc.bundle does. Raises ValueError while nothing is counted, and where
+        nothing is left: all sums are zero and as much was taken out as was added."""
         cdef Hypervector result
         cdef int8_t *signs
         _filled(self)
         if not self.total:
             raise ValueError("bundle: of no vectors is not defined; add() at least one")
+        if self.spent():
+            raise ValueError("bundle: all that was added was taken out again, and the bundle of no vectors is not "
+                             "defined; add() at least one")
         result = new_vector(self.model, self.dim, arena)
         if self.model != SOPHIA_BSC:
             cpu.active.hv.sign_i32(self.sums, self.total, <int8_t *>result.data, self.dim)
@@ -245,7 +280,7 @@ cdef class Accumulator:
         view.obj = self
 
     def __reduce__(self):
-        return _restore, (model_name(self.model), self.dim, self.total, bytes(memoryview(self)))
+        return _restore, (model_name(self.model), self.dim, self.total, bytes(memoryview(self)), self.count)
 
     def __repr__(self) -> str:
         return f"<Accumulator {model_name(self.model)} dim={self.dim} total={self.total}>"
@@ -275,24 +310,25 @@ cdef int _same(Accumulator a, Accumulator b) except -1:
     return 0
 
 
-def _restore(str model, Py_ssize_t dim, uint64_t total, bytes sums) -> Accumulator:
-    """Unpickles, and checks that the sums are those of a vote of `total`."""
-    cdef Accumulator result = Accumulator(model, dim)
-    cdef Block block
+cdef int _check_sums(Accumulator accumulator) except -1:
+    """ValueError unless the sums are those of weights of the total and the count."""
     cdef size_t i
-    cdef int64_t value
-    if total > MOST_TOTAL:
-        raise ValueError(f"total: {total} exceeds {MOST_TOTAL}")
-    open_block(&block, memoryview(sums).cast("i"), "sums", I32, 1, 1, 1, False)
-    try:
-        if block.columns != dim:
-            raise ShapeError(f"sums: {block.columns} of them where dim={dim}")
-        for i in range(result.dim):
-            value = (<const int32_t *>block.data)[i]
-            if sophia_magnitude(value) > total or (sophia_magnitude(value) ^ total) & 1:
-                raise ValueError(f"sums: {value} at {i} is not a sum of weights that total {total}")
-            result.sums[i] = <int32_t>value
-        result.total = total
-    finally:
-        close_block(&block)
-    return result
+    cdef uint64_t total = accumulator.total, size
+    if sophia_magnitude(accumulator.count) > total or (sophia_magnitude(accumulator.count) ^ total) & 1:
+        raise ValueError(f"count: {accumulator.count} is not a sum of weights that total {total}")
+    for i in range(accumulator.dim):
+        size = sophia_magnitude(accumulator.sums[i])
+        if size > total or (size ^ total) & 1:
+            raise ValueError(f"sums: {accumulator.sums[i]} at {i} is not a sum of weights that total {total}")
+    return 0
+
+
+def _restore(str model, Py_ssize_t dim, total: int, bytes sums, count: int | None = None) -> Accumulator:
+    """Unpickles, and checks that the sums are those of a vote of `total`. Without `count` nothing was taken out."""
+    cdef Accumulator made = Accumulator.restore(model, memoryview(sums).cast("i"), total)
+    if made.dim != <size_t>dim:
+        raise ShapeError(f"sums: {made.dim} of them where dim={dim}")
+    if count is not None:
+        made.count = count
+        _check_sums(made)
+    return made

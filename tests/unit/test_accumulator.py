@@ -139,3 +139,78 @@ def test_a_bundle_may_live_in_an_arena() -> None:
     assert isinstance(result, Hypervector)
     assert result.borrowed
     assert result == hdc.random("a")
+
+
+@pytest.mark.parametrize("model", ["BSC", "MAP"])
+def test_nothing_is_left_of_what_was_taken_out(simd: str, model: str) -> None:
+    a, b = hdc.random("a", dim=100, model=model), hdc.random("b", dim=100, model=model)
+    counting = Accumulator(model, 100)
+    counting.add([a, b], 3)
+    assert (counting.total, counting.count) == (6, 6)
+    counting.subtract([a, b], 2)
+    assert (counting.total, counting.count) == (10, 2)
+    assert counting.bundle() == hdc.bundle(a, b)
+    counting.subtract([b, a])
+    assert (counting.total, counting.count) == (12, 0)
+    for one in (counting, pickle.loads(pickle.dumps(counting))):
+        with pytest.raises(ValueError, match="all that was added was taken out again"):
+            one.bundle()
+        assert (one.total, one.count) == (12, 0)
+    merged = Accumulator(model, 100)
+    merged.merge(counting)
+    with pytest.raises(ValueError, match="all that was added was taken out again"):
+        merged.bundle()
+    merged.add(a)
+    assert merged.bundle() == a
+    # a vote that comes out even is a vote: nothing was taken out of it, or not what was added
+    opposite = hdc.bind(a, hdc.bundle(hdc.identity(dim=100, model=model), weights=[-1]))
+    even = Accumulator(model, 100)
+    even.add([a, opposite])
+    assert not np.asarray(even).any()
+    assert even.bundle() == hdc.bundle(a, opposite)
+    other = Accumulator(model, 100)
+    other.add(a)
+    other.subtract(b)
+    assert other.count == 0
+    assert other.bundle() == hdc.bundle([a, b], weights=[1, -1])
+    other.clear()
+    assert (other.total, other.count) == (0, 0)
+
+
+def test_sums_that_no_weights_have_are_refused() -> None:
+    for sums, total in (
+        (np.zeros(100, np.int32), 1),
+        (np.ones(100, np.int32), 2),
+        (np.full(100, 3, np.int32), 2),
+        (np.full(100, -(2**31), np.int32), 2**31 - 1),
+    ):
+        with pytest.raises(ValueError, match=f"at 0 is not a sum of weights that total {total}"):
+            Accumulator.restore("BSC", sums, total)
+    for sums, total in ((np.zeros(100, np.int32), 0), (np.zeros(100, np.int32), 2), (np.ones(100, np.int32), 5)):
+        made = Accumulator.restore("BSC", sums, total)
+        again = pickle.loads(pickle.dumps(made))
+        assert (again.total, again.count, bytes(again)) == (total, total, bytes(made))
+    made = Accumulator("BSC", 64)
+    made.add(hdc.random("a", dim=64), 3)
+    kind, arguments = made.__reduce__()
+    assert bytes(kind(*arguments[:4])) == bytes(made)  # as they were written before there was a count
+    for count in (4, 2, -5):
+        with pytest.raises(ValueError, match=f"count: {count} is not a sum of weights that total 3"):
+            kind(*arguments[:4], count)
+
+
+def test_a_fraction_is_no_weight() -> None:
+    counting = Accumulator()
+    for call in (counting.add, counting.subtract):
+        for bad in (2.9, "2", None, np.float64(1)):
+            with pytest.raises(TypeError, match="weight: a"):
+                call(hdc.random("a"), bad)
+        with pytest.raises(ValueError, match="2147483647"):
+            call(hdc.random("a"), -(2**63))
+        with pytest.raises(ValueError, match="2147483647"):
+            call(hdc.random("a"), 2**64 + 1)
+    assert counting.total == 0
+    counting.add(hdc.random("a"), np.int8(2))
+    assert counting.count == 2
+    with pytest.raises(TypeError, match="total: a float"):
+        Accumulator.restore("BSC", counting, 2.0)
