@@ -19,7 +19,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from sophia._core.buffer cimport BOOL, U8, U64, Block, close_block, open_block
+from sophia._core.buffer cimport BOOL, U8, U64, Block, close_block, open_block, overlap
 
 from sophia.errors import FilterFull, ShapeError, StoreCorrupt, StoreVersionError
 
@@ -100,8 +100,9 @@ cdef _unpack_table(sophia_cuckoo *table, bytes dump, uint64_t capacity):
         raise StoreCorrupt(f"a dumped filter does not hold the {fields[6]} items that it says")
 
 
-cdef object _open_flags(Block *flags, object out, Py_ssize_t size):
-    """Opens `out`, or a new bool array of `size`, for writing; returns it."""
+cdef object _open_flags(Block *flags, object out, const Block *keys):
+    """Opens `out`, or a new bool array with a place for each key, for writing; returns it."""
+    cdef Py_ssize_t size = keys.columns
     if out is None:
         import numpy
 
@@ -111,6 +112,9 @@ cdef object _open_flags(Block *flags, object out, Py_ssize_t size):
         given = flags.columns
         close_block(flags)
         raise ShapeError(f"out: {given} values where {size} are needed, one for each key")
+    if overlap(keys.data, <size_t>keys.view.len, flags.data, <size_t>size):
+        close_block(flags)
+        raise ValueError("out: overlaps the keys; give another array")
     return out
 
 
@@ -280,7 +284,7 @@ cdef class MembershipFilter:
         cdef Block flags
         open_block(&block, keys, "keys", U64, 1, 1, 8, False)
         try:
-            out = _open_flags(&flags, out, block.columns)
+            out = _open_flags(&flags, out, &block)
             with nogil:
                 memset(flags.data, 0, flags.columns)
                 with self.lock:
@@ -315,7 +319,7 @@ cdef class MembershipFilter:
         cdef Block flags
         open_block(&block, keys, "keys", U64, 1, 1, 8, False)
         try:
-            out = _open_flags(&flags, out, block.columns)
+            out = _open_flags(&flags, out, &block)
             with nogil, self.lock:
                 self.discard_hashes(<const uint64_t *>block.data, block.columns, <unsigned char *>flags.data)
             close_block(&flags)

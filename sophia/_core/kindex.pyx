@@ -25,7 +25,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp
 
 from sophia._core cimport cpu
-from sophia._core.buffer cimport F64, I64, Block, close_block, open_block
+from sophia._core.buffer cimport F64, I64, Block, close_block, open_block, overlap
 
 from sophia.errors import ShapeError
 
@@ -347,6 +347,9 @@ def similarities(queries, rows, measure="cosine", *, mean=None, weights=None, ou
             try:
                 if result.columns != row.rows or result.rows != query.rows:
                     raise ShapeError(f"out: {result.rows} x {result.columns} values where {shape} are needed")
+                if (overlap(query.data, <size_t>query.view.len, result.data, <size_t>result.view.len)
+                        or overlap(row.data, <size_t>row.view.len, result.data, <size_t>result.view.len)):
+                    raise ValueError("out: overlaps the queries or the rows; write into another array")
                 with nogil:
                     if kind == _EUCLIDEAN:
                         sophia_kv_euclidean_matrix(

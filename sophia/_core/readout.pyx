@@ -13,7 +13,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from sophia._core cimport cpu
-from sophia._core.buffer cimport F64, U8, Block, close_block, open_block
+from sophia._core.buffer cimport F64, U8, Block, close_block, open_block, overlap
 from sophia._core.cpu cimport sophia_ro_best
 from sophia._core.idf cimport utf8_of
 from sophia._core.lexical cimport (
@@ -400,6 +400,8 @@ cdef class Readout:
             if <size_t>block.rows != given.n or <size_t>block.columns != self.classes:
                 raise ShapeError(f"out: shape [{block.rows}, {block.columns}] where [{given.n}, {self.classes}] is "
                                  "needed")
+            if overlap(given.data, given.n * given.stride, block.data, <size_t>block.view.len):
+                raise ValueError("out: overlaps the rows; write the scores into another array")
             with nogil:
                 code = _score_rows(self, &given, <double *>block.data)
             if code:

@@ -550,3 +550,13 @@ def test_batches_and_singles_from_several_threads():
     assert not wrong
     assert len(known) == 10_000
     assert len(known.drain_changes()) == 200_000 * 9
+
+
+def test_flags_over_the_keys_are_refused():
+    keys = np.arange(10, dtype=np.uint64)
+    known = CuckooFilter(100)
+    known.add_many(keys)
+    for call in (known.contains_many, known.discard_many):
+        with pytest.raises(ValueError, match="out: overlaps the keys"):
+            call(keys, keys.view(np.uint8)[40:50])
+    assert known.contains_many(keys).all()

@@ -431,3 +431,11 @@ def test_read_pass(simd):
         for (word,) in struct.iter_unpack("<Q", data.tobytes()):
             words ^= word
         assert kindex._read(data) == words
+
+
+def test_a_result_over_an_operand_is_refused():
+    memory = np.random.default_rng(0).uniform(size=(20, 8))
+    for queries, rows in ((memory[:8], memory[8:16]), (memory[8:16], memory[:8])):
+        for out in (memory[:8], memory[4:12]):
+            with pytest.raises(ValueError, match="out: overlaps"):
+                kindex.similarities(queries, rows, out=out)

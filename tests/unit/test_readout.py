@@ -413,3 +413,13 @@ def test_what_cannot_be_taken_away() -> None:
     assert alone.classes == 1
     with pytest.raises(ValueError, match="only class"):
         alone.without(0)
+
+
+def test_scores_over_the_rows_are_refused():
+    weights = Weights(64, 2)
+    readout = Readout([weights])
+    memory = np.zeros(20, np.float64)
+    rows = memory.view(np.int8)[:128].reshape(2, 64)
+    with pytest.raises(ValueError, match="out: overlaps the rows"):
+        readout.score_rows(rows, out=memory[15:19].reshape(2, 2))
+    readout.score_rows(rows, out=memory[16:].reshape(2, 2))
