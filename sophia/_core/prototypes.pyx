@@ -174,6 +174,15 @@ cdef class Prototypes:
         close_block(&block)
         return out
 
+    def grow(self, classes):
+        """Prototypes of so many classes, of which the first are these. ValueError for fewer."""
+        cdef Prototypes made = Prototypes(classes, int(self.table.dim))
+        if made.table.classes < self.table.classes:
+            raise ValueError(f"classes is {classes}; there are {self.table.classes} already")
+        memcpy(made.table.sums, self.table.sums, self.table.classes * self.table.dim * sizeof(float))
+        memcpy(made.table.squares, self.table.squares, self.table.classes * sizeof(double))
+        return made
+
     def add(self, rows, labels):
         """Adds each row, at norm one, to the prototype of its label (int64[n])."""
         cdef _Examples examples = _Examples(self, rows, labels)

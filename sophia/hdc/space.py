@@ -157,7 +157,7 @@ class Space:
         """
         import numpy
 
-        from sophia._core.codebook import in_parts
+        from sophia._core.batch import in_parts
 
         rows = _stacked(vectors, "vectors")
         table = numpy.asarray(weights)

@@ -122,13 +122,19 @@ def test_zero_rows_are_no_evidence(simd: str) -> None:
     assert not made.scores(zeros).any()
 
 
-def test_dump_and_restore() -> None:
+def test_dump_restore_and_grow() -> None:
     rows, labels = data(40, 3, 300)
     made = Prototypes(3, 300)
     made.add(rows, labels)
     made.learn(rows, labels, margin=0.5)
     again = Prototypes.restore(made.dump())
     assert (again.scores(rows) == made.scores(rows)).all()
+    grown = made.grow(5)
+    assert (grown.classes, grown.dim) == (5, 300)
+    assert (grown.scores(rows)[:, :3] == made.scores(rows)).all()
+    assert (grown.scores(rows)[:, 3:] == 0).all()
+    with pytest.raises(ValueError, match="there are 3 already"):
+        made.grow(2)
     bad = made.dump()
     bad[1, 7] = np.nan
     with pytest.raises(ValueError, match=r"\[1, 7\] is not finite"):

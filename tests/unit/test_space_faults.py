@@ -168,7 +168,9 @@ def test_numbers_of_numpy_are_numbers(model: str) -> None:
     symbols = [np.int64(2), np.int64(0)]
     assert same(space.encode_sequence(symbols, items=items), space.encode_sequence([2, 0], items=items))
     weighted = space.bundle(items, weights=[2, 1, 1])
-    assert same(space.bundle(items, weights=np.array([2, 1, 1])), weighted)
+    for kind in (np.int8, np.uint16, np.int32, np.uint64):
+        assert same(space.bundle(items, weights=np.array([2, 1, 1], kind)), weighted)
+    assert same(space.bundle(items, weights=[np.int32(2), 1, 1]), weighted)
     for bad in (True, 1.5, "64"):
         with pytest.raises(ConfigError, match="dim is"):
             Space(model, bad)  # type: ignore[arg-type]
@@ -570,6 +572,17 @@ def test_sums_that_are_no_query_are_refused() -> None:
         if model in ("bsc", "map"):
             with pytest.raises(ValueError, match="finite, and whole"):
                 memory.nearest(np.full(64, 0.5), 1)
+
+
+@models
+def test_the_largest_dimensions(model: str) -> None:
+    with pytest.raises(ConfigError, match="dim is 8388609"):
+        Space(model, (1 << 23) + 1)
+    space = Space(model, 700_000)
+    a, b = space.random("a"), space.random("b")
+    assert abs(space.similarity(a, b)) < 0.01
+    assert space.similarity(space.randsel(a, b), a) > 0.4
+    assert space.similarity(*map(space.vector, space.level(3)[:2])) == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_signal_in_a_batch_is_heard() -> None:
