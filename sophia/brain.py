@@ -358,12 +358,15 @@ class Sophia:
         from sophia.organs.sensors import as_sample, sample_text
 
         sample = as_sample(values, sensor)
+        if ts is not None and not isinstance(ts, str):
+            message = f"ts takes a str, not {type(ts).__name__}"
+            raise TypeError(message)
         columns = Columns(
-            [sample_text(sample, named=bool(sensor))],
+            [sample_text(sample, named=bool(sample.sensor))],
             scopes=[scope],
             stamps=None if ts is None else [ts],
             lines=[True],
-            sources=[sensor],
+            sources=[sample.sensor],
             samples=[sample],
         )
         return self._decide_batch(columns)[0]

@@ -92,7 +92,8 @@ def parse_range(value: object) -> tuple[str, float, float]:
             low, high = map(float, ends.split(":"))
         except ValueError:
             low = high = math.nan
-        if -math.inf < low < high < math.inf and high - low < math.inf and not (name == "" and "=" in value):
+        finite = -math.inf < low < high < math.inf and high - low < math.inf
+        if finite and "_" not in ends and not (name == "" and "=" in value):
             return name.strip(), low, high
     message = f"{value!r} is no range; write LOW:HIGH for all channels, or NAME=LOW:HIGH for one, as in 'temp=-20:60'"
     raise ValueError(message)
@@ -197,6 +198,7 @@ _DISK = _Kind(
     lambda value: value == 0 or _whole(1 << 20, 2**48).holds(value),
     parse_size,
 )
+_MAYBE_NAME = _Kind("it must be a name", lambda value: value is None or (isinstance(value, str) and value != ""))
 _KEYS = _names("it must be a name or a list of names")
 _GATES = _names(
     "use 'danger', 'novel', 'novel-session', 'anomaly', 'alarm' and 'error-rate>0.01'", _parses(parse_fail_on)
@@ -344,9 +346,9 @@ class RunSettings(_Checked):
     """What a user may set of `sophia run`: section [run] of a file, or the flag of the same name.
 
     Which inputs: format, follow, text_key, scope_key, context_key, answer_key, label_key, sensor_key (empty: the usual
-    names), value_key (columns of a sensor's numbers; empty: all but those of other use),
-    session_key (names, or re:PATTERN; empty: no sessions), tz (of event times that name none), limit (0: all), sample
-    (share that is decided), rate (a second; 0: no bound).
+    names), value_key (columns of a sensor's numbers; empty: all but those of other use), sensor (of rows that name
+    none), session_key (names, or re:PATTERN; empty: no sessions), tz (of event times that name none), limit (0: all),
+    sample (share that is decided), rate (a second; 0: no bound).
     What becomes of them: store, no_store, rules, model (a router of intents), on_error, workers (0: one a core), batch.
     What is told: out, report (a file, or "none"), score, fail_on, cost_per_call, progress, quiet.
     """
@@ -361,6 +363,7 @@ class RunSettings(_Checked):
     session_key: tuple[str, ...] = _setting((), "run", _KEYS)
     sensor_key: tuple[str, ...] = _setting((), "run", _KEYS)
     value_key: tuple[str, ...] = _setting((), "run", _KEYS)
+    sensor: str | None = _setting(None, "run", _MAYBE_NAME)
     tz: str = _setting("UTC", "run", _TEXT)
     limit: int = _setting(0, "run", _whole(0, 2**63 - 1))
     sample: float = _setting(1.0, "run", _number("it is a share over 0, up to 1", lambda value: 0.0 < value <= 1.0))

@@ -85,6 +85,7 @@ cdef class Decision:
     cdef readonly tuple session_novel
     cdef readonly str sensor
     cdef readonly str channel
+    cdef readonly bint resting
     cdef double _anomaly
     cdef str _id
     cdef str _source

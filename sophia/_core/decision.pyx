@@ -40,7 +40,7 @@ cdef class Decision:
 
     ``anomaly`` is how unusual the sample of a sensor is, 0 to 1, by its channel ``channel`` (None where none is unusual
     at all); ``sensor`` names it. All are None for other inputs. From `Settings.sensor_alarm` on the route is
-    "deep_thought".
+    "deep_thought"; ``resting`` is True where that was told of the sensor a short time ago, and is not told again.
 
     ``session`` is the session that the input was said to belong to, or None. ``session_novel`` holds the ids of the
     last patterns of that session where they had never come in this order before: the route is then "deep_thought",
@@ -164,7 +164,10 @@ cdef class Decision:
         if self.model is not None:
             record["model"] = self.model
         if self.sensor is not None:
-            record |= {"sensor": self.sensor, "anomaly": round(self._anomaly, 4), "channel": self.channel}
+            record |= {
+                "sensor": self.sensor, "anomaly": round(self._anomaly, 4), "channel": self.channel,
+                "resting": self.resting,
+            }
         if self.session is not None:
             record["session"] = self.session
             record["session_novel"] = None if self.session_novel is None else list(self.session_novel)
@@ -192,14 +195,15 @@ cdef class Decision:
             self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model, self._danger_score,
             self.earlier, self.earlier_same, self.accepted, self.accepted_same, self.closeness,
             self.session, self.session_novel, self._like, self._likeness, self.salience,
-            self.sensor, self._anomaly, self.channel,
+            self.sensor, self._anomaly, self.channel, self.resting,
         )
 
 
 def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, novelty, confidence, complexity, us,
              policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
              model, danger_score, earlier, earlier_same, accepted, accepted_same, closeness, session=None,
-             session_novel=None, like=None, likeness=0.0, salience=None, sensor=None, anomaly=0.0, channel=None):
+             session_novel=None, like=None, likeness=0.0, salience=None, sensor=None, anomaly=0.0, channel=None,
+             resting=False):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
@@ -213,7 +217,7 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     d.session, d.session_novel = session, session_novel
     d._like, d._likeness = like, likeness
     d._salience = salience
-    d.sensor, d._anomaly, d.channel = sensor, anomaly, channel
+    d.sensor, d._anomaly, d.channel, d.resting = sensor, anomaly, channel, resting
     return d
 
 
@@ -240,11 +244,13 @@ def set_session(Decision decision not None, str session not None, tuple novel=No
         raise_level(decision, 1.0)
 
 
-def set_anomaly(Decision decision not None, str sensor not None, double score, str channel, bint raised):
+def set_anomaly(
+    Decision decision not None, str sensor not None, double score, str channel, bint raised, bint resting=False
+):
     """Says how unusual the sample is that a decision is about, which nobody has been handed yet, and by which channel;
-    where it is to be `raised`, that is novelty, as a new order in :func:`set_session` is.
+    where it is to be `raised`, that is novelty, as a new order in :func:`set_session` is. `resting`: nobody is told.
     """
-    decision.sensor, decision._anomaly, decision.channel = sensor, score, channel
+    decision.sensor, decision._anomaly, decision.channel, decision.resting = sensor, score, channel, resting
     if raised:
         raise_level(decision, score)
 

@@ -47,7 +47,8 @@ def command(options: argparse.Namespace) -> int:
             tell(words)
 
     named = {"text": options.text_key, "label": options.label_key}
-    keys = Keys(**{name: tuple(given) for name, given in named.items() if given})
+    found: dict[str, Any] = {name: tuple(given) for name, given in named.items() if given}
+    keys = Keys(**found)
     inputs = resolve(options.inputs)
     held_out = resolve(options.validation) if options.validation else []
     beyond = resolve([options.out_of_scope]) if options.out_of_scope is not None else []

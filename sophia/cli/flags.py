@@ -148,6 +148,8 @@ new in the order and the counts of a session's patterns is told; may be repeated
     add("--session-key", action="append", type=text, default=_UNSET, metavar="NAME", help=help)
     help = "CSV column of a sensor's numbers; may be repeated (default: all columns without another use)"
     add("--value-key", "--value-col", action="append", type=text, default=_UNSET, metavar="NAME", help=help)
+    help = "the sensor that rows come from which name none (default: the name of the input)"
+    add("--sensor", type=text, default=_UNSET, metavar="NAME", help=help)
     for flags, what in (
         (("--text-key", "--text-col"), "text"),
         (("--scope-key",), "scope"),

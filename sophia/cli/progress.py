@@ -115,6 +115,7 @@ class Progress:
             said.append(f"  alarms: {kinds}; see alarms.jsonl")
         if summary.samples:
             said.append(f"  sensors: {_number(summary.samples, 'sample')}, anomalies: {summary.anomalies:,}")
+            said += [f"  {note}" for note in summary.sensor_notes]
         said += _session_lines(summary)
         said += _audit_lines(summary)
         if summary.rules:

@@ -63,7 +63,7 @@ def command(options: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _keys(options: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+def _keys(options: argparse.Namespace) -> dict[str, Any]:
     return {name: tuple(given) for name in ("text", "scope", "context") if (given := getattr(options, f"{name}_key"))}
 
 

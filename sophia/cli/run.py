@@ -123,6 +123,9 @@ def command(options: argparse.Namespace) -> int:
         if "alarm" in wanted.fail_on and (idle := _no_alarm(brain, summary)) is not None:
             outputs.log.write("note", idle)
             _tell(idle, quiet=wanted.quiet)
+        if "anomaly" in wanted.fail_on and (idle := _no_anomaly(summary)) is not None:
+            outputs.log.write("note", idle)
+            _tell(idle, quiet=wanted.quiet)
         code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)
         totals = {
             **header,
@@ -196,6 +199,13 @@ def _guard(reader: Reader, config: str | None, settings: Settings, wanted: RunSe
     return guard
 
 
+def _no_anomaly(summary: Summary) -> str | None:
+    """Why there could be no anomaly, None where there could be one."""
+    if not summary.samples:
+        return "no input is a sample of a sensor, so there can be no anomaly (--fail-on anomaly); see --format sensor"
+    return next((note for note in summary.sensor_notes if "warming up" in note), None)
+
+
 def _no_alarm(brain: Sophia, summary: Summary) -> str | None:
     """Why there could be no alarm, None where there could be one."""
     if not summary.decisions or brain.thalamus.frozen:  # of a crystalline brain it is told anyway
@@ -219,7 +229,7 @@ def keys_of(wanted: RunSettings) -> Keys:
         "value": wanted.value_key,
         "session": SessionKey(wanted.session_key).names,
     }
-    return Keys(**{name: keys for name, keys in named.items() if keys})
+    return Keys(named=wanted.sensor, **{name: keys for name, keys in named.items() if keys})
 
 
 def _intents(brain: Sophia) -> list[str] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sophia._core.accumulator import Accumulator
 from sophia._core.arena import HDCArena
+from sophia._core.hdc import dot, hamming, topk
 from sophia._core.record import RecordEncoder
 from sophia._core.sequence import NgramEncoder, SequenceEncoder
 from sophia._core.vector import Hypervector
@@ -66,8 +67,11 @@ __all__ = [
     "Sums",
     "Thermometer",
     "Tree",
+    "dot",
+    "hamming",
     "ngrams",
     "resonate",
+    "topk",
 ]
 
 # These need numpy, which takes longer to load than all of the core; they load on first use (PEP 562).
@@ -96,9 +100,14 @@ _HOME = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> object:
     if name not in _HOME:
-        message = f"module {__name__!r} has no attribute {name!r}"
+        where = f"; it is in {__name__}.learn" if name.startswith("HDC") else ""
+        message = f"module {__name__!r} has no attribute {name!r}{where}"
         raise AttributeError(message)
     from importlib import import_module
 

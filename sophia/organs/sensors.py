@@ -37,24 +37,40 @@ class Sensors:
     def follow(self, decisions: Sequence[Decision], samples: Sequence[Sample | None], *, frozen: bool = False) -> None:
         """Scores the samples of decisions, in their order, and learns of them, but where it is `frozen`.
 
-        May only raise a level. A sample that was not allowed is a gap.
+        May only raise a level. What a danger rule hits is a sample like others: it was found in a name mostly, and
+        of a sample only the levels of its numbers are learned.
         """
         pairs = [(decision, sample) for decision, sample in zip(decisions, samples, strict=True) if sample is not None]
-        told = [
-            sample if decision.verdict == "allow" else sample._replace(values=(_GAP,) * len(sample.values))
-            for decision, sample in pairs
-        ]
         see = self.table.score_many if frozen else self.table.observe_many
-        readings = see([decision.scope for decision, _ in pairs], told)
+        readings = see([decision.scope for decision, _ in pairs], [sample for _, sample in pairs])
         alarm = self.table.rules.alarm
         for (decision, sample), reading in zip(pairs, readings, strict=True):
             raised = reading.score >= alarm
             if raised and decision.audit and decision.agrees is None:
                 self._claim(decision)
-            set_anomaly(decision, bounded(sample.sensor), reading.score, reading.channel, raised)
+            set_anomaly(decision, sample.sensor, reading.score, reading.channel, raised, raised and not reading.told)
+
+    def notes(self) -> list[str]:
+        """What a user of sensors should know at the end of a run."""
+        table, said = self.table, []
+        warming, lacking = table.warming()
+        if warming:
+            number = "1 sensor is" if warming == 1 else f"{warming:,} sensors are"
+            said.append(
+                f"{number} still warming up, and nothing was judged of it: up to {lacking:,} samples are missing "
+                "(--sensor-warmup)"
+            )
+        if table.let_go:
+            said.append(
+                f"{table.let_go:,} times a sensor had to make room for another, and what was usual for it is "
+                f"forgotten: at most {CHANNELS:,} channels are kept"
+            )
+        if unused := table.rules.unused(table.names):
+            said.append(f"no sensor has a channel {', '.join(map(repr, unused))}, for which a range is given")
+        return said
 
 
-_GAP = float("nan")
+_SHOWN = 64
 
 
 def as_sample(values: Mapping[str, float], sensor: str) -> Sample:
@@ -62,33 +78,48 @@ def as_sample(values: Mapping[str, float], sensor: str) -> Sample:
     if not isinstance(values, Mapping) or not values or not isinstance(sensor, str):
         message = f"a sample is numbers by channel and the name of its sensor, not {values!r:.80} and {sensor!r:.80}"
         raise TypeError(message)
-    if len(values) > CHANNELS:
-        message = f"a sample of {len(values):,} channels is over the bound of {CHANNELS:,}"
-        raise ValueError(message)
-    numbers = []
-    for channel, value in values.items():
+    numbers, names = [], []
+    for channel, value in dict(values).items():
         if not isinstance(channel, str):
-            message = f"the name of a channel is a str, not {channel!r:.80}"
+            message = f"the name of a channel is a str, not {type(channel).__name__}"
             raise TypeError(message)
         try:
-            number = float(value)
+            number = float("inf") if isinstance(value, str | bytes) else float(value)
         except (TypeError, ValueError, OverflowError):
             number = float("inf")
-        if number in (float("inf"), -float("inf")) or isinstance(value, str | bytes):
-            message = f"channel {channel!r:.80} is {value!r:.80}; it must be a finite number, or NaN for a gap"
+        if number in (float("inf"), -float("inf")):
+            shown = repr(value)[:80] if isinstance(value, float | str) else type(value).__name__
+            message = f"channel {channel!r:.80} is {shown}; it must be a finite number, or NaN for a gap"
             raise ValueError(message)
         numbers.append(number)
-    return Sample(sensor, tuple(values), tuple(numbers))
+        names.append(_name(channel))
+    if len(names) > CHANNELS:
+        message = f"a sample of {len(names):,} channels is over the bound of {CHANNELS:,}"
+        raise ValueError(message)
+    return Sample(_name(sensor), tuple(names), tuple(numbers))
+
+
+def _name(name: str) -> str:
+    """A name of at most 256 characters. ValueError for one that UTF-8 has not."""
+    plain = str.__str__(name)  # of a subclass, its characters
+    try:
+        plain.encode()
+    except UnicodeEncodeError as error:
+        message = f"{plain!r:.80} holds half a surrogate pair, which UTF-8 has not; replace it"
+        raise ValueError(message) from error
+    return bounded(plain)
 
 
 def sample_text(sample: Sample, *, named: bool) -> str:
-    """A sample as the text that is decided on; with its sensor where it is `named`.
+    """A sample as the text that is decided on, its first 64 numbers; with its sensor where it is `named`.
 
     >>> sample_text(Sample("pump", ("bar", "rpm"), (1.5, float("nan"))), named=True)
     'pump: bar=1.5 rpm='
     """
     parts = [
         f"{channel}={value!r}" if value == value else f"{channel}="
-        for channel, value in zip(sample.channels, sample.values, strict=True)
+        for channel, value in zip(sample.channels[:_SHOWN], sample.values, strict=False)
     ]
+    if len(sample.channels) > _SHOWN:
+        parts.append(f"and {len(sample.channels) - _SHOWN} more")
     return f"{sample.sensor}: {' '.join(parts)}" if named else " ".join(parts)

@@ -51,6 +51,7 @@ CHANGE_LOG = 1 << 20
 
 # Bytes of a derived table's log from which on a dump replaces it: replaying more would make opening slow.
 LOG_BYTES = 1 << 20
+_LARGEST_LOG = 1 << 24  # of one whose dumps are larger
 
 
 _ALARMED = 0.75  # the urgency of an input at which an alarm was raised
@@ -158,6 +159,7 @@ class Thalamus:
         self._clock = clock
         self._keep_changes = keep_changes
         # What has no dump yet gets one with its first change: a log alone would not say what its hashes are keyed with.
+        self._dump_sizes: dict[str, int] = {}
         self._log_sizes = {name: 0 if name == "familiar" else LOG_BYTES for name in NAMES}
         self.rhythms = RhythmTable(track=keep_changes) if rhythms is None else rhythms
         self._alarms: deque[Alarm] = deque(maxlen=_WAITING)
@@ -503,7 +505,8 @@ class Thalamus:
     def _logged(self, name: str, size: int) -> bool:
         """Adds to the length of a log; True when it is time for a dump, which starts the log anew."""
         self._log_sizes[name] += size
-        if self._log_sizes[name] <= LOG_BYTES:
+        # A large table is not written anew for a log that is small beside it.
+        if self._log_sizes[name] <= max(LOG_BYTES, self._dump_sizes.get(name, 0)):
             return False
         self._log_sizes[name] = 0
         return True
@@ -511,6 +514,8 @@ class Thalamus:
     def dump(self, name: str) -> bytes:
         """A whole derived table, by its name in the store."""
         dump: bytes = self._table(name).dump()
+        if name == "sensors":
+            self._dump_sizes[name] = min(len(dump), _LARGEST_LOG)
         return dump
 
     def dumps(self) -> dict[str, bytes]:

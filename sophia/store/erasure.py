@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sophia._core.idf import IdfTable
 from sophia._core.normaliser import normalise
 from sophia._core.pattern import mask, owner_of
+from sophia.errors import StoreCorrupt
 from sophia.store import derived
 from sophia.store.memories import SEEN
 from sophia.store.patterns import Without, without
@@ -48,10 +50,12 @@ def erasure_of(store: Store, scope: str, see: Callable[[str], object]) -> Erasur
     """
     made = Erasure(without(store.pattern_rows(), owner_of(scope)))
     kept, faults = store.derived(derived.NAMES)
-    tables = {
-        name: derived.empty(name) if name in faults else derived.rebuild(name, dump, log)
-        for name, (dump, log) in kept.items()
-    }
+    tables: dict[str, Any] = {}
+    for name, (dump, log) in kept.items():
+        try:
+            tables[name] = derived.empty(name) if name in faults else derived.rebuild(name, dump, log)
+        except StoreCorrupt as error:  # sound bytes that say nothing: they go, as a damaged table does
+            tables[name], faults[name] = derived.empty(name), str(error)
     words, sessions = tables["idf"], tables["sessions"]
     more = dict(made.patterns.lines)  # sightings beyond those of the texts
     only: dict[str, str | None] = {}  # the text behind a masked line, where there is just one

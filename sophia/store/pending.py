@@ -97,8 +97,9 @@ class Pending:
                 "columns": {
                     name: values[:1] if values.count(values[0]) == len(values) else values  # mostly all are the same
                     for name, values in self.columns.items()
-                    if values is not None and name != "texts"
+                    if values is not None and name not in ("texts", "samples")
                 },
+                "samples": _packed_samples(self.columns.get("samples")),
             },
             separators=(",", ":"),
         ).encode("ascii")
@@ -130,8 +131,11 @@ class Pending:
                 start += 0 if size == _NOTHING else size
             columns = {name: values * count if len(values) == 1 else values for name, values in head["columns"].items()}
             columns["texts"] = texts
-            if "samples" in columns:
-                columns["samples"] = [None if sample is None else _sample(*sample) for sample in columns["samples"]]
+            if (packed := head.get("samples")) is not None:
+                names, samples = packed
+                columns["samples"] = [
+                    None if one is None else _sample(one[0], names[one[1]], one[2]) for one in samples
+                ]
             if start != len(text) or any(len(values) != count for values in columns.values()):
                 raise ValueError("its parts do not fit together")  # noqa: EM101
             mark = None if out is None else FileMark(*out)
@@ -141,7 +145,7 @@ class Pending:
             if not _is_typed(record):
                 raise ValueError("a value is of another type")  # noqa: EM101
             return record
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
             message = f"a record of pending inputs cannot be read ({error})"
             raise StoreCorrupt(message) from error
 
@@ -158,6 +162,18 @@ class Pending:
     def head(self, count: int) -> dict[str, Any]:
         """The columns of its first `count` inputs."""
         return {name: values[:count] for name, values in self.columns.items()}
+
+
+def _packed_samples(samples: list[Sample | None] | None) -> list[Any] | None:
+    """The different names of channels, and each sample with the place of its own: they are mostly the same."""
+    if samples is None:
+        return None
+    places: dict[tuple[str, ...], int] = {}
+    rows = [
+        None if one is None else [one.sensor, places.setdefault(one.channels, len(places)), one.values]
+        for one in samples
+    ]
+    return [list(places), rows]
 
 
 def _sample(sensor: Any, channels: Any, values: Any) -> Sample:

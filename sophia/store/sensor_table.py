@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sophia.errors import SophiaError, StoreCorrupt
@@ -19,6 +19,7 @@ CHANNELS = 1024
 """What all sensors may have together."""
 
 _MAGIC = b"SophSen1"
+_FIRST_NUMBERS = 1 << 20  # of a warm-up, all channels together: 8 MB that each dump has until it is over
 
 _Key = tuple[str, str, tuple[str, ...]]
 _Ends = tuple[tuple[float, float] | None, ...]
@@ -33,10 +34,12 @@ class Sample(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """How unusual a sample is, 0 to 1, by the channel of which that is so; None where no channel is unusual at all."""
+    """How unusual a sample is, 0 to 1, by the channel of which that is so; None where no channel is unusual at all.
+    `told` says that it is the one of its event that is to be told: the sensor does not rest."""
 
     score: float
     channel: str | None
+    told: bool
 
 
 class SensorRules(NamedTuple):
@@ -56,13 +59,17 @@ class SensorRules(NamedTuple):
         given = {name: (low, high) for name, low, high in self.ranges}
         return tuple(given.get(name, given.get("")) for name in channels)
 
+    def unused(self, channels: Collection[str]) -> list[str]:
+        """The channels that a range names and that are none of these."""
+        return [name for name, _, _ in self.ranges if name and name not in channels]
+
 
 class SensorTable:
     """What is usual for each sensor. Not thread-safe.
 
     A sensor is told from others by its scope, its name and the names of its channels; under another given range it
-    begins anew. All together have at most 1,024 channels: the one that was silent longest makes room. With `track` the
-    samples are kept for `changes`.
+    begins anew. All together have at most 1,024 channels: the one that was silent longest makes room, which `let_go`
+    counts. With `track` the samples are kept for `changes`.
     """
 
     def __init__(self, rules: SensorRules | None = None, *, track: bool = False) -> None:
@@ -70,10 +77,22 @@ class SensorTable:
         self._sensors: OrderedDict[_Key, tuple[_Ends, SensorAnomaly]] = OrderedDict()
         self._track = track
         self._log: list[tuple[list[Any], bytes]] = []
+        self.let_go = 0
+        """Sensors that had to make room since it was made or loaded."""
 
     def __len__(self) -> int:
         """How many sensors are known."""
         return len(self._sensors)
+
+    def warming(self) -> tuple[int, int]:
+        """How many sensors have had too few samples yet to be judged, and the samples that one of them lacks most."""
+        lacking = [sensor.missing for _, sensor in self._sensors.values() if not sensor.ready]
+        return len(lacking), max(lacking, default=0)
+
+    @property
+    def names(self) -> set[str]:
+        """Of all channels."""
+        return {name for _, _, channels in self._sensors for name in channels}
 
     @property
     def channels(self) -> int:
@@ -111,27 +130,30 @@ class SensorTable:
         return readings
 
     def _readings(self, key: _Key, values: Any, *, learn: bool) -> list[Reading]:
-        sensor, channels = self._sensor(key), key[2]
+        sensor, channels = self._sensor(key, learn=learn), key[2]
         sensor.learning = learn
         scores = sensor.score_channels(values)
-        most = scores.argmax(axis=1).tolist()
+        highest = scores.max(axis=1)
+        most, told = scores.argmax(axis=1).tolist(), (sensor.rested(highest) >= sensor.alarm).tolist()
         return [
-            Reading(score, channels[channel]) if score else _USUAL
-            for score, channel in zip(scores.max(axis=1).tolist(), most, strict=True)
+            Reading(score, channels[channel], first) if score else _USUAL
+            for score, channel, first in zip(highest.tolist(), most, told, strict=True)
         ]
 
-    def _sensor(self, key: _Key) -> SensorAnomaly:
+    def _sensor(self, key: _Key, *, learn: bool) -> SensorAnomaly:
         from sophia.hdc.sensor import SensorAnomaly
 
         rules, channels = self.rules, key[2]
         ends = rules.ends(channels)
         known = self._sensors.get(key)
-        if known is None or known[0] != ends:
+        if known is None or (learn and known[0] != ends):
             low, high = ([float("nan") if end is None else end[i] for end in ends] for i in (0, 1))
-            known = ends, SensorAnomaly(len(channels), low=low, high=high, warmup=rules.warmup)
+            warmup = min(rules.warmup, max(2, _FIRST_NUMBERS // len(channels)))
+            known = ends, SensorAnomaly(len(channels), low=low, high=high, warmup=warmup)
             self._sensors[key] = known
             while self.channels > CHANNELS and len(self._sensors) > 1:
                 self._sensors.popitem(last=False)
+                self.let_go += 1
         self._sensors.move_to_end(key)
         sensor = known[1]
         sensor.rest, sensor.alarm = rules.rest, rules.alarm
@@ -208,7 +230,7 @@ class SensorTable:
         return table
 
 
-_USUAL = Reading(0.0, None)
+_USUAL = Reading(0.0, None, False)
 
 
 def _framed(head: object, parts: Sequence[bytes]) -> bytes:

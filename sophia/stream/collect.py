@@ -310,7 +310,8 @@ class Collector:
             if sample is None:
                 continue
             decision = decisions[place - self._n]
-            unusual = decision.channel if (decision.anomaly or 0.0) >= self._alarm else None
+            told = (decision.anomaly or 0.0) >= self._alarm and not decision.resting
+            unusual = decision.channel if told else None
             for channel, value in zip(sample.channels[:_COURSES], sample.values, strict=False):
                 key = sample.sensor, channel
                 course = self.courses.get(key)

@@ -63,6 +63,7 @@ def _in_session(decision: Decision) -> str:
 def _of_sensor(decision: Decision) -> str:
     return (
         f', "sensor": {_text(decision.sensor)}, "anomaly": {decision.anomaly:.4f}, "channel": {_text(decision.channel)}'
+        f', "resting": {_BOOL[decision.resting]}'
     )
 
 

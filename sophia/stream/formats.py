@@ -42,13 +42,27 @@ version and depends on the caller's stack; a decision must not."""
 class Keys:
     """Which JSON keys or CSV columns (any case) hold a field; the first one present is taken.
 
-    `value` are all columns of a sensor's numbers; without, those that have no other use.
+    `value` are all columns of a sensor's numbers; without, those that have no other use. `named` is the sensor of rows
+    that name none; without, that is their source.
 
     >>> Keys(text=("body",)).scope
     ('scope', 'user', 'tenant')
     """
 
-    __slots__ = ("actor", "answer", "context", "id", "label", "scope", "sensor", "session", "text", "ts", "value")
+    __slots__ = (
+        "actor",
+        "answer",
+        "context",
+        "id",
+        "label",
+        "named",
+        "scope",
+        "sensor",
+        "session",
+        "text",
+        "ts",
+        "value",
+    )
 
     def __init__(
         self,
@@ -64,6 +78,7 @@ class Keys:
         actor: tuple[str, ...] = (),
         sensor: tuple[str, ...] = ("sensor", "device", "machine"),
         value: tuple[str, ...] = (),
+        named: str | None = None,
     ) -> None:
         if not text:
             msg = "at least one key must be able to hold the text"
@@ -79,6 +94,7 @@ class Keys:
         self.actor = actor
         self.sensor = sensor
         self.value = value
+        self.named = named
 
 
 class Decoder:

@@ -114,7 +114,7 @@ class Lane:
             elif not is_blank(first):
                 plan.counts.add_note(
                     f"{self._name}: read as lines, for no column of its first line {first[:_SHOWN]!r} has a usual "
-                    "name of a text; --text-key NAME says which one it is"
+                    "name of a text; --text-key NAME says which one it is, --format sensor reads numbers"
                 )
         header = self._header
         if isinstance(header, CsvDecoder):

@@ -108,6 +108,8 @@ def run(
         if not brain.durable or not (summary.interrupted or summary.stopped):
             writer.write_sessions(brain.end_sessions())
         summary.add_sessions(brain.open_sessions)
+    if summary.samples:
+        summary.sensor_notes = brain.thalamus.sensors.notes()
     writer.write_patterns(table.patterns())
     if collector is not None:
         collector.finish()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from sophia.errors import InputError
+from sophia.names import bounded
 from sophia.organs.sensors import sample_text
 from sophia.store.sensor_table import CHANNELS, Sample
 from sophia.stream.event import CUT, PLAIN, Event
 from sophia.stream.formats import Decoder, Keys, is_blank, reason_of
-from sophia.stream.table import DELIMITERS, RecordParser
+from sophia.stream.table import RecordParser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import NoReturn, Self
 
     from sophia.stream.blocks import Block
     from sophia.stream.counts import Counts
@@ -30,10 +31,12 @@ class SampleDecoder(Decoder):
     The first line names the columns; where it has numbers itself, the first of several columns is the time. Of the
     others each is a channel that has no other use by its name (time, scope, sensor, id, label), or those that
     `keys.value` names. What the first row has in a channel must be a number or a gap; a later row in which that is not
-    so is `not-a-number`, and a gap for all its channels. Where no column names the sensor it is the source.
+    so is `not-a-number`, one of another width `not-csv`: a gap for all its channels. Where no column names the sensor
+    it is `keys.named`, or else the source. A header that comes again is passed over; with the same names in another
+    order the rows after it have that.
     """
 
-    __slots__ = ("_adopted", "_channels", "_columns", "_keys", "_names", "_parser", "_places")
+    __slots__ = ("_adopted", "_channels", "_columns", "_keys", "_names", "_parser", "_places", "_width")
 
     def __init__(self, source: str, counts: Counts, keys: Keys) -> None:
         super().__init__(source, counts)
@@ -41,18 +44,18 @@ class SampleDecoder(Decoder):
         self._adopted = False  # and no row yet that shows whether that is right
         self._parser: RecordParser | None = None  # until the first line has told the delimiter
         self._names: list[str] | None = None  # of the columns; None until there is a header, [] where there is none
+        self._width = 0
         self._channels: tuple[str, ...] = ()
         self._places: list[int] = []  # columns of the channels, once the first row has told
         self._columns: list[int] = []  # of time, scope, sensor, id, label
 
     @property
     def has_header(self) -> bool:
-        return bool(self._places)
+        return self._names is not None
 
     def adopt_header(self, other: Self) -> None:
         self._adopted = True
-        self._parser = None if other._parser is None else RecordParser(other._parser.delimiter)
-        self._names, self._channels = other._names, other._channels
+        self._names, self._channels, self._width = other._names, other._channels, other._width
         self._places, self._columns = other._places, other._columns
 
     def feed(self, block: Block) -> list[Event]:
@@ -85,67 +88,77 @@ class SampleDecoder(Decoder):
                 f"{self.source}:{self.line}: its lines end with CR alone; convert it: tr '\\r' '\\n' < {self.source}"
             )
             raise InputError(message)
-        self._parser = RecordParser(max(DELIMITERS, key=raw.count))
+        plain = "".join(raw.split('"')[::2])  # what is not quoted
+        # a comma may be in a number, the others in a name at most
+        delimiter = max(";\t", key=plain.count)
+        self._parser = RecordParser(delimiter if delimiter in plain else ",")
         return self._parser
 
     def _is_header(self, row: list[str]) -> bool:
-        """Whether it names columns: the first line does so where it has no number, a later one if it is the same, and
-        the first one under an adopted header where it has words in all channels."""
-        if self._adopted:
-            self._adopted = False
-            if all(place >= len(row) or _number(row[place]) is None for place in self._places):
-                self._names, self._places = None, []
-        if self._names and row[0].strip() != self._names[0]:
+        """Whether it names columns: the first line does so where it has no number, or begins with the name of a time; a
+        later one if it has the names that are known."""
+        known = self._names
+        if known and not self._adopted and row[0].strip().removeprefix("\ufeff") not in known:
             return False
         names = [cell.strip().removeprefix("\ufeff") for cell in row]
-        if self._names is None:
-            if any(value is not None and value == value for value in map(_number, names)):  # a name may be a gap
-                self._names = []
+        if known is None or (self._adopted and names != known):
+            self._adopted = False
+            times = {name.lower() for name in (*self._keys.ts, *_TIMES)}
+            if names[0].lower() not in times and not all(map(_is_word, names)):
+                self._names = [] if known is None else known
                 return False
-            self._names = names
+            self._names, self._places, self._width = names, [], len(names)
             return True
-        return bool(self._names) and names == self._names
+        self._adopted = False
+        if not known or sorted(names) != sorted(known):
+            return False
+        if names != known:
+            self._names, self._places = names, []
+        return True
 
     def _lay_out(self, row: list[str]) -> None:
         """Which columns are what."""
-        keys, names = self._keys, [name.lower() for name in self._names or ()]
-        if not names and len(row) > 1:
-            names = [keys.ts[0], *(f"value{i}" for i in range(1, len(row)))] if len(row) > 2 else [keys.ts[0], "value"]
-        names = names or ["value"]
+        keys, usual, shown = self._keys, Keys(), self._names
+        if not shown:
+            values = [f"value{i}" for i in range(1, len(row))] if len(row) > 2 else ["value"]
+            shown = [keys.ts[0], *values] if len(row) > 1 else ["value"]
+            self._width = len(row)
+        names = [name.lower() for name in shown]
         known = [
             next((names.index(name) for name in map(str.lower, wanted) if name in names), -1)
             for wanted in ((*keys.ts, *_TIMES), keys.scope, keys.sensor, keys.id, keys.label)
         ]
+        for place, wanted, common in (
+            (known[1], keys.scope, usual.scope),
+            (known[2], keys.sensor, usual.sensor),
+            (known[4], keys.label, usual.label),
+        ):
+            if place < 0 and wanted != common:
+                self._refuse(f"there is no column {wanted[0]!r}", shown)
         cells = [*row, *[""] * (len(names) - len(row))]
         if known[0] < 0 and len(names) > 1 and _number(cells[0]) is None:
             known[0] = 0  # whatever it is called: the index of a table
         if keys.value:
             missing = [name for name in keys.value if name.lower() not in names]
             if missing:
-                problem = f"there is no column {missing[0]!r}"
-                raise self._no_column(problem, names)
-            places = [names.index(name.lower()) for name in keys.value]
+                self._refuse(f"there is no column {missing[0]!r}", shown)
+            places = [i for wanted in keys.value for i, name in enumerate(names) if name == wanted.lower()]
         else:
             places = [i for i in range(len(names)) if i not in known]
         if not places:
-            problem = "there is no column of numbers"
-            raise self._no_column(problem, names)
+            self._refuse("there is no column of numbers", shown)
         for place in places:
             if _number(cells[place]) is None:
-                problem = f"column {names[place]!r} holds {cells[place]!r:.{_SHOWN}}, no number"
-                raise self._no_column(problem, names)
+                self._refuse(f"column {shown[place]!r} holds {cells[place]!r:.{_SHOWN}}, no number", shown)
         if len(places) > CHANNELS:
-            problem = f"{len(places):,} columns of numbers are more than {CHANNELS:,}"
-            raise self._no_column(problem, names)
-        shown = self._names or names
+            self._refuse(f"{len(places):,} columns of numbers are more than {CHANNELS:,}", shown)
         self._places, self._columns = places, known
-        self._channels = tuple(shown[place] or f"column{place + 1}" for place in places)
+        self._channels = _told_apart([bounded(shown[place]) or f"column{place + 1}" for place in places])
 
-    def _no_column(self, what: str, names: list[str]) -> InputError:
+    def _refuse(self, what: str, names: list[str]) -> NoReturn:
         shown = ", ".join(names)
-        return InputError(
-            f"{self.source}:{self.line}: {what}; --value-key NAME says which columns are numbers, of {shown:.{_SHOWN}}"
-        )
+        message = f"{self.source}:{self.line}: {what}; --value-key NAME says which are numbers, of {shown:.{_SHOWN}}"
+        raise InputError(message)
 
     def _event(self, row: list[str] | None, flags: int) -> Event:
         counts = self.counts
@@ -153,16 +166,16 @@ class SampleDecoder(Decoder):
         n, reason = counts.events, reason_of(flags)
         sample: Sample | None
         if row is None:
-            fault, sample = self._bad(reason or "not-csv"), self._gap(self.source)
+            fault, sample = self._bad(reason or "not-csv"), self._gap(bounded(self._keys.named or self.source))
             return Event(n, self.source, self.line, None, flags=flags | PLAIN, invalid=fault, sample=sample)
         size = len(row)
         ts, scope, sensor, id, label = [row[i].strip() or None if 0 <= i < size else None for i in self._columns]
-        name = self.source if sensor is None else sensor
+        name = bounded(sensor or self._keys.named or self.source)
         values = [_number(row[place]) if place < size else _NAN for place in self._places]
         numbers = tuple([value for value in values if value is not None])
         if reason is None and len(numbers) < len(values):
             reason = "not-a-number"
-        if reason is None and self._names and size > len(self._names):
+        if reason is None and (size < self._width or any(row[self._width :])):
             reason = "not-csv"
         if reason is None:
             sample = Sample(name, self._channels, numbers)
@@ -178,6 +191,24 @@ class SampleDecoder(Decoder):
     def _gap(self, sensor: str) -> Sample | None:
         channels = self._channels
         return Sample(sensor, channels, (_NAN,) * len(channels)) if channels else None
+
+
+def _is_word(cell: str) -> bool:
+    """Whether a cell can name a column: it is no number, and no time of numbers."""
+    value = _number(cell)
+    return (value is None or value != value) and not cell[:1].isdigit()
+
+
+def _told_apart(names: list[str]) -> tuple[str, ...]:
+    """Names of which no two are the same."""
+    made: list[str] = []
+    taken = set(names)
+    for name in names:
+        new, number = name, 2
+        while new in made or (new != name and new in taken):
+            new, number = f"{name} ({number})", number + 1
+        made.append(new)
+    return tuple(made)
 
 
 def _number(cell: str) -> float | None:

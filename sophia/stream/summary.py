@@ -70,7 +70,9 @@ class Summary:
         self.samples = 0
         """Inputs that a sensor said."""
         self.anomalies = 0
-        """Those of them that were unusual."""
+        """Those of them that were unusual, and told: not those in the rest after another."""
+        self.sensor_notes: list[str] = []
+        """What a user of sensors should know."""
         self.first_anomalies: list[Anomaly] = []
         """The first 20."""
         self.open_sessions: int | None = None
@@ -124,7 +126,7 @@ class Summary:
         scores = [(i, d.anomaly) for i, d in enumerate(decisions) if d.sensor is not None]
         self.samples += len(scores)
         for i, score in scores:
-            if score is None or score < self._settings.sensor_alarm:
+            if score is None or score < self._settings.sensor_alarm or decisions[i].resting:
                 continue
             self.anomalies += 1
             sample, decision, event = events[i].sample, decisions[i], events[i]
@@ -261,7 +263,6 @@ class Summary:
             else {
                 "samples": self.samples,
                 "anomalies": self.anomalies,
-                "first": [one._asdict() for one in self.first_anomalies],
             },
             "memories": None if self.memories is None else {"made": self.memories[0], "let_go": self.memories[1]},
             "alarms": dict(sorted(self.alarms.items())),
@@ -288,7 +289,8 @@ def anomaly_words(one: Anomaly) -> str:
     """
     when = f"{one.ts}: " if one.ts else ""
     whose = "" if one.sensor == one.source else f"{one.sensor}: "
-    return f"{one.source}:{one.line}: {when}{whose}{one.channel} is {one.value:g} (score {one.score:.2f})"
+    words = f"{one.source}:{one.line}: {when}{whose}{one.channel} is {one.value:g} (score {one.score:.2f})"
+    return "".join(c if c.isprintable() else "\ufffd" for c in words)  # names must not steer a terminal
 
 
 def alarm_words(alarm: Alarm) -> str:

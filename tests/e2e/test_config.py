@@ -87,6 +87,7 @@ def test_the_example_of_the_docs_is_the_default(tmp_path: Path) -> None:
     assert run.changed() == {
         "text_key": ("body", "text"),
         "value_key": ("celsius",),
+        "sensor": "pump",
         "rules": (str(tmp_path / "rules.toml"),),
         "model": str(tmp_path / "model"),
         "fail_on": ("danger", "error-rate>0.01"),

@@ -18,7 +18,7 @@ from sophia.stream.event import REASONS
 from .conftest import Run, records
 
 SCHEMA = json.loads((resources.files("sophia.stream") / "decision.schema.json").read_text(encoding="utf-8"))
-OF_SESSIONS, OF_SENSORS = ("session", "session_novel"), ("sensor", "anomaly", "channel")
+OF_SESSIONS, OF_SENSORS = ("session", "session_novel"), ("sensor", "anomaly", "channel", "resting")
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -95,7 +95,7 @@ def test_every_record_of_several_runs(command: Run, tmp_path: Path) -> None:
         {"reason": "nul", "route": "cortical"}, {"session": "a"}, {"session": "", "session_novel": None},
         {"session": "a", "session_novel": []}, {"session": "a", "session_novel": [1, 2], "route": "cortical"},
         {"match": {"id": "1.1"}}, {"sensor": "a"}, {"anomaly": 0.5, "channel": None},
-        {"sensor": "a", "anomaly": 2.0, "channel": None}, {"k": [1.0]}, {"line": 0},
+        {"sensor": "a", "anomaly": 2.0, "channel": None, "resting": False}, {"k": [1.0]}, {"line": 0},
     ],
 )  # fmt: skip
 def test_what_is_no_record(command: Run, change: dict[str, Any]) -> None:

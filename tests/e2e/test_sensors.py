@@ -44,7 +44,9 @@ def test_unusual_numbers_are_told(command: Run, tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     decided = records((tmp_path / "d.jsonl").read_bytes())
-    assert [one["n"] - 1 for one in decided if one["anomaly"] >= 0.9] == list(ODD)
+    assert [one["n"] - 1 for one in decided if one["anomaly"] >= 0.9 and not one["resting"]] == list(ODD)
+    resting = [one for one in decided if one["resting"]]
+    assert {one["route"] for one in resting} <= {"deep_thought"}
     for i in ODD:
         one = decided[i]
         assert (one["route"], one["why"], one["sensor"], one["channel"]) == (
@@ -54,17 +56,14 @@ def test_unusual_numbers_are_told(command: Run, tmp_path: Path) -> None:
             "celsius",
         )
         assert one["line"] == i + 2
-    assert all(one["route"] == "reflex" for i, one in enumerate(decided) if i >= 200 and i not in ODD)
+    odd = {*ODD, *(one["n"] - 1 for one in resting)}
+    assert all(one["route"] == "reflex" for i, one in enumerate(decided) if i >= 200 and i not in odd)
     error = done.stderr.decode()
     assert "anomaly: pump.csv:902: 2026-03-01 15:00:00+00:00: celsius is 95 (score " in error
     assert "sensors: 1,500 samples, anomalies: 2" in error
     assert "--fail-on anomaly: 2 samples" in error
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["sensors"]["samples"], summary["sensors"]["anomalies"]) == (COUNT, 2)
-    assert summary["sensors"]["first"][0] | {"score": 0} == {
-        "n": 901, "source": "pump.csv", "line": 902, "ts": "2026-03-01 15:00:00+00:00", "sensor": "pump.csv",
-        "channel": "celsius", "value": 95.0, "score": 0,
-    }  # fmt: skip
     page = (tmp_path / "report.html").read_text()
     assert "2 samples of sensors were" in page
     assert "celsius is 95" in page
@@ -140,6 +139,22 @@ def test_settings_of_a_file_and_columns(command: Run, tmp_path: Path) -> None:
     refused = command("run", "p.csv", "--sensor-range", "hot", "--no-store")
     assert refused.returncode == 2
     assert b"'hot' is no range; write LOW:HIGH" in refused.stderr
+
+
+def test_what_could_not_be_judged_is_told(command: Run, tmp_path: Path) -> None:
+    write(tmp_path / "short.csv", 300)
+    done = command("run", "short.csv", *FLAGS, "--no-store", "--fail-on", "anomaly")
+    assert done.returncode == 0
+    assert done.stderr.count(b"1 sensor is still warming up, and nothing was judged of it: up to 100 samples") == 2
+    (tmp_path / "a.log").write_text("a line\n")
+    done = command("run", "a.log", "--no-store", "--fail-on", "anomaly")
+    assert b"no input is a sample of a sensor" in done.stderr
+    parts = []
+    for i in range(3):
+        write(tmp_path / f"day{i}.csv", 500 * (i + 1), 500 * i)
+        parts.append(f"day{i}.csv")
+    done = command("run", *parts, *FLAGS, "--sensor", "pump", "--no-store", "--out", "-")
+    assert b"anomaly: day1.csv:402: 2026-03-01 15:00:00+00:00: pump: celsius is 95" in done.stderr
 
 
 def test_a_sensor_that_is_followed(start: Start, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import math
 import random
 from pathlib import Path
@@ -75,6 +76,11 @@ def test_a_header_names_the_columns() -> None:
         ("date,x,id,scope\n1,2,n7,ann\n", ("x",), "1"),
         ('"ts","x"\n"1","2"\n', ("x",), "1"),
         ("ts,\n1,2\n", ("column2",), "1"),
+        ("2026-03-01 00:00;20,5\n", ("value",), "2026-03-01 00:00"),
+        ("t;1,5;2,5\n", ("value1", "value2"), "t"),
+        ('time;"a,b,c";x\n0;1;2\n', ("a,b,c", "x"), "0"),
+        ("ts,25\n0,1\n", ("25",), "0"),
+        ("ts,x,x,x (2)\n0,1,2,3\n", ("x", "x (3)", "x (2)"), "0"),
     ],
 )
 def test_columns_are_found(text: str, channels: tuple[str, ...], ts: str | None) -> None:
@@ -111,9 +117,9 @@ def test_a_table_that_is_none(text: str, keys: dict[str, Any], words: str) -> No
 
 @pytest.mark.parametrize("gap", ["", " ", "NaN", "nan", "NA", "N/A", "null", "None", "-"])
 def test_gaps(gap: str) -> None:
-    events = decoded(f"ts,x,y\n0,1,2\n1,{gap},2\n2,{gap}\n")
+    events = decoded(f"ts,x,y\n0,1,2\n1,{gap},2\n2,2,{gap}\n")
     assert [event.invalid for event in events] == [None] * 3
-    assert values(events) == [["1.0", "2.0"], ["nan", "2.0"], ["nan", "nan"]]
+    assert values(events) == [["1.0", "2.0"], ["nan", "2.0"], ["2.0", "nan"]]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +132,8 @@ def test_gaps(gap: str) -> None:
         ("1,1_000,2", "not-a-number"),
         ("1,0x10,2", "not-a-number"),
         ("1,2,3,4", "not-csv"),
+        ("1", "not-csv"),
+        ("1;2;3", "not-csv"),
         ('1,"2,3', "not-csv"),
         ("1,\0,2", "nul"),
     ],
@@ -136,6 +144,32 @@ def test_a_row_that_is_none_is_a_gap_and_told(row: str, reason: str) -> None:
     assert [event.invalid for event in events] == [None, reason, None]
     assert values(events)[1] == ["nan", "nan"]
     assert counts.bad == {reason: 1}
+
+
+def test_a_header_again_is_no_row_and_may_change_the_order() -> None:
+    counts = Counts()
+    events = decoded("ts,a,b\n0,1,2\n\ufeffts,a,b\n1,3,4\nts,b,a\n2,6,5\n", counts)
+    assert [event.sample.channels for event in events if event.sample] == [("a", "b")] * 2 + [("b", "a")]
+    assert values(events)[2] == ["6.0", "5.0"]
+    assert (counts.header, counts.bad) == (3, {})
+
+
+def test_names_are_bounded_and_the_sensor_can_be_named() -> None:
+    (event,) = decoded(f"ts,{'C' * 5000},sensor\n0,1,{'S' * 5000}\n")
+    assert event.sample is not None
+    assert [len(name) for name in (event.sample.sensor, *event.sample.channels)] == [256, 256]
+    (event,) = decoded("ts,x\n0,1\n", named="pump")
+    assert event.sample is not None
+    assert event.sample.sensor == "pump"
+    many = decoded("ts," + ",".join(f"x{i}" for i in range(CHANNELS)) + "\n0" + ",1" * CHANNELS + "\n")[0]
+    assert many.text is not None
+    assert many.text.endswith("x63=1.0 and 960 more")
+
+
+@pytest.mark.parametrize("given", ["sensor", "label", "scope"])
+def test_a_column_that_is_named_must_be_there(given: str) -> None:
+    with pytest.raises(InputError, match="there is no column 'pump'"):
+        decoded("ts,x\n0,1\n", **{given: ("pump",)})
 
 
 def test_the_same_header_again_is_no_row() -> None:
@@ -149,12 +183,31 @@ def test_a_successor_goes_on_under_the_header_unless_it_has_its_own() -> None:
     assert not first.has_header
     first.feed(LineSplitter(99).feed(b"time,x,y\n0,1,2\n"))
     assert first.has_header
-    for rows, channels in ((b"1,2,3\n", ("x", "y")), (b"time,x,y\n1,2,3\n", ("x", "y")), (b"time,z\n1,2\n", ("z",))):
+    for rows, channels in (
+        (b"1,2,3\n", ("x", "y")),
+        (b"time,x,y\n1,2,3\n", ("x", "y")),
+        (b"time,z\n1,2\n", ("z",)),
+        (b"time;z\n1;2\n", ("z",)),
+        (b"time,x,y\n1,err,3\n", ("x", "y")),
+        (b"2026-01-01,err,3\n", ("x", "y")),
+    ):
         after = SampleDecoder("a", Counts(), Keys())
         after.adopt_header(first)
         (event,) = after.feed(LineSplitter(99).feed(rows))
         assert event.sample is not None
         assert event.sample.channels == channels
+    after = SampleDecoder("a", Counts(), Keys())
+    after.adopt_header(first)
+    with pytest.raises(InputError, match="this is JSON"):
+        after.feed(LineSplitter(99).feed(b'{"a": 1}\n'))
+    bare = SampleDecoder("a", Counts(), Keys())
+    bare.feed(LineSplitter(99).feed(b"time,x,y\n"))
+    assert bare.has_header
+    after = SampleDecoder("a", Counts(), Keys())
+    after.adopt_header(bare)
+    (event,) = after.feed(LineSplitter(99).feed(b"1,2,3\n"))
+    assert event.sample is not None
+    assert event.sample.channels == ("x", "y")
 
 
 @given(st.floats(allow_infinity=False), st.floats(allow_infinity=False))
@@ -211,6 +264,7 @@ def test_a_table_scores_as_its_sensors_alone() -> None:
         alone = SensorAnomaly(len(some[own[0]][1].values), warmup=20, rest=3)
         scores = alone.score_channels([some[i][1].values for i in own])
         assert [found[i].score for i in own] == scores.max(axis=1).tolist()
+        assert [found[i].told for i in own] == (alone.rested(scores.max(axis=1)) >= alone.alarm).tolist()
         assert all(
             found[i].channel == (("x", "y")[int(row.argmax())] if row.any() else None)
             for i, row in zip(own, scores, strict=True)
@@ -244,6 +298,7 @@ def test_room_is_made_by_who_was_silent_longest_however_it_is_cut() -> None:
         observe(single, [one])
     assert once.dump() == single.dump()
     assert (len(once), once.channels) == (2, 800)
+    assert once.let_go == single.let_go > 4
     assert once.forget("") == 2
     assert once.channels == 0
 
@@ -260,6 +315,31 @@ def test_another_given_range_begins_anew_and_other_rules_go_on() -> None:
     made.rules = made.rules._replace(ranges=(("x", 0.0, 50.0),))
     assert [reading.score for reading in observe(made, some[:4])] == [0.0] * 4  # warming up
     assert len(made) == 1
+
+
+def test_a_rest_that_was_made_shorter_can_be_kept() -> None:
+    made = table(rest=1000)
+    some = [("", Sample("a", ("x",), (value,))) for value in [*DAY * 10, 90.0]]
+    observe(made, some)
+    made.rules = made.rules._replace(rest=3)
+    again = SensorTable.load(made.dump())
+    again.rules = made.rules
+    usual = [("", Sample("a", ("x",), (20.0,)))] * 3
+    assert observe(again, usual) == observe(made, usual)
+    assert again.dump() == made.dump()
+
+
+def test_users_are_told_what_was_not_judged() -> None:
+    settings = Settings(sensor_warmup=100, sensor_range=("nosuch=0:1", "x=0:9", "0:5"))
+    made = sensors.Sensors(settings, lambda _: None, None, track=False)
+    assert made.notes() == ["no sensor has a channel 'nosuch', 'x', for which a range is given"]
+    observe(made.table, [("", Sample("a", ("x",), (1.0,)))] * 40)
+    observe(made.table, [("", Sample("b", ("x",), (1.0,)))] * 100)
+    assert "nosuch" in made.notes()[1]
+    assert made.notes()[0].startswith("1 sensor is still warming up, and nothing was judged of it: up to 60 samples")
+    for i in range(CHANNELS):
+        observe(made.table, [("", Sample(f"c{i}", ("x",), (1.0,)))])
+    assert any("had to make room" in note for note in made.notes())
 
 
 def test_scoring_learns_nothing() -> None:
@@ -305,9 +385,15 @@ def test_a_pending_record_keeps_samples_and_ranges() -> None:
     found = Pending.unpack(kept.pack())
     assert str(found.columns["samples"]) == str([sample, None])
     assert found.settings == {"sensor_range": ("0:1",)}
-    for bad in (["a", ["x"], []], ["a", ["x"], [None]], [1, ["x"], [1]], ["a", [2], [1]], ["a", "x", [1, 2]], 7):
+    whole = kept.pack()
+    size = int.from_bytes(whole[:4], "little")
+    head = json.loads(whole[4 : 4 + size])
+    for bad in (["a", 0, []], ["a", 0, [None]], [1, 0, [1]], ["a", 1, [1]], ["a", "x", [1]], ["a", 0, [1, 2]], 7):
+        text = json.dumps(head | {"samples": [[["x"]], [bad, None]]}).encode()
         with pytest.raises(StoreCorrupt):
-            Pending.unpack(Pending(1, 1, 0.0, columns | {"samples": [bad, None]}).pack())
+            Pending.unpack(len(text).to_bytes(4, "little") + text + whole[4 + size :])
+    many = Pending(1, 1, 0.0, {"texts": ["x"] * 99, "samples": [Sample("a", ("x" * 200,), (1.0,))] * 99})
+    assert len(many.pack()) < 4000
 
 
 def sense(brain: sophia.Sophia, numbers: list[float], sensor: str = "a", **more: Any) -> list[Decision]:
@@ -322,8 +408,11 @@ def test_an_unusual_number_is_thought_about() -> None:
     assert {one.route for one in usual[20:]} == {"reflex"}
     assert (odd.route, odd.why, odd.verdict, odd.novelty, odd.anomaly) == ("deep_thought", "novel", "allow", 1.0, 1.0)
     assert (odd.sensor, odd.channel, odd.text) == ("a", "x", "a: x=45.0")
-    assert [one.route for one in rest] == ["reflex", "reflex"]
-    assert [one.anomaly for one in rest] == [0.0, 0.0]
+    assert [(one.route, one.resting) for one in [odd, *rest]] == [
+        ("deep_thought", False), ("deep_thought", True), ("deep_thought", True),
+    ]  # fmt: skip
+    assert rest[1].anomaly is not None
+    assert rest[1].anomaly >= 0.75
     assert odd.to_dict()["anomaly"] == 1.0
     import pickle
 
@@ -370,14 +459,12 @@ def test_a_stored_answer_is_withheld_from_an_unusual_sample() -> None:
         assert (served.answer, served.why) == ("Open the valve.", "repeat")
 
 
-def test_what_a_danger_rule_hits_is_a_gap(tmp_path: Path) -> None:
-    rules = tmp_path / "rules.toml"
-    rules.write_text('[[rule]]\nid = "hot"\ndescription = "a hot pump"\npattern = "x=9\\\\d"\nseverity = "high"\n')
-    with sophia.open(None, settings=FAST, rules=[str(rules)]) as brain:
-        sense(brain, DAY * 20)
-        hot = sense(brain, [90.0])[0]
-        assert (hot.why, hot.verdict, hot.anomaly, hot.channel) == ("danger", "flag", 0.0, None)
-        assert sense(brain, [88.0])[0].anomaly == 1.0
+def test_a_name_that_a_danger_rule_hits_blinds_nobody() -> None:
+    with sophia.open(None, settings=FAST) as brain:
+        usual = [brain.sense({"out of memory": x}) for x in DAY * 20]
+        odd = brain.sense({"out of memory": 45.0})
+    assert {one.why for one in usual} == {"danger"}
+    assert (odd.verdict, odd.anomaly, odd.channel) == ("flag", 1.0, "out of memory")
 
 
 def test_scopes_do_not_share_what_is_usual() -> None:
@@ -404,7 +491,9 @@ def test_forgetting_a_scope_forgets_its_sensors(tmp_path: Path) -> None:
         assert sense(brain, [90.0], scope="bob", sensor="plain-pump")[0].anomaly == 1.0
 
 
-@pytest.mark.parametrize("bad", [float("inf"), -float("inf"), "7", None, [1], 10**400])
+@pytest.mark.parametrize(
+    "bad", [float("inf"), -float("inf"), "7", None, [1], 10**400, pytest.param(10**5000, id="huge")]
+)
 def test_what_is_no_number_is_refused_and_nothing_learned(bad: Any) -> None:
     with sophia.open(None, settings=FAST) as brain:
         with pytest.raises(ValueError, match=r"channel 'x' is .* finite number, or NaN"):
@@ -412,15 +501,26 @@ def test_what_is_no_number_is_refused_and_nothing_learned(bad: Any) -> None:
         for strange in ({}, [1.0], {1: 2.0}):
             with pytest.raises(TypeError):
                 brain.sense(strange)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="half a surrogate"):
+            brain.sense({"\ud800": 1.0})
+        with pytest.raises(TypeError, match="ts takes a str, not int"):
+            brain.sense({"x": 1.0}, ts=5)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="over the bound"):
             brain.sense({str(i): 1.0 for i in range(CHANNELS + 1)})
         assert not brain.thalamus.has_sensors
 
 
+def test_names_of_other_classes_of_text_are_names() -> None:
+    np = pytest.importorskip("numpy")
+    with sophia.open(None, settings=FAST) as brain:
+        found = [brain.sense({np.str_("x"): x}, sensor=np.str_("pump")) for x in [*DAY * 20, 45.0]]
+    assert (type(found[-1].sensor), type(found[-1].channel)) == (str, str)
+
+
 def test_settings_of_sensors() -> None:
     for good, found in (("0:1", ("", 0.0, 1.0)), ("a=b=-1:1e3", ("a=b", -1.0, 1000.0))):
         assert parse_range(good) == found
-    for bad in ("", "1", "1:1", "2:1", "nan:1", "0:inf", "-1e308:1e308", "=0:1", "a=0", "0:1:2", 7):
+    for bad in ("", "1", "1:1", "2:1", "nan:1", "0:inf", "-1e308:1e308", "=0:1", "a=0", "0:1:2", "0:1_0", 7):
         with pytest.raises(ValueError, match="is no range; write LOW:HIGH"):
             parse_range(bad)
     for name, value in (

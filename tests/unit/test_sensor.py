@@ -170,14 +170,41 @@ def test_the_most_unusual_channel_counts() -> None:
     assert expected[:, 20:].any(axis=1).all()
 
 
-def test_all_channels_rest_after_an_alarm_of_one() -> None:
+def test_scores_of_channels_do_not_rest() -> None:
     line = SensorAnomaly(2, low=0, high=8, warmup=2, rest=2)
     samples = np.full((40, 2), 1.0)
     samples[30, 1] = 7.0
     scores = line.score_channels(samples)
     assert scores[30].tolist() == [pytest.approx(scores[29, 0], abs=0.01), 1.0]
-    assert (scores[31:33] == 0).all()
-    assert (scores[33] > 0).all()
+    assert (scores[31:] > 0).all()
+    told = line.rested(scores.max(axis=1))
+    assert told[30] == 1.0
+    assert (told[31:33] == 0).all()
+    assert (told[33:] > 0).all()
+
+
+def test_a_channel_that_comes_late_has_a_range_of_its_own() -> None:
+    draw = np.random.default_rng(0)
+    line, alone = SensorAnomaly(2, warmup=50, rest=0), SensorAnomaly(warmup=50, rest=0)
+    samples = np.column_stack([draw.uniform(0, 4, 600), draw.uniform(50, 70, 600)])
+    samples[:120, 1] = np.nan
+    parts = [line.score_channels(part)[:, 1] for part in np.array_split(samples, 7)]
+    again = SensorAnomaly.load(line.dump())
+    assert again.dump() == line.dump()
+    scores = np.concatenate(parts)
+    assert (scores[:170] == 0).all()
+    assert (scores[170:] == alone.score_many(samples[120:, 1])[50:]).all()
+    assert line.ranges[1] is not None
+    assert line.ranges[1][0] < 50 < 70 < line.ranges[1][1]
+    assert line.score_channels([[1.0, 500.0]])[0, 1] == 1.0
+    waiting = SensorAnomaly(2, warmup=50)
+    waiting.score_many(samples[:130])
+    assert SensorAnomaly.load(waiting.dump()).dump() == waiting.dump()
+
+
+def test_a_warm_up_is_bounded() -> None:
+    with pytest.raises(ValueError, match="16777216 numbers are the most"):
+        SensorAnomaly(1024, warmup=1 << 20)
 
 
 def test_without_learning_it_goes_on_and_counts_nothing() -> None:
