@@ -289,6 +289,18 @@ def test_the_sums_of_a_heavy_vote_are_scaled_exactly(simd: str, model: str) -> N
         assert max(map(abs, made)) == 127
 
 
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_scaling_is_exact_where_floats_give_way_to_doubles(simd: str, last: int) -> None:
+    """A largest sum of 8,191, 8,192 and 8,193."""
+    ids, levels = hdc.random_rows(5, "id", dim=1000), hdc.random_rows(1, "level", dim=1000)
+    pairs = [hdc.bind(hdc.random("level", dim=1000), hdc.random("id", i, dim=1000)) for i in range(5)]
+    rows = signs(np.array([np.asarray(pair) for pair in pairs]), 1000, "BSC")
+    weights = [2000, 3000, 3167, 23, last]
+    assert abs(np.array(weights) @ rows.astype(np.int64)).max() == 8190 + last
+    made = RecordEncoder(ids, levels, weights=weights, dim=1000).encode_int8_many(np.zeros((1, 5), np.uint8))
+    assert made[0].tolist() == graded(rows, weights)
+
+
 def test_the_largest_sum_is_127_in_the_longest_sequence() -> None:
     sequence = np.zeros(2**24 - 1, np.uint8)
     sequence[:100] = 1

@@ -55,8 +55,11 @@ static void sophia_sums_i32_scalar(const uint64_t *planes, size_t depth, size_t 
 
 /* The rule of scale_i32_i8, inlined into each level's function so that each compiles it for its registers: a sum s becomes
  * sign(s) * floor((254 * |s| + largest) / (2 * largest)), that is 127 * s / largest to the nearest whole number, a half
- * away from zero; a largest of 0 gives zeros. The dividend is below 2^32, and with the half that is added the quotient is
- * farther from any whole number than a double's rounding could move it: the result is exact. */
+ * away from zero; a largest of 0 gives zeros. With the half that is added to the dividend the quotient is at least
+ * 1 / (4 * largest) from any whole number, which is more than rounding can move it: floats move it by less than 2^-15
+ * (so a largest of 2^13 is theirs), doubles by less than 2^-44. The result is exact. */
+#define SOPHIA_SCALE_FLOAT 8192
+
 static inline __attribute__((always_inline)) void sophia_scale_i32_i8(const int32_t *sums, size_t dim,
                                                                       int8_t *out)
 {
@@ -65,7 +68,16 @@ static inline __attribute__((always_inline)) void sophia_scale_i32_i8(const int3
         const int32_t size = sums[i] < 0 ? -sums[i] : sums[i];
         largest = size > largest ? size : largest;
     }
-    const double scale = largest ? 0.5 / largest : 0.0, half = largest + 0.5;
+    if (largest <= SOPHIA_SCALE_FLOAT) {
+        const float scale = largest ? 0.5f / (float)largest : 0.0f, half = (float)largest + 0.5f;
+        for (size_t i = 0; i < dim; i++) {
+            const int32_t size = sums[i] < 0 ? -sums[i] : sums[i];
+            const int32_t level = (int32_t)(((float)size * 254.0f + half) * scale);
+            out[i] = (int8_t)(sums[i] < 0 ? -level : level);
+        }
+        return;
+    }
+    const double scale = 0.5 / largest, half = largest + 0.5;
     for (size_t i = 0; i < dim; i++) {
         const int32_t size = sums[i] < 0 ? -sums[i] : sums[i];
         const int32_t level = (int32_t)((size * 254.0 + half) * scale);
