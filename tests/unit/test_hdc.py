@@ -487,8 +487,9 @@ def test_weights_are_read_before_the_vectors(simd: str) -> None:
 
     class Weight:
         def __index__(self) -> int:
-            parts.clear()
-            gc.collect()
+            if parts:
+                parts.clear()
+                gc.collect()
             arena.reset()
             return 1
 
