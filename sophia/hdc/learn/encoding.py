@@ -169,10 +169,12 @@ class Record(Encoding):
             self._made = RecordEncoder(ids, space.level(self.levels), dim=self.dim)
         span = numpy.where(self.high > self.low, self.high - self.low, 1.0)
         with numpy.errstate(over="ignore"):  # what is so far off is beyond an end
-            share = numpy.clip((_in_units(X, self.unit) - self.low) / span, 0.0, 1.0)
-        index = numpy.rint(share * (self.levels - 1)).astype(
-            numpy.uint8 if self.levels <= 256 else numpy.uint32, order="C"
-        )
+            share = _in_units(X, self.unit) - self.low
+            share /= span  # in place, as all this takes a fifth of what the encoding does
+        numpy.clip(share, 0.0, 1.0, out=share)
+        share *= self.levels - 1
+        numpy.rint(share, out=share)
+        index = share.astype(numpy.uint8 if self.levels <= 256 else numpy.uint32, order="C")
         made: NDArray[Any] = (self._made.encode_many if bits else self._made.encode_int8_many)(index, workers=workers)
         return made
 
