@@ -1,5 +1,6 @@
 # cython: annotation_typing=False
 # (with it, a parameter that is annotated as an int would cut fractions off)
+# Over 600 lines: the operations on vectors and matrices, which share operands, places of results and the vote.
 """Hyperdimensional computing: bind, bundle, permute, random vectors; distances and top-k come from `search`.
 
 Words and argument order are those of torchhd: `bind(a, b)`, `bundle(a, b)`, `permute(a, shifts)`. Every

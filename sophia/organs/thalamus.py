@@ -1,3 +1,4 @@
+# Over 600 lines: one class, whose parts share the state of the hot path and what is to be kept of it.
 """The Thalamus: routes each input to the level of thought that it deserves.
 
 A plain class around the compiled hot path. It owns the routing state (patterns, familiarity, exact cache, danger

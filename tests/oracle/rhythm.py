@@ -1,3 +1,4 @@
+# Over 600 lines: one algorithm, written once more as plainly as it can be.
 """Rhythms in plain Python: `sophia._core.rhythm` says the same to the last bit, in alarms and in bytes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 600 lines: every operation, at every level, over the same vectors and oracles.
 """Operations against the oracle, at every SIMD level, and the known faults of other libraries done right."""
 
 from __future__ import annotations
