@@ -47,7 +47,9 @@ def models(suite: Suite, torchhd: ModuleType | None) -> None:
             ("10 records of 26", "space.encode_record(items, items, index)", _RECORDS, "us"),
         ):
             contenders = {"sophia": Contender(mine, ours)}
-            if torchhd is not None:
+            if torchhd is not None and (model, what) == ("hrr", "3-grams of 100 letters"):
+                suite.skip(f"{model}: {what}, torchhd", "its n-grams of HRR are the same for symbols in any order")
+            elif torchhd is not None:
                 _compare(space, what, eval(mine, dict(ours)), theirs, other)
                 contenders["torchhd"] = Contender(other, theirs)
             suite.compare(f"{model}: {what}", contenders, unit=unit, repeats=5, target_ms=10.0)
