@@ -28,6 +28,11 @@ def write_whole(
     try:
         target = Path(os.path.realpath(path))
         mode = _mode_of(target, what, is_own)
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null character, which each release of Python words anew
+        raise _cannot_be_written(path, what, error) from error
+    try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}")
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -43,12 +48,8 @@ def write_whole(
             beside.unlink(missing_ok=True)
             raise
         _sync(target.parent)
-    except (OSError, ValueError) as error:
-        if not isinstance(error, OSError) and "null byte" not in str(error):
-            raise
-        why = (error.strerror if isinstance(error, OSError) else None) or error
-        message = f"{what} {os.fspath(path)!r} cannot be written ({why}); name a file in a folder that can be written"
-        raise ConfigError(message) from error
+    except OSError as error:
+        raise _cannot_be_written(path, what, error) from error
 
 
 def open_whole(path: str | os.PathLike[str], what: str) -> BinaryIO:
@@ -64,10 +65,20 @@ def open_whole(path: str | os.PathLike[str], what: str) -> BinaryIO:
         except BaseException:
             os.close(handle)
             raise
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or error
-        message = f"{what} {os.fspath(path)!r} cannot be read ({why}); name one that save() wrote"
+        message = f"{what} {os.fspath(path)!r} cannot be read ({_reason(error)}); name one that save() wrote"
         raise InputError(message) from error
+
+
+def _reason(error: OSError | ValueError) -> object:
+    return (error.strerror if isinstance(error, OSError) else None) or error
+
+
+def _cannot_be_written(path: str | os.PathLike[str], what: str, error: OSError | ValueError) -> ConfigError:
+    cure = "name a file in a folder that can be written"
+    return ConfigError(f"{what} {os.fspath(path)!r} cannot be written ({_reason(error)}); {cure}")
 
 
 def _mode_of(target: Path, what: str, is_own: Callable[[bytes], bool]) -> int | None:

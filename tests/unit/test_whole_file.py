@@ -64,11 +64,23 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_an_error_of_the_one_who_writes_stays_what_it_is(tmp_path: Path) -> None:
+    for error in (ValueError("embedded null byte"), ConfigError("mine")):
+
+        def fail(file: BinaryIO, error: Exception = error) -> None:
+            raise error
+
+        with pytest.raises(ValueError, match="null|mine") as found:
+            write_whole(tmp_path / "a", "the file", own, fail)
+        assert found.value is error
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_not_ours_is_kept(tmp_path: Path) -> None:
     (tmp_path / "letter").write_text("Dear all")
     os.mkfifo(tmp_path / "pipe")
     for name in ("letter", "pipe", "."):
-        with pytest.raises(ConfigError, match=r"the file .* would replace something else"):
+        with pytest.raises(ConfigError, match=r"^the file '[^']*' would replace something else that is there; name"):
             put(tmp_path / name, b"own")
     for device in ("/dev/null", "/dev/full"):
         with pytest.raises(ConfigError):
@@ -86,7 +98,7 @@ def test_what_cannot_be_written_or_read(tmp_path: Path) -> None:
             open_whole(bad, "the file")
     os.mkfifo(tmp_path / "pipe")
     for bad in (tmp_path / "pipe", tmp_path, "/dev/null"):
-        with pytest.raises(InputError, match="no regular file"):
+        with pytest.raises(InputError, match=r"^the file '[^']*' is no regular file; name one that save\(\) wrote$"):
             open_whole(bad, "the file")
 
 
