@@ -21,7 +21,8 @@ cdef extern from "hv_kernels.h" nogil:
                          size_t nplanes, size_t words) noexcept nogil
         void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, int odd_start, uint64_t *out,
                           size_t words) noexcept nogil
-        void (*rotate_b1)(const uint64_t *source, uint64_t *out, size_t dim, size_t shift) noexcept nogil
+        void (*rotate_rows_b1)(const uint64_t *source, size_t source_words, uint64_t *out, size_t out_words, size_t n,
+                               size_t dim, size_t shift) noexcept nogil
         void (*bind_i8)(const int8_t *a, const int8_t *b, int8_t *out, size_t n) noexcept nogil
         int64_t (*dot_i8)(const int8_t *a, const int8_t *b, size_t n) noexcept nogil
         int64_t (*dot_norm_i8)(const int8_t *query, const int8_t *row, size_t n, int64_t *norm) noexcept nogil

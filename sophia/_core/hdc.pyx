@@ -250,7 +250,7 @@ cdef size_t _shift(object shifts, size_t dim) except? 0:
 cdef void _rotate(const sophia_hv_kernels *kernels, int model, const uint8_t *source, uint8_t *out,
                   size_t dim, size_t shift) noexcept nogil:
     if model == SOPHIA_BSC:
-        kernels.rotate_b1(<const uint64_t *>source, <uint64_t *>out, dim, shift)
+        kernels.rotate_rows_b1(<const uint64_t *>source, 0, <uint64_t *>out, 0, 1, dim, shift)
     else:
         sophia_rotate_i8(<const int8_t *>source, <int8_t *>out, dim, shift)
 
@@ -260,8 +260,7 @@ cdef void _rotate_all(const sophia_hv_kernels *kernels, const Rows *x, uint8_t *
     cdef const uint8_t *rows = x.data
     cdef size_t i, n = x.n, stride = x.stride, dim = x.dim
     if x.model == SOPHIA_BSC:
-        for i in range(n):
-            kernels.rotate_b1(<const uint64_t *>(rows + i * stride), <uint64_t *>(out + i * width), dim, shift)
+        kernels.rotate_rows_b1(<const uint64_t *>rows, stride // 8, <uint64_t *>out, width // 8, n, dim, shift)
     else:
         for i in range(n):
             sophia_rotate_i8(<const int8_t *>(rows + i * stride), <int8_t *>(out + i * width), dim, shift)

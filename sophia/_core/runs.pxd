@@ -5,8 +5,8 @@ from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "runs.h" nogil:
     enum:
-        SOPHIA_RUNS_LONGEST
         SOPHIA_RUNS_MOST
+    const uint32_t SOPHIA_RUNS_LONGEST
 
     cdef struct sophia_runs:
         uint32_t levels, longest, known

@@ -148,7 +148,7 @@ static void hypervectors(const struct sophia_kernels *k)
         for (size_t n = 1; n <= ROWS; n += 7) {
             k->hv.majority_b1(votes, n, out, words);
             take(out, words * 8);
-            k->hv.rotate_b1(rows, out, dim, n * 13 % dim);
+            k->hv.rotate_rows_b1(rows, 0, out, 0, 1, dim, n * 13 % dim);
             take(out, words * 8);
             k->hv.bind_b1(rows, rows + (n - 1) * words, out, words);
             take(out, words * 8);

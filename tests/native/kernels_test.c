@@ -254,25 +254,31 @@ static unsigned char *fenced(size_t bytes, int at_end, unsigned char **start)
     return memory + FENCE + (at_end ? FENCE - bytes : 0);
 }
 
-/* One dimension, every shift near a multiple of 64 and others; of rows at either end of what may be read. */
+/* One dimension, every shift near a multiple of 64 and others; of rows at either end of what may be read, and
+ * written with room between them. */
 static void test_rotation(const struct sophia_hv_kernels *k, size_t dim, int at_end)
 {
-    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
-    unsigned char *start, *memory = (unsigned char *)room(8 * words + 128);
-    uint64_t *in = (uint64_t *)fenced(8 * words, at_end, &start), *out = (uint64_t *)(memory + 64);
-    for (size_t i = 0; i < words; i++) in[i] = next();
-    sophia_padding_clear((unsigned char *)in, dim);
+    enum { TURNED = 2 };
+    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8, apart = words + 8;
+    unsigned char *start, *memory = (unsigned char *)room(64 + 8 * TURNED * apart);
+    uint64_t *rows = (uint64_t *)fenced(8 * TURNED * words, at_end, &start), *turned = (uint64_t *)(memory + 64);
+    for (size_t i = 0; i < TURNED * words; i++) rows[i] = next();
+    for (size_t r = 0; r < TURNED; r++) sophia_padding_clear((unsigned char *)(rows + r * words), dim);
     guarded(memory, 1, "", 0);
-    guarded(memory + 64 + 8 * words, 1, "", 0);
+    for (size_t r = 0; r < TURNED; r++) guarded((unsigned char *)(turned + r * apart + words), 1, "", 0);
     for (size_t shift = 0; shift < dim; shift += shift < 130 || (shift + 2) % 64 < 3 || shift + 70 > dim ? 1 : 7) {
-        memset(out, GUARD, 8 * words);
-        k->rotate_b1(in, out, dim, shift);
-        for (size_t i = 0; i < dim; i++) {
-            check(bit_of(out, i + shift < dim ? i + shift : i + shift - dim) == bit_of(in, i), "rotate_b1", dim);
+        for (size_t r = 0; r < TURNED; r++) memset(turned + r * apart, GUARD, 8 * words);
+        k->rotate_rows_b1(rows, words, turned, apart, TURNED, dim, shift);
+        guarded(memory, 0, "rotate_rows_b1, before", dim);
+        for (size_t r = 0; r < TURNED; r++) {
+            const uint64_t *in = rows + r * words, *out = turned + r * apart;
+            for (size_t i = 0; i < dim; i++) {
+                const size_t to = i + shift < dim ? i + shift : i + shift - dim;
+                check(bit_of(out, to) == bit_of(in, i), "rotate_rows_b1", dim);
+            }
+            check(!sophia_padding_dirty((const unsigned char *)out, dim), "rotate_rows_b1, padding", dim);
+            guarded((unsigned char *)(turned + r * apart + words), 0, "rotate_rows_b1, behind", dim);
         }
-        check(!sophia_padding_dirty((unsigned char *)out, dim), "rotate_b1, padding", dim);
-        guarded(memory, 0, "rotate_b1, before", dim);
-        guarded(memory + 64 + 8 * words, 0, "rotate_b1, behind", dim);
     }
     munmap(start, 3 * FENCE);
     free(memory);

@@ -233,15 +233,12 @@ sophia_rotate_run_avx2(const unsigned char *from, size_t bits, unsigned char *to
 /* Each 32 bytes of `out` are 32 of `in` from some byte on, shifted by the bits that are left; loads take care
  * of the bytes. They come in two runs: from the end of `in`, then from its start. Where these meet, masked
  * loads leave zeros for what lies outside the row. */
-SOPHIA_AVX2 static void sophia_rotate_b1_avx2(const uint64_t *in, uint64_t *out, size_t dim, size_t shift)
+SOPHIA_AVX2 static inline __attribute__((always_inline)) void
+sophia_rotate_b1_avx2(const uint64_t *in, uint64_t *out, size_t dim, size_t shift)
 {
     const size_t size = sophia_row_bytes(SOPHIA_BSC, dim), cut = shift % 256;
     const unsigned char *const row = (const unsigned char *)in;
     unsigned char *const to = (unsigned char *)out;
-    if (shift == 0) {
-        memcpy(out, in, size);
-        return;
-    }
     size_t at = dim - shift, piece = shift / 256; /* the bit that a piece starts with; 32 bytes */
     sophia_rotate_run_avx2(row + at / 8, at % 8, to, piece);
     if (cut) {
@@ -261,6 +258,16 @@ SOPHIA_AVX2 static void sophia_rotate_b1_avx2(const uint64_t *in, uint64_t *out,
         const __m256i above = sophia_above_avx2((ptrdiff_t)dim - (ptrdiff_t)(256 * piece));
         SOPHIA_STORE256(to + 32 * piece, _mm256_andnot_si256(above, SOPHIA_LOAD256(to + 32 * piece)));
     }
+}
+
+SOPHIA_AVX2 static void sophia_rotate_rows_b1_avx2(const uint64_t *in, size_t in_words, uint64_t *out, size_t out_words,
+                                                   size_t n, size_t dim, size_t shift)
+{
+    if (shift == 0) {
+        sophia_rotate_rows_b1_scalar(in, in_words, out, out_words, n, dim, shift);
+        return;
+    }
+    for (; n; n--, in += in_words, out += out_words) sophia_rotate_b1_avx2(in, out, dim, shift);
 }
 
 SOPHIA_AVX2 static void sophia_bind_i8_avx2(const int8_t *a, const int8_t *b, int8_t *out, size_t n)
@@ -428,7 +435,7 @@ SOPHIA_AVX2 static void sophia_sign_i32_avx2(const int32_t *acc, uint64_t total,
         .least_u32 = sophia_least_u32_avx2, .read_b1 = sophia_read_b1_avx2,                                \
         .majority_b1 = sophia_majority_b1_avx2,                                                            \
         .count_b1 = sophia_count_b1_avx2, .settle_b1 = sophia_settle_b1_avx2,                              \
-        .rotate_b1 = sophia_rotate_b1_avx2, .bind_i8 = sophia_bind_i8_avx2,                                  \
+        .rotate_rows_b1 = sophia_rotate_rows_b1_avx2, .bind_i8 = sophia_bind_i8_avx2,                                  \
         .dot_i8 = sophia_dot_i8_avx2, .dot_norm_i8 = sophia_dot_norm_i8_avx2,                              \
         .majority_i8 = sophia_majority_i8_avx2, .sum_i8 = sophia_sum_i8_avx2,                              \
         .add_i8 = sophia_add_i8_avx2, .sign_i32 = sophia_sign_i32_avx2,                                    \

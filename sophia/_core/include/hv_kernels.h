@@ -50,9 +50,11 @@ struct sophia_hv_kernels {
      * `even`. `odd_start` is bit 0 of that start. */
     void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, int odd_start, uint64_t *out,
                       size_t words);
-    /* Bit i of the packed row `in` becomes bit (i + shift) % dim of the row `out`; shift < dim, dim >= 64. The
-     * padding of `in` is zero, that of `out` becomes so. The two may not overlap. */
-    void (*rotate_b1)(const uint64_t *in, uint64_t *out, size_t dim, size_t shift);
+    /* Bit i of each of n packed rows becomes bit (i + shift) % dim of a row of `out`; shift < dim, dim >= 64. Rows
+     * begin `in_words` and `out_words` apart. The padding of `in` is zero, that of `out` becomes so. The two may not
+     * overlap. */
+    void (*rotate_rows_b1)(const uint64_t *in, size_t in_words, uint64_t *out, size_t out_words, size_t n, size_t dim,
+                           size_t shift);
 
     void (*bind_i8)(const int8_t *a, const int8_t *b, int8_t *out, size_t n);
     /* Any int8 values. */

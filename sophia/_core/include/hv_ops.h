@@ -13,7 +13,7 @@
 #include "hv_kernels.h"
 #include "layout.h"
 
-/* As the kernel rotate_b1, over components. */
+/* As the kernel rotate_rows_b1, one row over components. */
 static void sophia_rotate_i8(const int8_t *in, int8_t *out, size_t dim, size_t shift)
 {
     memcpy(out + shift, in, dim - shift);

@@ -171,9 +171,12 @@ static inline __attribute__((always_inline)) void sophia_rotate_words(sophia_shi
     memset(out + used, 0, (words - used) * sizeof(uint64_t));
 }
 
-static void sophia_rotate_b1_scalar(const uint64_t *in, uint64_t *out, size_t dim, size_t shift)
+static void sophia_rotate_rows_b1_scalar(const uint64_t *in, size_t in_words, uint64_t *out, size_t out_words,
+                                         size_t n, size_t dim, size_t shift)
 {
-    sophia_rotate_words(sophia_shift_words_scalar, in, out, dim, shift);
+    for (size_t i = 0; i < n; i++) {
+        sophia_rotate_words(sophia_shift_words_scalar, in + i * in_words, out + i * out_words, dim, shift);
+    }
 }
 
 static void sophia_bind_i8_scalar(const int8_t *a, const int8_t *b, int8_t *out, size_t n)
@@ -270,7 +273,7 @@ static void sophia_add_i8_scalar(const int8_t *row, int32_t weight, int32_t *acc
         .least_u32 = sophia_least_u32_scalar, .read_b1 = sophia_read_b1_scalar,                            \
         .majority_b1 = sophia_majority_b1_scalar,                                                          \
         .count_b1 = sophia_count_b1_scalar, .settle_b1 = sophia_settle_b1_scalar,                          \
-        .rotate_b1 = sophia_rotate_b1_scalar, .bind_i8 = sophia_bind_i8_scalar,                              \
+        .rotate_rows_b1 = sophia_rotate_rows_b1_scalar, .bind_i8 = sophia_bind_i8_scalar,                              \
         .dot_i8 = sophia_dot_i8_scalar, .dot_norm_i8 = sophia_dot_norm_i8_scalar,                          \
         .majority_i8 = sophia_majority_i8_scalar, .sum_i8 = sophia_sum_i8_scalar,                          \
         .add_i8 = sophia_add_i8_scalar, .sign_i32 = sophia_sign_i32_scalar,                                \

@@ -294,7 +294,7 @@ static int sophia_sequence_vote(const struct sophia_sequence *sequence, const st
         /* A full ballot is counted here, not by the push: its rows are about to be written over. */
         if (i % SOPHIA_BALLOT_ROWS == 0) sophia_vote_flush(&space->vote, kernels);
         uint64_t *const row = space->rows + i % SOPHIA_BALLOT_ROWS * given->words;
-        hv->rotate_b1(given->rows + symbol * given->words, row, dim, (length - 1 - i) % dim);
+        hv->rotate_rows_b1(given->rows + symbol * given->words, 0, row, 0, 1, dim, (length - 1 - i) % dim);
         const uint64_t *const operand = row;
         sophia_vote_bound(&space->vote, kernels, &operand, 1, 1);
     }
