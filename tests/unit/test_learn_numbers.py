@@ -163,3 +163,21 @@ def test_targets_that_grow() -> None:
     for _ in range(10):
         model.learn_one(X[0], 1.0)
     assert np.isfinite(model.predict_one(X[0]))
+
+
+@pytest.mark.parametrize(("encoding", "features"), [("cosine", 10_000), ("sign", 10_000), ("record", 300_000)])
+def test_many_features_are_spoken_of(encoding: str, features: int) -> None:
+    few, many = sparse.csr_matrix((2, 100)), sparse.csr_matrix((2, features))
+    rest = {"dim": 10_000, "seed": 0, "levels": 100, "width": 1.0, "reach": 4.0}
+    fitted(encoding, few, **rest)
+    with pytest.warns(UserWarning, match=rf"^X has {features:,} features, .* encoding=None takes rows that are hyper"):
+        fitted(encoding, many, **rest)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_so_many_features_are_refused(encoding: str) -> None:
+    rows = sparse.csr_matrix((np.ones(4), ([0, 1, 2, 3], [0, 1, 2, 3])), shape=(4, 1 << 22))
+    model = HDCClassifier(encoding)
+    with pytest.raises(ValueError, match=r"^X has 4,194,304 features, of which .* GB of random vectors; encoding=None"):
+        model.fit(rows, [0, 1, 0, 1])
+    assert "encoding_" not in vars(model)

@@ -5,6 +5,7 @@ An encoding is plain data (a few arrays and a seed); the random vectors are made
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -36,12 +37,16 @@ _WORDS = 1 << 17  # random words at a time
 _CELLS = 1 << 20  # numbers that are dense at a time
 _CONSTANT = 1e-12  # of a feature's magnitude: what it varies by no more than is rounding
 _USUAL = 2.0**300  # magnitudes from one by this to this: their squares are finite, and not zero
+_LARGE = 1 << 28  # bytes of random vectors that one should hear of
+_LARGEST = 1 << 32  # and that are no more made
 
 
 class Encoding(ABC):
     """Encodes rows of `features` numbers as hypervectors of `dim` components. Immutable; safe from any thread."""
 
     kind: ClassVar[str]
+    cost: ClassVar[float] = 0.0
+    """Bytes of random vectors for each feature and component."""
 
     def __init__(self, dim: int, seed: int, features: int) -> None:
         self.dim, self.seed, self.features = dim, seed, features
@@ -81,6 +86,8 @@ class _Projected(Encoding):
     """Standardised features, none beyond `reach` deviations, through a random matrix of near-normal weights: 4 bytes
     for each feature and component. `mean` and `scale` are in `unit`, float64 [features] each."""
 
+    cost = 4.0
+
     def __init__(
         self,
         dim: int,
@@ -110,14 +117,17 @@ class _Projected(Encoding):
 
     def _encoder(self) -> ProjectionEncoder:
         if self._made is None:
-            normal = HRR(self.dim)
-            rows = numpy.stack([normal.random(f"learn {self.seed}", f) for f in range(self.features)])
-            self._made = self._of(rows * numpy.float32(numpy.sqrt(self.dim)))
+            space = HRR(self.dim)
+            normal = numpy.empty((self.features, self.dim), numpy.float32)
+            for f in range(self.features):
+                normal[f] = space.random(f"learn {self.seed}", f)
+            normal *= numpy.float32(numpy.sqrt(self.dim))
+            self._made = self._of(normal)
         return self._made  # type: ignore[no-any-return]
 
     @abstractmethod
     def _of(self, normal: NDArray[Any]) -> ProjectionEncoder:
-        """The encoder over normal numbers, float32 [features, dim]."""
+        """The encoder over normal numbers, float32 [features, dim], which may be written over."""
 
 
 class Cosine(_Projected):
@@ -129,7 +139,8 @@ class Cosine(_Projected):
     def _of(self, normal: NDArray[Any]) -> ProjectionEncoder:
         words = random_words(f"learn {self.seed}", self.features, self.dim)
         phases = (words >> numpy.uint64(40)).astype(numpy.float32) / numpy.float32(1 << 24)
-        return ProjectionEncoder(normal * numpy.float32(1 / (2 * numpy.pi * self.width)), phases)
+        normal *= numpy.float32(1 / (2 * numpy.pi * self.width))
+        return ProjectionEncoder(normal, phases)
 
 
 class Sign(_Projected):
@@ -147,6 +158,7 @@ class Record(Encoding):
     are in `unit`, float64 [features] each."""
 
     kind = "record"
+    cost = 0.125
 
     def __init__(
         self,
@@ -232,9 +244,10 @@ def fitted(kind: str, X: Any, *, dim: int, seed: int, levels: int, width: float 
 
     Numbers of any magnitude: features times a power of two give the same encoding of rows times that. About 40 MB
     beside X, however many rows there are, and three copies of the sample of 500 rows, of which alone sparse ones are
-    dense as a whole.
+    dense as a whole. ValueError for more than 4 GiB of random vectors; UserWarning for more than 256 MiB.
     """
     features = X.shape[1]
+    _consider(kind, features, dim)
     unit, low, high, mean, scale = _columns(X)
     if kind == "record":
         return Record(dim, seed, features, unit, low, high, levels)
@@ -249,6 +262,21 @@ def fitted(kind: str, X: Any, *, dim: int, seed: int, levels: int, width: float 
     return Cosine(
         dim, seed, features, unit, mean, scale, _usual_width(_standard(sample, unit, mean, scale, reach)), reach
     )
+
+
+def _consider(kind: str, features: int, dim: int) -> None:
+    """Says so before an encoding takes much, or more than can be meant: columns of texts are many."""
+    size = {each.kind: each.cost for each in (Cosine, Sign, Record)}[kind] * features * dim
+    if size <= _LARGE:
+        return
+    message = (
+        f"X has {features:,} features, of which encoding={kind!r} makes {size / 1e9:,.1f} GB of random vectors; "
+        "encoding=None takes rows that are hypervectors already, as HDCTextEncoder makes them; else take fewer "
+        "features or a smaller dim"
+    )
+    if size > _LARGEST:
+        raise ValueError(message)
+    warnings.warn(message, UserWarning, stacklevel=2)
 
 
 def restored(state: dict[str, Any]) -> Encoding:
