@@ -84,6 +84,9 @@ def command(options: argparse.Namespace) -> int:
         brain.note_outputs(outputs.files(report.page(outputs.folder)))
         _log_start(outputs, header, options.inputs, brain, quiet=wanted.quiet)
         _note_replaced(outputs, outputs.replaced, quiet=wanted.quiet)
+        if (idle := _idle_keys(wanted)) is not None:
+            outputs.log.write("note", idle)
+            _tell(idle, quiet=wanted.quiet)
         progress = Progress(wanted.progress, reader.counts, outputs.log, quiet=wanted.quiet)
         unborn = brain.birth is None
 
@@ -204,6 +207,15 @@ def _no_anomaly(summary: Summary) -> str | None:
     if not summary.samples:
         return "no input is a sample of a sensor, so there can be no anomaly (--fail-on anomaly); see --format sensor"
     return next((note for note in summary.sensor_notes if "warming up" in note), None)
+
+
+def _idle_keys(wanted: RunSettings) -> str | None:
+    """Which of the names of fields have no use for the format, None where all have."""
+    names = ("value", "sensor") if wanted.format != "sensor" else ("text", "context", "answer", "session")
+    flags = [f"--{name}-key" for name in names if getattr(wanted, f"{name}_key")]
+    if wanted.format != "sensor" and wanted.sensor is not None:
+        flags.append("--sensor")
+    return f"{', '.join(flags)}: without use, as the format is {wanted.format}" if flags else None
 
 
 def _no_alarm(brain: Sophia, summary: Summary) -> str | None:

@@ -33,6 +33,7 @@ class Sensors:
             tuple(map(parse_range, settings.sensor_range)),
         )
         self._claim = claim
+        self._guessed = 0  # anomalies of channels whose range was learned
 
     def follow(self, decisions: Sequence[Decision], samples: Sequence[Sample | None], *, frozen: bool = False) -> None:
         """Scores the samples of decisions, in their order, and learns of them, but where it is `frozen`.
@@ -43,12 +44,14 @@ class Sensors:
         pairs = [(decision, sample) for decision, sample in zip(decisions, samples, strict=True) if sample is not None]
         see = self.table.score_many if frozen else self.table.observe_many
         readings = see([decision.scope for decision, _ in pairs], [sample for _, sample in pairs])
-        alarm = self.table.rules.alarm
+        rules = self.table.rules
         for (decision, sample), reading in zip(pairs, readings, strict=True):
-            raised = reading.score >= alarm
+            raised = reading.score >= rules.alarm
             if raised and decision.audit and decision.agrees is None:
                 self._claim(decision)
             set_anomaly(decision, sample.sensor, reading.score, reading.channel, raised, raised and not reading.told)
+            if reading.told and reading.channel is not None and rules.ends((reading.channel,)) == (None,):
+                self._guessed += 1
 
     def notes(self) -> list[str]:
         """What a user of sensors should know at the end of a run."""
@@ -59,6 +62,11 @@ class Sensors:
             said.append(
                 f"{number} still warming up, and nothing was judged of it: up to {lacking:,} samples are missing "
                 "(--sensor-warmup)"
+            )
+        if self._guessed:
+            said.append(
+                f"{self._guessed:,} of the anomalies are of channels whose range was learned from the first samples: "
+                "where that was too narrow they mean little, and --sensor-range [NAME=]LOW:HIGH finds more"
             )
         if table.let_go:
             said.append(

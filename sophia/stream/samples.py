@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SampleDecoder"]
 
 _TIMES = ("datetime", "date")  # beside the usual names of a time
-_GAPS = ("", "nan", "na", "n/a", "null", "none", "-")
+_GAPS = ("", "nan", "na", "n/a", "null", "none", "-", "?")
 _SHOWN = 80
 _NAN = float("nan")
 
@@ -30,13 +30,13 @@ class SampleDecoder(Decoder):
 
     The first line names the columns; where it has numbers itself, the first of several columns is the time. Of the
     others each is a channel that has no other use by its name (time, scope, sensor, id, label), or those that
-    `keys.value` names. What the first row has in a channel must be a number or a gap; a later row in which that is not
-    so is `not-a-number`, one of another width `not-csv`: a gap for all its channels. Where no column names the sensor
-    it is `keys.named`, or else the source. A header that comes again is passed over; with the same names in another
-    order the rows after it have that.
+    `keys.value` names; a date and a time in two columns are one time. What the first row has in a channel must be a
+    number or a gap; a later row in which that is not so is `not-a-number`, one of another width `not-csv`: a gap for
+    all its channels. Where no column names the sensor it is `keys.named`, or else the source. A header that comes again
+    is passed over; with the same names in another order the rows after it have that.
     """
 
-    __slots__ = ("_adopted", "_channels", "_columns", "_keys", "_names", "_parser", "_places", "_width")
+    __slots__ = ("_adopted", "_channels", "_clock", "_columns", "_keys", "_names", "_parser", "_places", "_width")
 
     def __init__(self, source: str, counts: Counts, keys: Keys) -> None:
         super().__init__(source, counts)
@@ -48,6 +48,7 @@ class SampleDecoder(Decoder):
         self._channels: tuple[str, ...] = ()
         self._places: list[int] = []  # columns of the channels, once the first row has told
         self._columns: list[int] = []  # of time, scope, sensor, id, label
+        self._clock = -1  # the column of the time of day where the other has the date alone
 
     @property
     def has_header(self) -> bool:
@@ -56,7 +57,7 @@ class SampleDecoder(Decoder):
     def adopt_header(self, other: Self) -> None:
         self._adopted = True
         self._names, self._channels, self._width = other._names, other._channels, other._width
-        self._places, self._columns = other._places, other._columns
+        self._places, self._columns, self._clock = other._places, other._columns, other._clock
 
     def feed(self, block: Block) -> list[Event]:
         events: list[Event] = []
@@ -136,7 +137,14 @@ class SampleDecoder(Decoder):
             if place < 0 and wanted != common:
                 self._refuse(f"there is no column {wanted[0]!r}", shown)
         cells = [*row, *[""] * (len(names) - len(row))]
-        if known[0] < 0 and len(names) > 1 and _number(cells[0]) is None:
+        self._clock = -1
+        if (
+            keys.ts == usual.ts
+            and {"date", "time"} <= {*names}
+            and known[0] in (names.index("date"), names.index("time"))
+        ):
+            known[0], self._clock = names.index("date"), names.index("time")
+        elif known[0] < 0 and len(names) > 1 and (_number(cells[0]) is None or not (names[0] or cells[0].strip())):
             known[0] = 0  # whatever it is called: the index of a table
         if keys.value:
             missing = [name for name in keys.value if name.lower() not in names]
@@ -144,7 +152,7 @@ class SampleDecoder(Decoder):
                 self._refuse(f"there is no column {missing[0]!r}", shown)
             places = [i for wanted in keys.value for i, name in enumerate(names) if name == wanted.lower()]
         else:
-            places = [i for i in range(len(names)) if i not in known]
+            places = [i for i in range(len(names)) if i not in known and i != self._clock]
         if not places:
             self._refuse("there is no column of numbers", shown)
         for place in places:
@@ -170,6 +178,8 @@ class SampleDecoder(Decoder):
             return Event(n, self.source, self.line, None, flags=flags | PLAIN, invalid=fault, sample=sample)
         size = len(row)
         ts, scope, sensor, id, label = [row[i].strip() or None if 0 <= i < size else None for i in self._columns]
+        if 0 <= self._clock < size and (clock := row[self._clock].strip()):
+            ts = f"{ts} {clock}" if ts else clock
         name = bounded(sensor or self._keys.named or self.source)
         values = [_number(row[place]) if place < size else _NAN for place in self._places]
         numbers = tuple([value for value in values if value is not None])

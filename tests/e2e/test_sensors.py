@@ -37,6 +37,20 @@ def ended_or_wrote(running: Live, out: Path, size: int) -> bool:
 FLAGS = ("--format", "sensor", "--sensor-warmup", "400", "--sensor-rest", "100", "--sensor-alarm", "0.9")
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--format", "sensor", "--context-key", "a", "--text-key", "b"), b"--text-key, --context-key: without use"),
+        (("--sensor", "pump", "--value-key", "celsius"), b"--value-key, --sensor: without use"),
+    ],
+)
+def test_names_of_no_use_are_told(command: Run, tmp_path: Path, flags: tuple[str, ...], said: bytes) -> None:
+    write(tmp_path / "pump.csv", 20)
+    done = command("run", "pump.csv", *flags, "--no-store", "--report", "none")
+    assert done.returncode == 0
+    assert said + b", as the format is" in done.stderr
+
+
 def test_unusual_numbers_are_told(command: Run, tmp_path: Path) -> None:
     write(tmp_path / "pump.csv")
     done = command(

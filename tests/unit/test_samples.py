@@ -93,6 +93,32 @@ def test_columns_are_found(text: str, channels: tuple[str, ...], ts: str | None)
     assert counts.header == text.count("\n") - 1
 
 
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("Date;Time;volt\n16/12/2006;17:24:00;?\n16/12/2006;;1\n", ["16/12/2006 17:24:00", "16/12/2006"]),
+        ("volt,time,date\n1,17:24,2006-12-16\n2,17:25,\n", ["2006-12-16 17:24", "17:25"]),
+        ("ts,date,time,volt\nnow,1,2,3\n", ["now"]),
+        ("day,volt\nmonday,1\n,2\n", ["monday", None]),
+        (",volt\n,1\nb,2\n", [None, "b"]),
+        (",1\nb,2\n", [None, "b"]),
+    ],
+)
+def test_the_time_of_a_row(text: str, times: list[str | None]) -> None:
+    events = decoded(text)
+    assert [event.ts for event in events] == times
+    assert {event.invalid for event in events} == {None}
+
+
+def test_a_successor_knows_the_column_of_the_clock() -> None:
+    one, two = (SampleDecoder("pump.csv", Counts(), Keys()) for _ in range(2))
+    splitter = LineSplitter(1 << 20)
+    one.feed(splitter.feed(b"date,time,volt\n2026-01-01,10:00,1\n"))
+    two.adopt_header(one)
+    (event,) = two.feed(splitter.feed(b"2026-01-01,11:00,2\n"))
+    assert (event.ts, event.invalid) == ("2026-01-01 11:00", None)
+
+
 def test_named_columns_are_the_channels() -> None:
     (event,) = decoded("ts,x,status,y\n0,1,ok,2\n", value=("Y", "x"))
     assert event.sample is not None
@@ -340,6 +366,16 @@ def test_users_are_told_what_was_not_judged() -> None:
     for i in range(CHANNELS):
         observe(made.table, [("", Sample(f"c{i}", ("x",), (1.0,)))])
     assert any("had to make room" in note for note in made.notes())
+
+
+@pytest.mark.parametrize(("ranges", "told"), [((), 1), (("y=0:9",), 1), (("x=0:99",), 0), (("0:99",), 0)])
+def test_anomalies_under_a_range_that_was_learned_are_told(ranges: tuple[str, ...], told: int) -> None:
+    given = Settings(sensor_warmup=50, sensor_rest=5, gestation_inputs=10, sensor_range=ranges)
+    with sophia.open(None, settings=given) as brain:
+        sense(brain, [*DAY * 20, 45.0])
+        notes = [note for note in brain.thalamus.sensors.notes() if "learned" in note]
+    assert len(notes) == told
+    assert all(note.startswith("1 of the anomalies") for note in notes)
 
 
 def test_scoring_learns_nothing() -> None:

@@ -70,7 +70,7 @@ def test_an_error_of_the_one_who_writes_stays_what_it_is(tmp_path: Path) -> None
         def fail(file: BinaryIO, error: Exception = error) -> None:
             raise error
 
-        with pytest.raises(ValueError, match="null|mine") as found:
+        with pytest.raises(ValueError, match=r"null|mine") as found:
             write_whole(tmp_path / "a", "the file", own, fail)
         assert found.value is error
     assert not list(tmp_path.iterdir())
