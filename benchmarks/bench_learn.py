@@ -11,13 +11,11 @@ import lzma
 import time
 from collections.abc import Callable
 from itertools import product
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from benchmarks import nab
-from benchmarks.bench_hdc import peer
 from benchmarks.data import ADVICE, find
 from benchmarks.harness import Bar, Row, Suite
 
@@ -117,12 +115,11 @@ def _bundled(
     return float((names[nearest] == truth).mean()), used / len(asked) * 1e6
 
 
-def isolet(suite: Suite, torchhd: ModuleType | None) -> None:
+def isolet(suite: Suite) -> None:
     from sklearn.linear_model import LogisticRegression, RidgeClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from sophia.hdc import RecordEncoder, Space
     from sophia.hdc.learn import HDCClassifier
 
     path = find("hdc", "isolet.npz.xz")
@@ -172,23 +169,6 @@ def isolet(suite: Suite, torchhd: ModuleType | None) -> None:
             f"ISOLET, {what}, accuracy", "", mean, linear, [Bar("mean of 3 seeds", mean, ">=", limit)],
             f"{best}; {', '.join(f'{score:.4f}' for score in reached)}; fit {seconds:.1f} s, predict {asked:.0f} us",
         ))  # fmt: skip
-    space = Space("bsc")
-    ids, levels = space.random_rows(617, "feature"), space.level(64)
-    encoder = RecordEncoder(ids, levels)
-    index = np.clip(np.rint((Xt + 1) / 2 * 63), 0, 63).astype(np.uint8)
-    cost = min(cpu(lambda: encoder.encode_many(index))[1] for _ in range(5)) / len(index) * 1e6
-    peers, bars = {}, [Bar("us a sample", cost, "<=", 40)]
-    if torchhd is not None:
-        import torch
-
-        torch.set_num_threads(1)
-        bits = [np.unpackbits(rows, axis=1, bitorder="little")[:, :10_000].astype(bool) for rows in (ids, levels)]
-        names, values = (torchhd.BSCTensor(torch.from_numpy(rows)) for rows in bits)
-        some = torch.from_numpy(index[:20].astype(np.int64))
-        _, used = cpu(lambda: [torchhd.multiset(torchhd.bind(names, values[row])) for row in some])
-        peers["torchhd BSC"] = used / len(some) * 1e6
-        bars.append(Bar("against torchhd", peers["torchhd BSC"] / cost, ">=", 500))
-    suite.add(Row("ISOLET, record encoding of 617 features", "us", cost, peers, bars))
 
 
 def digits(suite: Suite) -> None:
@@ -247,10 +227,9 @@ def sensors(suite: Suite) -> None:
 
 
 def run() -> Suite:
-    suite = Suite("learn", ("numpy", "scikit-learn", "torch-hd", "torch"))
-    torchhd = peer(suite, "torchhd", "torchhd")
+    suite = Suite("learn", ("numpy", "scikit-learn"))
     sensors(suite)
     digits(suite)
     languages(suite)
-    isolet(suite, torchhd)
+    isolet(suite)
     return suite
