@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sophia._core.pattern import PatternTable
 from sophia.errors import SophiaError, StoreCorrupt, StoreFailed, StoreFrozen
 from sophia.opening import open as open_brain
-from sophia.organs.memory_words import choice_of
+from sophia.organs.memory_words import refuse_surrogates
 from sophia.store.erasure import Erasure, erasure_of
 from sophia.store.folder import StoreFolder, sync
 from sophia.store.lock import waited
@@ -83,7 +83,10 @@ def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = Fal
         >>> done.answers, done.patterns
         (1, 1)
     """
-    scope = choice_of(scope=scope).scope or ""  # refused where it cannot be one
+    if not isinstance(scope, str):
+        message = f"scope is of type {type(scope).__name__}; it is a str"
+        raise TypeError(message)
+    refuse_surrogates(scope, "scope")
     folder = StoreFolder(Path(path))
     folder.require()
     store = waited(lambda: Store(folder.path), wait)

@@ -274,6 +274,14 @@ def test_what_cannot_be_a_scope(tmp_path: Path) -> None:
         forget_scope(tmp_path, 7)  # type: ignore[arg-type]
 
 
+def test_a_scope_of_any_length_that_is_routed_is_forgotten(tmp_path: Path) -> None:
+    long = "a" * 100_000
+    with sophia.open(tmp_path) as brain:
+        brain.complete(brain.route("Where is my parcel?", scope=long), answer="In Jena.")
+    done = forget_scope(tmp_path, long)
+    assert (done.answers, done.patterns) == (1, 1)
+
+
 def test_what_is_noted_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with sophia.open("mind") as brain:
