@@ -74,7 +74,7 @@ cdef class HDCArena:
         sophia.errors.StaleArenaError: vector: borrowed from an arena that was reset() or rewound since; ...
     """
 
-    def __init__(self, size_t chunk_bytes=1 << 20, size_t limit_bytes=1 << 28):
+    def __init__(self, Py_ssize_t chunk_bytes=1 << 20, Py_ssize_t limit_bytes=1 << 28):
         if self.state.limit:
             raise TypeError("arena: already initialised")
         if not 4096 <= chunk_bytes <= limit_bytes:
@@ -82,7 +82,7 @@ cdef class HDCArena:
                 f"arena: chunk_bytes={chunk_bytes} must be at least 4096 and at most "
                 f"limit_bytes={limit_bytes}"
             )
-        sophia_arena_init(&self.state, chunk_bytes, limit_bytes)
+        sophia_arena_init(&self.state, <size_t>chunk_bytes, <size_t>limit_bytes)
 
     def __dealloc__(self):
         sophia_arena_close(&self.state)

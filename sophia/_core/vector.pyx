@@ -188,9 +188,9 @@ cdef class Vector:
         memcpy(result.data, self.data, self.nbytes)
         return result
 
-    def freeze(self, uint64_t key=0) -> SharedVector:
-        """A SharedVector with the same components, whose digest is taken under `key`. Copies once."""
-        return freeze(self, key)
+    def freeze(self, key=0) -> SharedVector:
+        """A SharedVector with the same components, whose digest is taken under `key`, 0 to 2^64 - 1. Copies once."""
+        return freeze(self, _key(key))
 
     def __len__(self) -> int:
         return self.dim
@@ -325,10 +325,11 @@ cdef class SharedVector(Vector):
         """Frozen from what tobytes() gives. Raises ShapeError as Hypervector.from_bytes does."""
         return _restore(SharedVector, model, dim, data, key)
 
-    def freeze(self, uint64_t key=0) -> SharedVector:
+    def freeze(self, key=0) -> SharedVector:
         """Itself when the digest's key is the same; else a copy under the other key."""
+        cdef uint64_t wanted = _key(key)
         alive(self)
-        return self if key == self.block.key else freeze(self, key)
+        return self if wanted == self.block.key else freeze(self, wanted)
 
     @property
     def digest(self) -> int:
@@ -477,6 +478,14 @@ cdef SharedVector adopt(sophia_shared *block):
     return result
 
 
+cdef uint64_t _key(object key) except? 0:
+    """The key of a digest. A C type alone would cut what is between two numbers."""
+    key = whole(key, "key")
+    if not 0 <= key < 1 << 64:
+        raise ValueError(f"key is {key}; it is 0 to 2^64 - 1")
+    return key
+
+
 cdef SharedVector freeze(Vector source, uint64_t key):
     alive(source)
     cdef sophia_shared *block = sophia_shared_new(
@@ -512,7 +521,7 @@ cdef Hypervector _packed(const unsigned char *data, size_t size, object dim, bin
     return result
 
 
-def _restore(type kind, str model, Py_ssize_t dim, bytes data, uint64_t key=0) -> Vector:
+def _restore(type kind, str model, Py_ssize_t dim, bytes data, key=0) -> Vector:
     """Unpickles, and checks: a damaged or foreign pickle is refused like any foreign buffer."""
     cdef int code = model_code(model)
     cdef Py_ssize_t payload
@@ -537,12 +546,12 @@ def pool_counters() -> dict[str, int]:
     return {"hits": pool.hits, "misses": pool.misses, "blocks": blocks, "bytes": size}
 
 
-def set_pool_blocks(size_t blocks) -> int:
+def set_pool_blocks(blocks) -> int:
     """How many blocks of one size a thread keeps for its next results; returns the bound before.
 
     0 to 64, the default; with 0 every result comes from the system allocator. For all threads.
     """
-    return sophia_pool_set_keep(blocks)
+    return sophia_pool_set_keep(<size_t>whole(blocks, "blocks"))
 
 
 def churn_references(SharedVector shared not None, size_t cycles) -> None:

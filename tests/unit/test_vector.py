@@ -7,11 +7,13 @@ import gc
 import pickle
 import threading
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from sophia._core import hdc, vector
+from sophia._core.arena import HDCArena
 from sophia._core.vector import Hypervector, SharedVector, Vector
 from sophia.errors import ShapeError
 
@@ -286,3 +288,28 @@ def test_the_pool_can_be_turned_off() -> None:
         assert vector.set_pool_blocks(before) == 0
     assert vector.set_pool_blocks(1000) == before
     assert vector.set_pool_blocks(before) == before
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda number: Hypervector(dim=number),
+        lambda number: Hypervector().freeze(number),
+        lambda number: Hypervector().freeze().freeze(key=number),
+        lambda number: SharedVector.from_bytes(bytes(8), 64, "BSC", number),
+        lambda number: HDCArena(chunk_bytes=number),
+        lambda number: HDCArena(limit_bytes=number),
+        lambda number: vector.set_pool_blocks(number),
+    ],
+)
+def test_no_number_is_cut(call: Callable[[object], object]) -> None:
+    for number in (4096.5, 4096.0, "4096", None, 1e300):
+        with pytest.raises(TypeError):
+            call(number)
+
+
+@pytest.mark.parametrize("key", [-1, 1 << 64])
+def test_a_key_is_64_bits(key: int) -> None:
+    with pytest.raises(ValueError, match=f"key is {key}; it is 0 to 2"):
+        Hypervector().freeze(key)
+    assert Hypervector().freeze((1 << 64) - 1).key == (1 << 64) - 1
