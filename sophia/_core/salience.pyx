@@ -176,7 +176,7 @@ cdef class Scale:
             self.ranks[k].below[SCALE_BINS] = 1.0 if total else 0.5
         memset(self.tone_keys, 0, sizeof(self.tone_keys))
         memset(self.tone_values, 0, sizeof(self.tone_values))
-        tone = {} if tone is None else tone
+        tone = {} if tone is None else dict(tone)  # whose length is that of its items: a full table has no end
         if len(tone) > TONE_SLOTS // 2:
             raise ValueError(f"tone has {len(tone)} words; it takes {TONE_SLOTS // 2} at most")
         for word, kind in tone.items():

@@ -149,6 +149,34 @@ def test_ridge_does_not_go_on(digits: Any) -> None:
     assert not hasattr(HDCRegressor(), "partial_fit")
 
 
+@pytest.mark.parametrize("taught", METHODS)
+def test_a_method_that_was_set_since_goes_on_or_is_refused(digits: Any, tmp_path: Path, taught: str) -> None:
+    X, y = digits[0][:150], digits[1][:150]
+    prototypes = {"refine", "centroid", "online", "adapt"}
+    for method in METHODS:
+        model = HDCClassifier(method=taught, dim=DIM, random_state=0).fit(X[:100], y[:100])
+        model.set_params(method=method)
+        calls = [
+            lambda model=model: model.predict(X),
+            lambda model=model: model.predict_one(X[0]),
+            lambda model=model: model.save(tmp_path / "m"),
+        ]
+        if method != "ridge":
+            calls += [
+                lambda model=model: model.partial_fit(X[100:], y[100:]),
+                lambda model=model: model.learn_one(X[0], y[0]),
+            ]
+        for call in calls:
+            if method == taught or {method, taught} <= prototypes:
+                call()
+                continue
+            with pytest.raises(
+                ValueError, match=f"^method is '{method}', and what was learned is by '{taught}', .* fit"
+            ):
+                call()
+        assert model.fit(X, y).score(X, y) > 0.7
+
+
 def test_single_rows() -> None:
     model = HDCClassifier("record", "refine", dim=2000, random_state=0)
     draw = np.random.default_rng(0)

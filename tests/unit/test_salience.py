@@ -124,6 +124,16 @@ def test_a_scale_refuses_what_it_cannot_take() -> None:
         Scale(IdfTable(), **fine).of(None)  # type: ignore[arg-type]
 
 
+def test_the_words_of_a_tone_are_counted_whatever_it_says_of_its_length() -> None:
+    class Short(dict[str, str]):
+        def __len__(self) -> int:
+            return 1
+
+    many = Short({f"{chr(97 + i // 26 % 26)}{chr(97 + i % 26)}{i}": "bad" for i in range(5000)})
+    with pytest.raises(ValueError, match="tone has 5000 words"):
+        Scale(IdfTable(), **dict.fromkeys(NAMES, [0] * 64), crowded=False, tone=many)
+
+
 def test_every_word_with_a_tone_is_one_word() -> None:
     scale: dict[str, Any] = {name: [0] * BINS for name in NAMES} | {"crowded": False}
     Scale(IdfTable(), **scale, tone=TONE)

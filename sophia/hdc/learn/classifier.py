@@ -23,6 +23,7 @@ __all__ = ["METHODS", "HDCClassifier"]
 METHODS = ("refine", "centroid", "online", "adapt", "softmax", "ridge")
 _THIN = ("centroid", "softmax")  # take hypervectors that are sparse
 _RULES = {"refine": "online", "online": "online", "adapt": "adapt"}
+_READOUTS = ("softmax", "ridge")  # whose weights are no prototypes
 
 
 def _goes_on(self: HDCClassifier) -> bool:
@@ -94,6 +95,8 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
     _kept = ("classes_", "weights_", "intercept_", "_seed", "_passes")
     _readout: NDArray[numpy.float32] | None = None
     _known: NDArray[numpy.bool_] | None = None
+    _taught: str | None = None
+    """The method by which it was begun."""
 
     def __init__(
         self,
@@ -149,6 +152,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         """
         made = self._aside()
         made._check()
+        made._agree()
         first = not self.__sklearn_is_fitted__()
         if first and classes is None:
             message = "classes: the first call of partial_fit must name all classes that there may be"
@@ -174,6 +178,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         ValueError for a row that `fit` would refuse, and for a label that would rename the others: a string among
         numbers, a fraction among whole numbers. Then nothing changes.
         """
+        self._agree()
         if not self.__sklearn_is_fitted__() or self._held is not None or sparse.issparse(x):
             return self._learn_aside(x, y)
         self._check()
@@ -238,7 +243,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         if self._is_thin(X) and self.method not in _THIN:
             message = f"X: sparse hypervectors, which method={self.method!r} does not take; use 'centroid' or 'softmax'"
             raise ValueError(message)
-        self._passes = 0
+        self._passes, self._taught = 0, self.method
         self._fit_encoding(X)
         k, dim = len(self.classes_), self.encoding_.dim
         self._core = self._weights = self._known = self._readout = None
@@ -359,7 +364,19 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         check_is_fitted(self)
         return self._scored(self._rows(X, reset=False))
 
+    def _agree(self) -> None:
+        """ValueError where what was learned is nothing for the method that was set since."""
+        taught = self._taught
+        if taught is None or taught == self.method or not {taught, self.method} & {*_READOUTS}:
+            return
+        message = (
+            f"method is {self.method!r}, and what was learned is by {taught!r}, whose weights mean something else; "
+            "set that again, or fit"
+        )
+        raise ValueError(message)
+
     def _scored(self, X: Any) -> NDArray[numpy.float64]:
+        self._agree()
         if self.method == "softmax":
             return self._read_out(X)
         if self._is_thin(X):
@@ -390,6 +407,8 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         return numpy.ascontiguousarray(self._turned()[:-1].T) if self.method == "softmax" else self.weights_
 
     def _prepare(self) -> None:
+        if self._taught is None:  # it comes from a file, whose method is that of its weights
+            self._taught = self.method
         if self.method == "softmax":
             self._turned()
         super()._prepare()
@@ -405,6 +424,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         self.classes_, self.weights_, self.intercept_ = classes, weights, intercept
 
     def _fits_together(self) -> None:
+        self._agree()
         super()._fits_together()
         k = len(self.classes_)
         self._fits_shape((k, self.encoding_.dim + (self.method == "softmax")))
