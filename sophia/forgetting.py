@@ -13,11 +13,12 @@ from sophia.errors import SophiaError, StoreCorrupt, StoreFailed, StoreFrozen
 from sophia.opening import open as open_brain
 from sophia.organs.memory_words import refuse_surrogates
 from sophia.store.erasure import Erasure, erasure_of
-from sophia.store.folder import StoreFolder, sync
+from sophia.store.folder import StoreFolder
 from sophia.store.lock import waited
 from sophia.store.schema import ROUTER
 from sophia.store.store import Store
 from sophia.stream.erasing import Erased, erase_outputs
+from sophia.whole_file import sync
 
 if TYPE_CHECKING:
     from sophia.organs.intents import Intents

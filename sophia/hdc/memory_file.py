@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sophia.errors import ConfigError, StoreCorrupt, StoreVersionError
 from sophia.hdc.operands import checked_rows, layout
 from sophia.hdc.space import MODELS, Space
-from sophia.hdc.whole_file import open_whole, write_whole
+from sophia.whole_file import open_whole, write_whole
 
 __all__ = ["Stored", "read", "write"]
 

@@ -11,7 +11,6 @@ import json
 import mmap
 import os
 import struct
-import tempfile
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from sophia._core.readout import Readout
 from sophia.errors import ConfigError, InputError, StoreCorrupt, StoreVersionError
 from sophia.organs.calibration import Calibration
 from sophia.organs.intents import Intents, Route
+from sophia.whole_file import refuse_foreign, write_whole
 
 __all__ = ["FILE_NAME", "dump", "parse", "place", "read", "refuse_target", "write"]
 
@@ -60,40 +60,21 @@ def dump(intents: Intents) -> bytes:
 def refuse_target(path: str | os.PathLike[str]) -> Path:
     """The file that a path means; ConfigError where one is there that is no model: it is somebody's data."""
     target = place(path)
-    try:
-        with target.open("rb") as file:
-            begin = file.read(len(_MAGIC))
-    except FileNotFoundError:
-        return target
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    if begin and begin != _MAGIC:
-        message = f"the model {target} would replace a file that is not a model of sophia; name another file or folder"
-        raise ConfigError(message)
+    refuse_foreign(target, "the model", _is_own)
     return target
 
 
 def write(intents: Intents, path: str | os.PathLike[str]) -> None:
-    """Writes beside the file, makes that durable, and gives it the file's name.
+    """Writes the router to a file that is there whole or as it was.
 
     ConfigError where that cannot be, or where it would replace a file that is no model.
     """
-    target = refuse_target(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(dump(intents))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)  # noqa: PTH105 (a str is what mkstemp gives)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync(target.parent)
-    except OSError as error:
-        raise _unwritable(target, error) from error
+    data = dump(intents)
+    write_whole(place(path), "the model", _is_own, lambda file: file.write(data))
+
+
+def _is_own(begin: bytes) -> bool:
+    return begin.startswith(_MAGIC)
 
 
 def read(path: str | os.PathLike[str]) -> Intents:
@@ -155,16 +136,3 @@ def parse(data: memoryview, where: str) -> Intents:
         calibration=Calibration(told["slope"], told["offset"]),
         report=told["report"],
     )
-
-
-def _unwritable(target: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"the model {target} cannot be written ({error.strerror}); name a folder that can be written")
-
-
-def _sync(folder: Path) -> None:
-    """Makes the new name durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 from sophia._core.buffer import digest
 from sophia.errors import StoreCorrupt, StoreFailed
-from sophia.store.folder import LANCE, need_room, sync
+from sophia.store.folder import LANCE, need_room
 from sophia.store.memory_row import MemoryRow
 from sophia.store.words import words_in
+from sophia.whole_file import sync
 
 if TYPE_CHECKING:
     import numpy as np

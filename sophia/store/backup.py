@@ -19,10 +19,11 @@ from sophia.store.ack import Delivery
 from sophia.store.check import Health, check_database
 from sophia.store.exchange import exchange
 from sophia.store.faults import guarded
-from sophia.store.folder import LOCK, StoreFolder, need_room, sync
+from sophia.store.folder import LOCK, StoreFolder, need_room
 from sophia.store.lock import locked
 from sophia.store.pending import Pending
 from sophia.store.view import StoreView
+from sophia.whole_file import sync
 
 __all__ = ["Backup", "Restored", "backup", "read_manifest", "restore"]
 

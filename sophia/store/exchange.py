@@ -6,8 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from sophia.store.folder import StoreFolder, need_room, sync
+from sophia.store.folder import StoreFolder, need_room
 from sophia.store.pages import Pages
+from sophia.whole_file import sync
 
 __all__ = ["exchange"]
 

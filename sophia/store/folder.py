@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sophia.errors import InputError, StoreFailed
 
-__all__ = ["DATABASE", "LANCE", "LOCK", "PART", "SEGMENTS", "WAL", "StoreFolder", "need_room", "open_own", "sync"]
+__all__ = ["DATABASE", "LANCE", "LOCK", "PART", "SEGMENTS", "WAL", "StoreFolder", "need_room", "open_own"]
 
 DATABASE = "sophia.db"
 WAL = DATABASE + "-wal"
@@ -152,15 +152,6 @@ def open_own(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, f"{path.name} is not a regular file")
     return descriptor
-
-
-def sync(path: Path) -> None:
-    """Forces a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # what is no file must not make us wait
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _known(name: str) -> bool:

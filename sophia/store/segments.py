@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 from sophia._core.buffer import digest
 from sophia.errors import StoreCorrupt, StoreFailed
 from sophia.store import checksum
-from sophia.store.folder import SEGMENTS, need_room, sync
+from sophia.store.folder import SEGMENTS, need_room
 from sophia.store.memory_row import MemoryRow
+from sophia.whole_file import sync
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sophia.store.folder import sync
 from sophia.store.outputs import ALARMS, DECISIONS, LOG, PATTERNS, REPORT, SESSIONS, Output
 from sophia.stream.partial import Partial, sweep
+from sophia.whole_file import sync
 
 __all__ = ["Erased", "erase_outputs"]
 

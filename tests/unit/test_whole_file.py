@@ -10,7 +10,7 @@ from typing import BinaryIO
 import pytest
 
 from sophia.errors import ConfigError, InputError
-from sophia.hdc.whole_file import open_whole, write_whole
+from sophia.whole_file import open_whole, write_whole
 
 
 def own(begin: bytes) -> bool:

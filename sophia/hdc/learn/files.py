@@ -20,7 +20,7 @@ import numpy
 from numpy.typing import NDArray
 
 from sophia.errors import InputError, StoreCorrupt, StoreVersionError
-from sophia.hdc.whole_file import open_whole, write_whole
+from sophia.whole_file import open_whole, write_whole
 
 __all__ = ["read", "write"]
 

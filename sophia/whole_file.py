@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from sophia.errors import ConfigError, InputError
 
-__all__ = ["open_whole", "write_whole"]
+__all__ = ["open_whole", "refuse_foreign", "sync", "write_whole"]
 
 _BEGIN_BYTES = 64
 
@@ -25,13 +25,7 @@ def write_whole(
     `what` is what errors call the file. ConfigError where it cannot be written, or is not ours to replace. Whatever
     ends it, nothing of a half-written file is left.
     """
-    try:
-        target = Path(os.path.realpath(path))
-        mode = _mode_of(target, what, is_own)
-    except ConfigError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a null character, which each release of Python words anew
-        raise _cannot_be_written(path, what, error) from error
+    target, mode = refuse_foreign(path, what, is_own)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}")
@@ -47,9 +41,22 @@ def write_whole(
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise _cannot_be_written(path, what, error) from error
+
+
+def refuse_foreign(path: str | os.PathLike[str], what: str, is_own: Callable[[bytes], bool]) -> tuple[Path, int | None]:
+    """The file that `path` leads to, and the mode of what is there, None where nothing is. ConfigError where that is
+    not ours to replace, or cannot be seen."""
+    try:
+        target = Path(os.path.realpath(path))
+        mode = _mode_of(target, what, is_own)
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null character, which each release of Python words anew
+        raise _cannot_be_written(path, what, error) from error
+    return target, mode
 
 
 def open_whole(path: str | os.PathLike[str], what: str) -> BinaryIO:
@@ -97,10 +104,10 @@ def _mode_of(target: Path, what: str, is_own: Callable[[bytes], bool]) -> int | 
     return stat.S_IMODE(found.st_mode)
 
 
-def _sync(folder: Path) -> None:
-    """Makes the new name durable."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Forces a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # what is no file must not make us wait
     try:
-        os.fsync(handle)
+        os.fsync(descriptor)
     finally:
-        os.close(handle)
+        os.close(descriptor)
