@@ -21,7 +21,11 @@
 #include "normalise.h"
 #include "pattern.h"
 #include "pattern_rows.h"
+#include "projection.h"
+#include "prototypes.h"
+#include "record.h"
 #include "reflex.h"
+#include "runs.h"
 #include "salience.h"
 #include "shared.h"
 #include "workspace.h"
@@ -199,6 +203,110 @@ static void encoders(const struct sophia_kernels *k)
     }
 }
 
+/* Records of any width of number, with and without weights; an even total has ties. */
+static void records(const struct sophia_kernels *k)
+{
+    enum { FEATURES = 300, LEVELS = 40 };
+    static const size_t dims[] = {64, 1000, 10000};
+    uint16_t weights[FEATURES];
+    uint32_t total = 0;
+    for (size_t f = 0; f < FEATURES; f++) total += weights[f] = (uint16_t)(next() % 7);
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+        struct sophia_vote vote;
+        check(!sophia_vote_init(&vote, dims[d]), "memory");
+        const size_t words = vote.words, row = (dims[d] + 511) / 512 * 8;
+        uint64_t *rows = (uint64_t *)room((FEATURES + LEVELS) * words * 8), *out = (uint64_t *)room(row * 8);
+        int8_t *levels = (int8_t *)room(dims[d]);
+        memset(rows, 0, (FEATURES + LEVELS) * words * 8);
+        for (size_t i = 0; i < FEATURES + LEVELS; i++) sophia_random_b1(next(), rows + i * words, dims[d]);
+        for (unsigned width = 1; width <= 8; width *= 2) {
+            unsigned char index[8 * FEATURES] = {0};
+            for (size_t f = 0; f < FEATURES; f++) index[f * width] = (unsigned char)(next() % LEVELS);
+            for (int weighed = 0; weighed < 2; weighed++) {
+                const struct sophia_record record = {dims[d], words, FEATURES, LEVELS, rows, rows + FEATURES * words,
+                                                     weighed ? weights : NULL, weighed ? total : FEATURES};
+                check(sophia_record_to_b1(&record, index, width, weighed, &vote, &k->enc, out) == 0, "record");
+                take(out, row * 8);
+                check(sophia_record_to_i8(&record, index, width, weighed, &vote, &k->enc, levels) == 0, "record");
+                take(levels, dims[d]);
+            }
+            index[7 * width] = LEVELS;
+            take_number(sophia_record_to_b1(&(struct sophia_record){dims[d], words, FEATURES, LEVELS, rows,
+                                                                    rows + FEATURES * words, NULL, FEATURES},
+                                            index, width, 0, &vote, &k->enc, out));
+        }
+        sophia_vote_free(&vote);
+        free(rows);
+        free(out);
+        free(levels);
+    }
+}
+
+/* Near -1 to 1. */
+static float fraction(void)
+{
+    return (float)((double)(int64_t)next() * 0x1p-63);
+}
+
+/* Floating point: no product may be fused with a sum, and all sums have one order. */
+static void dense(const struct sophia_kernels *k)
+{
+    enum { FEATURES = 37, DIM = 333, ROWS = 9, CLASSES = 4 };
+    struct sophia_projection plan = {FEATURES, DIM, (DIM + SOPHIA_LN_LANES - 1) / SOPHIA_LN_LANES, NULL, NULL};
+    const size_t width = plan.blocks * SOPHIA_LN_LANES;
+    float *weights = (float *)room(width * FEATURES * sizeof(float)), *phases = (float *)room(width * sizeof(float));
+    float *sums = (float *)room(CLASSES * DIM * sizeof(float));
+    double squares[CLASSES], scores[CLASSES];
+    uint64_t bits[(DIM + 511) / 512 * 8];
+    for (size_t i = 0; i < width * FEATURES; i++) weights[i] = fraction();
+    for (size_t i = 0; i < width; i++) phases[i] = fraction();
+    for (size_t i = 0; i < CLASSES * DIM; i++) sums[i] = 100 * fraction();
+    for (size_t c = 0; c < CLASSES; c++) squares[c] = sophia_norm_f32(sums + c * DIM, DIM);
+    struct sophia_prototypes table = {DIM, CLASSES, sums, squares};
+    plan.weights = weights;
+    for (int waves = 0; waves < 2; waves++) {
+        plan.phases = waves ? phases : NULL;
+        struct sophia_projection_space *space = sophia_projection_space_new(&plan);
+        check(space != NULL, "memory");
+        for (size_t i = 0; i < ROWS * FEATURES; i++) space->x[i] = 3 * fraction();
+        sophia_projection_run(&plan, space, ROWS, &k->ln);
+        for (size_t r = 0; r < ROWS; r++) {
+            const int8_t *row = space->out + r * width;
+            take(row, DIM);
+            sophia_projection_bits(row, DIM, bits);
+            take(bits, sizeof bits);
+            take_number((uint64_t)sophia_prototype_learn(&table, row, r % CLASSES, r % 2, 0.5, 0.1, &k->ln, scores));
+            take(scores, sizeof scores);
+        }
+        sophia_projection_space_free(space);
+    }
+    take(sums, CLASSES * DIM * sizeof(float));
+    take(squares, sizeof squares);
+    free(weights);
+    free(phases);
+    free(sums);
+}
+
+static void sensors(const struct sophia_kernels *k)
+{
+    struct sophia_runs runs = {5, 4, 0, 0, {0}, {0}};
+    (void)k;
+    for (uint32_t i = 0; i < runs.longest; i++) {
+        runs.sizes[i] = i ? runs.sizes[i - 1] * runs.levels : runs.levels;
+        runs.counts[i] = (uint32_t *)room(runs.sizes[i] * sizeof(uint32_t));
+        memset(runs.counts[i], 0, runs.sizes[i] * sizeof(uint32_t));
+    }
+    *runs.counts[0] = UINT32_MAX;
+    for (uint64_t i = 0; i < 5000; i++) {
+        const uint64_t draw = next();
+        take_double(sophia_runs_add(&runs, (uint32_t)((draw % 3 ? i : draw) % 5), draw % 7 != 0));
+    }
+    for (uint32_t i = 0; i < runs.longest; i++) {
+        take(runs.counts[i], runs.sizes[i] * sizeof(uint32_t));
+        free(runs.counts[i]);
+    }
+}
+
 static void filters(const struct sophia_kernels *k)
 {
     (void)k;
@@ -370,7 +478,8 @@ int main(void)
         const char *name;
         void (*run)(const struct sophia_kernels *kernels);
     } parts[] = {{"hash", hashes},          {"kvector", k_vectors}, {"hypervector", hypervectors},
-                 {"encode", encoders},      {"filter", filters},    {"cache", caches},
+                 {"encode", encoders},      {"record", records},    {"dense", dense},
+                 {"sensor", sensors},       {"filter", filters},    {"cache", caches},
                  {"text", texts},           {"pattern", patterns},  {"literals", literals},
                  {"arena", arenas}};
     for (int level = 0; level < SOPHIA_LEVEL_COUNT; level++) {
