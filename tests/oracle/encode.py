@@ -189,16 +189,23 @@ def reduced(weighted: dict[int, int]) -> dict[int, int]:
     return weighted
 
 
+def tie_seed(counts: Sequence[int]) -> int:
+    """The lowest bits of the counts that are not all zero, as one number."""
+    while any(counts):
+        if odd := sum((count & 1) << i for i, count in enumerate(counts)):
+            return odd
+        counts = [count // 2 for count in counts]
+    return 0
+
+
 def majority(votes: Sequence[tuple[Sequence[int], int]], dim: int) -> list[int]:
-    """A tie takes its bit from the hashed parity of the odd votes, 64 lanes at a time."""
+    """A tie takes its bit from a hash of the counts of the votes for 1, 64 lanes at a time."""
     totals = sums(votes, dim)
-    parity = [sum(lanes[i] for lanes, weight in votes if weight % 2) % 2 for i in range(dim)]
+    counts = [sum(weight for lanes, weight in votes if lanes[i]) for i in range(dim)]
     result = []
     for i, total in enumerate(totals):
         word = i // 64
-        bits = parity[64 * word : 64 * word + 64]
-        packed = sum(bit << j for j, bit in enumerate(bits))
-        tie = mix64(packed ^ (word + 1) * TIE_STEP & MASK) >> i % 64 & 1
+        tie = mix64(tie_seed(counts[64 * word : 64 * word + 64]) ^ (word + 1) * TIE_STEP & MASK) >> i % 64 & 1
         result.append(1 if total < 0 else 0 if total > 0 else tie)
     return result
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from oracle.encode import tie_seed
+
 MASK = (1 << 64) - 1
 
 
@@ -48,7 +50,7 @@ def dot(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def bundle(vectors: Sequence[Sequence[int]], weights: Sequence[int] | None = None) -> list[int]:
-    """The majority; an equal vote is decided by the hashed parity of its word of 64 components."""
+    """The majority; an equal vote is decided by a hash of the counts of its word of 64 components."""
     weights = [1] * len(vectors) if weights is None else weights
     total = sum(abs(weight) for weight in weights)
     dim = len(vectors[0])
@@ -59,10 +61,8 @@ def bundle(vectors: Sequence[Sequence[int]], weights: Sequence[int] | None = Non
             result.append(1 if value > 0 else -1)
             continue
         word = i // 64
-        parity = 0
-        for j in range(64 * word, min(dim, 64 * word + 64)):
-            parity |= ((total - sums[j]) // 2 & 1) << (j - 64 * word)
-        tie = mix64(parity ^ ((word + 1) * 0x9E3779B97F4A7C15 & MASK))
+        counts = [(total - value) // 2 for value in sums[64 * word : 64 * word + 64]]
+        tie = mix64(tie_seed(counts) ^ ((word + 1) * 0x9E3779B97F4A7C15 & MASK))
         result.append(-1 if tie >> (i % 64) & 1 else 1)
     return result
 

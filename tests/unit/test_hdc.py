@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from oracle import hdc as oracle
 
 from sophia._core import cpu, hdc
+from sophia._core.accumulator import Accumulator
 from sophia._core.arena import HDCArena
 from sophia._core.codebook import Codebook
 from sophia._core.encode import TextEncoder
@@ -221,6 +222,51 @@ def test_ties_add_no_similarity_between_unrelated_bundles(simd: str) -> None:
     values = hdc.similarity(bundles, bundles)[np.triu_indices(20, 1)]
     assert abs(values.mean()) < 0.005
     assert abs(values).max() < 0.05
+
+
+def _twice_each(a: Hypervector, b: Hypervector) -> Hypervector:
+    sums = Accumulator(a.model, a.dim)
+    for one in (a, b, b, a):
+        sums.add(one)
+    return sums.bundle()
+
+
+@pytest.mark.parametrize("model", ["BSC", "MAP"])
+@pytest.mark.parametrize("dim", [1000, 10_000])
+@pytest.mark.parametrize(
+    "even",
+    [
+        lambda a, b: hdc.bundle(a, b, weights=[2, 2]),
+        lambda a, b: hdc.bundle(a, b, weights=[-6, 6]),
+        lambda a, b: hdc.bundle(a, b, weights=[1024, 1024]),
+        lambda a, b: hdc.bundle(a, a, b, b),
+        lambda a, b: hdc.bundle([a, b] * 64),
+        lambda a, b: hdc.bundle([a, b] * 100),
+        _twice_each,
+    ],
+)
+def test_ties_of_even_counts_add_none_either(
+    simd: str, even: Callable[[Hypervector, Hypervector], Hypervector], dim: int, model: str
+) -> None:
+    """Their exclusive or is zero: a seed of that alone would give all of them one tie vector."""
+    vectors = [hdc.random(i, dim=dim, model=model) for i in range(40)]
+    bundles = [even(*vectors[i : i + 2]) for i in range(0, 40, 2)]
+    values = hdc.similarity(bundles, bundles)[np.triu_indices(20, 1)]
+    assert abs(values.mean()) < 5 / (190 * dim) ** 0.5
+    assert abs(values).max() < 5 / dim**0.5
+    each = [[hdc.similarity(bundles[i], one) for one in vectors[2 * i : 2 * i + 2]] for i in range(20)]
+    assert abs(abs(np.array(each)).mean() - 0.5) < 0.02
+
+
+@pytest.mark.parametrize("model", ["BSC", "MAP"])
+def test_twice_the_weights_are_the_same_vote(simd: str, model: str) -> None:
+    for n, dim in ((2, 1000), (6, 10_000), (130, 576)):
+        vectors = [hdc.random(i, dim=dim, model=model) for i in range(n)]
+        weights = [(-1) ** i * (1 + i % 3) for i in range(n)]
+        once = hdc.bundle(vectors, weights=weights)
+        for factor in (2, 4, 1 << 20):
+            assert hdc.bundle(vectors, weights=[factor * weight for weight in weights]) == once
+        assert hdc.bundle(vectors + vectors) == hdc.bundle(vectors)
 
 
 def test_a_vote_of_opposites_is_random_but_fixed(simd: str) -> None:

@@ -308,6 +308,25 @@ def test_the_largest_sum_is_127_in_the_longest_sequence() -> None:
     assert set(np.abs(found).tolist()) == {127}
 
 
+@pytest.mark.parametrize("model", ["BSC", "MAP"])
+def test_even_weights_add_no_similarity(simd: str, model: str) -> None:
+    """Ties of records whose weights are even are those of half the weights."""
+    levels = rows_of(50, "levels", 10_000, model)
+    made = []
+    for i in range(20):
+        ids = rows_of(2, f"ids {i}", 10_000, model)
+        index = np.array([[2 * i, 2 * i + 1]])
+        rows = [
+            np.asarray(RecordEncoder(ids, levels, weights=[factor, factor], dim=told(10_000, model)).encode_many(index))
+            for factor in (1, 2, 64)
+        ]
+        assert (rows[0] == rows[1]).all()
+        assert (rows[0] == rows[2]).all()
+        made.append(rows[1][0])
+    values = hdc.similarity(np.stack(made), np.stack(made), dim=told(10_000, model))[np.triu_indices(20, 1)]
+    assert abs(values).max() < 0.05
+
+
 @pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8"])
 def test_no_symbol_or_level_is_negative(simd: str, dtype: str) -> None:
     """Also where there are as many items as an unsigned number of that width could be."""

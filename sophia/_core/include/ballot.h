@@ -6,10 +6,7 @@
  *   sophia_vote_majority(...) or sophia_vote_sums(...)
  *
  * Majority rule: a lane becomes 1 when the weight of its 1 votes is more than half of the total. An exact
- * half (possible only when the total is even) is settled as bundle() of the hdc module does: by the lane's
- * bit of mix64(parity ^ (index + 1) * SOPHIA_TIE_STEP) where `parity` is the word of the XOR of the rows with
- * odd weight and `index` the word's number. That favours no row, does not depend on their order, and gives
- * unrelated votes unrelated bits.
+ * half (possible only when the total is even) is settled as bundle() of the hdc module does: see ties.h.
  */
 #ifndef SOPHIA_BALLOT_H
 #define SOPHIA_BALLOT_H
@@ -19,7 +16,7 @@
 
 #include "enc_kernels.h"
 #include "hash.h"
-#include "hv_kernels.h"
+#include "ties.h"
 
 enum sophia_verdict { SOPHIA_VERDICT_MAJORITY, SOPHIA_VERDICT_SUMS };
 
@@ -159,7 +156,6 @@ static void sophia_vote_majority(struct sophia_vote *vote, const struct sophia_e
     const size_t words = vote->words, row = (vote->dim + 511) / 512 * 8;
     const uint64_t *top = vote->planes + (vote->depth - 1) * words;
     memcpy(out, top, 8 * row);
-    const uint64_t flip = vote->start & 1 ? ~0ull : 0;
     for (size_t block = 0; vote->total % 2 == 0 && block < row; block += 8) {
         uint64_t tied[8], any = 0;
         for (int i = 0; i < 8; i++) tied[i] = ~top[block + i];
@@ -168,9 +164,9 @@ static void sophia_vote_majority(struct sophia_vote *vote, const struct sophia_e
         }
         for (int i = 0; i < 8; i++) any |= tied[i];
         for (size_t w = block; any && w < block + 8; w++) {
-            uint64_t parity = vote->planes[w] ^ flip;
-            if (w == vote->dim / 64) parity &= (1ull << vote->dim % 64) - 1; /* generated rows go on */
-            out[w] |= tied[w - block] & sophia_mix64(parity ^ (w + 1) * SOPHIA_TIE_STEP);
+            const uint64_t lanes = w == vote->dim / 64 ? (1ull << vote->dim % 64) - 1 : ~0ull; /* generated rows go on */
+            const uint64_t seed = sophia_tie_seed(vote->planes + w, words, vote->depth, vote->start, lanes);
+            out[w] |= tied[w - block] & sophia_tie_word(seed, w);
         }
     }
     sophia_clear_tail(out, vote->dim, row);

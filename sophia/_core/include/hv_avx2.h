@@ -129,13 +129,13 @@ SOPHIA_AVX2 static inline __m256i sophia_mul64_avx2(__m256i a, __m256i b)
     return _mm256_add_epi64(_mm256_mul_epu32(a, b), _mm256_slli_epi64(cross, 32));
 }
 
-SOPHIA_AVX2 static inline __m256i sophia_ties_avx2(__m256i parity, size_t first)
+SOPHIA_AVX2 static inline __m256i sophia_ties_avx2(__m256i seed, size_t first)
 {
     const __m256i lanes = _mm256_setr_epi64x(0, 1, 2, 3);
     const __m256i index = _mm256_add_epi64(_mm256_set1_epi64x((long long)first + 1), lanes);
     const __m256i factor = _mm256_set1_epi64x(0xE9846AF9B1A615Dll);
     __m256i x = sophia_mul64_avx2(index, _mm256_set1_epi64x((long long)SOPHIA_TIE_STEP));
-    x = _mm256_xor_si256(x, parity);
+    x = _mm256_xor_si256(x, seed);
     x = sophia_mul64_avx2(_mm256_xor_si256(x, _mm256_srli_epi64(x, 32)), factor);
     x = sophia_mul64_avx2(_mm256_xor_si256(x, _mm256_srli_epi64(x, 32)), factor);
     return _mm256_xor_si256(x, _mm256_srli_epi64(x, 28));
@@ -155,7 +155,10 @@ SOPHIA_AVX2 static inline __m256i sophia_ties_avx2(__m256i parity, size_t first)
 #define V_ANDNOT(a, b) _mm256_andnot_si256(a, b)
 #define V_SUM3(a, b, c) _mm256_xor_si256(_mm256_xor_si256(a, b), c)
 #define V_MAJ3(a, b, c) _mm256_or_si256(_mm256_and_si256(a, b), _mm256_and_si256(_mm256_xor_si256(a, b), c))
-#define V_TIES(parity, first) sophia_ties_avx2(parity, first)
+#define V_TIES(seed, first) sophia_ties_avx2(seed, first)
+#define V_BLANK(parity, tie)                                                                               \
+    (!_mm256_testc_si256(_mm256_cmpeq_epi64(tie, _mm256_setzero_si256()),                                  \
+                         _mm256_cmpeq_epi64(parity, _mm256_setzero_si256())))
 #include "hv_vote.h"
 
 SOPHIA_AVX2 static void sophia_majority_b1_avx2(const uint64_t *const *rows, size_t n, uint64_t *out,
@@ -172,11 +175,11 @@ SOPHIA_AVX2 static void sophia_count_b1_avx2(const uint64_t *const *rows, size_t
     (void)sophia_vote_count_scalar(rows, n, flip, first, planes, nplanes, words, done);
 }
 
-SOPHIA_AVX2 static void sophia_settle_b1_avx2(const uint64_t *planes, size_t nplanes, int even, int odd_start,
+SOPHIA_AVX2 static void sophia_settle_b1_avx2(const uint64_t *planes, size_t nplanes, int even, uint64_t start,
                                               uint64_t *out, size_t words)
 {
-    const size_t done = sophia_vote_settle_avx2(planes, nplanes, even, odd_start, out, words, 0);
-    (void)sophia_vote_settle_scalar(planes, nplanes, even, odd_start, out, words, done);
+    const size_t done = sophia_vote_settle_avx2(planes, nplanes, even, start, out, words, 0);
+    (void)sophia_vote_settle_scalar(planes, nplanes, even, start, out, words, done);
 }
 
 /* Ones from bit `bits` of 256 on; all for a negative one. */
@@ -349,6 +352,17 @@ SOPHIA_AVX2 static inline void sophia_store_votes_avx2(int8_t *out, uint64_t neg
     SOPHIA_STORE256(out + 32, _mm256_or_si256(sophia_spread_avx2(negative, 1), one));
 }
 
+/* The seed of ties of 64 int8 sums whose counts are even. */
+SOPHIA_AVX2 static __attribute__((noinline, cold)) uint64_t sophia_tie_seed_i8_avx2(const __m256i *sums, size_t n)
+{
+    int8_t bytes[64];
+    int32_t wide[64];
+    SOPHIA_STORE256(bytes, sums[0]);
+    SOPHIA_STORE256(bytes + 32, sums[1]);
+    for (size_t i = 0; i < 64; i++) wide[i] = bytes[i];
+    return sophia_tie_seed_of_sums(wide, 64, n, 0);
+}
+
 SOPHIA_AVX2 static void sophia_majority_i8_avx2(const int8_t *const *rows, size_t n, int8_t *out, size_t dim)
 {
     const __m256i zeros = _mm256_setzero_si256(), two = _mm256_set1_epi8(2), all = _mm256_set1_epi8((char)n);
@@ -370,7 +384,10 @@ SOPHIA_AVX2 static void sophia_majority_i8_avx2(const int8_t *const *rows, size_
                 zero |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(s, zeros)) << (32 * half);
                 parity |= (uint64_t)odd << (32 * half);
             }
-            if (zero) negative |= zero & sophia_tie_word(parity, at / 64 + (size_t)word);
+            if (zero) {
+                const uint64_t seed = parity ? parity : sophia_tie_seed_i8_avx2(sums + 2 * word, n);
+                negative |= zero & sophia_tie_word(seed, at / 64 + (size_t)word);
+            }
             sophia_store_votes_avx2(out + at + 64 * word, negative);
         }
     }
@@ -422,7 +439,7 @@ SOPHIA_AVX2 static void sophia_sign_i32_avx2(const int32_t *acc, uint64_t total,
             zero |= sophia_mask8_avx2(_mm256_cmpeq_epi32(sums, zeros)) << (8 * c);
             parity |= sophia_mask8_avx2(_mm256_slli_epi32(_mm256_sub_epi32(all, sums), 30)) << (8 * c);
         }
-        if (zero) negative |= zero & sophia_tie_word(parity, at / 64);
+        if (zero) negative |= zero & sophia_tie_word(sophia_tie_seed_of_sums(acc + at, 64, total, parity), at / 64);
         sophia_store_votes_avx2(out + at, negative);
     }
     sophia_sign_i32_scalar_from(acc, total, out, dim, at);

@@ -325,12 +325,12 @@ SOPHIA_AVX512 static inline __m512i sophia_mix_avx512(__m512i x)
     return _mm512_xor_si512(x, _mm512_srli_epi64(x, 28));
 }
 
-SOPHIA_AVX512 static inline __m512i sophia_ties_avx512(__m512i parity, size_t first)
+SOPHIA_AVX512 static inline __m512i sophia_ties_avx512(__m512i seed, size_t first)
 {
     const __m512i index = _mm512_add_epi64(_mm512_set1_epi64((long long)first + 1),
                                            _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
     const __m512i step = _mm512_mullo_epi64(index, _mm512_set1_epi64((long long)SOPHIA_TIE_STEP));
-    return sophia_mix_avx512(_mm512_xor_si512(parity, step));
+    return sophia_mix_avx512(_mm512_xor_si512(seed, step));
 }
 
 #define V __m512i
@@ -347,7 +347,8 @@ SOPHIA_AVX512 static inline __m512i sophia_ties_avx512(__m512i parity, size_t fi
 #define V_ANDNOT(a, b) _mm512_andnot_si512(a, b)
 #define V_SUM3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
 #define V_MAJ3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xE8)
-#define V_TIES(parity, first) sophia_ties_avx512(parity, first)
+#define V_TIES(seed, first) sophia_ties_avx512(seed, first)
+#define V_BLANK(parity, tie) (_mm512_testn_epi64_mask(parity, parity) & _mm512_test_epi64_mask(tie, tie))
 #include "hv_vote.h"
 
 SOPHIA_AVX512 static void sophia_majority_b1_avx512(const uint64_t *const *rows, size_t n, uint64_t *out,
@@ -365,10 +366,10 @@ SOPHIA_AVX512 static void sophia_count_b1_avx512(const uint64_t *const *rows, si
 }
 
 SOPHIA_AVX512 static void sophia_settle_b1_avx512(const uint64_t *planes, size_t nplanes, int even,
-                                                  int odd_start, uint64_t *out, size_t words)
+                                                  uint64_t start, uint64_t *out, size_t words)
 {
-    const size_t done = sophia_vote_settle_avx512(planes, nplanes, even, odd_start, out, words, 0);
-    (void)sophia_vote_settle_scalar(planes, nplanes, even, odd_start, out, words, done);
+    const size_t done = sophia_vote_settle_avx512(planes, nplanes, even, start, out, words, 0);
+    (void)sophia_vote_settle_scalar(planes, nplanes, even, start, out, words, done);
 }
 
 /* The 512 bits that begin `bits` (0 to 63) into the first word of `low`; the last word takes from `high`. */
@@ -564,6 +565,16 @@ SOPHIA_AVX512 static int64_t sophia_dot_i8_avx512(const int8_t *a, const int8_t 
     return dot;
 }
 
+/* The seed of ties of 64 int8 sums whose counts are even. */
+SOPHIA_AVX512 static __attribute__((noinline, cold)) uint64_t sophia_tie_seed_i8_avx512(__m512i sums, size_t n)
+{
+    int8_t bytes[64];
+    int32_t wide[64];
+    _mm512_storeu_si512(bytes, sums);
+    for (size_t i = 0; i < 64; i++) wide[i] = bytes[i];
+    return sophia_tie_seed_of_sums(wide, 64, n, 0);
+}
+
 /* The vote over 64 int8 sums: one word of signs, ties and parity each. */
 SOPHIA_AVX512 static inline __m512i sophia_vote_i8_avx512(__m512i sums, size_t n, size_t index)
 {
@@ -574,7 +585,7 @@ SOPHIA_AVX512 static inline __m512i sophia_vote_i8_avx512(__m512i sums, size_t n
             /* twice the count of -1 */
             const __m512i doubled = _mm512_sub_epi8(_mm512_set1_epi8((char)n), sums);
             const uint64_t parity = _mm512_test_epi8_mask(doubled, _mm512_set1_epi8(2));
-            negative |= zero & sophia_tie_word(parity, index);
+            negative |= zero & sophia_tie_word(parity ? parity : sophia_tie_seed_i8_avx512(sums, n), index);
         }
     }
     return _mm512_mask_blend_epi8(negative, _mm512_set1_epi8(1), _mm512_set1_epi8(-1));
@@ -644,7 +655,7 @@ SOPHIA_AVX512 static void sophia_sign_i32_avx512(const int32_t *acc, uint64_t to
             zero |= (uint64_t)_mm512_testn_epi32_mask(sums, sums) << (16 * c);
             parity |= (uint64_t)_mm512_test_epi32_mask(_mm512_sub_epi32(all, sums), two) << (16 * c);
         }
-        if (zero) negative |= zero & sophia_tie_word(parity, at / 64);
+        if (zero) negative |= zero & sophia_tie_word(sophia_tie_seed_of_sums(acc + at, 64, total, parity), at / 64);
         _mm512_storeu_si512(out + at,
                             _mm512_mask_blend_epi8(negative, _mm512_set1_epi8(1), _mm512_set1_epi8(-1)));
     }

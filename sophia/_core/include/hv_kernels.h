@@ -10,19 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ties.h"
+
 /* One call of a majority or sum kernel takes at most so many rows: their count fits seven bit planes, and
  * their sum an int8. */
 #define SOPHIA_GROUP_ROWS 127u
 #define SOPHIA_GROUP_PLANES 7u
 /* Queries that share one pass over the rows. */
 #define SOPHIA_TILE_QUERIES 4u
-
-/* The tie rule. Where a vote over an even total is equal, the bit is taken from
- *     mix64(parity ^ (index + 1) * SOPHIA_TIE_STEP)
- * of its word: `parity` is the exclusive or of all voters (with their multiplicity), `index` the word's
- * number. It does not depend on the order of the voters, favours none of them, and two bundles of different
- * inputs get unrelated bits, so ties add no similarity between unrelated bundles. */
-#define SOPHIA_TIE_STEP 0x9E3779B97F4A7C15ull
 
 struct sophia_hv_kernels {
     void (*bind_b1)(const uint64_t *a, const uint64_t *b, uint64_t *out, size_t words);
@@ -40,16 +35,15 @@ struct sophia_hv_kernels {
     /* Reads every word once, as a scan must, and does nothing else: the yardstick of the benchmarks. */
     uint64_t (*read_b1)(const uint64_t *rows, size_t words);
 
-    /* Majority of 1 to SOPHIA_GROUP_ROWS rows; ties by the rule above. `out` may be one of the rows. */
+    /* Majority of 1 to SOPHIA_GROUP_ROWS rows; ties by the rule of ties.h. `out` may be one of the rows. */
     void (*majority_b1)(const uint64_t *const *rows, size_t n, uint64_t *out, size_t words);
     /* Adds at most SOPHIA_GROUP_ROWS rows, each exclusive-or'ed with `flip`, times 2^first, to the bit-sliced
      * counters: plane p of word w is planes[p * words + w]. No counter may overflow. */
     void (*count_b1)(const uint64_t *const *rows, size_t n, uint64_t flip, size_t first, uint64_t *planes,
                      size_t nplanes, size_t words);
-    /* The vote of counters that started at 2^(nplanes-1) - 1 - total/2: the top plane, and the tie rule when
-     * `even`. `odd_start` is bit 0 of that start. */
-    void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, int odd_start, uint64_t *out,
-                      size_t words);
+    /* The vote of counters that started at `start` = 2^(nplanes-1) - 1 - total/2: the top plane, and the tie rule
+     * when `even`. */
+    void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, uint64_t start, uint64_t *out, size_t words);
     /* Bit i of each of n packed rows becomes bit (i + shift) % dim of a row of `out`; shift < dim, dim >= 64. Rows
      * begin `in_words` and `out_words` apart. The padding of `in` is zero, that of `out` becomes so. The two may not
      * overlap. */

@@ -94,14 +94,16 @@ static void sophia_bundle_b1(const struct sophia_hv_kernels *kernels, const soph
             if (count) kernels->count_b1(group, count, flip, bit, scratch, nplanes, words);
         }
     }
-    /* Complements reached into the padding; the parity that breaks ties must not see it. */
+    /* Complements reached into the padding; the counts that break ties are none there. */
     uint64_t padding[8];
     sophia_padding_mask(dim, padding);
-    for (size_t i = 0; i < 8; i++) {
-        uint64_t *const word = scratch + words - 8 + i;
-        *word = (*word & ~padding[i]) | (start & 1 ? padding[i] : 0);
+    for (size_t p = 0; p < nplanes; p++) {
+        for (size_t i = 0; i < 8; i++) {
+            uint64_t *const word = scratch + (p + 1) * words - 8 + i;
+            *word = (*word & ~padding[i]) | (start >> p & 1 ? padding[i] : 0);
+        }
     }
-    kernels->settle_b1(scratch, nplanes, voters->total % 2 == 0, (int)(start & 1), out, words);
+    kernels->settle_b1(scratch, nplanes, voters->total % 2 == 0, start, out, words);
     sophia_padding_clear((unsigned char *)out, dim);
 }
 

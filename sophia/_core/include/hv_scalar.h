@@ -22,11 +22,6 @@ static inline uint64_t sophia_popcount(uint64_t x)
     return x * 0x0101010101010101ull >> 56;
 }
 
-static inline uint64_t sophia_tie_word(uint64_t parity, size_t index)
-{
-    return sophia_mix64(parity ^ ((uint64_t)index + 1) * SOPHIA_TIE_STEP);
-}
-
 static void sophia_bind_b1_scalar(const uint64_t *a, const uint64_t *b, uint64_t *out, size_t words)
 {
     for (size_t i = 0; i < words; i++) out[i] = a[i] ^ b[i];
@@ -106,7 +101,8 @@ static uint64_t sophia_read_b1_scalar(const uint64_t *rows, size_t words)
 #define V_ANDNOT(a, b) (~(a) & (b))
 #define V_SUM3(a, b, c) ((a) ^ (b) ^ (c))
 #define V_MAJ3(a, b, c) (((a) & (b)) | (((a) ^ (b)) & (c)))
-#define V_TIES(parity, first) sophia_tie_word(parity, first)
+#define V_TIES(seed, first) sophia_tie_word(seed, first)
+#define V_BLANK(parity, tie) ((parity) == 0 && (tie) != 0)
 #include "hv_vote.h"
 
 static void sophia_majority_b1_scalar(const uint64_t *const *rows, size_t n, uint64_t *out, size_t words)
@@ -120,10 +116,10 @@ static void sophia_count_b1_scalar(const uint64_t *const *rows, size_t n, uint64
     (void)sophia_vote_count_scalar(rows, n, flip, first, planes, nplanes, words, 0);
 }
 
-static void sophia_settle_b1_scalar(const uint64_t *planes, size_t nplanes, int even, int odd_start,
+static void sophia_settle_b1_scalar(const uint64_t *planes, size_t nplanes, int even, uint64_t start,
                                     uint64_t *out, size_t words)
 {
-    (void)sophia_vote_settle_scalar(planes, nplanes, even, odd_start, out, words, 0);
+    (void)sophia_vote_settle_scalar(planes, nplanes, even, start, out, words, 0);
 }
 
 /* out[i] = in[i] >> bits | in[i + 1] << (64 - bits), bits < 64; in[words] is read only when bits > 0. */
@@ -212,7 +208,7 @@ static inline void sophia_vote_word_i32(const int32_t *acc, uint64_t total, int8
         zero |= (uint64_t)(acc[i] == 0) << i;
         parity |= ((total - (uint64_t)(int64_t)acc[i]) >> 1 & 1) << i;
     }
-    if (zero) negative |= zero & sophia_tie_word(parity, index);
+    if (zero) negative |= zero & sophia_tie_word(sophia_tie_seed_of_sums(acc, n, total, parity), index);
     for (size_t i = 0; i < n; i++) out[i] = (int8_t)(1 - 2 * (int)(negative >> i & 1));
 }
 
