@@ -111,8 +111,8 @@ cdef class Accumulator:
         self.tally(vectors, weight, False)
 
     def subtract(self, vectors: object, weight: int = 1) -> None:
-        """Takes vectors out again: `add` with the opposite weight. The sums are exactly those of before; `total` still
-        counts both, as it bounds what the sums may be, and `count` neither."""
+        """Takes vectors out again: `add` with the opposite weight. Sums and bundle are exactly those of before; `total`
+        still counts both, as it bounds what the sums may be, and `count` neither."""
         self.tally(vectors, weight, True)
 
     cdef int tally(self, object vectors, object weight, bint out) except -1:
@@ -220,12 +220,12 @@ cdef class Accumulator:
                              "defined; add() at least one")
         result = new_vector(self.model, self.dim, arena)
         if self.model != SOPHIA_BSC:
-            cpu.active.hv.sign_i32(self.sums, self.total, <int8_t *>result.data, self.dim)
+            cpu.active.hv.sign_i32(self.sums, self.count, <int8_t *>result.data, self.dim)
             return result
         signs = <int8_t *>scratch_take(_signs_size(self.dim))
         if signs == NULL:
             raise MemoryError(f"Accumulator: no memory for {self.dim} components")
-        cpu.active.hv.sign_i32(self.sums, self.total, signs, self.dim)
+        cpu.active.hv.sign_i32(self.sums, self.count, signs, self.dim)
         sophia_i8_to_b1(signs, <uint64_t *>result.data, self.dim)
         scratch_give(signs, _signs_size(self.dim))
         return result

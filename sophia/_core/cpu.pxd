@@ -19,7 +19,7 @@ cdef extern from "hv_kernels.h" nogil:
         void (*majority_b1)(const uint64_t **rows, size_t n, uint64_t *out, size_t words) noexcept nogil
         void (*count_b1)(const uint64_t **rows, size_t n, uint64_t flip, size_t first, uint64_t *planes,
                          size_t nplanes, size_t words) noexcept nogil
-        void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, uint64_t start, uint64_t *out,
+        void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, uint64_t origin, uint64_t *out,
                           size_t words) noexcept nogil
         void (*rotate_rows_b1)(const uint64_t *source, size_t source_words, uint64_t *out, size_t out_words, size_t n,
                                size_t dim, size_t shift) noexcept nogil
@@ -29,7 +29,7 @@ cdef extern from "hv_kernels.h" nogil:
         void (*majority_i8)(const int8_t **rows, size_t n, int8_t *out, size_t dim) noexcept nogil
         void (*sum_i8)(const int8_t **rows, size_t n, int32_t *acc, size_t dim) noexcept nogil
         void (*add_i8)(const int8_t *row, int32_t weight, int32_t *acc, size_t dim) noexcept nogil
-        void (*sign_i32)(const int32_t *acc, uint64_t total, int8_t *out, size_t dim) noexcept nogil
+        void (*sign_i32)(const int32_t *acc, int64_t net, int8_t *out, size_t dim) noexcept nogil
 
 
 cdef extern from "kv_kernels.h" nogil:

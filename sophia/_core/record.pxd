@@ -15,7 +15,7 @@ cdef extern from "record.h" nogil:
         const uint64_t *ids
         const uint64_t *values
         const uint16_t *weights
-        uint32_t total
+        uint32_t total, against
 
     uint64_t sophia_number_at(const unsigned char *data, size_t i, unsigned width, bint signs)
     size_t sophia_record_to_b1(const sophia_record *record, const unsigned char *index, unsigned width,

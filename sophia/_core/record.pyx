@@ -93,7 +93,7 @@ cdef class RecordEncoder:
 
     cdef int _take_weights(self, tuple weights) except -1:
         cdef size_t f = 0, w
-        cdef uint64_t total = 0
+        cdef uint64_t total = 0, against = 0
         cdef int factor
         cdef uint64_t *row
         if <size_t>len(weights) != self.ids.n:
@@ -106,6 +106,7 @@ cdef class RecordEncoder:
             self.factors[f] = <uint16_t>(-factor if factor < 0 else factor)
             total += self.factors[f]
             if factor < 0:      # the opposite of the pair is the pair of the opposite
+                against += self.factors[f]
                 row = self.ids.data + f * self.ids.words
                 for w in range(self.ids.dim // 64):
                     row[w] = ~row[w]
@@ -117,6 +118,7 @@ cdef class RecordEncoder:
         if total > MOST_TOTAL:
             raise ValueError(f"weights: their absolute sum is {total}, above {MOST_TOTAL}; scale them down")
         self.record.total = <uint32_t>total
+        self.record.against = <uint32_t>against
         self.record.weights = self.factors
         return 0
 

@@ -224,7 +224,7 @@ static void records(const struct sophia_kernels *k)
             for (size_t f = 0; f < FEATURES; f++) index[f * width] = (unsigned char)(next() % LEVELS);
             for (int weighed = 0; weighed < 2; weighed++) {
                 const struct sophia_record record = {dims[d], words, FEATURES, LEVELS, rows, rows + FEATURES * words,
-                                                     weighed ? weights : NULL, weighed ? total : FEATURES};
+                                                     weighed ? weights : NULL, weighed ? total : FEATURES, 0};
                 check(sophia_record_to_b1(&record, index, width, weighed, &vote, &k->enc, out) == 0, "record");
                 take(out, row * 8);
                 check(sophia_record_to_i8(&record, index, width, weighed, &vote, &k->enc, levels) == 0, "record");
@@ -232,7 +232,7 @@ static void records(const struct sophia_kernels *k)
             }
             index[7 * width] = LEVELS;
             take_number(sophia_record_to_b1(&(struct sophia_record){dims[d], words, FEATURES, LEVELS, rows,
-                                                                    rows + FEATURES * words, NULL, FEATURES},
+                                                                    rows + FEATURES * words, NULL, FEATURES, 0},
                                             index, width, 0, &vote, &k->enc, out));
         }
         sophia_vote_free(&vote);

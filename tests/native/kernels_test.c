@@ -233,7 +233,7 @@ static void test_bytes(const struct sophia_hv_kernels *k, size_t n)
             check(acc[i] == (int32_t)((uint32_t)copy[i] + (uint32_t)sum), "sum_i8", n);
             acc[i] = sum;
         }
-        k->sign_i32(acc, count, out, n);
+        k->sign_i32(acc, (int64_t)count, out, n);
         for (size_t i = 0; i < n; i++) {
             int expected = acc[i] < 0 ? -1 : 1;
             if (acc[i] == 0) {

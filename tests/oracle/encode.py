@@ -191,7 +191,7 @@ def reduced(weighted: dict[int, int]) -> dict[int, int]:
 
 def tie_seed(counts: Sequence[int]) -> int:
     """The lowest bits of the counts that are not all zero, as one number."""
-    while any(counts):
+    while any(counts):  # a negative number ends as -1, all of whose bits are set
         if odd := sum((count & 1) << i for i, count in enumerate(counts)):
             return odd
         counts = [count // 2 for count in counts]

@@ -52,7 +52,7 @@ def dot(a: Sequence[int], b: Sequence[int]) -> int:
 def bundle(vectors: Sequence[Sequence[int]], weights: Sequence[int] | None = None) -> list[int]:
     """The majority; an equal vote is decided by a hash of the counts of its word of 64 components."""
     weights = [1] * len(vectors) if weights is None else weights
-    total = sum(abs(weight) for weight in weights)
+    net = sum(weights)
     dim = len(vectors[0])
     sums = [sum(w * v[i] for w, v in zip(weights, vectors, strict=True)) for i in range(dim)]
     result = []
@@ -61,7 +61,7 @@ def bundle(vectors: Sequence[Sequence[int]], weights: Sequence[int] | None = Non
             result.append(1 if value > 0 else -1)
             continue
         word = i // 64
-        counts = [(total - value) // 2 for value in sums[64 * word : 64 * word + 64]]
+        counts = [(net - value) // 2 for value in sums[64 * word : 64 * word + 64]]
         tie = mix64(tie_seed(counts) ^ ((word + 1) * 0x9E3779B97F4A7C15 & MASK))
         result.append(-1 if tie >> (i % 64) & 1 else 1)
     return result

@@ -6,6 +6,9 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import hdc as oracle
 
 from sophia._core import hdc
 from sophia._core.accumulator import Accumulator
@@ -214,3 +217,34 @@ def test_a_fraction_is_no_weight() -> None:
     assert counting.count == 2
     with pytest.raises(TypeError, match="total: a float"):
         Accumulator.restore("BSC", counting, 2.0)
+
+
+@pytest.mark.parametrize("model", ["BSC", "MAP"])
+def test_what_was_added_and_taken_out_leaves_no_trace_in_the_bundle(simd: str, model: str) -> None:
+    a, b, c, d = (hdc.random(i, dim=1000, model=model) for i in range(4))
+    sums = Accumulator(model, 1000)
+    for kept in ([a, b], [a, b, c], [a, a, b, b]):
+        sums.clear()
+        for one in kept:
+            sums.add(one)
+        before = sums.bundle()
+        for weight in (1, 2, 5):
+            sums.add(d, weight)
+            sums.subtract(d, weight)
+            assert sums.bundle() == before == hdc.bundle(kept)
+            assert sums.bundle() == hdc.bundle([*kept, d, d], weights=[*[1] * len(kept), weight, -weight])
+
+
+@settings(deadline=None, max_examples=60)
+@given(weights=st.lists(st.integers(-4, 4).map(lambda w: 2 * w), min_size=1, max_size=9), dim=st.integers(64, 200))
+def test_any_even_weights_are_the_votes_of_the_oracle(weights: list[int], dim: int) -> None:
+    if not any(weights):
+        return
+    for model in ("BSC", "MAP"):
+        vectors = [hdc.random(i % 4, dim=dim, model=model) for i in range(len(weights))]
+        parts = [np.asarray(hdc.random(i % 4, dim=dim, model="MAP")).tolist() for i in range(len(weights))]
+        found = hdc.bundle(vectors, weights=weights)
+        signs = np.asarray(found)
+        if model == "BSC":
+            signs = 1 - 2 * np.unpackbits(signs, count=dim, bitorder="little").astype(int)
+        assert signs.tolist() == oracle.bundle(parts, weights)

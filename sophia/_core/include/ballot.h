@@ -24,7 +24,8 @@ enum sophia_verdict { SOPHIA_VERDICT_MAJORITY, SOPHIA_VERDICT_SUMS };
 struct sophia_vote {
     size_t dim, words;
     uint32_t depth;
-    uint32_t start; /* what the counts of a majority vote began at */
+    uint32_t origin; /* what the counts of a majority vote are where nobody votes 1: what they began at, and more where
+                      * complements vote; see ties.h */
     int32_t total;
     uint64_t *planes;
     int32_t *sums;
@@ -76,7 +77,7 @@ static void sophia_vote_begin(struct sophia_vote *vote, uint32_t total, enum sop
         start = (1u << top) - 1 - total / 2;
         vote->depth = top + 1;
     }
-    vote->start = start;
+    vote->origin = start;
     vote->total = (int32_t)total;
     for (uint32_t j = 0; j < vote->depth + SOPHIA_PLANES_SPARE; j++) {
         memset(vote->planes + j * vote->words, start >> j & 1 ? 0xFF : 0, 8 * vote->words);
@@ -165,7 +166,7 @@ static void sophia_vote_majority(struct sophia_vote *vote, const struct sophia_e
         for (int i = 0; i < 8; i++) any |= tied[i];
         for (size_t w = block; any && w < block + 8; w++) {
             const uint64_t lanes = w == vote->dim / 64 ? (1ull << vote->dim % 64) - 1 : ~0ull; /* generated rows go on */
-            const uint64_t seed = sophia_tie_seed(vote->planes + w, words, vote->depth, vote->start, lanes);
+            const uint64_t seed = sophia_tie_seed(vote->planes + w, words, vote->depth, vote->origin, lanes);
             out[w] |= tied[w - block] & sophia_tie_word(seed, w);
         }
     }

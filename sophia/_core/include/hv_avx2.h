@@ -175,11 +175,11 @@ SOPHIA_AVX2 static void sophia_count_b1_avx2(const uint64_t *const *rows, size_t
     (void)sophia_vote_count_scalar(rows, n, flip, first, planes, nplanes, words, done);
 }
 
-SOPHIA_AVX2 static void sophia_settle_b1_avx2(const uint64_t *planes, size_t nplanes, int even, uint64_t start,
+SOPHIA_AVX2 static void sophia_settle_b1_avx2(const uint64_t *planes, size_t nplanes, int even, uint64_t origin,
                                               uint64_t *out, size_t words)
 {
-    const size_t done = sophia_vote_settle_avx2(planes, nplanes, even, start, out, words, 0);
-    (void)sophia_vote_settle_scalar(planes, nplanes, even, start, out, words, done);
+    const size_t done = sophia_vote_settle_avx2(planes, nplanes, even, origin, out, words, 0);
+    (void)sophia_vote_settle_scalar(planes, nplanes, even, origin, out, words, done);
 }
 
 /* Ones from bit `bits` of 256 on; all for a negative one. */
@@ -360,7 +360,7 @@ SOPHIA_AVX2 static __attribute__((noinline, cold)) uint64_t sophia_tie_seed_i8_a
     SOPHIA_STORE256(bytes, sums[0]);
     SOPHIA_STORE256(bytes + 32, sums[1]);
     for (size_t i = 0; i < 64; i++) wide[i] = bytes[i];
-    return sophia_tie_seed_of_sums(wide, 64, n, 0);
+    return sophia_tie_seed_of_sums(wide, 64, (int64_t)n, 0);
 }
 
 SOPHIA_AVX2 static void sophia_majority_i8_avx2(const int8_t *const *rows, size_t n, int8_t *out, size_t dim)
@@ -427,9 +427,9 @@ SOPHIA_AVX2 static inline uint64_t sophia_mask8_avx2(__m256i v)
     return (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(v));
 }
 
-SOPHIA_AVX2 static void sophia_sign_i32_avx2(const int32_t *acc, uint64_t total, int8_t *out, size_t dim)
+SOPHIA_AVX2 static void sophia_sign_i32_avx2(const int32_t *acc, int64_t net, int8_t *out, size_t dim)
 {
-    const __m256i all = _mm256_set1_epi32((int)(uint32_t)total), zeros = _mm256_setzero_si256();
+    const __m256i all = _mm256_set1_epi32((int)(uint32_t)net), zeros = _mm256_setzero_si256();
     size_t at = 0;
     for (; at + 64 <= dim; at += 64) {
         uint64_t negative = 0, zero = 0, parity = 0;
@@ -439,10 +439,10 @@ SOPHIA_AVX2 static void sophia_sign_i32_avx2(const int32_t *acc, uint64_t total,
             zero |= sophia_mask8_avx2(_mm256_cmpeq_epi32(sums, zeros)) << (8 * c);
             parity |= sophia_mask8_avx2(_mm256_slli_epi32(_mm256_sub_epi32(all, sums), 30)) << (8 * c);
         }
-        if (zero) negative |= zero & sophia_tie_word(sophia_tie_seed_of_sums(acc + at, 64, total, parity), at / 64);
+        if (zero) negative |= zero & sophia_tie_word(sophia_tie_seed_of_sums(acc + at, 64, net, parity), at / 64);
         sophia_store_votes_avx2(out + at, negative);
     }
-    sophia_sign_i32_scalar_from(acc, total, out, dim, at);
+    sophia_sign_i32_scalar_from(acc, net, out, dim, at);
 }
 
 #define SOPHIA_HV_AVX2                                                                                     \

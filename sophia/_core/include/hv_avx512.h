@@ -366,10 +366,10 @@ SOPHIA_AVX512 static void sophia_count_b1_avx512(const uint64_t *const *rows, si
 }
 
 SOPHIA_AVX512 static void sophia_settle_b1_avx512(const uint64_t *planes, size_t nplanes, int even,
-                                                  uint64_t start, uint64_t *out, size_t words)
+                                                  uint64_t origin, uint64_t *out, size_t words)
 {
-    const size_t done = sophia_vote_settle_avx512(planes, nplanes, even, start, out, words, 0);
-    (void)sophia_vote_settle_scalar(planes, nplanes, even, start, out, words, done);
+    const size_t done = sophia_vote_settle_avx512(planes, nplanes, even, origin, out, words, 0);
+    (void)sophia_vote_settle_scalar(planes, nplanes, even, origin, out, words, done);
 }
 
 /* The 512 bits that begin `bits` (0 to 63) into the first word of `low`; the last word takes from `high`. */
@@ -572,7 +572,7 @@ SOPHIA_AVX512 static __attribute__((noinline, cold)) uint64_t sophia_tie_seed_i8
     int32_t wide[64];
     _mm512_storeu_si512(bytes, sums);
     for (size_t i = 0; i < 64; i++) wide[i] = bytes[i];
-    return sophia_tie_seed_of_sums(wide, 64, n, 0);
+    return sophia_tie_seed_of_sums(wide, 64, (int64_t)n, 0);
 }
 
 /* The vote over 64 int8 sums: one word of signs, ties and parity each. */
@@ -643,9 +643,9 @@ SOPHIA_AVX512 static void sophia_add_i8_avx512(const int8_t *row, int32_t weight
     sophia_add_i8_scalar(row + at, weight, acc + at, dim - at);
 }
 
-SOPHIA_AVX512 static void sophia_sign_i32_avx512(const int32_t *acc, uint64_t total, int8_t *out, size_t dim)
+SOPHIA_AVX512 static void sophia_sign_i32_avx512(const int32_t *acc, int64_t net, int8_t *out, size_t dim)
 {
-    const __m512i all = _mm512_set1_epi32((int)(uint32_t)total), two = _mm512_set1_epi32(2);
+    const __m512i all = _mm512_set1_epi32((int)(uint32_t)net), two = _mm512_set1_epi32(2);
     size_t at = 0;
     for (; at + 64 <= dim; at += 64) {
         uint64_t negative = 0, zero = 0, parity = 0;
@@ -655,11 +655,11 @@ SOPHIA_AVX512 static void sophia_sign_i32_avx512(const int32_t *acc, uint64_t to
             zero |= (uint64_t)_mm512_testn_epi32_mask(sums, sums) << (16 * c);
             parity |= (uint64_t)_mm512_test_epi32_mask(_mm512_sub_epi32(all, sums), two) << (16 * c);
         }
-        if (zero) negative |= zero & sophia_tie_word(sophia_tie_seed_of_sums(acc + at, 64, total, parity), at / 64);
+        if (zero) negative |= zero & sophia_tie_word(sophia_tie_seed_of_sums(acc + at, 64, net, parity), at / 64);
         _mm512_storeu_si512(out + at,
                             _mm512_mask_blend_epi8(negative, _mm512_set1_epi8(1), _mm512_set1_epi8(-1)));
     }
-    sophia_sign_i32_scalar_from(acc, total, out, dim, at);
+    sophia_sign_i32_scalar_from(acc, net, out, dim, at);
 }
 
 #define SOPHIA_HV_AVX512                                                                                   \

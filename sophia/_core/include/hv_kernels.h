@@ -41,9 +41,10 @@ struct sophia_hv_kernels {
      * counters: plane p of word w is planes[p * words + w]. No counter may overflow. */
     void (*count_b1)(const uint64_t *const *rows, size_t n, uint64_t flip, size_t first, uint64_t *planes,
                      size_t nplanes, size_t words);
-    /* The vote of counters that started at `start` = 2^(nplanes-1) - 1 - total/2: the top plane, and the tie rule
-     * when `even`. */
-    void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, uint64_t start, uint64_t *out, size_t words);
+    /* The vote of counters that started at 2^(nplanes-1) - 1 - total/2: the top plane, and the tie rule when `even`.
+     * `origin` is what they hold where nobody voted 1: that start, and the negative weights, whose rows were counted
+     * as their complements. */
+    void (*settle_b1)(const uint64_t *planes, size_t nplanes, int even, uint64_t origin, uint64_t *out, size_t words);
     /* Bit i of each of n packed rows becomes bit (i + shift) % dim of a row of `out`; shift < dim, dim >= 64. Rows
      * begin `in_words` and `out_words` apart. The padding of `in` is zero, that of `out` becomes so. The two may not
      * overlap. */
@@ -61,8 +62,8 @@ struct sophia_hv_kernels {
     void (*sum_i8)(const int8_t *const *rows, size_t n, int32_t *acc, size_t dim);
     /* acc += weight * row. */
     void (*add_i8)(const int8_t *row, int32_t weight, int32_t *acc, size_t dim);
-    /* The vote of sums whose absolute weights total `total`; ties by the rule above. */
-    void (*sign_i32)(const int32_t *acc, uint64_t total, int8_t *out, size_t dim);
+    /* The vote of sums of weighted rows, `net` being the sum of the weights; ties by the rule of ties.h. */
+    void (*sign_i32)(const int32_t *acc, int64_t net, int8_t *out, size_t dim);
 };
 
 #endif

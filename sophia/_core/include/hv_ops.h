@@ -39,6 +39,15 @@ static inline uint64_t sophia_magnitude(int64_t weight)
     return weight < 0 ? (uint64_t)0 - (uint64_t)weight : (uint64_t)weight;
 }
 
+/* The sum of the weights. */
+static inline int64_t sophia_net_weight(const sophia_voters *voters)
+{
+    if (!voters->weights) return (int64_t)voters->n;
+    int64_t net = 0;
+    for (size_t i = 0; i < voters->n; i++) net += voters->weights[i];
+    return net;
+}
+
 /* Planes of the counters of a vote: the top one is the least power of two above half the total. */
 static inline size_t sophia_vote_planes(uint64_t total)
 {
@@ -94,16 +103,9 @@ static void sophia_bundle_b1(const struct sophia_hv_kernels *kernels, const soph
             if (count) kernels->count_b1(group, count, flip, bit, scratch, nplanes, words);
         }
     }
-    /* Complements reached into the padding; the counts that break ties are none there. */
-    uint64_t padding[8];
-    sophia_padding_mask(dim, padding);
-    for (size_t p = 0; p < nplanes; p++) {
-        for (size_t i = 0; i < 8; i++) {
-            uint64_t *const word = scratch + (p + 1) * words - 8 + i;
-            *word = (*word & ~padding[i]) | (start >> p & 1 ? padding[i] : 0);
-        }
-    }
-    kernels->settle_b1(scratch, nplanes, voters->total % 2 == 0, start, out, words);
+    /* In the padding, too, which the complements reached, there is nobody who voted 1. */
+    const uint64_t origin = start + (voters->total - (uint64_t)sophia_net_weight(voters)) / 2;
+    kernels->settle_b1(scratch, nplanes, voters->total % 2 == 0, origin, out, words);
     sophia_padding_clear((unsigned char *)out, dim);
 }
 
@@ -139,7 +141,7 @@ static void sophia_bundle_i8(const struct sophia_hv_kernels *kernels, const soph
     }
     memset(scratch, 0, dim * sizeof(int32_t));
     sophia_tally_i8(kernels, voters, scratch, dim);
-    kernels->sign_i32(scratch, voters->total, out, dim);
+    kernels->sign_i32(scratch, sophia_net_weight(voters), out, dim);
 }
 
 /* The key of the random vector `index` of a family. Names and numbers are different families. */

@@ -116,10 +116,10 @@ static void sophia_count_b1_scalar(const uint64_t *const *rows, size_t n, uint64
     (void)sophia_vote_count_scalar(rows, n, flip, first, planes, nplanes, words, 0);
 }
 
-static void sophia_settle_b1_scalar(const uint64_t *planes, size_t nplanes, int even, uint64_t start,
+static void sophia_settle_b1_scalar(const uint64_t *planes, size_t nplanes, int even, uint64_t origin,
                                     uint64_t *out, size_t words)
 {
-    (void)sophia_vote_settle_scalar(planes, nplanes, even, start, out, words, 0);
+    (void)sophia_vote_settle_scalar(planes, nplanes, even, origin, out, words, 0);
 }
 
 /* out[i] = in[i] >> bits | in[i + 1] << (64 - bits), bits < 64; in[words] is read only when bits > 0. */
@@ -199,30 +199,30 @@ static int64_t sophia_dot_norm_i8_scalar(const int8_t *query, const int8_t *row,
 }
 
 /* The vote over 64 sums or fewer, which are one word of the tie rule. */
-static inline void sophia_vote_word_i32(const int32_t *acc, uint64_t total, int8_t *out, size_t n,
+static inline void sophia_vote_word_i32(const int32_t *acc, int64_t net, int8_t *out, size_t n,
                                         size_t index)
 {
     uint64_t negative = 0, zero = 0, parity = 0;
     for (size_t i = 0; i < n; i++) {
         negative |= (uint64_t)(acc[i] < 0) << i;
         zero |= (uint64_t)(acc[i] == 0) << i;
-        parity |= ((total - (uint64_t)(int64_t)acc[i]) >> 1 & 1) << i;
+        parity |= ((uint64_t)(net - acc[i]) >> 1 & 1) << i;
     }
-    if (zero) negative |= zero & sophia_tie_word(sophia_tie_seed_of_sums(acc, n, total, parity), index);
+    if (zero) negative |= zero & sophia_tie_word(sophia_tie_seed_of_sums(acc, n, net, parity), index);
     for (size_t i = 0; i < n; i++) out[i] = (int8_t)(1 - 2 * (int)(negative >> i & 1));
 }
 
-static void sophia_sign_i32_scalar_from(const int32_t *acc, uint64_t total, int8_t *out, size_t dim,
+static void sophia_sign_i32_scalar_from(const int32_t *acc, int64_t net, int8_t *out, size_t dim,
                                         size_t at)
 {
     for (; at < dim; at += 64) {
-        sophia_vote_word_i32(acc + at, total, out + at, dim - at < 64 ? dim - at : 64, at / 64);
+        sophia_vote_word_i32(acc + at, net, out + at, dim - at < 64 ? dim - at : 64, at / 64);
     }
 }
 
-static void sophia_sign_i32_scalar(const int32_t *acc, uint64_t total, int8_t *out, size_t dim)
+static void sophia_sign_i32_scalar(const int32_t *acc, int64_t net, int8_t *out, size_t dim)
 {
-    sophia_sign_i32_scalar_from(acc, total, out, dim, 0);
+    sophia_sign_i32_scalar_from(acc, net, out, dim, 0);
 }
 
 static void sophia_majority_i8_scalar_from(const int8_t *const *rows, size_t n, int8_t *out, size_t dim,
@@ -235,7 +235,7 @@ static void sophia_majority_i8_scalar_from(const int8_t *const *rows, size_t n, 
             const int8_t *row = rows[r] + at;
             for (size_t i = 0; i < width; i++) acc[i] += row[i];
         }
-        sophia_vote_word_i32(acc, n, out + at, width, at / 64);
+        sophia_vote_word_i32(acc, (int64_t)n, out + at, width, at / 64);
     }
 }
 

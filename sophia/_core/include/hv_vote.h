@@ -64,12 +64,12 @@ V_ISA static inline __attribute__((always_inline)) void V_NAME(gather)(V (*plane
     }
 }
 
-/* The seeds of ties of a register of words whose counters began at `start`: plane p is at planes + p * stride. */
+/* The seeds of ties of a register of words; see sophia_tie_seed. */
 V_ISA static __attribute__((noinline, cold)) V V_NAME(seeds)(const uint64_t *planes, size_t stride, size_t nplanes,
-                                                             uint64_t start)
+                                                             uint64_t origin)
 {
     uint64_t seeds[V_WORDS];
-    for (size_t w = 0; w < V_WORDS; w++) seeds[w] = sophia_tie_seed(planes + w, stride, nplanes, start, ~(uint64_t)0);
+    for (size_t w = 0; w < V_WORDS; w++) seeds[w] = sophia_tie_seed(planes + w, stride, nplanes, origin, ~(uint64_t)0);
     return V_LOAD(seeds);
 }
 
@@ -172,17 +172,17 @@ V_ISA static size_t V_NAME(count)(const uint64_t *const *rows, size_t n, uint64_
     return at;
 }
 
-V_ISA static size_t V_NAME(settle)(const uint64_t *planes, size_t nplanes, int even, uint64_t start,
+V_ISA static size_t V_NAME(settle)(const uint64_t *planes, size_t nplanes, int even, uint64_t origin,
                                    uint64_t *out, size_t words, size_t at)
 {
     for (; at + V_WORDS <= words; at += V_WORDS) {
         V vote = V_LOAD(planes + (nplanes - 1) * words + at);
         if (even && nplanes > 1) {
             V tie = V_LOAD(planes + at);
-            V seed = V_XOR(tie, V_SET((start & 1) ? ~(uint64_t)0 : 0));
+            V seed = V_XOR(tie, V_SET((origin & 1) ? ~(uint64_t)0 : 0));
             for (size_t p = 1; p + 1 < nplanes; p++) tie = V_AND(tie, V_LOAD(planes + p * words + at));
             tie = V_ANDNOT(vote, tie);
-            if (V_BLANK(seed, tie)) seed = V_NAME(seeds)(planes + at, words, nplanes, start);
+            if (V_BLANK(seed, tie)) seed = V_NAME(seeds)(planes + at, words, nplanes, origin);
             vote = V_OR(vote, V_AND(tie, V_TIES(seed, at)));
         }
         V_STORE(out + at, vote);

@@ -16,6 +16,7 @@ struct sophia_record {
     const uint64_t *values;  /* a row for each level */
     const uint16_t *weights; /* of the features, 0 for one that does not vote; NULL: one each */
     uint32_t total;          /* of the weights, at least 1 */
+    uint32_t against;        /* of them, of features whose ids are complements: they had negative ones */
 };
 
 /* Counts the pairs of one record, whose level numbers are `index`, of `width` bytes, signed or not. 0, or 1 + the first feature whose level there is
@@ -25,6 +26,7 @@ static size_t sophia_record_vote(const struct sophia_record *record, const unsig
                                  enum sophia_verdict verdict)
 {
     sophia_vote_begin(vote, record->total, verdict);
+    vote->origin += record->against;
     for (size_t f = 0; f < record->features; f++) {
         const uint64_t level = sophia_number_at(index, f, width, signs);
         if (level >= record->levels) return f + 1;

@@ -2,10 +2,11 @@
  *
  * Where a vote over an even total is equal, the bit is taken from
  *     mix64(seed ^ (index + 1) * SOPHIA_TIE_STEP)
- * of its word, `index` being the word's number. `seed` is the lowest plane, of the word's 64 counts of the votes for 1,
- * in which a bit is set: bit 0 of the counts, which is the exclusive or of the voters of odd weight; where that is zero,
- * as when all weights are even or each voter comes twice, bit 1; and so on. It does not depend on the order of the
- * voters, favours none of them, is the same when all weights are doubled, and two votes of different inputs get
+ * of its word, `index` being the word's number. A bit's count is the sum of the weights of those who vote 1, negative
+ * weights as they are. `seed` is the lowest plane of the word's 64 counts in which a bit is set: bit 0 of the counts,
+ * which is the exclusive or of the voters of odd weight; where that is zero, as when all weights are even or each voter
+ * comes twice, bit 1; and so on. It does not depend on the order of the voters, favours none of them, is the same when
+ * all weights are doubled, and when somebody voted and his vote was taken back; and two votes of different inputs get
  * unrelated bits, so ties add no similarity between unrelated bundles.
  */
 #ifndef SOPHIA_TIES_H
@@ -23,14 +24,14 @@ static inline uint64_t sophia_tie_word(uint64_t seed, size_t index)
     return sophia_mix64(seed ^ ((uint64_t)index + 1) * SOPHIA_TIE_STEP);
 }
 
-/* The seed of one word of bit-sliced counters that began at `start`: plane p is planes[p * stride]. `lanes` are those
- * that are voted on. */
-static inline uint64_t sophia_tie_seed(const uint64_t *planes, size_t stride, size_t nplanes, uint64_t start,
+/* The seed of one word of bit-sliced counters that hold `origin` where the count is 0: plane p is planes[p * stride].
+ * `lanes` are those that are voted on. */
+static inline uint64_t sophia_tie_seed(const uint64_t *planes, size_t stride, size_t nplanes, uint64_t origin,
                                        uint64_t lanes)
 {
-    uint64_t borrow = 0; /* of `start`, which is taken away again from all 64 counters */
-    for (size_t p = 0; p < nplanes; p++) {
-        const uint64_t value = planes[p * stride], less = start >> p & 1 ? ~(uint64_t)0 : 0;
+    uint64_t borrow = 0; /* of `origin`, which is taken away again from all 64 counters */
+    for (size_t p = 0; p < 64; p++) {
+        const uint64_t value = p < nplanes ? planes[p * stride] : 0, less = origin >> p & 1 ? ~(uint64_t)0 : 0;
         const uint64_t plane = (value ^ less ^ borrow) & lanes;
         if (plane) return plane;
         borrow = (less & borrow) | (~value & (less | borrow));
@@ -38,12 +39,13 @@ static inline uint64_t sophia_tie_seed(const uint64_t *planes, size_t stride, si
     return 0;
 }
 
-/* The same of n <= 64 sums of votes, +1 for 0 and -1 for 1, of which `parity` are the counts' bits 0. */
-static inline uint64_t sophia_tie_seed_of_sums(const int32_t *sums, size_t n, uint64_t total, uint64_t parity)
+/* The same of n <= 64 sums of votes, +1 for 0 and -1 for 1, of weights whose sum is `net`; `parity` are the counts'
+ * bits 0. */
+static inline uint64_t sophia_tie_seed_of_sums(const int32_t *sums, size_t n, int64_t net, uint64_t parity)
 {
     uint64_t seed = parity;
     for (unsigned p = 1; seed == 0 && p < 32; p++) {
-        for (size_t i = 0; i < n; i++) seed |= ((total - (uint64_t)(int64_t)sums[i]) >> 1 >> p & 1) << i;
+        for (size_t i = 0; i < n; i++) seed |= ((uint64_t)(net - sums[i]) >> 1 >> p & 1) << i;
     }
     return seed;
 }
