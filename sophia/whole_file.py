@@ -28,7 +28,7 @@ def write_whole(
     target, mode = refuse_foreign(path, what, is_own)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name[:200]}.{secrets.token_hex(8)}")
+        beside = target.with_name(f".{secrets.token_hex(8)}.part")
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:

@@ -224,7 +224,7 @@ def permute(a: object, shifts: int = 1, out: object = None, HDCArena arena=None,
     cdef void *copy
     cdef size_t shift
     if not is_vector(a):
-        return _permute_rows(a, shifts, out, arena, dim, 1)
+        return _permute_rows(a, whole(shifts, "shifts"), out, arena, dim, 1)
     x = <Vector>a
     shift = _shift(shifts, x.dim)
     alive(x)

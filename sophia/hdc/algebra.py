@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from sophia._core.arena import HDCArena
 
-__all__ = ["Algebra", "random_words"]
+__all__ = ["Algebra", "random_words", "whole"]
 
 
 class Algebra(ABC):
@@ -129,3 +130,12 @@ def check_weights(weights: ArrayLike, count: int, dtype: DTypeLike) -> NDArray[A
         message = f"weights: number {int(numpy.argmin(numpy.isfinite(found)))} is not finite"
         raise ValueError(message)
     return found
+
+
+def whole(number: Any, name: str) -> int:
+    """The number. TypeError, as in the core, for what is no whole one."""
+    try:
+        return operator.index(number)
+    except TypeError:
+        message = f"{name}: a {type(number).__name__} ({number!r:.80}) is no whole number"
+        raise TypeError(message) from None

@@ -69,7 +69,10 @@ class Compiled(Algebra):
         return hdc.bundle(vectors, weights=weights, out=out, arena=arena, dim=self.dim)
 
     def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> Any:
-        return hdc.permute(self.checked(a, "a"), shifts, out, arena, dim=self.dim)
+        source = self.checked(a, "a")
+        if isinstance(source, Vector) or not _share(source, out):
+            return hdc.permute(source, shifts, out, arena, dim=self.dim)
+        return self.copied(hdc.permute(source, shifts, dim=self.dim), out)
 
     def product(self, rows: NDArray[Any]) -> Hypervector:
         import numpy
@@ -148,3 +151,10 @@ class Compiled(Algebra):
         import numpy
 
         return Hypervector.from_buffer(numpy.ascontiguousarray(a), self.dim if self.model == "bsc" else None)
+
+
+def _share(a: Any, b: Any) -> bool:
+    """Whether two arrays may have memory in common."""
+    import numpy
+
+    return isinstance(b, numpy.ndarray) and numpy.may_share_memory(a, b)

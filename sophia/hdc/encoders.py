@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -18,14 +19,16 @@ __all__ = ["Circular", "FractionalPower", "Level", "Projection", "Sinusoid", "Th
 
 _MOST = 1 << 24
 _LARGEST_PHASE = 2.0**40
+_FAR = 2.0**14
 
 
 class _Scale:
     """What encoders of numbers have in common: n vectors for the values from low to high. Immutable, thread-safe."""
 
     def __init__(self, space: Space, vectors: NDArray[Any], low: float, high: float) -> None:
-        if not (numpy.isfinite(low) and numpy.isfinite(high) and low < high):
-            message = f"low is {low!r}, high is {high!r}; they must be finite, and high the larger"
+        number = isinstance(low, int | float | numpy.number) and isinstance(high, int | float | numpy.number)
+        if not (number and isfinite(low) and isfinite(high) and low < high):
+            message = f"low is {low!r}, high is {high!r}; they must be finite numbers, and high the larger"
             raise ValueError(message)
         self.space = space
         self.vectors = vectors
@@ -48,12 +51,15 @@ class _Scale:
         if index.ndim == 0:
             made = self.space.vector(self.vectors[index])
             return made if out is None else self.space.algebra.copied(made, out)
-        return numpy.take(self.vectors, index, axis=0, out=out)
+        rows = self.vectors[index]
+        return rows if out is None else self.space.algebra.copied(rows, out)
 
     def _rows(self, values: NDArray[Any]) -> NDArray[Any]:
-        steps = len(self.vectors) - 1
-        low, high = self.low / 2, self.high / 2  # halves, as the whole range may be beyond floats
-        return numpy.rint((values / 2 - low) / (high - low) * steps).astype(numpy.int64)
+        steps, scale = len(self.vectors) - 1, 1.0
+        if not isfinite(self.high - self.low):
+            scale = 0.5  # halves, as the whole range is beyond floats
+        low, high = self.low * scale, self.high * scale
+        return numpy.rint((values * scale - low) / (high - low) * steps).astype(numpy.int64)
 
 
 class Level(_Scale):
@@ -190,11 +196,13 @@ class Sinusoid(_Projected):
 
     def encode(self, values: ArrayLike, out: Any = None) -> Any:
         """The vector of one row of features, or a matrix of many. ShapeError, and ValueError for what is not finite, or
-        so far beyond `scale` that it has no phase that means anything."""
+        so far beyond `scale` that it has no phase that means anything: 2^14 of it from zero (BSC, MAP, whose sums are
+        float32), or 2^40."""
         with numpy.errstate(over="ignore"):
             found = self._checked(values) / self.scale
         _phases(found, "values over scale")
         if self._encoder is not None:
+            _refuse_far(found)
             return self._given(self._signs(self._encoder, found), out)
         sums = _phases(found @ self.weights.astype(numpy.float64), "values over scale")
         if self.space.model == "fhrr":
@@ -232,6 +240,17 @@ class FractionalPower:
             exponents = numpy.asarray(values, numpy.float64) / self.bandwidth
         made: NDArray[Any] = algebra.power(self.base, exponents)
         return made if out is None else algebra.copied(made, out)
+
+
+def _refuse_far(values: NDArray[Any]) -> None:
+    """ValueError for rows whose sums in single precision are off by more than about a hundredth of a turn."""
+    good = numpy.atleast_1d(numpy.linalg.norm(values, axis=-1) <= _FAR)
+    if not good.all():
+        message = (
+            f"values over scale: row {int(numpy.argmin(good))} is beyond 2^14 from zero, where single precision leaves "
+            "no phase; subtract what is usual, or take a larger scale"
+        )
+        raise ValueError(message)
 
 
 def _phases(sums: NDArray[Any], what: str) -> NDArray[Any]:

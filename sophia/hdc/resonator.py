@@ -22,7 +22,7 @@ from sophia.hdc.space import Space
 __all__ = ["Factors", "resonate"]
 
 _MOST_STEPS = 1_000_000
-_START = "\x1fresonator "  # begins no name that people give
+_START = "\x1fresonator "  # names that begin so are the library's own
 _STILL = 3  # steps in a row with the same items that are not the answer: this start leads nowhere
 _PATIENCE = 60  # steps of one start
 

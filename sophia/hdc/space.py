@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sophia.errors import ConfigError, ShapeError
@@ -25,8 +26,8 @@ _MOST_ROWS = 1 << 24
 _LONGEST_GRAM = 8
 _BLOCK = 64  # rows whose components are spread out at a time
 _CHUNK = 1 << 20  # similarities that are doubles at a time
-_SYMBOLS = "\x1fsymbol"  # begins no name that people give
-_SEEDED = "\x1fspace "  # begins no name that people give
+_SYMBOLS = "\x1fsymbol"  # names that begin so are the library's own
+_SEEDED = "\x1fspace "
 
 
 class Cleaned(NamedTuple):
@@ -50,7 +51,8 @@ class Space:
     | fhrr | complex64[dim] | complex64[n, dim] | product | sum |
 
     Where an operation takes one vector it takes a matrix or a list as well, and does the same to each row; a row of a
-    matrix is a vector. `out=` names where the result goes, and may be an operand; `arena=` (BSC and MAP) borrows it.
+    matrix is a vector. `out=` names where the result goes, and may be an operand (where a call raises,
+    it may hold a part of the result); `arena=` (BSC and MAP) borrows it.
     Raises ConfigError for another model, dimension or seed, ShapeError for operands of another space, TypeError for
     what is none, and (HRR, FHRR) ValueError for results that are not finite. Immutable; safe from any thread.
 
@@ -108,7 +110,11 @@ class Space:
         return hash((self.model, self.dim, self._seed))
 
     def random(self, name: str | int, index: int = 0, out: Any = None, *, arena: HDCArena | None = None) -> Any:
-        """The vector of a name (str) or number (int), and of an index within it."""
+        """The vector of a name (str) or number (int), and of an index within it. Names that begin with "\\x1f" are the
+        library's own."""
+        if out is not None and arena is not None:
+            message = "out and arena: the result can be in one of them; give one"
+            raise ValueError(message)
         made = self._algebra.random(self.named(name), index, arena)
         return made if out is None else self._algebra.copied(made, out)
 
@@ -297,7 +303,7 @@ class Space:
 
     def symbol(self, symbol: int | str) -> Any:
         """The vector that a symbol (a number, or a single character) has for the encoders where no items are given."""
-        number = ord(symbol) if isinstance(symbol, str) else symbol
+        number: Any = ord(symbol) if isinstance(symbol, str) and len(symbol) == 1 else symbol
         if not _is_whole(number) or not 0 <= number < 1 << 63:
             message = f"symbol is {symbol!r}; it is a character, or a whole number of at least 0"
             raise ValueError(message)
@@ -364,10 +370,13 @@ class Space:
             message = f"threshold is {threshold!r}; it is a similarity, from -1 to 1"
             raise ValueError(message)
         least = chance(self, len(rows)) if threshold is None else threshold
-        scores = self._algebra.similarity(queries, rows)
-        if scores.ndim == 1:
-            return _cleaned(scores, least)
-        return [_cleaned(one, least) for one in scores]
+        if getattr(queries, "ndim", 1) != 2:
+            return _cleaned(self._algebra.similarity(queries, rows), least)
+        found = []
+        step = max(1, _CHUNK // len(rows))
+        for at in range(0, len(queries), step):
+            found += [_cleaned(one, least) for one in self._algebra.similarity(queries[at : at + step], rows)]
+        return found
 
     def randsel(self, a: Any, b: Any, p: float = 0.5, name: str | int = "randsel", out: Any = None) -> Any:
         """Each component from `b` with probability `p`, else from `a`: p = 1 is `b`, p = 0 is `a`. Which ones follows
@@ -519,7 +528,7 @@ def _is_sequence(a: Any) -> bool:
     """Whether it is one sequence of symbols, and not several."""
     if isinstance(a, list | tuple):
         return bool(a) and _is_whole(a[0])
-    return isinstance(a, str | bytes) or getattr(a, "ndim", 2) == 1
+    return isinstance(a, str | bytes | bytearray | memoryview | array) or getattr(a, "ndim", 2) == 1
 
 
 def _sequences(sequences: Any, single: bool) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from sophia._core.batch import in_parts
 from sophia.errors import ShapeError
-from sophia.hdc.algebra import Algebra, check_weights, random_words
+from sophia.hdc.algebra import Algebra, check_weights, random_words, whole
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -72,10 +73,12 @@ class _Numpy(Algebra):
         return self._given(self._finite(total, "bundle: the sum"), out, arena)
 
     def permute(self, a: Any, shifts: int = 1, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
-        return self._given(numpy.roll(self.checked(a, "a"), shifts, axis=-1), out, arena)
+        return self._given(numpy.roll(self.checked(a, "a"), whole(shifts, "shifts"), axis=-1), out, arena)
 
     def product(self, rows: NDArray[Any]) -> NDArray[Any]:
-        return self._given(numpy.multiply.reduce(self.checked(rows, "vectors", 2), axis=0), None)
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            made = numpy.multiply.reduce(self.checked(rows, "vectors", 2), axis=0)
+        return self._given(made, None)
 
     def records(self, ids: Any, levels: Any, index: NDArray[Any], weights: Any, out: Any, workers: int) -> Any:
         names, values = (self._factors(rows, name) for rows, name in ((ids, "ids"), (levels, "levels")))
@@ -137,14 +140,16 @@ class _Numpy(Algebra):
         """A matrix whose row i is `make(i)`, made of `sources` in so many threads."""
         if out is not None and any(numpy.may_share_memory(self.checked(out, "out", 2), one) for one in sources):
             return self._given(self._each(n, make, (), None, workers), out)
-        target = numpy.empty((n, self.dim), self.dtype) if out is None else self.checked(out, "out", 2)
+        target = numpy.empty((n, self.dim), self.dtype) if out is None else self._target(out, 2)
         if len(target) != n:
             message = f"out: {len(target)} rows given, {n} needed"
             raise ShapeError(message)
 
         def fill(part: tuple[int, int]) -> None:
             for row in range(*part):
-                target[row] = make(row)
+                with numpy.errstate(over="ignore", invalid="ignore"):  # is seen in the result
+                    made = make(row)
+                target[row] = self._finite(made, f"row {row} of the result")
 
         in_parts(fill, n, workers)
         return target
@@ -188,9 +193,14 @@ class _Numpy(Algebra):
         """The numbers, in the dtype of the space. ValueError where they leave its range, or are NaN."""
         with numpy.errstate(over="ignore", invalid="ignore"):
             made: NDArray[Any] = numbers.astype(self.dtype, copy=False)
-        good = numpy.isfinite(made)
-        if not good.all():
-            message = f"{what}: component {int(numpy.argmin(good.reshape(-1, self.dim).all(axis=0)))} is not finite"
+            parts = made.ravel().view(numpy.float32)
+            square = parts.dot(parts)  # costs a third of asking each
+        if not isfinite(square) and not (good := numpy.isfinite(made)).all():
+            place = int(numpy.argmin(good.reshape(-1, self.dim).all(axis=0)))
+            message = (
+                f"{what}: component {place} is not finite: an operand has NaN or infinity, or such numbers that the "
+                "result leaves single precision; normalize() them"
+            )
             raise ValueError(message)
         return made
 
@@ -224,14 +234,21 @@ class _Numpy(Algebra):
 
     def _given(self, result: NDArray[Any], out: Any, arena: HDCArena | None = None) -> NDArray[Any]:
         self._in_no(arena)
+        made = self._finite(result, "the result")
         if out is None:
-            made: NDArray[Any] = result.astype(self.dtype, copy=False)
             return made
-        target = self.checked(out, "out", result.ndim)
+        target = self._target(out, result.ndim)
         if target.shape != result.shape:
             message = f"out: shape {list(target.shape)}; the result has {list(result.shape)}"
             raise ShapeError(message)
-        target[...] = result
+        target[...] = made
+        return target
+
+    def _target(self, out: Any, ndim: int) -> NDArray[Any]:
+        target = self.checked(out, "out", ndim)
+        if not target.flags.writeable:
+            message = "out: it is read-only; give an array that can be written to"
+            raise ValueError(message)
         return target
 
 
@@ -264,14 +281,16 @@ class HRR(_Numpy):
 
     def bind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         x, y = self._pair(a, b)
-        return self._given(self._back(self._spectrum(x) * self._spectrum(y)), out, arena)
+        with numpy.errstate(over="ignore", invalid="ignore"):  # is seen in the result, here and below
+            made = self._back(self._spectrum(x) * self._spectrum(y))
+        return self._given(made, out, arena)
 
     def rotate(self, a: Any, shifts: int = 1) -> NDArray[Any]:
         """Frequencies are rotated instead of components: rotating one factor of a convolution rotates the product,
         whichever factor it was, so that "ab" would be "ba". Frequencies are multiplied one by one; norms and
         similarities stay. The mean (and the shortest wave of an even dimension) stay in place, as they are real."""
         spectrum = self._spectrum(self.checked(a, "a"))
-        return self._given(self._back(turned(spectrum, self.dim, shifts)), None)
+        return self._given(self._back(turned(spectrum, self.dim, whole(shifts, "shifts"))), None)
 
     def _factors(self, rows: Any, name: str) -> NDArray[Any]:
         return self._spectrum(self.checked(rows, name, 2))
@@ -289,7 +308,9 @@ class HRR(_Numpy):
         if not numpy.abs(spectrum).all():
             message = "inverse: a frequency of the vector is zero, so what was bound with it is lost"
             raise ValueError(message)
-        return self._given(self._back(1.0 / spectrum), out, arena)
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            made = self._back(1.0 / spectrum)
+        return self._given(made, out, arena)
 
     def unbind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         x, y = self._pair(a, b)
@@ -297,7 +318,9 @@ class HRR(_Numpy):
         if not numpy.abs(spectrum).all():
             message = "unbind: a frequency of b is zero, so what was bound with it is lost"
             raise ValueError(message)
-        return self._given(self._back(self._spectrum(x) / spectrum), out, arena)
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            made = self._back(self._spectrum(x) / spectrum)
+        return self._given(made, out, arena)
 
     def normalize(self, a: Any) -> NDArray[Any]:
         """Norm 1; a zero vector stays."""
@@ -317,9 +340,11 @@ class HRR(_Numpy):
 
     def product(self, rows: NDArray[Any]) -> NDArray[Any]:
         spectrum = numpy.ones(self.dim // 2 + 1, numpy.complex128)
-        for row in self.checked(rows, "vectors", 2):
-            spectrum *= self._spectrum(row)
-        return self._given(self._back(spectrum), None)
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            for row in self.checked(rows, "vectors", 2):
+                spectrum *= self._spectrum(row)
+            made = self._back(spectrum)
+        return self._given(made, None)
 
     def _spectrum(self, a: NDArray[Any]) -> NDArray[Any]:
         return numpy.fft.rfft(a.astype(numpy.float64), axis=-1)
@@ -348,22 +373,28 @@ class FHRR(_Numpy):
 
     def bind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         x, y = self._pair(a, b)
-        return self._given(x * y, out, arena)
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            made = x * y
+        return self._given(made, out, arena)
 
     def inverse(self, a: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         """1 over each component; of a phasor its conjugate. ValueError where a component is zero."""
         x = self.checked(a, "a")
         _refuse_zeros(x, "inverse: a component of the vector")
-        return self._given(1.0 / x.astype(numpy.complex128), out, arena)
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            made = 1.0 / x.astype(numpy.complex128)
+        return self._given(made, out, arena)
 
     def unbind(self, a: Any, b: Any, out: Any = None, arena: HDCArena | None = None) -> NDArray[Any]:
         x, y = self._pair(a, b)
         squares = y.real * y.real
         squares += y.imag * y.imag
         if squares.size and numpy.abs(squares - 1).max() < _NEAR_UNIT:  # phasors: dividing would take ten times as long
-            return self._given(x * y.conj(), out, arena)
+            return self.bind(x, y.conj(), out, arena)
         _refuse_zeros(y, "unbind: a component of b")
-        return self._given(x / y, out, arena)
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            made = x / y
+        return self._given(made, out, arena)
 
     def normalize(self, a: Any) -> NDArray[Any]:
         """Magnitude 1 everywhere; a component that is zero becomes 1."""

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _MOST = 65_536  # what an item memory finds in one call
-_ROLE = "\x1ftree "  # begins no name that people give
+_ROLE = "\x1ftree "  # names that begin so are the library's own
 
 
 class Multiset(Summed):

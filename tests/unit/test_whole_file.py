@@ -89,6 +89,12 @@ def test_what_is_not_ours_is_kept(tmp_path: Path) -> None:
     put(tmp_path / "empty", b"own")
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "\u6570" * 85, "\U0001f600" * 60])
+def test_a_name_may_be_as_long_as_names_are(tmp_path: Path, name: str) -> None:
+    put(tmp_path / name, b"own")
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
 def test_what_cannot_be_written_or_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("own")
     for bad in (tmp_path / "a" / "b", "a\0b", "/proc/nothing/a"):
