@@ -60,7 +60,7 @@ cdef class RecordEncoder:
     (VoiceHD, Imani and others 2017).
 
     Immutable; safe from any thread; the GIL is released. Holds copies of both matrices, packed. A record of 617
-    features takes about 26 us at dim 10,000 (AVX-512).
+    features takes about 32 us at dim 10,000 (AVX-512).
 
     Example::
 

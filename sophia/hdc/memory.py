@@ -233,7 +233,7 @@ class ItemMemory:
         """A threshold, or the default one of `cleanup` for so many items; see `sophia.hdc.similarities.chance`."""
         if given is None:
             return chance(self.space, self._count)
-        if not -1.0 <= given <= 1.0:
+        if not isinstance(given, int | float | numpy.number) or not -1.0 <= given <= 1.0:
             message = f"threshold is {given!r}; it is a similarity, from -1 to 1"
             raise ValueError(message)
         return float(given)
@@ -303,7 +303,7 @@ class ItemMemory:
         ]
 
     def _refuse_search(self, k: int) -> None:
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 65_536:
+        if isinstance(k, bool) or not isinstance(k, int | numpy.integer) or not 1 <= k <= 65_536:
             message = f"k is {k!r}; it is a whole number from 1 to 65536"
             raise ValueError(message)
         if not self._count:

@@ -366,7 +366,8 @@ class Space:
         if not len(self._algebra.checked(rows, "memory", 2)):
             message = "cleanup: there is nothing in the memory"
             raise ValueError(message)
-        if threshold is not None and not -1.0 <= threshold <= 1.0:
+        number = threshold is None or isinstance(threshold, int | float) or hasattr(threshold, "__float__")
+        if not number or not (threshold is None or -1.0 <= threshold <= 1.0):
             message = f"threshold is {threshold!r}; it is a similarity, from -1 to 1"
             raise ValueError(message)
         least = chance(self, len(rows)) if threshold is None else threshold

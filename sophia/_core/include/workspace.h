@@ -21,7 +21,7 @@ static inline void *sophia_spare_take(void **spare)
  */
 static inline void *sophia_spare_put(void **spare, void *mine)
 {
-    return __atomic_exchange_n(spare, mine, __ATOMIC_RELEASE);
+    return __atomic_exchange_n(spare, mine, __ATOMIC_ACQ_REL); /* what it returns was written by another thread */
 }
 
 struct sophia_workspace {
