@@ -7,6 +7,7 @@ against n, [m, n] for m against n. Results are exact integers (or one division f
 SIMD level.
 """
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -33,6 +34,7 @@ cdef enum:
     DOT = 1
     SIMILARITY = 2
     MOST_HITS = 65536
+    PAIRS = 1 << 20     # of a query and a row, between two looks for an interrupt
 
 
 cdef int _check(Vector a, Vector b) except -1:
@@ -269,7 +271,7 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
     """
     cdef Rows x, y
     cdef uint64_t padding[8]
-    cdef size_t told = told_dim(dim, query, rows), room, q
+    cdef size_t told = told_dim(dim, query, rows), room, q, first = 0, step
     cdef uint64_t dirty = 0
     cdef int measure
     cdef int64_t *norms = NULL
@@ -285,11 +287,17 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
             if x.n == 0:
                 raise ValueError("query: no rows; give at least one")
             tops = _new_tops(x.n, room)
+            # so many share a pass over the rows, and so often an interrupt is seen: within a second for a million rows
+            step = <size_t>PAIRS // (y.n + 1) // 64 * 64 + 64
             if x.model == SOPHIA_BSC:
                 sophia_padding_mask(x.dim, padding)
-                with nogil:
-                    dirty = sophia_scan_b1(kernels, <const uint64_t *>x.data, x.n, <const uint64_t *>y.data,
-                                           y.n, x.stride // 8, padding, tops)
+                while first < x.n:
+                    with nogil:
+                        dirty |= sophia_scan_b1(kernels, <const uint64_t *>(x.data + first * x.stride),
+                                                min(step, x.n - first), <const uint64_t *>y.data, y.n,
+                                                x.stride // 8, padding, tops + first)
+                    first += step
+                    PyErr_CheckSignals()
                 if not x.vector:
                     refuse_padding(&x, "query")
                 if dirty:
@@ -302,9 +310,13 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
                     for q in range(x.n):
                         norms[q] = kernels.dot_i8(<const int8_t *>(x.data + q * x.stride),
                                                   <const int8_t *>(x.data + q * x.stride), x.dim)
-                with nogil:
-                    sophia_scan_i8(kernels, <const int8_t *>x.data, x.n, <const int8_t *>y.data, y.n, x.dim,
-                                   norms, tops)
+                while first < x.n:
+                    with nogil:
+                        sophia_scan_i8(kernels, <const int8_t *>(x.data + first * x.stride), min(step, x.n - first),
+                                       <const int8_t *>y.data, y.n, x.dim, NULL if norms == NULL else norms + first,
+                                       tops + first)
+                    first += step
+                    PyErr_CheckSignals()
             return _answer(tops, x.n, x.matrix, x.model, measure)
         finally:
             free(tops)

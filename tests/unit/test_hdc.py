@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -783,3 +784,28 @@ def test_an_arena_is_held_while_a_result_is_written() -> None:
         thread.join()
         assert refused
         assert arena.exports == 0
+
+
+@pytest.mark.parametrize(("model", "n"), [("BSC", 3000), ("MAP", 1500)])
+def test_a_long_search_can_be_interrupted(model: str, n: int) -> None:
+    """Between parts of the queries, which change no answer."""
+    rows, queries = (hdc.random_rows(n, name, dim=1000, model=model) for name in ("row", "query"))
+    told = 1000 if model == "BSC" else None
+    scores, places = hdc.topk(queries, rows, 2, dim=told)
+    assert (places[:, 0] == hdc.topk(queries[::-1].copy(), rows, 1, dim=told)[1][::-1, 0]).all()
+    few = hdc.topk(queries[-70:], rows, 2, dim=told)
+    assert (few[0] == scores[-70:]).all()
+    assert (few[1] == places[-70:]).all()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.005)
+        with pytest.raises(KeyboardInterrupt):
+            while True:
+                hdc.topk(queries, rows, 2, dim=told)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
