@@ -800,12 +800,15 @@ def test_a_long_search_can_be_interrupted(model: str, n: int) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
+    def search_on() -> None:
+        while True:
+            hdc.topk(queries, rows, 2, dim=told)
+
     before = signal.signal(signal.SIGALRM, stop)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.005)
         with pytest.raises(KeyboardInterrupt):
-            while True:
-                hdc.topk(queries, rows, 2, dim=told)
+            search_on()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
