@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SampleDecoder"]
 
-_TIMES = ("datetime", "date")  # beside the usual names of a time
+_DATES = ("date", "datum")
+_CLOCKS = ("time", "uhrzeit")  # the time of day, where a date has a column of its own
+_TIMES = ("datetime", *_DATES, *_CLOCKS)  # beside the usual names of a time
 _GAPS = ("", "nan", "na", "n/a", "null", "none", "-", "?")
 _SHOWN = 80
 _NAN = float("nan")
@@ -30,10 +32,10 @@ class SampleDecoder(Decoder):
 
     The first line names the columns; where it has numbers itself, the first of several columns is the time. Of the
     others each is a channel that has no other use by its name (time, scope, sensor, id, label), or those that
-    `keys.value` names; a date and a time in two columns are one time. What the first row has in a channel must be a
-    number or a gap; a later row in which that is not so is `not-a-number`, one of another width `not-csv`: a gap for
-    all its channels. Where no column names the sensor it is `keys.named`, or else the source. A header that comes again
-    is passed over; with the same names in another order the rows after it have that.
+    `keys.value` names; a date and a time of day in two columns are one time. What the first row has in a channel must
+    be a number or a gap; a later row in which that is not so is `not-a-number`, one of another width `not-csv`: a gap
+    for all its channels. Where no column names the sensor it is `keys.named`, or else the source. A header that comes
+    again is passed over; with the same names in another order the rows after it have that.
     """
 
     __slots__ = ("_adopted", "_channels", "_clock", "_columns", "_keys", "_names", "_parser", "_places", "_width")
@@ -138,12 +140,11 @@ class SampleDecoder(Decoder):
                 self._refuse(f"there is no column {wanted[0]!r}", shown)
         cells = [*row, *[""] * (len(names) - len(row))]
         self._clock = -1
-        if (
-            keys.ts == usual.ts
-            and {"date", "time"} <= {*names}
-            and known[0] in (names.index("date"), names.index("time"))
-        ):
-            known[0], self._clock = names.index("date"), names.index("time")
+        date, clock = (next((names.index(name) for name in of if name in names), -1) for of in (_DATES, _CLOCKS))
+        if keys.ts == usual.ts and date >= 0 and clock >= 0 and known[0] in (date, clock):
+            known[0] = date
+            if names[clock] not in map(str.lower, keys.value):
+                self._clock = clock
         elif known[0] < 0 and len(names) > 1 and (_number(cells[0]) is None or not (names[0] or cells[0].strip())):
             known[0] = 0  # whatever it is called: the index of a table
         if keys.value:
@@ -178,8 +179,8 @@ class SampleDecoder(Decoder):
             return Event(n, self.source, self.line, None, flags=flags | PLAIN, invalid=fault, sample=sample)
         size = len(row)
         ts, scope, sensor, id, label = [row[i].strip() or None if 0 <= i < size else None for i in self._columns]
-        if 0 <= self._clock < size and (clock := row[self._clock].strip()):
-            ts = f"{ts} {clock}" if ts else clock
+        if ts and 0 <= self._clock < size:
+            ts = _joined(ts, row[self._clock].strip())
         name = bounded(sensor or self._keys.named or self.source)
         values = [_number(row[place]) if place < size else _NAN for place in self._places]
         numbers = tuple([value for value in values if value is not None])
@@ -207,6 +208,16 @@ def _is_word(cell: str) -> bool:
     """Whether a cell can name a column: it is no number, and no time of numbers."""
     value = _number(cell)
     return (value is None or value != value) and not cell[:1].isdigit()
+
+
+def _joined(date: str, clock: str) -> str:
+    """A date with the time of day that stands beside it; the date alone where it has one itself, or that is none.
+
+    >>> _joined("2024-01-01", "10:00"), _joined("2024-01-01 10:00", "10:00"), _joined("2024-01-01", "7")
+    ('2024-01-01 10:00', '2024-01-01 10:00', '2024-01-01')
+    """
+    is_time = ":" in clock or (clock.count(".") == 2 and clock[:1].isdigit())  # 17.24.00 is no number
+    return f"{date} {clock}" if is_time and ":" not in date else date
 
 
 def _told_apart(names: list[str]) -> tuple[str, ...]:

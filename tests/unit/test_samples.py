@@ -22,7 +22,7 @@ from sophia.organs import sensors
 from sophia.store import sensor_table
 from sophia.store.pending import Pending
 from sophia.store.sensor_table import CHANNELS, Sample, SensorRules, SensorTable
-from sophia.stream import course
+from sophia.stream import course, samples, summary
 from sophia.stream.blocks import LineSplitter
 from sophia.stream.counts import Counts
 from sophia.stream.course import Course
@@ -47,7 +47,7 @@ def values(events: list[Event]) -> list[Any]:
     return [None if event.sample is None else [repr(value) for value in event.sample.values] for event in events]
 
 
-@pytest.mark.parametrize("module", [course, sensors, sensor_table])
+@pytest.mark.parametrize("module", [course, samples, sensors, sensor_table, summary])
 def test_examples(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -97,7 +97,18 @@ def test_columns_are_found(text: str, channels: tuple[str, ...], ts: str | None)
     ("text", "times"),
     [
         ("Date;Time;volt\n16/12/2006;17:24:00;?\n16/12/2006;;1\n", ["16/12/2006 17:24:00", "16/12/2006"]),
-        ("volt,time,date\n1,17:24,2006-12-16\n2,17:25,\n", ["2006-12-16 17:24", "17:25"]),
+        ("volt,time,date\n1,17:24,2006-12-16\n2,17:25,\n", ["2006-12-16 17:24", None]),
+        ("Datum;Uhrzeit;volt\n16.12.2006;17.24.00;1\n;17.25.00;1\n", ["16.12.2006 17.24.00", None]),
+        ("uhrzeit,volt\n17:24,1\n", ["17:24"]),
+        ("datum,volt\n16.12.2006,1\n", ["16.12.2006"]),
+        (
+            "date,time,volt\n2024-01-01 10:00:00,10:00:00,1\n2024-01-02,10:01,1\n",
+            ["2024-01-01 10:00:00", "2024-01-02 10:01"],
+        ),
+        ("date,time,volt\n2024-01-01T10:00Z,10:00:00,1\n", ["2024-01-01T10:00Z"]),
+        ("date,time,volt\n2024-01-01,,1\n2024-01-02,10:01,1\n", ["2024-01-01", "2024-01-02 10:01"]),
+        ("date,time,volt\n2024-01-01,3,1\n2024-01-02,4.5,1\n", ["2024-01-01", "2024-01-02"]),
+        ("date,time,volt\n2024-01-01,?,1\n", ["2024-01-01"]),
         ("ts,date,time,volt\nnow,1,2,3\n", ["now"]),
         ("day,volt\nmonday,1\n,2\n", ["monday", None]),
         (",volt\n,1\nb,2\n", [None, "b"]),
@@ -108,6 +119,14 @@ def test_the_time_of_a_row(text: str, times: list[str | None]) -> None:
     events = decoded(text)
     assert [event.ts for event in events] == times
     assert {event.invalid for event in events} == {None}
+    channels = {event.sample.channels for event in events if event.sample}
+    assert channels <= {("volt",), ("value",), ("date", "time", "volt")}
+
+
+def test_a_column_of_values_is_no_clock() -> None:
+    (event,) = decoded("date,time,volt\n2024-01-01,3.5,2\n", value=("Time",))
+    assert event.sample is not None
+    assert (event.ts, event.sample.channels, event.sample.values) == ("2024-01-01", ("time",), (3.5,))
 
 
 def test_a_successor_knows_the_column_of_the_clock() -> None:
