@@ -35,14 +35,27 @@ class SampleDecoder(Decoder):
     `keys.value` names; a date and a time of day in two columns are one time. What the first row has in a channel must
     be a number or a gap; a later row in which that is not so is `not-a-number`, one of another width `not-csv`: a gap
     for all its channels. Where no column names the sensor it is `keys.named`, or else the source. A header that comes
-    again is passed over; with the same names in another order the rows after it have that.
+    again is passed over; the rows after one with other names, or the same in another order, have those.
     """
 
-    __slots__ = ("_adopted", "_channels", "_clock", "_columns", "_keys", "_names", "_parser", "_places", "_width")
+    __slots__ = (
+        "_adopted",
+        "_channels",
+        "_clock",
+        "_columns",
+        "_fault",
+        "_keys",
+        "_names",
+        "_parser",
+        "_places",
+        "_times",
+        "_width",
+    )
 
     def __init__(self, source: str, counts: Counts, keys: Keys) -> None:
         super().__init__(source, counts)
         self._keys = keys
+        self._times = {name.lower() for name in (*keys.ts, *_TIMES)}
         self._adopted = False  # and no row yet that shows whether that is right
         self._parser: RecordParser | None = None  # until the first line has told the delimiter
         self._names: list[str] | None = None  # of the columns; None until there is a header, [] where there is none
@@ -51,6 +64,7 @@ class SampleDecoder(Decoder):
         self._places: list[int] = []  # columns of the channels, once the first row has told
         self._columns: list[int] = []  # of time, scope, sensor, id, label
         self._clock = -1  # the column of the time of day where the other has the date alone
+        self._fault: InputError | None = None  # of a later header, when what stands before it was handed out
 
     @property
     def has_header(self) -> bool:
@@ -62,6 +76,8 @@ class SampleDecoder(Decoder):
         self._places, self._columns, self._clock = other._places, other._columns, other._clock
 
     def feed(self, block: Block) -> list[Event]:
+        if self._fault is not None:
+            raise self._fault
         events: list[Event] = []
         counts = self.counts
         for i, raw in enumerate(block.lines):
@@ -78,9 +94,20 @@ class SampleDecoder(Decoder):
                 counts.header += 1
                 continue
             if row is not None and not self._places:
-                self._lay_out(row)
+                try:
+                    self._lay_out(row)
+                except InputError as error:
+                    if not events:
+                        raise
+                    self._fault = error
+                    break
             events.append(self._event(row, flags))
         return events
+
+    def finish(self) -> list[Event]:
+        if self._fault is not None:
+            raise self._fault
+        return []
 
     def _delimited(self, raw: str) -> RecordParser:
         if raw.lstrip(" \ufeff").startswith("{"):
@@ -99,25 +126,30 @@ class SampleDecoder(Decoder):
 
     def _is_header(self, row: list[str]) -> bool:
         """Whether it names columns: the first line does so where it has no number, or begins with the name of a time; a
-        later one if it has the names that are known."""
-        known = self._names
-        if known and not self._adopted and row[0].strip().removeprefix("\ufeff") not in known:
+        later one if it has the names that are known, or begins with the name of a time and has no number."""
+        known, first = self._names, row[0].strip().removeprefix("\ufeff")
+        is_time = first.lower() in self._times
+        if known is not None and not self._adopted and not is_time and first not in known:
             return False
         names = [cell.strip().removeprefix("\ufeff") for cell in row]
         if known is None or (self._adopted and names != known):
             self._adopted = False
-            times = {name.lower() for name in (*self._keys.ts, *_TIMES)}
-            if names[0].lower() not in times and not all(map(_is_word, names)):
+            if not is_time and not all(map(_is_word, names)):
                 self._names = [] if known is None else known
                 return False
-            self._names, self._places, self._width = names, [], len(names)
+            self._begin(names)
             return True
         self._adopted = False
-        if not known or sorted(names) != sorted(known):
+        if names == known:
+            return True
+        if sorted(names) != sorted(known) and not (is_time and len(names) > 1 and all(map(_is_word, names))):
             return False
-        if names != known:
-            self._names, self._places = names, []
+        self._begin(names)
         return True
+
+    def _begin(self, names: list[str]) -> None:
+        """Other columns from the next row on."""
+        self._names, self._places, self._channels, self._width = names, [], (), len(names)
 
     def _lay_out(self, row: list[str]) -> None:
         """Which columns are what."""

@@ -199,6 +199,38 @@ def test_a_header_again_is_no_row_and_may_change_the_order() -> None:
     assert (counts.header, counts.bad) == (3, {})
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ts,v\n1,1\n2,2\nts,w\n3,500\n", [("v",), ("v",), ("w",)]),
+        ("ts,v\n1,1\nTimestamp,v,w\n3,1,2\n4,1,2\nts,v\n5,1\n", [("v",), ("v", "w"), ("v", "w"), ("v",)]),
+        ("x,v\n1,1\ndate,time,w\n2026-01-01,10:00,2\n", [("x", "v"), ("w",)]),
+        ("0,1\nts,w\n1,2\n", [("value",), ("w",)]),
+    ],
+)
+def test_a_header_of_other_names_begins_other_channels(text: str, found: list[tuple[str, ...]]) -> None:
+    counts = Counts()
+    events = decoded(text, counts)
+    assert [event.sample.channels for event in events if event.sample] == found
+    assert {event.invalid for event in events} == {None}
+    assert counts.header == text.count("\n") - len(found)
+
+
+@pytest.mark.parametrize("rest", [b"", b"5,6\n"])
+def test_what_stands_before_a_header_that_is_refused_is_handed_out(rest: bytes) -> None:
+    decoder, splitter = SampleDecoder("pump.csv", Counts(), Keys()), LineSplitter(99)
+    events = decoder.feed(splitter.feed(b"ts,v\n1,1\nts,state\n2,ok\n3,4\n"))
+    assert values(events) == [["1.0"]]
+    with pytest.raises(InputError, match=r"pump.csv:4: column 'state' holds 'ok', no number"):
+        decoder.feed(splitter.feed(rest)) if rest else decoder.finish()
+
+
+def test_a_row_that_only_begins_like_a_header_is_none() -> None:
+    events = decoded("ts,v\n1,1\nts,2\ntime,2026-01-01\nts\nstate,ok\n")
+    assert [event.invalid for event in events] == [None, None, "not-a-number", "not-csv", "not-a-number"]
+    assert {event.sample.channels for event in events if event.sample} == {("v",)}
+
+
 def test_names_are_bounded_and_the_sensor_can_be_named() -> None:
     (event,) = decoded(f"ts,{'C' * 5000},sensor\n0,1,{'S' * 5000}\n")
     assert event.sample is not None
