@@ -84,7 +84,7 @@ def command(options: argparse.Namespace) -> int:
         brain.note_outputs(outputs.files(report.page(outputs.folder)))
         _log_start(outputs, header, options.inputs, brain, quiet=wanted.quiet)
         _note_replaced(outputs, outputs.replaced, quiet=wanted.quiet)
-        if (idle := _idle_keys(wanted)) is not None:
+        if (idle := _idle_keys(wanted, settings)) is not None:
             outputs.log.write("note", idle)
             _tell(idle, quiet=wanted.quiet)
         progress = Progress(wanted.progress, reader.counts, outputs.log, quiet=wanted.quiet)
@@ -209,12 +209,14 @@ def _no_anomaly(summary: Summary) -> str | None:
     return next((note for note in summary.sensor_notes if "warming up" in note), None)
 
 
-def _idle_keys(wanted: RunSettings) -> str | None:
-    """Which of the names of fields have no use for the format, None where all have."""
+def _idle_keys(wanted: RunSettings, settings: Settings) -> str | None:
+    """Which of the names of fields, and of the rules of sensors, have no use for the format; None where all have."""
     names = ("value", "sensor") if wanted.format != "sensor" else ("text", "context", "answer", "session")
     flags = [f"--{name}-key" for name in names if getattr(wanted, f"{name}_key")]
-    if wanted.format != "sensor" and wanted.sensor is not None:
-        flags.append("--sensor")
+    if wanted.format != "sensor":
+        if wanted.sensor is not None:
+            flags.append("--sensor")
+        flags += [f"--{name.replace('_', '-')}" for name in settings.changed() if name.startswith("sensor_")]
     return f"{', '.join(flags)}: without use, as the format is {wanted.format}" if flags else None
 
 

@@ -42,6 +42,10 @@ FLAGS = ("--format", "sensor", "--sensor-warmup", "400", "--sensor-rest", "100",
     [
         (("--format", "sensor", "--context-key", "a", "--text-key", "b"), b"--text-key, --context-key: without use"),
         (("--sensor", "pump", "--value-key", "celsius"), b"--value-key, --sensor: without use"),
+        (
+            ("--sensor-range", "0:9", "--sensor-warmup", "9", "--sensor-rest", "9", "--sensor-alarm", ".5"),
+            b"sophia: --sensor-range, --sensor-warmup, --sensor-rest, --sensor-alarm: without use",
+        ),
     ],
 )
 def test_names_of_no_use_are_told(command: Run, tmp_path: Path, flags: tuple[str, ...], said: bytes) -> None:
