@@ -76,7 +76,7 @@ class Keys:
         label: tuple[str, ...] = ("label",),
         session: tuple[str, ...] = (),
         actor: tuple[str, ...] = (),
-        sensor: tuple[str, ...] = ("sensor", "device", "machine"),
+        sensor: tuple[str, ...] = ("sensor", "device", "machine", "sensor_id", "device_id", "machine_id"),
         value: tuple[str, ...] = (),
         named: str | None = None,
     ) -> None:

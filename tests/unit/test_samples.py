@@ -243,6 +243,14 @@ def test_names_are_bounded_and_the_sensor_can_be_named() -> None:
     assert many.text.endswith("x63=1.0 and 960 more")
 
 
+@pytest.mark.parametrize("name", ["sensor", "Device", "machine", "sensor_id", "DEVICE_ID", "machine_id"])
+def test_usual_names_of_the_column_of_the_sensor(name: str) -> None:
+    (event,) = decoded(f"ts,x,{name}\n0,1,7\n")
+    assert event.sample == Sample("7", ("x",), (1.0,))
+    (event,) = decoded("ts,x,sensor_id,sensor\n0,1,7,pump\n", value=("x",))
+    assert event.sample == Sample("pump", ("x",), (1.0,))
+
+
 @pytest.mark.parametrize("given", ["sensor", "label", "scope"])
 def test_a_column_that_is_named_must_be_there(given: str) -> None:
     with pytest.raises(InputError, match="there is no column 'pump'"):
