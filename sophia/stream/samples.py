@@ -22,6 +22,7 @@ __all__ = ["SampleDecoder"]
 _DATES = ("date", "datum")
 _CLOCKS = ("time", "uhrzeit")  # the time of day, where a date has a column of its own
 _TIMES = ("datetime", *_DATES, *_CLOCKS)  # beside the usual names of a time
+_INDEX = ("", "unnamed: 0", "index")  # a first column of whole numbers that is so called is the index of a table
 _GAPS = ("", "nan", "na", "n/a", "null", "none", "-", "?")
 _SHOWN = 80
 _NAN = float("nan")
@@ -177,15 +178,19 @@ class SampleDecoder(Decoder):
             known[0] = date
             if names[clock] not in map(str.lower, keys.value):
                 self._clock = clock
-        elif known[0] < 0 and len(names) > 1 and (_number(cells[0]) is None or not (names[0] or cells[0].strip())):
-            known[0] = 0  # whatever it is called: the index of a table
+        index = -1
+        if len(names) > 1 and 0 not in known and names[0] not in map(str.lower, keys.value):
+            if names[0] in _INDEX and cells[0].strip().removeprefix("-").isdecimal():
+                index = 0  # the time, unless another column is: pandas writes it beside all columns
+            if known[0] < 0 and (index == 0 or _number(cells[0]) is None or not (names[0] or cells[0].strip())):
+                known[0] = 0  # whatever it is called: what rows are found by
         if keys.value:
             missing = [name for name in keys.value if name.lower() not in names]
             if missing:
                 self._refuse(f"there is no column {missing[0]!r}", shown)
             places = [i for wanted in keys.value for i, name in enumerate(names) if name == wanted.lower()]
         else:
-            places = [i for i in range(len(names)) if i not in known and i != self._clock]
+            places = [i for i in range(len(names)) if i not in known and i not in (index, self._clock)]
         if not places:
             self._refuse("there is no column of numbers", shown)
         for place in places:

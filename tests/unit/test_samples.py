@@ -80,6 +80,13 @@ def test_a_header_names_the_columns() -> None:
         ("t;1,5;2,5\n", ("value1", "value2"), "t"),
         ('time;"a,b,c";x\n0;1;2\n', ("a,b,c", "x"), "0"),
         ("ts,25\n0,1\n", ("25",), "0"),
+        (",x\n7,1\n", ("x",), "7"),
+        ("Unnamed: 0,x\n7,1\n", ("x",), "7"),
+        ("\ufeffINDEX,x\n-7,1\n", ("x",), "-7"),
+        (",ts,x\n7,2026-03-01,1\n", ("x",), "2026-03-01"),
+        ("index,x\n7.5,1\n", ("index", "x"), None),
+        ("x,index\n1,7\n", ("x", "index"), None),
+        ("index\n7\n", ("index",), None),
         ("ts,x,x,x (2)\n0,1,2,3\n", ("x", "x (3)", "x (2)"), "0"),
     ],
 )
@@ -121,6 +128,16 @@ def test_the_time_of_a_row(text: str, times: list[str | None]) -> None:
     assert {event.invalid for event in events} == {None}
     channels = {event.sample.channels for event in events if event.sample}
     assert channels <= {("volt",), ("value",), ("date", "time", "volt")}
+
+
+def test_an_index_that_is_named_as_something_else_is_no_time() -> None:
+    (event,) = decoded("index,x\n7,1\n", value=("Index",))
+    assert event.sample is not None
+    assert (event.ts, event.sample.channels) == (None, ("index",))
+    (event,) = decoded("index,x\n7,1\n", sensor=("index",))
+    assert event.sample == Sample("7", ("x",), (1.0,))
+    (event,) = decoded("sensor,x\npump,1\n")
+    assert (event.ts, event.sample) == (None, Sample("pump", ("x",), (1.0,)))
 
 
 def test_a_column_of_values_is_no_clock() -> None:
@@ -206,6 +223,7 @@ def test_a_header_again_is_no_row_and_may_change_the_order() -> None:
         ("ts,v\n1,1\nTimestamp,v,w\n3,1,2\n4,1,2\nts,v\n5,1\n", [("v",), ("v", "w"), ("v", "w"), ("v",)]),
         ("x,v\n1,1\ndate,time,w\n2026-01-01,10:00,2\n", [("x", "v"), ("w",)]),
         ("0,1\nts,w\n1,2\n", [("value",), ("w",)]),
+        (",v\n0,1\nts,w\n1,2\n", [("v",), ("w",)]),
     ],
 )
 def test_a_header_of_other_names_begins_other_channels(text: str, found: list[tuple[str, ...]]) -> None:
