@@ -24,6 +24,7 @@ _CLOCKS = ("time", "uhrzeit")  # the time of day, where a date has a column of i
 _TIMES = ("datetime", *_DATES, *_CLOCKS)  # beside the usual names of a time
 _INDEX = ("", "unnamed: 0", "index")  # a first column of whole numbers that is so called is the index of a table
 _GAPS = ("", "nan", "na", "n/a", "null", "none", "-", "?")
+_VALUES = "--value-key NAME says which are numbers"
 _SHOWN = 80
 _NAN = float("nan")
 
@@ -164,13 +165,13 @@ class SampleDecoder(Decoder):
             next((names.index(name) for name in map(str.lower, wanted) if name in names), -1)
             for wanted in ((*keys.ts, *_TIMES), keys.scope, keys.sensor, keys.id, keys.label)
         ]
-        for place, wanted, common in (
-            (known[1], keys.scope, usual.scope),
-            (known[2], keys.sensor, usual.sensor),
-            (known[4], keys.label, usual.label),
+        for place, wanted, common, flag in (
+            (known[1], keys.scope, usual.scope, "--scope-key NAME says which is the scope"),
+            (known[2], keys.sensor, usual.sensor, "--sensor-key NAME says which is the name of the sensor"),
+            (known[4], keys.label, usual.label, "--label-key NAME says which is the label"),
         ):
             if place < 0 and wanted != common:
-                self._refuse(f"there is no column {wanted[0]!r}", shown)
+                self._refuse(f"there is no column {' or '.join(map(repr, wanted))}", shown, flag)
         cells = [*row, *[""] * (len(names) - len(row))]
         self._clock = -1
         date, clock = (next((names.index(name) for name in of if name in names), -1) for of in (_DATES, _CLOCKS))
@@ -187,7 +188,9 @@ class SampleDecoder(Decoder):
         if keys.value:
             missing = [name for name in keys.value if name.lower() not in names]
             if missing:
-                self._refuse(f"there is no column {missing[0]!r}", shown)
+                each = " and ".join(f"--value-key {name}" for name in missing[0].split(","))
+                several = f"give the flag for each: {each}; {_VALUES}" if "," in missing[0] else _VALUES
+                self._refuse(f"there is no column {missing[0]!r:.{_SHOWN}}", shown, several)
             places = [i for wanted in keys.value for i, name in enumerate(names) if name == wanted.lower()]
         else:
             places = [i for i in range(len(names)) if i not in known and i not in (index, self._clock)]
@@ -201,9 +204,9 @@ class SampleDecoder(Decoder):
         self._places, self._columns = places, known
         self._channels = _told_apart([bounded(shown[place]) or f"column{place + 1}" for place in places])
 
-    def _refuse(self, what: str, names: list[str]) -> NoReturn:
+    def _refuse(self, what: str, names: list[str], flag: str = _VALUES) -> NoReturn:
         shown = ", ".join(names)
-        message = f"{self.source}:{self.line}: {what}; --value-key NAME says which are numbers, of {shown:.{_SHOWN}}"
+        message = f"{self.source}:{self.line}: {what}; {flag}, of {shown:.{_SHOWN}}"
         raise InputError(message)
 
     def _event(self, row: list[str] | None, flags: int) -> Event:

@@ -271,8 +271,19 @@ def test_usual_names_of_the_column_of_the_sensor(name: str) -> None:
 
 @pytest.mark.parametrize("given", ["sensor", "label", "scope"])
 def test_a_column_that_is_named_must_be_there(given: str) -> None:
-    with pytest.raises(InputError, match="there is no column 'pump'"):
+    with pytest.raises(InputError, match=f"there is no column 'pump'; --{given}-key NAME says .*, of ts, x"):
         decoded("ts,x\n0,1\n", **{given: ("pump",)})
+    with pytest.raises(InputError, match=f"there is no column 'a' or 'b'; --{given}-key NAME"):
+        decoded("ts,x\n0,1\n", **{given: ("a", "b")})
+
+
+def test_columns_of_values_that_are_named_at_once() -> None:
+    words = "there is no column 'x,y'; give the flag for each: --value-key x and --value-key y; --value-key NAME says"
+    with pytest.raises(InputError, match=words):
+        decoded("ts,x,y\n0,1,2\n", value=("x,y",))
+    (event,) = decoded('ts,"x,y"\n0,1\n', value=("x,y",))
+    assert event.sample is not None
+    assert event.sample.channels == ("x,y",)
 
 
 def test_the_same_header_again_is_no_row() -> None:
