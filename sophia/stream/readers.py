@@ -218,7 +218,7 @@ def read_batches(
         if ready:
             msg = "sources are either all Source objects or all names"
             raise ConfigError(msg)
-        ready = resolve(name for name in given if not isinstance(name, Source))
+        ready = resolve((name for name in given if not isinstance(name, Source)), format)
     return Reader(ready, Plan(format, keys or Keys(), max_line, limit, Counts()), batch, keep_going)
 
 
@@ -245,7 +245,7 @@ def follow_batches(
     """
     _check(format, batch, limit)
     plan = Plan(format, keys or Keys(), max_line, limit, Counts())
-    return FollowingReader(resolve_followed(inputs), plan, batch, keep_going, tell)
+    return FollowingReader(resolve_followed(inputs, format), plan, batch, keep_going, tell)
 
 
 def _check(format: str, batch: int, limit: int | None) -> None:

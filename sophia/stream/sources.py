@@ -36,12 +36,12 @@ GZIP = b"\x1f\x8b"
 
 # What a user most often hands over instead of text, and what to do about it.
 MAGICS = (
-    (b"\x28\xb5\x2f\xfd", "zstd data; try: zstdcat {name} | sophia run -"),
-    (b"\xfd7zXZ\x00", "xz data; try: xzcat {name} | sophia run -"),
-    (b"BZh", "bzip2 data; try: bzcat {name} | sophia run -"),
+    (b"\x28\xb5\x2f\xfd", "zstd data; try: zstdcat {name} | sophia run{flags} -"),
+    (b"\xfd7zXZ\x00", "xz data; try: xzcat {name} | sophia run{flags} -"),
+    (b"BZh", "bzip2 data; try: bzcat {name} | sophia run{flags} -"),
     (b"PK\x03\x04", "a zip archive (or an office document); unpack it first"),
-    (b"\xff\xfe", "UTF-16 text; try: iconv -f UTF-16 -t UTF-8 {name} | sophia run -"),
-    (b"\xfe\xff", "UTF-16 text; try: iconv -f UTF-16 -t UTF-8 {name} | sophia run -"),
+    (b"\xff\xfe", "UTF-16 text; try: iconv -f UTF-16 -t UTF-8 {name} | sophia run{flags} -"),
+    (b"\xfe\xff", "UTF-16 text; try: iconv -f UTF-16 -t UTF-8 {name} | sophia run{flags} -"),
     (b"SQLite format 3\x00", "an SQLite database; export the table as CSV first"),
     (b"PAR1", "a Parquet file; export it as CSV or JSON lines first"),
     (b"ARROW1", "an Arrow file; export it as CSV or JSON lines first"),
@@ -58,13 +58,15 @@ BEGINNINGS = (GZIP, *(magic for magic, _ in MAGICS))
 class Gate:
     """Lets text pass and refuses what is not: asked for each chunk of one input, in order.
 
-    Raises InputError for a NUL in the first 4 KiB and for the first bytes of well-known formats.
+    Raises InputError for a NUL in the first 4 KiB and for the first bytes of well-known formats; what it says to do
+    about that has the `format` that was asked for.
     """
 
-    __slots__ = ("_name", "_place")
+    __slots__ = ("_flags", "_name", "_place")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, format: str = "auto") -> None:
         self._name = name
+        self._flags = "" if format == "auto" else f" --format {format}"
         self._place = 0
 
     def check(self, chunk: bytes) -> None:
@@ -77,7 +79,7 @@ class Gate:
         if place == 0:
             hint = next((hint for magic, hint in MAGICS if chunk.startswith(magic)), None)
         if hint is not None:
-            msg = f"{self._name}: not text but {hint.format(name=self._name)}"
+            msg = f"{self._name}: not text but {hint.format(name=self._name, flags=self._flags)}"
             raise InputError(msg)
         at = chunk.find(0, 0, BINARY_WINDOW - place)
         if at >= 0:
@@ -96,10 +98,15 @@ class Source:
     it can be stopped. A class that takes its bytes from elsewhere overrides `raw` and `live`.
     """
 
-    __slots__ = ("bytes_read", "fd", "live", "name", "packed", "path", "waiter")
+    __slots__ = ("bytes_read", "fd", "format", "live", "name", "packed", "path", "waiter")
 
     def __init__(
-        self, path: str | os.PathLike[str] | None = None, *, fd: int | None = None, name: str | None = None
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        fd: int | None = None,
+        name: str | None = None,
+        format: str = "auto",
     ) -> None:
         if path is not None and fd is not None:
             msg = "a source is a path or a descriptor, not both"
@@ -108,6 +115,8 @@ class Source:
         self.fd = fd
         self.name = shown(name if name is not None else self.path if self.path is not None else f"fd:{fd}")
         """For people and records: UTF-8 on one line, whatever the path."""
+        self.format = format
+        """What it is to be read as: for words about what it is instead."""
         self.live = False
         """The input may pause (it is not a regular file): hand out what has arrived. Known once opened."""
         self.bytes_read = 0
@@ -177,7 +186,7 @@ class Source:
                 head += chunk
                 if not any(magic.startswith(head) and magic != head for magic in BEGINNINGS):
                     break
-            gate = Gate(self.name)
+            gate = Gate(self.name, self.format)
             self.packed = head.startswith(GZIP)
             for chunk in self._unpacked(head, raw) if self.packed else _chain(head, raw):
                 gate.check(chunk)
@@ -257,7 +266,7 @@ class Source:
             raise InputError(msg)
 
 
-def resolve(inputs: Iterable[str | os.PathLike[str]] = ()) -> list[Source]:
+def resolve(inputs: Iterable[str | os.PathLike[str]] = (), format: str = "auto") -> list[Source]:
     """The sources that the arguments of a command line mean, in their order.
 
     `-` is standard input, as is no argument at all unless it is a terminal (ConfigError). A name that is no
@@ -271,13 +280,13 @@ def resolve(inputs: Iterable[str | os.PathLike[str]] = ()) -> list[Source]:
         if not paths:
             raise _missing(name)
         for path in paths:
-            source = _source(path)
+            source = _source(path, format)
             source.check()
             sources.append(source)
     return sources
 
 
-def resolve_followed(inputs: Iterable[str | os.PathLike[str]] = ()) -> list[Source]:
+def resolve_followed(inputs: Iterable[str | os.PathLike[str]] = (), format: str = "auto") -> list[Source]:
     """The same for inputs that are to be followed: one that is not there yet is waited for, gzip is refused."""
     sources = []
     for name in _names(inputs):
@@ -285,7 +294,7 @@ def resolve_followed(inputs: Iterable[str | os.PathLike[str]] = ()) -> list[Sour
         if not paths and (not name or _is_glob(name)):
             raise _missing(name)
         for path in paths or [name]:
-            source = _source(path)
+            source = _source(path, format)
             if source.path is not None and os.path.exists(source.path):  # noqa: PTH110
                 if source.starts_with(GZIP):
                     msg = f"{source.name}: gzip data cannot be followed; read it without --follow"
@@ -308,8 +317,8 @@ def _names(inputs: Iterable[str | os.PathLike[str]]) -> list[str]:
     return names
 
 
-def _source(name: str) -> Source:
-    return Source(fd=0, name="-") if name == "-" else Source(name)
+def _source(name: str, format: str) -> Source:
+    return Source(fd=0, name="-", format=format) if name == "-" else Source(name, format=format)
 
 
 def _is_glob(name: str) -> bool:

@@ -295,7 +295,8 @@ class Tail:
         kind = _File if stat.S_ISREG(state.st_mode) else _Stream
         self.polled = self.polled or kind is _File
         self._lane = self._first if self._lane is None else self._lane.successor()
-        self._opened.append(kind(fd, identity, Gate(self._source.name), self._lane, owned=named is not None))
+        gate = Gate(self._source.name, self._source.format)
+        self._opened.append(kind(fd, identity, gate, self._lane, owned=named is not None))
         self.took = True
 
     def _refuse(self, opened: _Opened) -> None:

@@ -55,6 +55,19 @@ def test_names_of_no_use_are_told(command: Run, tmp_path: Path, flags: tuple[str
     assert said + b", as the format is" in done.stderr
 
 
+@pytest.mark.parametrize("follow", [(), ("--follow",)])
+@pytest.mark.parametrize(("flags", "said"), [(("--format", "sensor"), b"run --format sensor -"), ((), b"run -")])
+def test_what_to_do_about_another_encoding_has_the_format(
+    command: Run, tmp_path: Path, follow: tuple[str, ...], flags: tuple[str, ...], said: bytes
+) -> None:
+    data = "ts,x\n0,1\n".encode("utf-16")
+    (tmp_path / "pump.csv").write_bytes(data)
+    for name, given in (("pump.csv", b""), ("-", data)):
+        done = command("run", name, *flags, *follow, "--no-store", "--report", "none", "--out", "-", stdin=given)
+        assert done.returncode == 3
+        assert b"try: iconv -f UTF-16 -t UTF-8 " + name.encode() + b" | sophia " + said + b"\n" in done.stderr
+
+
 def test_unusual_numbers_are_told(command: Run, tmp_path: Path) -> None:
     write(tmp_path / "pump.csv")
     done = command(

@@ -177,7 +177,7 @@ def test_a_table_that_is_none(text: str, keys: dict[str, Any], words: str) -> No
         decoded(text, **keys)
 
 
-@pytest.mark.parametrize("gap", ["", " ", "NaN", "nan", "NA", "N/A", "null", "None", "-"])
+@pytest.mark.parametrize("gap", ["", " ", "NaN", "nan", "NA", "N/A", "#N/A", "#na", "n.a.", "null", "None", "-"])
 def test_gaps(gap: str) -> None:
     events = decoded(f"ts,x,y\n0,1,2\n1,{gap},2\n2,2,{gap}\n")
     assert [event.invalid for event in events] == [None] * 3
