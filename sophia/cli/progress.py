@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sophia.cli.block import Block, Rows, block_on
-from sophia.stream.summary import SHOWN_BAD, alarm_words, anomaly_words
+from sophia.stream.summary import SHOWN_BAD, SHOWN_OF_ONE, alarm_words, anomaly_words, shown_sensor
 
 if TYPE_CHECKING:
     from sophia._core.rhythm import Alarm
@@ -45,6 +45,7 @@ class Progress:
         self._last = self._started = monotonic()
         self._told = 0
         self._told_anomalies = 0
+        self._of_sensors: Counter[str] = Counter()
         self._alarms: Counter[str] = Counter()
 
     def show(self, summary: Summary) -> None:
@@ -176,12 +177,18 @@ class Progress:
         self._say("\n".join(lines) + "\n")
 
     def _tell_anomalies(self, summary: Summary) -> None:
-        """Anomalies of sensors since the last call, as bad lines are told."""
+        """Anomalies of sensors since the last call, as bad lines are told; 5 of each, 20 in all."""
         new = summary.first_anomalies[self._told_anomalies :]
-        self._told_anomalies += len(new)
-        lines = [f"anomaly: {anomaly_words(one)}" for one in new]
-        if new and self._told_anomalies == SHOWN_BAD:
-            lines.append(f"anomaly: {SHOWN_BAD} named; further ones are in the decisions alone")
+        lines = []
+        for one in new:
+            self._told_anomalies += 1
+            self._of_sensors[one.sensor] += 1
+            lines.append(f"anomaly: {anomaly_words(one)}")
+            if self._told_anomalies == SHOWN_BAD:
+                lines.append(f"anomaly: {SHOWN_BAD} named; further ones are in the decisions alone")
+            elif self._of_sensors[one.sensor] == SHOWN_OF_ONE:
+                whose = shown_sensor(one.sensor)
+                lines.append(f"anomaly: {SHOWN_OF_ONE} of {whose} named; further ones of it are in the decisions alone")
         if lines:
             for one in new:
                 self._log.write("anomaly", f"{one.source}:{one.line}: score {one.score:.2f}")  # the log shows no input

@@ -6,6 +6,7 @@ from math import floor
 from typing import NamedTuple
 
 from sophia.config import Settings
+from sophia.names import ending
 from sophia.organs.danger import SEVERITIES
 from sophia.stream.collect import Example
 from sophia.stream.hindsight import Difference, Hindsight
@@ -152,7 +153,7 @@ def explain(
     if example.why == "novel" and example.anomaly is not None and example.novelty == example.anomaly > 0.0:
         return (
             f"The latest numbers of \u201c{(example.channel or '')[:60]}\u201d of the sensor "
-            f"\u201c{(example.sensor or '')[:60]}\u201d of {owner} have hardly ever followed each other (score "
+            f"\u201c{ending(example.sensor or '', 60)}\u201d of {owner} have hardly ever followed each other (score "
             f"{example.anomaly:.2f}). With nothing to go by, it goes to deep thought."
         )
     if example.why == "novel":

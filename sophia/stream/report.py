@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sophia._core import cpu
 from sophia.brain import Sophia
 from sophia.config import Settings
+from sophia.names import ending
 from sophia.organs.danger import SEVERITIES
 from sophia.stream.collect import NAMED, QUIET, ROUTES, Collector, Example, Kept
 from sophia.stream.counts import Counts
@@ -558,7 +559,7 @@ class _Page:
         several = len({sensor for (sensor, _), _ in found}) > 1
         made = []
         for number, ((sensor, channel), course) in enumerate(found[:_DRAWN]):
-            whose = f" of {_clean(sensor, 60)}" if several else ""
+            whose = f" of {_clean(ending(sensor, 60), 60)}" if several else ""
             rows = [
                 {
                     "inputs": f"{start + 1:,} to {end:,}",

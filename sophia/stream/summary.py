@@ -10,16 +10,22 @@ from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
 from sophia._core.rhythm import Alarm
 from sophia.config import Settings
+from sophia.names import ending
 from sophia.organs.audit import AuditReport, false_serve_interval
 from sophia.store.session_table import Session
 from sophia.stream.event import Event
 from sophia.stream.times import duration, told
 
-__all__ = ["SHOWN_BAD", "Anomaly", "Summary", "alarm_words", "anomaly_words"]
+__all__ = ["SHOWN_BAD", "SHOWN_OF_ONE", "Anomaly", "Summary", "alarm_words", "anomaly_words", "shown_sensor"]
 
 _SESSIONS = ("ended", "novel", "orders_novel", "counts_novel", "not_sound")
 SHOWN_BAD = 20
 """Bad lines of one reason that are named; further ones are counted."""
+SHOWN_OF_ONE = 5
+"""Anomalies of one sensor that are named; a noisy one must not hide the others."""
+_NAMED_SENSORS = 100
+_COUNTED_SENSORS = 2048  # the counts of more are cut to half: what is let go has the fewest anomalies
+_SENSOR = 80  # characters of the name of a sensor that are shown
 
 
 class Anomaly(NamedTuple):
@@ -74,7 +80,8 @@ class Summary:
         self.sensor_notes: list[str] = []
         """What a user of sensors should know."""
         self.first_anomalies: list[Anomaly] = []
-        """The first 20."""
+        """The first 5 of each sensor, 20 in all."""
+        self._sensors: dict[str, list[int]] = {}
         self.open_sessions: int | None = None
         """How many go on after the run; None where inputs were not told by session."""
         self.memories: tuple[int, int] | None = None
@@ -126,14 +133,37 @@ class Summary:
         scores = [(i, d.anomaly) for i, d in enumerate(decisions) if d.sensor is not None]
         self.samples += len(scores)
         for i, score in scores:
-            if score is None or score < self._settings.sensor_alarm or decisions[i].resting:
+            decision = decisions[i]
+            told = score is not None and score >= self._settings.sensor_alarm and not decision.resting
+            # `sophia forget --scope` leaves the summary as it is, so it names no sensor of a scope
+            if decision.sensor is not None and not decision.scope:
+                self._count_sensor(decision.sensor, told)
+            if score is None or not told:
                 continue
             self.anomalies += 1
-            sample, decision, event = events[i].sample, decisions[i], events[i]
-            if len(self.first_anomalies) < SHOWN_BAD and sample is not None and decision.channel is not None:
+            sample, event = events[i].sample, events[i]
+            if sample is not None and decision.channel is not None and self._shows(sample.sensor):
                 value = sample.values[sample.channels.index(decision.channel)]
                 place = decision.n, event.source, event.line, decision.ts
                 self.first_anomalies.append(Anomaly(*place, sample.sensor, decision.channel, value, score))
+
+    def _count_sensor(self, name: str, told: bool) -> None:
+        counts = self._sensors.get(name)
+        if counts is None:
+            if len(self._sensors) == _COUNTED_SENSORS:
+                self._sensors = dict(self._most_anomalies(_COUNTED_SENSORS // 2))
+            counts = self._sensors[name] = [0, 0]
+        counts[0] += 1
+        counts[1] += told
+
+    def _most_anomalies(self, most: int) -> list[tuple[str, list[int]]]:
+        """Sensors with their counts of samples and anomalies: those with most anomalies, and then most samples."""
+        return sorted(self._sensors.items(), key=lambda item: (-item[1][1], -item[1][0], item[0]))[:most]
+
+    def _shows(self, sensor: str) -> bool:
+        """Whether one more anomaly of a sensor is named."""
+        first = self.first_anomalies
+        return len(first) < SHOWN_BAD and sum(one.sensor == sensor for one in first) < SHOWN_OF_ONE
 
     def count_sessions(self, ended: list[Session]) -> None:
         """Counts sessions that have ended."""
@@ -263,6 +293,10 @@ class Summary:
             else {
                 "samples": self.samples,
                 "anomalies": self.anomalies,
+                "by_sensor": {
+                    name: {"samples": samples, "anomalies": anomalies}
+                    for name, (samples, anomalies) in self._most_anomalies(_NAMED_SENSORS)
+                },
             },
             "memories": None if self.memories is None else {"made": self.memories[0], "let_go": self.memories[1]},
             "alarms": dict(sorted(self.alarms.items())),
@@ -288,9 +322,19 @@ def anomaly_words(one: Anomaly) -> str:
     'pump.csv:8: 2014-04-11T05:00:00Z: bar is 88.25 (score 0.97)'
     """
     when = f"{one.ts}: " if one.ts else ""
-    whose = "" if one.sensor == one.source else f"{one.sensor}: "
+    whose = "" if one.sensor == one.source else f"{shown_sensor(one.sensor)}: "
     words = f"{one.source}:{one.line}: {when}{whose}{one.channel} is {one.value:g} (score {one.score:.2f})"
-    return "".join(c if c.isprintable() else "\ufffd" for c in words)  # names must not steer a terminal
+    return _printable(words)
+
+
+def shown_sensor(name: str) -> str:
+    """The name of a sensor in a line for people: of a long one the end."""
+    return _printable(ending(name, _SENSOR))
+
+
+def _printable(words: str) -> str:
+    """Names must not steer a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in words)
 
 
 def alarm_words(alarm: Alarm) -> str:

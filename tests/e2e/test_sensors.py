@@ -104,6 +104,25 @@ def test_unusual_numbers_are_told(command: Run, tmp_path: Path) -> None:
     assert "celsius" not in (tmp_path / "run.log").read_text()
 
 
+def test_each_of_several_sensors_is_told(command: Run, tmp_path: Path) -> None:
+    rows, draw = ["ts,sensor,x"], random.Random(7)
+    for i in range(600):
+        noise = draw.randrange(100) if i >= 200 else 20
+        rows += [f"{i},noisy,{noise}", f"{i},{'plant/' * 30}quiet,{90 if i == 580 else 20}"]
+    (tmp_path / "all.csv").write_text("\n".join(rows) + "\n")
+    rules = ("--sensor-warmup", "100", "--sensor-rest", "5", "--sensor-alarm", ".6", "--sensor-range", "0:100")
+    done = command("run", "all.csv", "--format", "sensor", *rules, "--no-store", "--out", "d.jsonl")
+    assert done.returncode == 0
+    said = done.stderr.decode()
+    assert said.count(": noisy: x is") == 5
+    assert "anomaly: 5 of noisy named; further ones of it are in the decisions alone" in said
+    assert "plant/quiet: x is 90 (score" in said
+    found = json.loads((tmp_path / "summary.json").read_text())["sensors"]
+    assert list(found["by_sensor"]) == ["noisy", "plant/" * 30 + "quiet"]
+    assert found["by_sensor"]["plant/" * 30 + "quiet"] == {"samples": 600, "anomalies": 1}
+    assert sum(one["anomalies"] for one in found["by_sensor"].values()) == found["anomalies"] > 6
+
+
 def test_workers_batches_and_runs_change_nothing(command: Run, tmp_path: Path) -> None:
     write(tmp_path / "pump.csv")
     found = []

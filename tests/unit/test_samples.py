@@ -7,6 +7,7 @@ import json
 import math
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sophia
+from sophia import names
 from sophia._core.decision import Decision
 from sophia.config import Settings, parse_range
 from sophia.errors import ConfigError, InputError, SophiaError, StoreCorrupt
@@ -47,7 +49,7 @@ def values(events: list[Event]) -> list[Any]:
     return [None if event.sample is None else [repr(value) for value in event.sample.values] for event in events]
 
 
-@pytest.mark.parametrize("module", [course, samples, sensors, sensor_table, summary])
+@pytest.mark.parametrize("module", [course, names, samples, sensors, sensor_table, summary])
 def test_examples(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 
@@ -464,6 +466,54 @@ def test_anomalies_under_a_range_that_was_learned_are_told(ranges: tuple[str, ..
         notes = [note for note in brain.thalamus.sensors.notes() if "learned" in note]
     assert len(notes) == told
     assert all(note.startswith("1 of the anomalies") for note in notes)
+
+
+def counted(found: list[tuple[str, float]], scope: str = "", batch: int = 4096) -> summary.Summary:
+    """A summary of samples that were so unusual, by sensor."""
+    made = summary.Summary()
+    for start in range(0, len(found), batch):
+        events, decisions = [], []
+        for n, (name, score) in enumerate(found[start : start + batch], start + 1):
+            events.append(Event(n, "all.csv", n, "x=1.0", scope, sample=Sample(name, ("x",), (1.0,))))
+            decisions.append(SimpleNamespace(
+                sensor=name, anomaly=score, resting=False, scope=scope, channel="x", n=n, ts=None,
+            ))  # fmt: skip
+        made._add_samples(events, decisions)  # type: ignore[arg-type]
+    return made
+
+
+def by_sensor(made: summary.Summary) -> dict[str, dict[str, int]]:
+    found: Any = made.as_dict()["sensors"]
+    return found["by_sensor"]  # type: ignore[no-any-return]
+
+
+def test_a_noisy_sensor_does_not_hide_the_others() -> None:
+    made = counted([*[("noisy", 1.0)] * 50, *[(name, 1.0) for name in "abcdefghijklmnopqrs"]])
+    assert [one.sensor for one in made.first_anomalies] == [*["noisy"] * 5, *"abcdefghijklmno"]
+    assert by_sensor(made)["noisy"] == {"samples": 50, "anomalies": 50}
+    assert by_sensor(counted([("ann's pump", 1.0)], scope="ann")) == {}
+
+
+def test_counts_by_sensor_are_bounded() -> None:
+    found = [(f"s{i}", 0.0) for i in range(9000)]
+    for i in range(0, 9000, 60):
+        found[i] = (f"odd{i % 120}", 1.0)
+    made = counted(found)
+    assert len(made._sensors) <= 2048
+    assert len(by_sensor(made)) == 100
+    assert list(by_sensor(made).items())[:2] == [
+        ("odd0", {"samples": 75, "anomalies": 75}),
+        ("odd60", {"samples": 75, "anomalies": 75}),
+    ]
+    assert by_sensor(counted(found, batch=7)) == by_sensor(made)
+
+
+def test_of_a_long_name_the_end_is_shown() -> None:
+    long = "plant/" * 40 + "pump 12\x1b"
+    words = summary.anomaly_words(summary.Anomaly(1, "all.csv", 2, None, long, "x", 1.0, 1.0))
+    assert words.startswith("all.csv:2: \u2026")
+    assert words.endswith("/pump 12\ufffd: x is 1 (score 1.00)")
+    assert len(words) < 130
 
 
 def test_scoring_learns_nothing() -> None:
