@@ -16,6 +16,9 @@ from sophia.store.sensor_table import CHANNELS, Sample, SensorRules, SensorTable
 __all__ = ["Sensors", "as_sample", "sample_text"]
 
 
+_SHOWN_OUTSIDE = 8
+
+
 class Sensors:
     """Follows decisions by the samples that they are about. Not thread-safe; :class:`sophia.Sophia` holds the lock.
 
@@ -72,6 +75,17 @@ class Sensors:
             said.append(
                 f"{table.let_go:,} times a sensor had to make room for another, and what was usual for it is "
                 f"forgotten: at most {CHANNELS:,} channels are kept"
+            )
+        outside = list(table.outside.items())
+        for (channel, low, high), count in outside[:_SHOWN_OUTSIDE]:
+            which = "the only sample" if count == 1 else f"all {count:,} samples"
+            said.append(
+                f"{which} of {channel!r:.80} {'is' if count == 1 else 'are'} outside the range {low:.15g}:{high:.15g} "
+                "that is given (--sensor-range)"
+            )
+        if len(outside) > _SHOWN_OUTSIDE:
+            said.append(
+                f"of {len(outside) - _SHOWN_OUTSIDE:,} more channels no sample is within the range that is given"
             )
         if unused := table.rules.unused(table.names):
             said.append(f"no sensor has a channel {', '.join(map(repr, unused))}, for which a range is given")

@@ -21,6 +21,8 @@ CHANNELS = 1024
 _MAGIC = b"SophSen1"
 _FIRST_NUMBERS = 1 << 20  # of a warm-up, all channels together: 8 MB that each dump has until it is over
 
+_INSIDE = -1  # instead of a count, where a number was within the range
+
 _Key = tuple[str, str, tuple[str, ...]]
 _Ends = tuple[tuple[float, float] | None, ...]
 
@@ -79,6 +81,14 @@ class SensorTable:
         self._log: list[tuple[list[Any], bytes]] = []
         self.let_go = 0
         """Sensors that had to make room since it was made or loaded."""
+        self._outside: dict[tuple[str, float, float], int] = {}
+        self._within: set[tuple[str, ...]] = set()  # channels of which that is not so, or not asked
+
+    @property
+    def outside(self) -> dict[tuple[str, float, float], int]:
+        """Channels with the range that is given for them, of which no number since the table was made or loaded was
+        within it, and how many numbers they had."""
+        return {channel: count for channel, count in self._outside.items() if count > 0}
 
     def __len__(self) -> int:
         """How many sensors are known."""
@@ -123,11 +133,30 @@ class SensorTable:
             values = numpy.array([samples[i].values for i in places], numpy.float64)
             if not learn and key not in self._sensors:
                 continue
+            if self.rules.ranges and key[2] not in self._within:
+                self._look_outside(key[2], values)
             if learn and self._track:
                 self._log.append(([*key, len(places)], values.astype("<f8").tobytes()))
             for i, reading in zip(places, self._readings(key, values, learn=learn), strict=True):
                 readings[i] = reading
         return readings
+
+    def _look_outside(self, channels: tuple[str, ...], values: Any) -> None:
+        """Counts numbers outside of the ranges that are given, until one is within."""
+        found, done = self._outside, True
+        for place, (channel, end) in enumerate(zip(channels, self.rules.ends(channels), strict=True)):
+            if end is None:
+                continue
+            low, high = end
+            count = found.get((channel, low, high))
+            if count == _INSIDE or (count is None and len(found) == CHANNELS):
+                continue
+            column = values[:, place]
+            inside = bool(((column >= low) & (column <= high)).any())
+            found[channel, low, high] = _INSIDE if inside else (count or 0) + int((column == column).sum())
+            done = done and inside
+        if done and len(self._within) < CHANNELS:
+            self._within.add(channels)
 
     def _readings(self, key: _Key, values: Any, *, learn: bool) -> list[Reading]:
         sensor, channels = self._sensor(key, learn=learn), key[2]

@@ -458,6 +458,42 @@ def test_users_are_told_what_was_not_judged() -> None:
     assert any("had to make room" in note for note in made.notes())
 
 
+@pytest.mark.parametrize(
+    ("ranges", "numbers", "told"),
+    [
+        (("pm25=-5:5",), [7.0] * 2000, ["all 2,000 samples of 'pm25' are outside the range -5:5 that is given"]),
+        (("0:0.5",), [math.nan, -1.0, 0.6], ["all 2 samples of 'pm25' are outside the range 0:0.5 that is given"]),
+        (("0:1234567.5",), [-1.0], ["the only sample of 'pm25' is outside the range 0:1234567.5 that is given"]),
+        (("pm25=-5:5",), [*[7.0] * 2000, 5.0, 7.0], []),
+        (("pm25=-5:5",), [math.nan], []),
+        (("0:9", "pm25=5:9"), [5.0], []),
+        ((), [5.0], []),
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 300])
+@pytest.mark.parametrize("learn", [True, False])
+def test_a_range_in_which_nothing_lies_is_told(
+    ranges: tuple[str, ...], numbers: list[float], told: list[str], batch: int, learn: bool
+) -> None:
+    made = sensors.Sensors(Settings(sensor_range=ranges), lambda _: None, None, track=False)
+    some = [Sample("a", ("pm25",), (number,)) for number in numbers]
+    observe(made.table, [("", some[0])])
+    for start in range(1, len(some), batch):
+        part = some[start : start + batch]
+        (made.table.observe_many if learn else made.table.score_many)([""] * len(part), part)
+    assert [note for note in made.notes() if "warming" not in note] == [f"{words} (--sensor-range)" for words in told]
+
+
+def test_ranges_in_which_nothing_lies_are_told_of_eight_channels() -> None:
+    made = sensors.Sensors(Settings(sensor_range=("0:1",)), lambda _: None, None, track=False)
+    for number in range(2):
+        names = tuple(f"x{i}" for i in range(number * 700, number * 700 + 700))
+        observe(made.table, [("", Sample("a", names, (2.0,) * 700))])
+    notes = made.notes()
+    assert sum("the only sample of 'x" in note for note in notes) == 8
+    assert "of 1,016 more channels no sample is within the range that is given" in notes
+
+
 @pytest.mark.parametrize(("ranges", "told"), [((), 1), (("y=0:9",), 1), (("x=0:99",), 0), (("0:99",), 0)])
 def test_anomalies_under_a_range_that_was_learned_are_told(ranges: tuple[str, ...], told: int) -> None:
     given = Settings(sensor_warmup=50, sensor_rest=5, gestation_inputs=10, sensor_range=ranges)
