@@ -68,7 +68,8 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--session-idle", type=positive, default=_UNSET, metavar="N", help=help)
     help = "compare sessions with those that are known, and learn nothing of them"
     add("--no-session-learn", action="store_false", dest="session_learn", default=_UNSET, help=help)
-    help = "ends of all numbers of sensors, or of one column; may be repeated (default: those of the warm-up)"
+    help = """ends of all numbers of sensors, or of one column; may be repeated; where the lower one is negative, with
+=, as --sensor-range=-5:5 (default: those of the warm-up)"""
     add("--sensor-range", action="append", type=_range, default=_UNSET, metavar="[NAME=]LOW:HIGH", help=help)
     help = "samples of a sensor before its first anomaly (default 750)"
     add("--sensor-warmup", type=_warmup, default=_UNSET, metavar="N", help=help)

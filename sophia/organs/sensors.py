@@ -61,19 +61,23 @@ class Sensors:
         table, said = self.table, []
         warming, lacking = table.warming()
         if warming:
-            number = "1 sensor is" if warming == 1 else f"{warming:,} sensors are"
+            number, whose = ("1 sensor is", "it") if warming == 1 else (f"{warming:,} sensors are", "them")
+            missing = "1 sample is" if lacking == 1 else f"{lacking:,} samples are"
             said.append(
-                f"{number} still warming up, and nothing was judged of it: up to {lacking:,} samples are missing "
+                f"{number} still warming up, and nothing was judged of {whose}: up to {missing} missing "
                 "(--sensor-warmup)"
             )
         if self._guessed:
+            one = self._guessed == 1
             said.append(
-                f"{self._guessed:,} of the anomalies are of channels whose range was learned from the first samples: "
-                "where that was too narrow they mean little, and --sensor-range [NAME=]LOW:HIGH finds more"
+                f"{self._guessed:,} of the anomalies {'is of a channel' if one else 'are of channels'} whose range was "
+                f"learned from the first samples: where that was too narrow {'it means' if one else 'they mean'} "
+                "little, and --sensor-range [NAME=]LOW:HIGH finds more"
             )
         if table.let_go:
+            often = "once" if table.let_go == 1 else f"{table.let_go:,} times"
             said.append(
-                f"{table.let_go:,} times a sensor had to make room for another, and what was usual for it is "
+                f"{often} a sensor had to make room for another, and what was usual for it is "
                 f"forgotten: at most {CHANNELS:,} channels are kept"
             )
         outside = list(table.outside.items())

@@ -104,6 +104,14 @@ def test_unusual_numbers_are_told(command: Run, tmp_path: Path) -> None:
     assert "celsius" not in (tmp_path / "run.log").read_text()
 
 
+def test_a_range_that_begins_with_a_minus(command: Run, tmp_path: Path) -> None:
+    write(tmp_path / "pump.csv", 20)
+    done = command("run", "pump.csv", *FLAGS, "--sensor-range=-5:-4", "--no-store")
+    assert done.returncode == 0
+    assert b"all 20 samples of 'celsius' are outside the range -5:-4 that is given (--sensor-range)" in done.stderr
+    assert b"--sensor-range=-5:5" in command("run", "--help").stdout
+
+
 def test_each_of_several_sensors_is_told(command: Run, tmp_path: Path) -> None:
     rows, draw = ["ts,sensor,x"], random.Random(7)
     for i in range(600):

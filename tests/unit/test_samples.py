@@ -501,7 +501,24 @@ def test_anomalies_under_a_range_that_was_learned_are_told(ranges: tuple[str, ..
         sense(brain, [*DAY * 20, 45.0])
         notes = [note for note in brain.thalamus.sensors.notes() if "learned" in note]
     assert len(notes) == told
-    assert all(note.startswith("1 of the anomalies") for note in notes)
+    assert all(note.startswith("1 of the anomalies is of a channel whose range was") for note in notes)
+    assert all("it means little" in note for note in notes)
+
+
+def test_notes_of_one_and_of_several() -> None:
+    made = sensors.Sensors(Settings(sensor_warmup=100), lambda _: None, None, track=False)
+    made._guessed, made.table.let_go = 1, 1
+    observe(made.table, [("", Sample("a", ("x",), (1.0,)))] * 99)
+    warming, guessed, room = made.notes()
+    assert warming.startswith("1 sensor is still warming up, and nothing was judged of it: up to 1 sample is missing")
+    assert guessed.startswith("1 of the anomalies is of a channel")
+    assert room.startswith("once a sensor had to make room")
+    made._guessed, made.table.let_go = 2000, 2000
+    observe(made.table, [("", Sample("b", ("x",), (1.0,)))])
+    warming, guessed, room = made.notes()
+    assert warming.startswith("2 sensors are still warming up, and nothing was judged of them: up to 99 samples are")
+    assert guessed.startswith("2,000 of the anomalies are of channels whose range was learned from the first samples:")
+    assert room.startswith("2,000 times a sensor had to make room")
 
 
 def counted(found: list[tuple[str, float]], scope: str = "", batch: int = 4096) -> summary.Summary:
