@@ -50,6 +50,13 @@ def rewritten(path: Path, change: Any) -> None:
     files.write(path, head, arrays)
 
 
+def rewrite_head(path: Path, head: bytes, rest: bytes) -> None:
+    """A file with that head, whatever it says, and right checksums."""
+    body = head + rest
+    fields = files._FIELDS.pack(files._MAGIC, 1, len(head), 64 + len(body), files._digest(body))
+    path.write_bytes(fields + files._digest(fields) + body)
+
+
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_what_is_damaged_is_noticed(model: Any, tmp_path: Path) -> None:
     path = tmp_path / "model"
@@ -258,9 +265,18 @@ def test_a_file_is_as_large_as_what_it_holds(tmp_path: Path) -> None:
     rewritten(tmp_path / "model", lambda head, arrays: None)
     assert (tmp_path / "model").stat().st_size == size
     whole = (tmp_path / "model").read_bytes()
-    huge = re.sub(rb"\[2, 20000\]", b"[9, 99999]", whole)
-    body = huge[64:]
-    fields = files._FIELDS.pack(files._MAGIC, 1, files._FIELDS.unpack_from(whole)[2], len(whole), files._digest(body))
-    (tmp_path / "model").write_bytes(fields + files._digest(fields) + body)
-    with pytest.raises(StoreCorrupt, match="its head is none"):
-        HDCClassifier.load(tmp_path / "model")
+    length = files._FIELDS.unpack_from(whole)[2]
+    for shape in (
+        "[9, 99999]", f"[{10**30}]", f"[{10**30}, 0]", f"[{1 << 40}, {1 << 40}]", f"[{1 << 62}, {1 << 62}, 0]",
+        f"[-1, {-(10**30)}]", "[2.0, 20000]", "[true, 40000]", "[1e999]", "20000", '"ab"',
+    ):  # fmt: skip
+        head = re.sub(rb"\[2, 20000\]", shape.encode(), whole[64 : 64 + length])
+        rewrite_head(tmp_path / "model", head, whole[64 + length :])
+        with pytest.raises(StoreCorrupt, match="its head is none"):
+            HDCClassifier.load(tmp_path / "model")
+    for form in ("U0", "<U99999999", "<U99999999999999999999", "f4,(", "f4,", "(2,)f4", "O", "V4", "M8[s]", "f99"):
+        head = re.sub(rb'"<f4", \[2', b'"' + form.encode() + b'", [2', whole[64 : 64 + length])
+        assert head != whole[64 : 64 + length]
+        rewrite_head(tmp_path / "model", head, whole[64 + length :])
+        with pytest.raises(StoreCorrupt, match="its head is none"):
+            HDCClassifier.load(tmp_path / "model")

@@ -79,7 +79,7 @@ def read(
         head = json.loads(body[:length])
         arrays = dict(_arrays(head.pop("arrays"), body, length))
         found = head["class"]
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, SyntaxError) as error:
         raise _damaged(path, f"its head is none ({error})") from error
     if found != name:
         message = f"{_WHAT} {os.fspath(path)!r} is a {found}, not {name}; load it by {found}.load"
@@ -109,11 +109,14 @@ def _parse(path: str | os.PathLike[str], header: bytes) -> tuple[int, int, bytes
 def _arrays(named: list[Any], body: bytes, at: int) -> Iterator[tuple[str, NDArray[Any]]]:
     """The arrays, copied. ValueError unless they fill the rest of the file."""
     for name, form, shape in named:
-        dtype = numpy.dtype(form)
+        dtype = numpy.dtype(form)  # SyntaxError for some that are none
         if dtype.kind not in _KINDS or not all(type(n) is int and n >= 0 for n in shape):
             message = f"array {name!r} of {form!r} and shape {shape}"
             raise ValueError(message)
         count = math.prod(shape)
+        if count * dtype.itemsize > len(body) - at:  # any number may be written there, numpy counts up to 2^63
+            message = f"array {name!r} of {form!r} has more elements than {len(body) - at} bytes hold"
+            raise ValueError(message)
         yield (
             name,
             numpy.frombuffer(body, dtype, count, at).reshape(shape).copy() if count else numpy.empty(shape, dtype),
