@@ -455,11 +455,18 @@ def test_rows_that_are_hypervectors() -> None:
     assert (
         HDCClassifier(None, "centroid").fit(small, labels).decision_function(small) == model.decision_function(rows)
     ).all()
-    for wrong in (0.5, 128, -128):
-        bad = rows.astype(float)
+    fitted = [HDCRegressor(None).fit(rows, labels), HDCAnomaly(None).fit(rows)]
+    for wrong, dtype in ((0.5, float), (128, float), (-128, float), (-128, np.int8), (-128, np.int64), (200, np.uint8)):
+        bad = np.abs(rows).astype(dtype)
         bad[3, 7] = wrong
-        with pytest.raises(ValueError, match="row 3, component 7 is"):
-            model.predict(bad)
+        for each in (model, *fitted):
+            asked = each.score_samples if isinstance(each, HDCAnomaly) else each.predict
+            with pytest.raises(ValueError, match=r"row 3, component 7 is .*whole numbers from -127 to 127"):
+                asked(bad)
+            with pytest.raises(ValueError, match="row 0, component 7 is"):
+                each.predict_one(bad[3])
+            with pytest.raises(ValueError, match="row 3, component 7 is"):
+                clone(each).fit(bad, labels)
 
 
 def test_without_scikit_learn_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

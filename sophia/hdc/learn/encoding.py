@@ -215,18 +215,18 @@ class Given(Encoding):
                     f"X: row {numpy.argwhere(beyond)[0][0]} has a bit set past bit {self.dim - 1}; they must be zero"
                 )
                 raise ValueError(message)
-        if X.dtype == numpy.int8 or self.packed:
+        if self.packed:
             return numpy.ascontiguousarray(X)
-        rows = numpy.rint(X)
-        if (rows != X).any() or numpy.abs(X).max(initial=0) > 127:
-            bad = numpy.argwhere((rows != X) | (numpy.abs(X) > 127))[0]
+        # -128 has no opposite: it is refused of whichever dtype
+        wrong = X == -128 if X.dtype == numpy.int8 else (numpy.rint(X) != X) | (numpy.abs(X) > 127)
+        if wrong.any():
+            row, component = numpy.argwhere(wrong)[0]
             message = (
-                f"X: row {bad[0]}, component {bad[1]} is {X[bad[0], bad[1]]}; without an encoding rows are "
+                f"X: row {row}, component {component} is {X[row, component]}; without an encoding rows are "
                 "whole numbers from -127 to 127, or with bits=True packed bits"
             )
             raise ValueError(message)
-        made: NDArray[Any] = rows.astype(numpy.int8)
-        return made
+        return numpy.ascontiguousarray(X, numpy.int8)
 
     def check(self) -> None:
         super().check()
