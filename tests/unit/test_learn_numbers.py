@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from sophia.hdc.learn import HDCAnomaly, HDCClassifier, HDCRegressor
@@ -150,6 +152,27 @@ def test_targets_of_any_magnitude(method: str, power: int) -> None:
         assert np.allclose(np.ldexp(again, -power), found, rtol=1e-5, atol=1e-5)
     assert np.abs(np.ldexp(again, -power) - y).mean() < np.abs(found - y).mean() + 0.05
     assert np.isfinite(model.fit(X, np.where(X[:, 0] > 0, 1.7e308, -1.7e308)).predict(X)).all()
+
+
+@pytest.mark.parametrize("method", ["ridge", "online"])
+@pytest.mark.parametrize("dim", [128, DIM])
+def test_predictions_are_finite(method: str, dim: int, tmp_path: Path) -> None:
+    """Also where weights and intercept are each beyond what a float64 holds."""
+    draw = np.random.default_rng(0)
+    X, y = draw.normal(size=(150, 5)), draw.uniform(-1, 1, 150)
+    for most in (5e307, 1.7e308, float(np.finfo(float).max)):
+        for targets in (y * most, np.abs(y) * most, np.full(150, most), np.where(y > 0, most, -most)):
+            model = HDCRegressor(method=method, dim=dim, alpha=0, epochs=3, random_state=0).fit(X, targets)
+            assert np.isfinite(model.intercept_).all()
+            asked = np.concatenate([X, X[:50] * 3, X[:50] * 1e300])
+            found = model.predict(asked)
+            assert np.isfinite(found).all()
+            half = clone(model).fit(X, targets / 2**20).predict(asked)
+            assert np.allclose(np.clip(half, *np.array([-most, most]) / 2**20) * 2**20 / most,
+                               np.clip(found, -most, most) / most, atol=1e-6)  # fmt: skip
+            model.save(tmp_path / "model")
+            assert np.array_equal(HDCRegressor.load(tmp_path / "model").predict(asked), found)
+            assert np.isfinite([model.predict_one(row) for row in asked[148:152]]).all()
 
 
 def test_targets_that_grow() -> None:

@@ -37,9 +37,10 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
     2021). Parameters otherwise as there: `encoding` may be None (whole numbers from -127 to 127, or with `bits` packed
     bits), `bits` goes with "online". A stream's first 100 rows are held back as there.
 
-    Numbers may be of any magnitude: `weights_` (float32 [1, dim]) are in `unit_`, a power of two that is 1 for usual
-    ones; `intercept_` is in theirs. `learn_one` takes about .3 ms of 64 features at dim 10,000. "ridge" takes 8 bytes
-    for each pair of rows (3.4 GB in all at most). Not for two threads at once while one learns.
+    Numbers may be of any magnitude: `weights_` (float32 [1, dim]) and `intercept_` (float64 [1]) are in `unit_`, a
+    power of two that is 1 for usual ones; what is predicted is finite. `learn_one` takes about .3 ms of 64 features at
+    dim 10,000. "ridge" takes 8 bytes for each pair of rows (3.4 GB in all at most). Not for two threads at once while
+    one learns.
 
         >>> import numpy
         >>> X = numpy.linspace(0, 6, 200)[:, None]
@@ -90,8 +91,7 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
         made._begin(X, targets)
         rows = made._encoded(X)
         if made.method == "ridge":
-            weights, intercept = solve(rows, targets[:, None] / made.unit_, float(made.alpha))
-            made._weights, made.intercept_ = weights, intercept * made.unit_
+            made._weights, made.intercept_ = solve(rows, targets[:, None] / made.unit_, float(made.alpha))
         else:
             for epoch in range(int(made.epochs)):
                 made._pass(rows, targets, epoch)
@@ -136,8 +136,9 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
 
     def _predicted(self, X: Any) -> NDArray[numpy.float64]:
         made = [self._prototypes().products(self._encode(part), workers=int(self.workers))[:, 0] for part in blocks(X)]
+        sums = numpy.concatenate(made) + self.intercept_[0]  # in units: of two that overflow there is no sum
         with numpy.errstate(over="ignore"):
-            sums: NDArray[numpy.float64] = numpy.concatenate(made) * self.unit_ + self.intercept_[0]
+            sums *= self.unit_
         found: NDArray[numpy.float64] = numpy.clip(sums, -_MOST, _MOST)
         return found
 
@@ -160,7 +161,7 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
         self._core = None
         self._weights = numpy.zeros((1, self.encoding_.dim), numpy.float32)
         self.unit_ = _unit(float(numpy.abs(targets).max()))
-        self.intercept_ = numpy.array([(targets / self.unit_).mean() * self.unit_])
+        self.intercept_ = numpy.array([(targets / self.unit_).mean()])
 
     def _more(self, X: Any, targets: NDArray[numpy.float64], *, first: bool) -> None:
         if first:
@@ -178,8 +179,9 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
         if most > self.unit_ * _FAR:  # float32 would not hold the weights in this unit
             unit = _unit(most)
             weights *= self.unit_ / unit
+            self.intercept_ = self.intercept_ * (self.unit_ / unit)
             self.unit_ = unit
-        wanted = targets / self.unit_ - self.intercept_[0] / self.unit_
+        wanted = targets / self.unit_ - self.intercept_[0]
         order = [0]  # to draw that of one row takes longer than its step
         if len(rows) > 1:
             order = numpy.random.RandomState((self._seed + epoch) % (1 << 32)).permutation(len(rows)).tolist()
