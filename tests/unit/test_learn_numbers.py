@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
 import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
 
 from sophia.hdc.learn import HDCAnomaly, HDCClassifier, HDCRegressor
+from sophia.hdc.learn import encoding as encoding_module
 from sophia.hdc.learn.encoding import _SAMPLE, _places, fitted
 from sophia.hdc.learn.ridge import solve
 
@@ -188,19 +192,55 @@ def test_targets_that_grow() -> None:
     assert np.isfinite(model.predict_one(X[0]))
 
 
+LARGE = {"dim": 10_000, "seed": 0, "levels": 100, "width": 1.0, "reach": 4.0}
+
+
 @pytest.mark.parametrize(("encoding", "features"), [("cosine", 10_000), ("sign", 10_000), ("record", 300_000)])
 def test_many_features_are_spoken_of(encoding: str, features: int) -> None:
     few, many = sparse.csr_matrix((2, 100)), sparse.csr_matrix((2, features))
-    rest = {"dim": 10_000, "seed": 0, "levels": 100, "width": 1.0, "reach": 4.0}
-    fitted(encoding, few, **rest)
+    fitted(encoding, few, **LARGE)
     with pytest.warns(UserWarning, match=rf"^X has {features:,} features, .* encoding=None takes rows that are hyper"):
-        fitted(encoding, many, **rest)
+        fitted(encoding, many, **LARGE)
+
+
+def test_many_levels_are_spoken_of() -> None:
+    X = sparse.csr_matrix((2, 3))
+    rest = LARGE | {"dim": 1 << 16, "levels": 1 << 16}
+    with pytest.warns(UserWarning, match=r"^levels is 65,536, of which .* 0\.5 GB of .* dim=65,536; take fewer levels"):
+        fitted("record", X, **rest)
+    for encoding in ("cosine", "sign"):
+        fitted(encoding, X, **rest)  # has none
+    for model in (HDCClassifier("record"), HDCRegressor("record"), HDCAnomaly("record")):
+        model.set_params(dim=1 << 20, levels=1 << 16)
+        with pytest.raises(ValueError, match=r"^levels is 65,536, of which encoding='record' makes 8\.6 GB"):
+            model.fit([[0.0], [1.0]], [0, 1])
+
+
+@pytest.mark.parametrize("model", [HDCClassifier(), HDCRegressor(method="online"), HDCAnomaly()], ids=str)
+def test_it_is_said_once_and_where_one_called(model: Any) -> None:
+    X = np.random.default_rng(0).normal(size=(130, 3))
+    more = {"classes": [0, 1]} if isinstance(model, HDCClassifier) else {}
+    model = clone(model).set_params(encoding="record", dim=1 << 10, levels=1 << 9)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        patch.setattr(encoding_module, "_LARGE", 1 << 10)
+        model.partial_fit(X[:3], np.arange(3) % 2, **more)  # the line
+        for at in range(3, 130):
+            model.partial_fit(X[at : at + 1], [at % 2])
+        assert [each.filename for each in found] == [__file__]
+        assert "# the line" in linecache.getline(__file__, found[0].lineno)
+        model.fit(X, np.arange(130) % 2)
+        clone(model).learn_one(X[0], *([] if isinstance(model, HDCAnomaly) else [0]))
+        make_pipeline(clone(model)).fit(X, np.arange(130) % 2)
+        assert len(found) == 4
+        assert [each.filename for each in found[:3]] == [__file__] * 3
+        assert "sklearn" in found[3].filename  # who called it
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_so_many_features_are_refused(encoding: str) -> None:
     rows = sparse.csr_matrix((np.ones(4), ([0, 1, 2, 3], [0, 1, 2, 3])), shape=(4, 1 << 22))
     model = HDCClassifier(encoding)
-    with pytest.raises(ValueError, match=r"^X has 4,194,304 features, of which .* GB of random vectors; encoding=None"):
+    with pytest.raises(ValueError, match=r"^X has 4,194,304 features, of which .* at dim=10,000; encoding=None"):
         model.fit(rows, [0, 1, 0, 1])
     assert "encoding_" not in vars(model)

@@ -139,9 +139,9 @@ class HDCAnomaly(OutlierMixin, HDCEstimator):
         super()._check()
         within("contamination", self.contamination, 0, 0.5, "number")
 
-    def _begin(self, X: Any) -> None:
+    def _begin(self, X: Any, *, again: bool = False) -> None:
         """Nothing learned, of rows like these."""
-        self._fit_encoding(X)
+        self._fit_encoding(X, again=again)
         self._core, self._weights = Prototypes(1, self.encoding_.dim), None
         self._recent = self._offset = None
 
@@ -150,7 +150,7 @@ class HDCAnomaly(OutlierMixin, HDCEstimator):
             self._held, self._seed = None, seed_of(self.random_state)
         X, _, anew = self._with_first(X, numpy.zeros(X.shape[0]))
         if anew:
-            self._begin(X)
+            self._begin(X, again=self.__sklearn_is_fitted__())
         self._learn(X)
 
     def _learn(self, X: Any) -> None:

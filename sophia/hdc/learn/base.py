@@ -277,7 +277,8 @@ class HDCEstimator(BaseEstimator):
         row = row.astype(numpy.float64)
         return row if numpy.isfinite(row).all() else self._rows(row, reset=False)
 
-    def _fit_encoding(self, X: Any) -> None:
+    def _fit_encoding(self, X: Any, *, again: bool) -> None:
+        """Of rows like these; `again` where those of a stream are more by now: then no warning is repeated."""
         if self.encoding is None:
             dim = int(self.dim) if self.bits else X.shape[1]
             self.encoding_ = Given(dim, 0, X.shape[1], packed=bool(self.bits))
@@ -290,6 +291,7 @@ class HDCEstimator(BaseEstimator):
             levels=int(self.levels),
             width=self.width,
             reach=self._reach,
+            again=again,
         )
 
     def _encoded(self, X: Any) -> NDArray[Any]:

@@ -236,7 +236,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         self.classes_, self._held = classes, None
         self._seed = seed_of(self.random_state)
 
-    def _begin(self, X: Any) -> None:
+    def _begin(self, X: Any, *, again: bool = False) -> None:
         """Nothing learned, of rows like these."""
         if self.method == "ridge":
             check_count(X.shape[0])
@@ -244,7 +244,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
             message = f"X: sparse hypervectors, which method={self.method!r} does not take; use 'centroid' or 'softmax'"
             raise ValueError(message)
         self._passes, self._taught = 0, self.method
-        self._fit_encoding(X)
+        self._fit_encoding(X, again=again)
         k, dim = len(self.classes_), self.encoding_.dim
         self._core = self._weights = self._known = self._readout = None
         self.intercept_ = numpy.zeros(k)
@@ -272,7 +272,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
     def _more(self, X: Any, y: NDArray[Any]) -> None:
         X, y, anew = self._with_first(X, y)
         if anew:
-            self._begin(X)
+            self._begin(X, again=self.__sklearn_is_fitted__())
         self._learn(X, y, 1)
 
     def _learn(self, X: Any, y: NDArray[Any], epochs: int) -> None:

@@ -5,6 +5,7 @@ An encoding is plain data (a few arrays and a seed); the random vectors are made
 
 from __future__ import annotations
 
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -193,7 +194,7 @@ class Record(Encoding):
     def check(self) -> None:
         super().check()
         self._check_arrays("unit", "low", "high")
-        if not 2 <= self.levels <= 1 << 16:
+        if not 2 <= self.levels <= 1 << 16 or _size("record", self.features, self.dim, self.levels) > _LARGEST:
             message = f"{self.levels} levels of the encoding"
             raise ValueError(message)
 
@@ -239,15 +240,18 @@ class Given(Encoding):
 ENCODINGS = ("cosine", "sign", "record")
 
 
-def fitted(kind: str, X: Any, *, dim: int, seed: int, levels: int, width: float | str, reach: float) -> Encoding:
+def fitted(
+    kind: str, X: Any, *, dim: int, seed: int, levels: int, width: float | str, reach: float, again: bool = False
+) -> Encoding:
     """The encoding of a kind for rows like these, float64 [n, features], dense or CSR, finite, at least one.
 
     Numbers of any magnitude: features times a power of two give the same encoding of rows times that. About 40 MB
     beside X, however many rows there are, and three copies of the sample of 500 rows, of which alone sparse ones are
-    dense as a whole. ValueError for more than 4 GiB of random vectors; UserWarning for more than 256 MiB.
+    dense as a whole. ValueError for more than 4 GiB of random vectors; UserWarning for more than 256 MiB, but where a
+    stream's encoding is fitted `again`.
     """
     features = X.shape[1]
-    _consider(kind, features, dim)
+    _consider(kind, features, dim, levels, quiet=again)
     unit, low, high, mean, scale = _columns(X)
     if kind == "record":
         return Record(dim, seed, features, unit, low, high, levels)
@@ -264,19 +268,35 @@ def fitted(kind: str, X: Any, *, dim: int, seed: int, levels: int, width: float 
     )
 
 
-def _consider(kind: str, features: int, dim: int) -> None:
+def _consider(kind: str, features: int, dim: int, levels: int, *, quiet: bool) -> None:
     """Says so before an encoding takes much, or more than can be meant: columns of texts are many."""
-    size = {each.kind: each.cost for each in (Cosine, Sign, Record)}[kind] * features * dim
+    size = _size(kind, features, dim, levels)
     if size <= _LARGE:
         return
-    message = (
-        f"X has {features:,} features, of which encoding={kind!r} makes {size / 1e9:,.1f} GB of random vectors; "
-        "encoding=None takes rows that are hypervectors already, as HDCTextEncoder makes them; else take fewer "
-        "features or a smaller dim"
-    )
+    what, cure = f"X has {features:,} features", "take fewer features or a smaller dim"
+    if kind == "record" and levels > features:
+        what, cure = f"levels is {levels:,}", "take fewer levels or a smaller dim"
+    else:
+        cure = f"encoding=None takes rows that are hypervectors already, as HDCTextEncoder makes them; else {cure}"
+    message = f"{what}, of which encoding={kind!r} makes {size / 1e9:,.1f} GB of random vectors at dim={dim:,}; {cure}"
     if size > _LARGEST:
         raise ValueError(message)
-    warnings.warn(message, UserWarning, stacklevel=2)
+    if not quiet:
+        warnings.warn(message, UserWarning, stacklevel=_outside())
+
+
+def _size(kind: str, features: int, dim: int, levels: int) -> float:
+    """Bytes of random vectors: one for each feature, and in a record for each level."""
+    cost = {each.kind: each.cost for each in (Cosine, Sign, Record)}[kind]
+    return cost * dim * (features + levels if kind == "record" else features)
+
+
+def _outside() -> int:
+    """The stack level, as `warn` counts them for who calls this, of the first caller that is not of this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("sophia."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def restored(state: dict[str, Any]) -> Encoding:

@@ -152,12 +152,12 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
             message = "bits: method='ridge' needs components; use bits=False (encoding='sign' is one bit of content)"
             raise ValueError(message)
 
-    def _begin(self, X: Any, targets: NDArray[numpy.float64]) -> None:
+    def _begin(self, X: Any, targets: NDArray[numpy.float64], *, again: bool = False) -> None:
         """Nothing learned but the mean, of rows and numbers like these."""
         if self.method == "ridge":
             check_count(X.shape[0])
         self._passes = 0
-        self._fit_encoding(X)
+        self._fit_encoding(X, again=again)
         self._core = None
         self._weights = numpy.zeros((1, self.encoding_.dim), numpy.float32)
         self.unit_ = _unit(float(numpy.abs(targets).max()))
@@ -168,7 +168,7 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
             self._held, self._seed = None, seed_of(self.random_state)
         X, targets, anew = self._with_first(X, targets)
         if anew:
-            self._begin(X, targets)
+            self._begin(X, targets, again=self.__sklearn_is_fitted__())
         self._pass(self._encoded(X), targets, self._passes)
         self._passes += 1
 
