@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from sophia.hdc.learn import HDCAnomaly, HDCClassifier, HDCRegressor, HDCTextEncoder
@@ -196,3 +197,30 @@ def test_single_sparse_texts() -> None:
             for text, tongue in zip(TEXTS, TONGUES, strict=True):
                 model.learn_one(encoder.transform([text]), tongue)
         assert [model.predict_one(encoder.transform([text])) for text in ASKED] == ["en", "fr", "de"]
+
+
+def test_texts_that_an_estimator_does_not_take_have_a_form_that_it_takes() -> None:
+    rows, whole = (HDCTextEncoder(form, dim=DIM).fit_transform(TEXTS) for form in ("sparse", "int8"))
+    labels = np.arange(len(TEXTS)) % 2
+    way_out = r'HDCTextEncoder\(form="int8"\)'
+    for method in ("refine", "online", "adapt", "ridge"):
+        model = HDCClassifier(None, method, random_state=0)
+        for _ in range(2):
+            calls = [lambda model=model: clone(model).fit(rows, labels)]
+            if method != "ridge":
+                calls.append(lambda model=model: model.partial_fit(rows, labels, classes=[0, 1]))
+                calls.append(lambda model=model: model.learn_one(rows[:1], 0))
+            for call in calls:
+                with pytest.raises(ValueError, match=f"sparse hypervectors, .* {way_out}"):
+                    call()
+            model.fit(whole, labels)  # and what was learned of whole numbers does not go on with sparse ones
+    with pytest.raises(ValueError, match=way_out):
+        model.predict(rows)
+    for other in (HDCRegressor(None), HDCRegressor(None, "online"), HDCAnomaly(None)):
+        for wrong in (rows, rows.toarray()):
+            with pytest.raises(ValueError, match=f"whole numbers from -127 to 127.* {way_out}"):
+                other.fit(wrong, labels)
+        other.fit(whole, labels)
+    for method in ("centroid", "softmax"):
+        for each in (rows, whole):
+            HDCClassifier(None, method, random_state=0).fit(each, labels).predict(each)

@@ -240,9 +240,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         """Nothing learned, of rows like these."""
         if self.method == "ridge":
             check_count(X.shape[0])
-        if self._is_thin(X) and self.method not in _THIN:
-            message = f"X: sparse hypervectors, which method={self.method!r} does not take; use 'centroid' or 'softmax'"
-            raise ValueError(message)
+        self._refuse_thin(X)
         self._passes, self._taught = 0, self.method
         self._fit_encoding(X, again=again)
         k, dim = len(self.classes_), self.encoding_.dim
@@ -277,6 +275,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
 
     def _learn(self, X: Any, y: NDArray[Any], epochs: int) -> None:
         """Of an object that is aside: what it shares with the one that is learned from stays as it is."""
+        self._refuse_thin(X)  # also where what was learned before was not sparse
         labels = numpy.searchsorted(self.classes_, y).astype(numpy.int64)
         if self.method == "softmax":
             self._train(self._examples(X, labels), epochs)
@@ -344,6 +343,15 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         """Whether these rows are hypervectors that are sparse."""
         return self.encoding is None and sparse.issparse(X)
 
+    def _refuse_thin(self, X: Any) -> None:
+        """ValueError for sparse hypervectors where the method moves by whole components."""
+        if self._is_thin(X) and self.method not in _THIN:
+            message = (
+                f"X: sparse hypervectors, which method={self.method!r} does not take; use 'centroid' or 'softmax', or "
+                'of texts HDCTextEncoder(form="int8")'
+            )
+            raise ValueError(message)
+
     def _add_sparse(self, X: Any, labels: NDArray[Any]) -> None:
         """The centroids of sparse rows, each at norm one."""
         X = _unit_rows(X)
@@ -377,6 +385,8 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
 
     def _scored(self, X: Any) -> NDArray[numpy.float64]:
         self._agree()
+        if self.method == "ridge":
+            self._refuse_thin(X)
         if self.method == "softmax":
             return self._read_out(X)
         if self._is_thin(X):

@@ -224,7 +224,8 @@ class Given(Encoding):
             row, component = numpy.argwhere(wrong)[0]
             message = (
                 f"X: row {row}, component {component} is {X[row, component]}; without an encoding rows are "
-                "whole numbers from -127 to 127, or with bits=True packed bits"
+                "whole numbers from -127 to 127, or with bits=True packed bits; of texts "
+                'HDCTextEncoder(form="int8") makes such'
             )
             raise ValueError(message)
         return numpy.ascontiguousarray(X, numpy.int8)

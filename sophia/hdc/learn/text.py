@@ -30,7 +30,9 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
     (least, most), weighed, and hashed to signed positions (random indexing; Kanerva and others 2000), which is what a
     linear readout learns most from. "int8" and "bits" (int8 [n, dim], uint8 [n, padded bytes]): the bundle of n-grams
     of n = `grams[1]` characters, bound and permuted (Joshi, Halseth and Kanerva 2016): the counts, scaled to 127, or
-    their majority. `HDCClassifier(None)` takes all three: "bits" with its `bits` and the same `dim`.
+    their majority. All three go to `HDCClassifier(None)`: "sparse" with its method "centroid" or "softmax", "int8" with
+    any, "bits" with its `bits` and the same `dim`. `HDCRegressor(None)` and `HDCAnomaly(None)` take "int8" and, the
+    former by "online", "bits".
 
     `kinds` are the weights of words, pairs, skipped pairs and n-grams ("sparse" only); `idf` the power, 0 to 1 in
     quarters, of the inverse document frequency, counted by `fit`. `workers` threads make "int8" and "bits".
