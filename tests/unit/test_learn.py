@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import pickle
 import warnings
 from pathlib import Path
@@ -420,6 +421,30 @@ def test_what_is_no_text(texts: Any, error: type[Exception], words: str) -> None
             HDCTextEncoder(form).fit(texts)
         with pytest.raises(error, match=words):
             HDCTextEncoder(form).fit(["text"]).transform(texts)
+
+
+def test_a_table_is_no_list_of_texts() -> None:
+    class Frame:
+        """What tables of pandas and polars have in common: they are gone through by columns."""
+
+        columns = ("text",)
+
+        def __iter__(self) -> Any:
+            return iter(self.columns)
+
+    words = r'^X: a \w+ of rows and columns; give one column of texts, as df\["text"\]'
+    tables = [Frame(), {"text": TEXTS}, np.array(TEXTS)[:, None], np.array(TEXTS, object)[None], np.array("one")]
+    if importlib.util.find_spec("pandas"):
+        pandas = importlib.import_module("pandas")
+        tables.append(pandas.DataFrame({"text": TEXTS}))
+        assert HDCTextEncoder().fit_transform(pandas.DataFrame({"text": TEXTS})["text"]).shape == (27, 10_000)
+    for form in ("sparse", "int8", "bits"):
+        for table in tables:
+            for call in (HDCTextEncoder(form).fit, HDCTextEncoder(form).fit_transform,
+                         HDCTextEncoder(form).fit(TEXTS).transform):  # fmt: skip
+                with pytest.raises(TypeError, match=words):
+                    call(table)
+        assert HDCTextEncoder(form).fit_transform(np.array(TEXTS)).shape[0] == len(TEXTS)
 
 
 def test_what_is_no_text_encoder(tmp_path: Path) -> None:

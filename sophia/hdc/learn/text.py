@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy
@@ -169,9 +169,13 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
 
 
 def _texts(X: Iterable[str | bytes]) -> list[str | bytes]:
-    """A list of them. TypeError for a single text, or what is none."""
+    """A list of them. TypeError for a single text, a table, or what is none."""
     if isinstance(X, str | bytes):
         message = "X: a single text; give a list of them"
+        raise TypeError(message)
+    # a table would be gone through by its columns' names
+    if isinstance(X, Mapping) or hasattr(X, "columns") or getattr(X, "ndim", 1) != 1:
+        message = f'X: a {type(X).__name__} of rows and columns; give one column of texts, as df["text"] or X[:, 0]'
         raise TypeError(message)
     found = list(X)
     for place, text in enumerate(found):
