@@ -6,6 +6,7 @@ import doctest
 import importlib
 import importlib.util
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -450,13 +451,25 @@ def test_a_table_is_no_list_of_texts() -> None:
 def test_what_is_no_text_encoder(tmp_path: Path) -> None:
     for given, words in (
         ({"form": "dense"}, "form is 'dense'"),
-        ({"grams": (0, 3)}, "grams is \\(0, 3\\)"),
-        ({"grams": (3, 2)}, "grams is"),
-        ({"kinds": (1.0, 1.0)}, "kinds is"),
+        *(
+            ({"grams": grams}, f"^grams is {re.escape(repr(grams))}; .* from 1 to 8$")
+            for grams in ((0, 3), (3, 2), (1, 9), 4, None, "14", (1.9, 4), ("1", "4"), (1, 4, 5), (True, 4), {1, 4},
+                          (float("nan"), 4), (1, 10**30), np.array([[1, 4]]), (1j, 4), {1: 1, 4: 4})
+        ),
+        *(
+            ({"kinds": kinds}, f"^kinds is {re.escape(repr(kinds))}; .* from 0 to 16$")
+            for kinds in ((1.0, 1.0), None, 1.0, ("a",) * 4, "1234", (1, 1, 1, -1), (1, 1, 1, 17), (True,) * 4,
+                          (float("nan"),) * 4, (float("inf"),) * 4, (1, 1, 1, None), (1j,) * 4, {1, 2, 3, 4})
+        ),
+        *(
+            ({"idf": idf}, f"^idf is {re.escape(repr(idf))}; it is one of 0, 0.25, 0.5, 0.75, 1$")
+            for idf in ("x", "1", -1, 0.3, 2, None, float("nan"), True, (0.5,), 10**400, 0.5j)
+        ),
         ({"dim": 3}, "dim is 3"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            HDCTextEncoder(**given).fit(["text"])  # type: ignore[arg-type]
+    ):  # fmt: skip
+        for form in ("sparse", "int8"):
+            with pytest.raises(ValueError, match=words):
+                HDCTextEncoder(**{"form": form} | given).fit(["text"])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"sequences\[1\]: 2 symbols, where n-grams of 4 need at least 4"):
         HDCTextEncoder("bits").fit_transform(["long enough", "no"])
     path = tmp_path / "encoder"

@@ -21,6 +21,8 @@ from sophia.hdc.learn.files import read, write
 __all__ = ["HDCTextEncoder"]
 
 FORMS = ("sparse", "int8", "bits")
+_REAL = int | float | numpy.integer | numpy.floating
+_POWERS = (0, 0.25, 0.5, 0.75, 1)
 
 
 class HDCTextEncoder(TransformerMixin, BaseEstimator):
@@ -153,11 +155,17 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
         one_of("form", self.form, FORMS)
         within("dim", self.dim, 64, 1 << 20)
         within("workers", self.workers, 1, 64)
-        if len(self.grams) != 2 or not 1 <= int(self.grams[0]) <= int(self.grams[1]) <= 8:
-            message = f"grams is {self.grams!r}; it is (least, most) characters of an n-gram, 1 to 8"
+        grams = _numbers(self.grams, int | numpy.integer)
+        if len(grams) != 2 or not 1 <= grams[0] <= grams[1] <= 8:
+            message = f"grams is {self.grams!r}; it is (least, most) characters of an n-gram, whole numbers from 1 to 8"
             raise ValueError(message)
-        if len(self.kinds) != len(KINDS):
-            message = f"kinds is {self.kinds!r}; it is the weights of {', '.join(KINDS)}"
+        kinds = _numbers(self.kinds, _REAL)
+        if len(kinds) != len(KINDS) or not all(0 <= weight <= 16 for weight in kinds):
+            message = f"kinds is {self.kinds!r}; it is the weights of {', '.join(KINDS)}, numbers from 0 to 16"
+            raise ValueError(message)
+        idf = _numbers([self.idf], _REAL)
+        if not idf or idf[0] not in _POWERS:
+            message = f"idf is {self.idf!r}; it is one of {', '.join(map(str, _POWERS))}"
             raise ValueError(message)
 
     def __sklearn_tags__(self) -> Any:
@@ -166,6 +174,15 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
         return tags
+
+
+def _numbers(values: Any, kinds: Any) -> list[Any]:
+    """A list of them; an empty one for what is no tuple, list or array of such numbers."""
+    found = list(values) if isinstance(values, tuple | list) or getattr(values, "ndim", 0) == 1 else []
+    right = all(
+        isinstance(each, kinds) and not isinstance(each, bool | complex | numpy.complexfloating) for each in found
+    )
+    return found if right else []
 
 
 def _texts(X: Iterable[str | bytes]) -> list[str | bytes]:
