@@ -117,8 +117,12 @@ class SensorAnomaly:
         return [None if counts is None else counts.range for counts in self._counts]
 
     def score_one(self, sample: float | Sequence[float]) -> float:
-        """The score of the next sample: a number, or one a channel."""
-        return float(self.score_many(numpy.asarray(sample, numpy.float64).reshape(1, -1))[0])
+        """The score of the next sample: a number, or one a channel. ShapeError for what is not one."""
+        value = numpy.asarray(sample, numpy.float64)
+        if value.size != self.channels or value.ndim > 2 or (value.ndim == 2 and len(value) != 1):
+            message = f"sample: shape {list(value.shape)}; it must be [{self.channels}], a number for each channel"
+            raise ShapeError(message)
+        return float(self.score_many(value.reshape(1, -1))[0])
 
     def score_many(self, samples: ArrayLike) -> NDArray[numpy.float64]:
         """The scores of the next samples, [n] or [n, channels] in the order of time: float64 [n]; 0 in the rest.

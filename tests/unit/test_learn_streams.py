@@ -337,3 +337,36 @@ def test_weights_are_not_to_be_written_to(digits: Any) -> None:
     model.learn_one(X[300], (y[300] + 1) % 10)
     assert not np.array_equal(model.weights_, before)
     assert not hasattr(HDCClassifier(), "weights_")
+
+
+@pytest.mark.parametrize("n", [0, 3, FIRST + 3])
+@pytest.mark.parametrize(
+    "model",
+    [HDCClassifier(dim=DIM), HDCClassifier("record", "softmax", dim=DIM), HDCRegressor(method="online", dim=DIM),
+     HDCAnomaly(dim=DIM)], ids=str,
+)  # fmt: skip
+def test_a_single_row_is_one(digits: Any, model: Any, n: int) -> None:
+    X, y, _, _ = digits
+    model = clone(model)
+    given = (lambda at: ()) if isinstance(model, HDCAnomaly) else (lambda at: (y[at],))
+    calls = ["learn_one"] if n == 0 else ["learn_one", "predict_one"]
+    for at in range(n):
+        model.learn_one(X[at], *given(at))
+    if isinstance(model, HDCAnomaly) and n:
+        calls.append("score_one")
+    before = state(model)
+    for shape in ((2, 32), (64, 1), (1, 1, 64), (2, 64), (0, 64), ()):
+        wrong = np.resize(X[3], shape)
+        thin = [sparse.csr_matrix(wrong)] if wrong.ndim == 2 else []
+        for row in (wrong, wrong.tolist(), *thin):
+            if shape == (0, 64) and isinstance(row, list):
+                continue  # of which no list tells more than that it is empty
+            for call in calls:
+                with pytest.raises(
+                    ValueError, match=r"^x: shape \[.*\]; a single row is \[features\] or \[1, features"
+                ):
+                    getattr(model, call)(row, *(given(3) if call == "learn_one" else ()))
+        assert state(model) == before
+    for row in (X[3], X[3].tolist(), X[3:4], X[3:4].tolist(), sparse.csr_matrix(X[3:4])):
+        one = copy.deepcopy(model).learn_one(row, *given(3))
+        assert one.predict_one(row) == one.predict(X[3:4])[0]

@@ -306,3 +306,14 @@ def test_what_is_refused() -> None:
             SensorAnomaly(**given_)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="low: 2 numbers for 3 channels"):
         SensorAnomaly(3, low=[0, 0], high=1)
+
+
+def test_a_single_sample_is_one() -> None:
+    for channels, shapes in ((1, [(2,), (1, 2), (2, 1), (1, 1, 1), (0,)]), (4, [(), (3,), (2, 2), (4, 1), (1, 1, 4)])):
+        one = SensorAnomaly(channels, warmup=20)
+        for shape in shapes:
+            with pytest.raises(ShapeError, match=rf"^sample: shape .*; it must be \[{channels}\]"):
+                one.score_one(np.zeros(shape))  # type: ignore[arg-type]
+        assert one.missing == 20
+        for right in (np.zeros(channels), np.zeros((1, channels)), *([0.0] if channels == 1 else [])):
+            assert one.score_one(right) == 0.0  # type: ignore[arg-type]

@@ -265,11 +265,14 @@ class HDCEstimator(BaseEstimator):
             raise ValueError(message)
 
     def _row(self, x: ArrayLike) -> Any:
-        """A single row, checked as `_rows` does, in less time."""
-        if sparse.issparse(x):
-            return self._rows(x, reset=False)
-        found = numpy.asarray(x)
-        row = found.reshape(1, -1)
+        """A single row, checked as `_rows` does, in less time. ValueError for what is not one."""
+        found: Any = x if sparse.issparse(x) else numpy.asarray(x)
+        if not (found.ndim == 1 or (found.ndim == 2 and found.shape[0] == 1)):
+            message = f"x: shape {list(found.shape)}; a single row is [features] or [1, features]"
+            raise ValueError(message)
+        row = found.reshape((1, -1))
+        if sparse.issparse(row):
+            return self._rows(row, reset=not self.__sklearn_is_fitted__())
         if found.dtype.kind not in "biuf" or row.shape[1] != getattr(self, "n_features_in_", None):
             return self._rows(row, reset=not self.__sklearn_is_fitted__())
         if self.encoding is None and found.dtype in (numpy.int8, numpy.uint8):
