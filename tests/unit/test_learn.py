@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_diabetes, load_digits, make_friedman1
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -315,12 +316,34 @@ def test_regression() -> None:
     X = draw.uniform(-2, 2, (600, 3))
     y = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2]
     for model, least in (
-        (HDCRegressor(dim=4000, random_state=0), 0.97),
+        (HDCRegressor(dim=4000, alpha=0.001, random_state=0), 0.97),
+        (HDCRegressor(dim=4000, random_state=0), 0.94),
         (HDCRegressor(method="online", dim=4000, random_state=0), 0.93),
     ):
         assert model.fit(X[:400], y[:400]).score(X[400:], y[400:]) > least
         constant = clone(model).fit(X[:50], np.full(50, 3.0))
         assert np.allclose(constant.predict(X[400:]), 3.0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data", "least"),
+    [
+        ("cosine", "diabetes", 0.37), ("record", "diabetes", 0.41), ("sign", "diabetes", 0.42),
+        ("cosine", "friedman", 0.79), ("record", "friedman", 0.83), ("cosine", "sine", 0.9), ("record", "sine", 0.87),
+        ("cosine", "plain sine", 0.99), ("record", "plain sine", 0.98),
+    ],
+)  # fmt: skip
+def test_the_defaults_of_regression_are_better_than_the_mean(encoding: str, data: str, least: float) -> None:
+    """What the table of the class says, less some for what a change of dim and seeds does."""
+    X = np.linspace(0, 6, 200)[:, None]
+    X, y = {
+        "diabetes": lambda: load_diabetes(return_X_y=True),
+        "friedman": lambda: make_friedman1(n_samples=500, noise=1, random_state=0),
+        "sine": lambda: (X, np.sin(X[:, 0]) + 0.2 * np.random.default_rng(0).normal(size=200)),
+        "plain sine": lambda: (X, np.sin(X[:, 0])),
+    }[data]()
+    model = HDCRegressor(encoding, dim=4000, random_state=1)
+    assert cross_val_score(model, X, y, cv=KFold(5, shuffle=True, random_state=1)).mean() > least
 
 
 def test_more_rows_than_the_closed_form_takes() -> None:
