@@ -1,6 +1,6 @@
 """Class prototypes that learn from examples."""
 
-from libc.stdint cimport int8_t
+from libc.stdint cimport int8_t, uint8_t
 
 from sophia._core.cpu cimport sophia_ln_kernels
 
@@ -14,6 +14,7 @@ cdef extern from "prototypes.h" nogil:
         size_t dim, classes
         float *sums
         double *squares
+        uint8_t *moved
 
     double sophia_norm_i8(const int8_t *row, size_t dim)
     double sophia_norm_f32(const float *row, size_t dim)

@@ -257,12 +257,13 @@ static void dense(const struct sophia_kernels *k)
     float *weights = (float *)room(width * FEATURES * sizeof(float)), *phases = (float *)room(width * sizeof(float));
     float *sums = (float *)room(CLASSES * DIM * sizeof(float));
     double squares[CLASSES], scores[CLASSES];
+    uint8_t moved[CLASSES] = {0};
     uint64_t bits[(DIM + 511) / 512 * 8];
     for (size_t i = 0; i < width * FEATURES; i++) weights[i] = fraction();
     for (size_t i = 0; i < width; i++) phases[i] = fraction();
     for (size_t i = 0; i < CLASSES * DIM; i++) sums[i] = 100 * fraction();
     for (size_t c = 0; c < CLASSES; c++) squares[c] = sophia_norm_f32(sums + c * DIM, DIM);
-    struct sophia_prototypes table = {DIM, CLASSES, sums, squares};
+    struct sophia_prototypes table = {DIM, CLASSES, sums, squares, moved};
     plan.weights = weights;
     for (int waves = 0; waves < 2; waves++) {
         plan.phases = waves ? phases : NULL;

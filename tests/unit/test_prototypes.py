@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import signal
 import threading
 from typing import Any
 
@@ -54,6 +55,40 @@ def test_each_example_moves_what_the_oracle_moves(simd: str, rule: str, margin: 
         assert moved == expected.learn(row, int(label), rule, 0.5, margin)
         expected.refresh()
         assert made.dump().tobytes() == expected.sums.tobytes()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_norms_are_those_of_the_sums_whatever_was_moved(simd: str, rule: str) -> None:
+    """Only those of moved classes are worked out anew: none may be left behind."""
+    rows, labels = data(60, 7, 333, noise=4.0)
+    made = Prototypes(9, 333)
+    draw = np.random.default_rng(1)
+    for step in range(40):
+        some = draw.choice(60, draw.integers(0, 4), replace=False)
+        if step % 3 == 0:
+            made.add(rows[some], labels[some])
+        elif step % 3 == 1:
+            made.learn(rows[some], labels[some], rule=rule, rate=0.3, margin=0.3, epochs=int(draw.integers(0, 3)))
+        else:
+            made = made.grow(made.classes + step % 2)
+        assert (made.scores(rows) == Prototypes.restore(made.dump()).scores(rows)).all()
+
+
+def test_what_was_moved_before_an_interruption_is_worked_out_after_it() -> None:
+    rows, labels = data(600, 3, 64, noise=6.0)
+    made = Prototypes(4, 64)
+    made.add(rows, labels)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            made.learn(rows, labels, margin=2.0, rate=1e-3, epochs=10_000)  # takes minutes
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    for each in (made.grow(4), made):
+        each.add(rows[:1], np.array([3]))
+        assert (each.scores(rows) == Prototypes.restore(each.dump()).scores(rows)).all()
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -18,6 +18,7 @@ struct sophia_prototypes {
     size_t dim, classes;
     float *sums;     /* classes x dim */
     double *squares; /* of their norms */
+    uint8_t *moved;  /* 1 for each whose square drifted by roundings since it was worked out */
 };
 
 static inline double sophia_norm_i8(const int8_t *row, size_t dim)
@@ -56,6 +57,7 @@ static void sophia_prototype_move(struct sophia_prototypes *prototypes, size_t c
 {
     if (norm == 0.0 || step == 0.0) return;
     kernels->add_f32_i8(row, (float)(step / norm), prototypes->sums + c * prototypes->dim, prototypes->dim);
+    prototypes->moved[c] = 1;
     const double square = prototypes->squares[c];
     const double moved = square + 2.0 * step * score * sqrt(square) + step * step;
     prototypes->squares[c] = moved > 0.0 ? moved : 0.0;
