@@ -64,7 +64,8 @@ class HDCEstimator(BaseEstimator):
 
     @property
     def weights_(self) -> NDArray[numpy.float32]:
-        """What was learned, float32 [k, dim], not to be written to. AttributeError before anything was."""
+        """What was learned, float32 [k, dim], not to be written to; by "softmax" [k, dim + 1], the bias last.
+        AttributeError before anything was."""
         if self._weights is None:
             self._weights = self._dumped()
             self._weights.flags.writeable = False

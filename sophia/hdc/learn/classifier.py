@@ -63,6 +63,9 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
     the median distance); `epochs`, `rate`, `margin` of the rules and of "softmax" (epochs); `alpha` of "ridge";
     `workers` threads encode and score; `random_state` names the random vectors and the order of examples.
 
+    "softmax" takes steps that shrink with what was learned in the same call (Adagrad): each call of `partial_fit` and
+    `learn_one` begins with whole steps, so that a stream forgets more, and many rows are better given at once.
+
     An encoding is fixed by `fit`, or by the first 100 rows of a stream, however `partial_fit` and `learn_one` are given
     them: these are held back (and saved), and each time that their number has doubled, and when they are complete, all
     is fitted and learned anew of all of them, so that it can be asked from the first row on. After 100 single rows the
@@ -150,7 +153,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         """Goes on learning, one pass over these rows. `classes`, all that there may be, at the first call.
 
         As for `fit`; ValueError, too, for a label that is none of the classes. Of a stream's first 100 rows the
-        encoding is fitted: see the class.
+        encoding is fitted: see the class. "softmax" begins with whole steps at each call: only its weights are kept.
         """
         made = self._aside()
         made._check()
