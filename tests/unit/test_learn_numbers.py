@@ -139,7 +139,12 @@ def test_no_shrinkage_is_the_fit_through_all_targets() -> None:
     for y in (X[:, 0], np.zeros(50)):
         model = HDCRegressor(dim=DIM, alpha=0, random_state=0).fit(X, y)
         assert np.allclose(model.predict(X), y, atol=1e-4)
-    assert HDCClassifier(method="ridge", dim=DIM, alpha=0, random_state=0).fit(X, X[:, 0] > 0).predict(X).any()
+    for labels in (X[:, 0] > 0, np.arange(50) % 3, draw.permutation(50) % 5):
+        readout = HDCClassifier(method="ridge", dim=DIM, alpha=0, random_state=0).fit(X, labels)
+        assert np.array_equal(readout.predict(X), labels)
+        wanted = np.where(labels[:, None] == readout.classes_, 1.0, -1.0)
+        wanted = wanted[:, 1] - wanted[:, 0] if wanted.shape[1] == 2 else wanted
+        assert np.allclose(readout.decision_function(X), wanted, atol=1e-3)
     assert HDCRegressor(dim=DIM, alpha=0).fit(np.ones((5, 2)), np.arange(5)).predict(np.ones((1, 2))) == [2.0]
 
 
