@@ -364,6 +364,21 @@ def test_anomalies() -> None:
     assert scores[centres < 0.3].min() > scores[centres > 1.2].max()
 
 
+def test_the_share_of_anomalies(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    usual = HDCAnomaly(dim=DIM, random_state=0).fit(X)
+    auto = HDCAnomaly(dim=DIM, contamination="auto", random_state=0).fit(X)
+    auto.save(tmp_path / "model")
+    for model in (auto, HDCAnomaly.load(tmp_path / "model")):
+        assert model.contamination == "auto"
+        assert model.offset_ == usual.offset_
+        assert np.array_equal(model.partial_fit(X[:50]).predict(X), clone(usual).fit(X).partial_fit(X[:50]).predict(X))
+    for wrong in (-0.1, 0.6, "half", None, float("nan"), True, [0.1]):
+        words = rf"^contamination is {re.escape(repr(wrong))}; it is a number, or 'auto', from 0 to 0\.5"
+        with pytest.raises(ValueError, match=words):
+            HDCAnomaly(dim=DIM, contamination=wrong).fit(X)  # type: ignore[arg-type]
+
+
 TEXTS = [
     "where is the nearest station", "the train leaves at nine", "is there a train to the station",
     "ou est la gare la plus proche", "le train part a neuf heures", "y a t il un train pour la gare",

@@ -15,6 +15,7 @@ from sophia.hdc.learn.base import HDCEstimator, blocks, seed_of, within
 
 __all__ = ["HDCAnomaly"]
 
+_USUAL = 0.1  # share that is called -1 where none is named
 _WINDOW = 1000  # latest scores by which what is called -1 is placed
 
 
@@ -23,9 +24,10 @@ class HDCAnomaly(OutlierMixin, HDCEstimator):
 
     All rows are encoded as by :class:`~sophia.hdc.learn.HDCClassifier` and bundled into one vector; the score of a row
     is its cosine with that: with encoding="cosine" an estimate of the density there (Parzen's, by random features).
-    `contamination` is the share of the fitted rows, and in a stream of the latest 1,000, that `predict` calls -1. With
-    "record" what is beyond the numbers seen counts as the nearest of them; "sign" tells directions from the mean, and
-    nothing where rows are spread evenly around it. Without an encoding as there.
+    `contamination` is the share of the fitted rows, and in a stream of the latest 1,000, that `predict` calls -1, from
+    0 to .5; "auto", as scikit-learn has it, is .1. With "record" what is beyond the numbers seen counts as the nearest
+    of them; "sign" tells directions from the mean, and nothing where rows are spread evenly around it. Without an
+    encoding as there.
 
     `learn_one` and `score_one` take about .2 ms of 64 features at dim 10,000. Not for two threads at once while one
     learns. For streams in the order of time see
@@ -50,7 +52,7 @@ class HDCAnomaly(OutlierMixin, HDCEstimator):
         bits: bool = False,
         levels: int = 64,
         width: float | str = "auto",
-        contamination: float = 0.1,
+        contamination: float | str = _USUAL,
         workers: int = 1,
         random_state: Any = None,
     ) -> None:
@@ -137,7 +139,8 @@ class HDCAnomaly(OutlierMixin, HDCEstimator):
 
     def _check(self) -> None:
         super()._check()
-        within("contamination", self.contamination, 0, 0.5, "number")
+        if not (isinstance(self.contamination, str) and self.contamination == "auto"):
+            within("contamination", self.contamination, 0, 0.5, "number, or 'auto',")
 
     def _begin(self, X: Any, *, again: bool = False) -> None:
         """Nothing learned, of rows like these."""
@@ -171,7 +174,8 @@ class HDCAnomaly(OutlierMixin, HDCEstimator):
         self._recent = latest[-_WINDOW:]
 
     def _percentile(self, scores: NDArray[numpy.float64]) -> float:
-        return float(numpy.percentile(scores, 100.0 * float(self.contamination)))
+        share = _USUAL if self.contamination == "auto" else float(self.contamination)
+        return float(numpy.percentile(scores, 100.0 * share))
 
     def _compared(self, X: Any) -> NDArray[numpy.float64]:
         made = [self._prototypes().scores(self._encode(part), workers=int(self.workers))[:, 0] for part in blocks(X)]
