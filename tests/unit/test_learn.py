@@ -300,6 +300,107 @@ def test_a_parameter_that_is_none_is_named(given: dict[str, Any], words: str) ->
         HDCClassifier(**given).fit([[0.0], [1.0]], [0, 1])
 
 
+def test_a_target_that_is_none_is_named() -> None:
+    X = np.random.default_rng(0).normal(size=(10, 3))
+    for method in ("ridge", "online"):
+        for wrong in (None, float("nan"), float("inf"), -float("inf"), "one", [1.0, float("nan")]):
+            plain = [*np.arange(7.0), wrong, *np.arange(2.0)]
+            given: list[Any] = [plain] if not isinstance(wrong, list) else []
+            given.append(np.array([*plain, 0], object)[:-1])
+            if isinstance(wrong, float):
+                given += [np.array(plain), np.array(plain, np.float32), np.array(plain)[:, None]]
+            for y in given:
+                model = HDCRegressor(method=method, dim=DIM)
+                calls = [model.fit] if method == "ridge" else [model.fit, model.partial_fit]
+                for call in calls:
+                    with pytest.raises(ValueError, match=r"^y: row 7 is .*; targets are finite numbers"):
+                        call(X, y)
+    for wrong in (None, float("nan"), "one", 10**400, [1.0, 2.0], {}):
+        with pytest.raises(ValueError, match=r"^y: .*; it is a finite number"):
+            HDCRegressor(method="online", dim=DIM).learn_one(X[0], wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="the target y is None"):
+        HDCRegressor().fit(X, None)  # type: ignore[arg-type]
+
+
+def test_rows_of_numbers_are_no_hypervectors() -> None:
+    for columns in (1, 5, 63):
+        X = np.ones((4, columns), np.int8)
+        for model in (*(HDCClassifier(None, method) for method in METHODS), HDCRegressor(None), HDCAnomaly(None)):
+            for rows in (X, X.astype(float), sparse.csr_matrix(X)):
+                if sparse.issparse(rows) and getattr(model, "method", None) in ("refine", "online", "adapt", "ridge"):
+                    continue  # which take none
+                with pytest.raises(
+                    ValueError, match=f"^X has {columns} columns; with encoding=None .* dimension, 64 to"
+                ):
+                    model.fit(rows, [0, 1, 0, 1])
+    with pytest.raises(ValueError, match=r"^X has 1,048,577 columns; .* 64 to 1,048,576"):
+        HDCClassifier(None, "centroid").fit(sparse.csr_matrix((2, (1 << 20) + 1)), [0, 1])
+
+
+SINCE = [
+    HDCClassifier(dim=DIM, random_state=0), HDCClassifier(method="softmax", dim=DIM, random_state=0),
+    HDCRegressor(dim=DIM, random_state=0), HDCRegressor(method="online", dim=DIM, random_state=0),
+    HDCAnomaly(dim=DIM, random_state=0),
+]  # fmt: skip
+
+
+def calls_of(model: Any, X: Any, tmp_path: Path) -> list[Any]:
+    y = () if isinstance(model, HDCAnomaly) else (np.arange(len(X)) % 2,)
+    made = [lambda: model.predict(X), lambda: model.predict_one(X[0])]
+    if hasattr(model, "partial_fit"):
+        made += [lambda: model.partial_fit(X, *y), lambda: model.learn_one(X[0], *(each[0] for each in y))]
+    if isinstance(model, HDCAnomaly):
+        made += [lambda: model.score_one(X[0]), lambda: model.score_samples(X)]
+    return [*made, lambda: model.save(tmp_path / "model")]
+
+
+@pytest.mark.parametrize("model", SINCE, ids=str)
+def test_an_encoding_that_was_set_since_is_refused(model: Any, tmp_path: Path) -> None:
+    X = np.random.default_rng(0).integers(-100, 100, (150, 128)).astype(float)
+    y = np.arange(150) % 2
+    for taught in ("cosine", "record", None):
+        for n in (30, 150):
+            made = clone(model).set_params(encoding=taught)
+            learn = made.partial_fit if hasattr(made, "partial_fit") else made.fit
+            learn(X[:n], y[:n], **({"classes": [0, 1]} if isinstance(made, HDCClassifier) else {}))
+            for encoding in ("cosine", "sign", None):
+                if encoding == taught:
+                    continue
+                made.set_params(encoding=encoding)
+                words = (
+                    f"^encoding is {encoding!r}, and what was learned is of rows by {taught!r}; set that again, or fit"
+                )
+                for call in calls_of(made, X, tmp_path):
+                    with pytest.raises(ValueError, match=words):
+                        call()
+            made.set_params(encoding=taught)
+            for call in calls_of(made, X, tmp_path):
+                call()
+            made.set_params(encoding="sign").fit(X, y).predict(X)
+    if getattr(model, "method", "") != "ridge":
+        made = clone(model).set_params(encoding=None).fit(X, y).set_params(bits=True)
+        for call in calls_of(made, X, tmp_path):
+            with pytest.raises(ValueError, match=r"^bits is True, and what was learned .* and bits=False; set that"):
+                call()
+
+
+@pytest.mark.parametrize("model", [*SINCE, HDCClassifier(method="ridge", dim=DIM)], ids=str)
+def test_workers_that_were_set_since_are_named(model: Any, tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    for encoding in ("cosine", None):
+        rows = X if encoding else np.rint(np.tile(X, (1, 30)))
+        made = clone(model).set_params(encoding=encoding).fit(rows, np.arange(120) % 2)
+        for workers in ("x", None, 0, 65, 1.5, True):
+            made.set_params(workers=workers)
+            for call in calls_of(made, rows, tmp_path):
+                with pytest.raises(ValueError, match=f"^workers is {workers!r}; it is a whole number from 1 to 64"):
+                    call()
+        made.set_params(workers=np.int64(2)).predict(rows)
+    for form in ("sparse", "int8", "bits"):
+        with pytest.raises(ValueError, match=r"^workers is 'x'"):
+            HDCTextEncoder(form).fit(TEXTS).set_params(workers="x").transform(TEXTS)
+
+
 def test_numbers_that_are_extreme() -> None:
     """Constant, tiny and huge features, far outside of what was fitted."""
     X = np.array([[1e300, 5.0, 1e-300], [-1e300, 5.0, 2e-300], [1e299, 5.0, 0.0], [-1e299, 5.0, 1e-300]])

@@ -178,7 +178,7 @@ class HDCAnomaly(OutlierMixin, HDCEstimator):
         return float(numpy.percentile(scores, 100.0 * share))
 
     def _compared(self, X: Any) -> NDArray[numpy.float64]:
-        made = [self._prototypes().scores(self._encode(part), workers=int(self.workers))[:, 0] for part in blocks(X)]
+        made = [self._prototypes().scores(self._encode(part), workers=self._threads())[:, 0] for part in blocks(X)]
         return numpy.concatenate(made)
 
     def _learned(self) -> dict[str, Any]:

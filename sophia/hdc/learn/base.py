@@ -138,6 +138,7 @@ class HDCEstimator(BaseEstimator):
 
     def _fits_together(self) -> None:
         """ValueError naming what of the things learned does not go with the others."""
+        self._agree()
         self.encoding_.check()
         names = getattr(self, "feature_names_in_", None)
         if self.encoding_.features != self.n_features_in_ or not (names is None or len(names) == self.n_features_in_):
@@ -224,13 +225,35 @@ class HDCEstimator(BaseEstimator):
             raise AttributeError(message)
         return self._core.dump()
 
+    def _agree(self) -> None:
+        """ValueError where what was learned is nothing for the encoding that was set since."""
+        if not self.__sklearn_is_fitted__():
+            return
+        kind = None if isinstance(self.encoding_, Given) else self.encoding_.kind
+        if self.encoding != kind:
+            message = (
+                f"encoding is {self.encoding!r}, and what was learned is of rows by {kind!r}; set that again, or fit"
+            )
+            raise ValueError(message)
+        if isinstance(self.encoding_, Given) and self.encoding_.packed != bool(self.bits):
+            message = (
+                f"bits is {self.bits!r}, and what was learned is of rows by encoding=None and bits="
+                f"{self.encoding_.packed}; set that again, or fit"
+            )
+            raise ValueError(message)
+
+    def _threads(self) -> int:
+        """`workers`, which may have been set since it was checked."""
+        within("workers", self.workers, 1, 64)
+        return int(self.workers)
+
     def _check(self) -> None:
         """ValueError naming the parameter that is none."""
         if self.encoding is not None:
             one_of("encoding", self.encoding, ENCODINGS)
         within("dim", self.dim, 64, 1 << 20)
         within("levels", self.levels, 2, 1 << 16)
-        within("workers", self.workers, 1, 64)
+        self._threads()
         if not isinstance(self.bits, bool | numpy.bool_):
             message = f"bits is {self.bits!r}; it is True or False"
             raise ValueError(message)
@@ -242,6 +265,8 @@ class HDCEstimator(BaseEstimator):
     def _rows(self, X: Any, *, reset: bool, **more: Any) -> Any:
         """X, or X and y, as scikit-learn checks them: float64, dense or CSR in its one form, finite. Without an
         encoding also int8, or with `bits` uint8."""
+        if not reset:
+            self._agree()
         packed = self.encoding is None and bool(self.bits)
         dtype: Any = numpy.float64
         if self.encoding is None:
@@ -267,6 +292,7 @@ class HDCEstimator(BaseEstimator):
 
     def _row(self, x: ArrayLike) -> Any:
         """A single row, checked as `_rows` does, in less time. ValueError for what is not one."""
+        self._agree()
         found: Any = x if sparse.issparse(x) else numpy.asarray(x)
         if not (found.ndim == 1 or (found.ndim == 2 and found.shape[0] == 1)):
             message = f"x: shape {list(found.shape)}; a single row is [features] or [1, features]"
@@ -285,6 +311,12 @@ class HDCEstimator(BaseEstimator):
         """Of rows like these; `again` where those of a stream are more by now: then no warning is repeated."""
         if self.encoding is None:
             dim = int(self.dim) if self.bits else X.shape[1]
+            if not 64 <= dim <= 1 << 20:
+                message = (
+                    f"X has {dim:,} columns; with encoding=None rows are hypervectors and that is their dimension, 64 "
+                    f"to {1 << 20:,}; set an encoding for rows of numbers, or dim in HDCTextEncoder"
+                )
+                raise ValueError(message)
             self.encoding_ = Given(dim, 0, X.shape[1], packed=bool(self.bits))
             return
         self.encoding_ = fitted(
@@ -304,7 +336,7 @@ class HDCEstimator(BaseEstimator):
         return numpy.concatenate(made) if len(made) > 1 else made[0]
 
     def _encode(self, X: NDArray[Any]) -> NDArray[Any]:
-        return self.encoding_.encode(X, bits=bool(self.bits), workers=int(self.workers))
+        return self.encoding_.encode(X, bits=bool(self.bits), workers=self._threads())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -378,7 +378,8 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         return self._scored(self._rows(X, reset=False))
 
     def _agree(self) -> None:
-        """ValueError where what was learned is nothing for the method that was set since."""
+        """ValueError where what was learned is nothing for the method, or the encoding, that was set since."""
+        super()._agree()
         taught = self._taught
         if taught is None or taught == self.method or not {taught, self.method} & {*_READOUTS}:
             return
@@ -401,7 +402,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
             return products / numpy.where(norms > 0, norms, 1.0)
         core = self._prototypes()
         compare = core.products if self.method == "ridge" else core.scores
-        made = [compare(self._encode(part), workers=int(self.workers)) for part in blocks(X)]
+        made = [compare(self._encode(part), workers=self._threads()) for part in blocks(X)]
         return numpy.concatenate(made) + self.intercept_
 
     def _read_out(self, X: Any) -> NDArray[numpy.float64]:
@@ -414,7 +415,7 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         made = []
         for part in blocks(X):
             rows = self._encode(part)
-            made.append(core.products(rows, workers=int(self.workers)) / _norms(rows, self.encoding_.dim)[:, None])
+            made.append(core.products(rows, workers=self._threads()) / _norms(rows, self.encoding_.dim)[:, None])
         found: NDArray[numpy.float64] = numpy.concatenate(made) + bias
         return found
 
@@ -439,7 +440,6 @@ class HDCClassifier(ClassifierMixin, HDCEstimator):
         self.classes_, self.weights_, self.intercept_ = classes, weights, intercept
 
     def _fits_together(self) -> None:
-        self._agree()
         super()._fits_together()
         k = len(self.classes_)
         self._fits_shape((k, self.encoding_.dim + (self.method == "softmax")))

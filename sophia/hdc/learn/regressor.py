@@ -100,6 +100,7 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
         """
         made = self._aside()
         made._check()
+        _check_targets(y)
         X, y = made._rows(X, reset=True, y=y, y_numeric=True)
         targets = numpy.asarray(y, numpy.float64)
         made._held, made._seed = None, seed_of(made.random_state)
@@ -120,6 +121,7 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
         made = self._aside()
         made._check()
         first = not self.__sklearn_is_fitted__()
+        _check_targets(y)
         X, y = made._rows(X, reset=first, y=y, y_numeric=True)
         made._more(X, numpy.asarray(y, numpy.float64), first=first)
         made._prepare()
@@ -129,7 +131,10 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
     def learn_one(self, x: ArrayLike, y: float) -> Self:
         """`partial_fit` of a single row, also the first. ValueError for a row or a number that is not finite; then
         nothing changes."""
-        target = numpy.asarray(y, numpy.float64)
+        try:
+            target = numpy.asarray(y, numpy.float64)
+        except (TypeError, ValueError, OverflowError):
+            target = numpy.empty(0)
         if target.size != 1 or not numpy.isfinite(target).all():
             message = f"y: {y!r}; it is a finite number"
             raise ValueError(message)
@@ -150,7 +155,7 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
         return self._predicted(self._rows(X, reset=False))
 
     def _predicted(self, X: Any) -> NDArray[numpy.float64]:
-        made = [self._prototypes().products(self._encode(part), workers=int(self.workers))[:, 0] for part in blocks(X)]
+        made = [self._prototypes().products(self._encode(part), workers=self._threads())[:, 0] for part in blocks(X)]
         sums = numpy.concatenate(made) + self.intercept_[0]  # in units: of two that overflow there is no sum
         with numpy.errstate(over="ignore"):
             sums *= self.unit_
@@ -224,6 +229,21 @@ class HDCRegressor(RegressorMixin, HDCEstimator):
             self._held[1].dtype == numpy.float64 and numpy.isfinite(self._held[1]).all()
         ):
             message = "numbers of the first rows that are not finite"
+            raise ValueError(message)
+
+
+def _check_targets(y: Any) -> None:
+    """ValueError naming the first that is no finite number; whether there are as many as rows, scikit-learn asks."""
+    given = numpy.asarray(y)
+    if given.ndim == 0 or given.dtype.kind not in "fOUS":
+        return
+    for row in numpy.argwhere(~numpy.isfinite(given))[:1, 0] if given.dtype.kind == "f" else range(len(given)):
+        try:
+            wrong = not numpy.isfinite(numpy.asarray(given[row], numpy.float64)).all()
+        except (TypeError, ValueError, OverflowError):
+            wrong = True
+        if wrong:
+            message = f"y: row {row} is {given[row]!r}; targets are finite numbers"
             raise ValueError(message)
 
 

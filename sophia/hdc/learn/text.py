@@ -82,6 +82,7 @@ class HDCTextEncoder(TransformerMixin, BaseEstimator):
         """The vectors of texts, in the form that was chosen. A text without features has a zero row ("sparse");
         ValueError naming a text of less than n characters for the other forms."""
         check_is_fitted(self, "seed_")
+        within("workers", self.workers, 1, 64)
         texts = _texts(X)
         if self.form == "bits":
             return self._encoder.encode_many(texts, workers=int(self.workers))
