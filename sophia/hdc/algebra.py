@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Algebra", "random_words", "whole"]
 
+_FALSE_ALARMS = 1e-3
+
 
 class Algebra(ABC):
     """The operations of one model at one dimension. Immutable; safe from any thread.
@@ -30,6 +33,18 @@ class Algebra(ABC):
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the similarity of two unrelated vectors, or of one and a bundle of others."""
+        return 1.0 / math.sqrt(self.dim)
+
+    def chance(self, candidates: int) -> float:
+        """What the best of so many unrelated vectors reaches by chance once in a thousand times: from this similarity
+        on, something is found. sqrt(2 log(candidates / 0.001)) standard deviations: the bound of the normal law's
+        tail."""
+        tail = math.log(max(1, candidates)) - math.log(_FALSE_ALARMS)  # candidates may be beyond floats
+        return min(1.0, self.spread * math.sqrt(2 * tail))
 
     @abstractmethod
     def random(self, name: str | int, index: int = 0, arena: HDCArena | None = None) -> Any:

@@ -15,7 +15,7 @@ from sophia._core.vector import Vector
 from sophia.errors import ShapeError
 from sophia.hdc import memory_file
 from sophia.hdc.operands import checked, checked_rows, layout
-from sophia.hdc.similarities import chance, cosines
+from sophia.hdc.similarities import cosines
 from sophia.hdc.space import Space
 
 __all__ = ["Hit", "ItemMemory"]
@@ -230,9 +230,9 @@ class ItemMemory:
         return made if isinstance(query, list | tuple) or getattr(query, "ndim", 1) == 2 else made[0]
 
     def threshold(self, given: float | None = None) -> float:
-        """A threshold, or the default one of `cleanup` for so many items; see `sophia.hdc.similarities.chance`."""
+        """A threshold, or the default one of `cleanup` for so many items; see `sophia.hdc.algebra.Algebra.chance`."""
         if given is None:
-            return chance(self.space, self._count)
+            return self.space.algebra.chance(self._count)
         if not isinstance(given, int | float | numpy.number) or not -1.0 <= given <= 1.0:
             message = f"threshold is {given!r}; it is a similarity, from -1 to 1"
             raise ValueError(message)

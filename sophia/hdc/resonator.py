@@ -16,7 +16,6 @@ import numpy
 from numpy.typing import NDArray
 
 from sophia.hdc.operands import checked, checked_rows
-from sophia.hdc.similarities import chance
 from sophia.hdc.space import Space
 
 __all__ = ["Factors", "resonate"]
@@ -86,7 +85,7 @@ def resonate(
         raise ValueError(message)
     combinations = math.prod(len(book) for book in books)
     if threshold is None:
-        least = chance(space, combinations)
+        least = space.algebra.chance(combinations)
     elif -1.0 <= threshold <= 1.0:
         least = float(threshold)
     else:

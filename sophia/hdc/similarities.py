@@ -1,4 +1,4 @@
-"""How much vectors are like each other: exact cosines of sums with packed rows, and what chance alone reaches."""
+"""How much sums are like vectors: exact cosines with packed rows, which are never unpacked."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
     from sophia.hdc.space import Space
 
-__all__ = ["chance", "cosines", "spread"]
+__all__ = ["cosines"]
 
 _CHUNK_BYTES = 32 << 20
-_FALSE_ALARMS = 1e-3
 
 
 def cosines(space: Space, numbers: NDArray[Any], rows: NDArray[Any]) -> NDArray[numpy.float64]:
@@ -49,18 +48,6 @@ def cosines(space: Space, numbers: NDArray[Any], rows: NDArray[Any]) -> NDArray[
         norms = numpy.linalg.norm(part, axis=1) * own
         numpy.divide(products, norms, out=found[start : start + step], where=norms > 0)
     return numpy.clip(found, -1.0, 1.0)
-
-
-def spread(space: Space) -> float:
-    """The standard deviation of the similarity of two unrelated vectors, or of one and a bundle of others."""
-    return 1.0 / math.sqrt(2 * space.dim if space.model == "fhrr" else space.dim)
-
-
-def chance(space: Space, candidates: int) -> float:
-    """What the best of so many unrelated vectors reaches by chance once in a thousand times: from this similarity on,
-    something is found. sqrt(2 log(candidates / 0.001)) standard deviations: the bound of the normal law's tail."""
-    tail = math.log(max(1, candidates)) - math.log(_FALSE_ALARMS)  # candidates may be beyond floats
-    return min(1.0, spread(space) * math.sqrt(2 * tail))
 
 
 def _bit_planes(space: Space, whole: NDArray[numpy.int64]) -> tuple[NDArray[Any], NDArray[numpy.int64], int]:

@@ -360,8 +360,6 @@ class Space:
         vectors would reach by chance once in a thousand times; -1 takes the nearest, whatever it is. ValueError for an
         empty memory, or a threshold that is no similarity.
         """
-        from sophia.hdc.similarities import chance
-
         rows, queries = _stacked(memory, "memory"), _stacked(a, "a")
         if not len(self._algebra.checked(rows, "memory", 2)):
             message = "cleanup: there is nothing in the memory"
@@ -370,7 +368,7 @@ class Space:
         if not number or not (threshold is None or -1.0 <= threshold <= 1.0):
             message = f"threshold is {threshold!r}; it is a similarity, from -1 to 1"
             raise ValueError(message)
-        least = chance(self, len(rows)) if threshold is None else threshold
+        least = self._algebra.chance(len(rows)) if threshold is None else threshold
         if getattr(queries, "ndim", 1) != 2:
             return _cleaned(self._algebra.similarity(queries, rows), least)
         found = []

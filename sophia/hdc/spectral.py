@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import cache
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -195,7 +195,7 @@ class _Numpy(Algebra):
             made: NDArray[Any] = numbers.astype(self.dtype, copy=False)
             parts = made.ravel().view(numpy.float32)
             square = parts.dot(parts)  # costs a third of asking each
-        if not isfinite(square) and not (good := numpy.isfinite(made)).all():
+        if not math.isfinite(square) and not (good := numpy.isfinite(made)).all():
             place = int(numpy.argmin(good.reshape(-1, self.dim).all(axis=0)))
             message = (
                 f"{what}: component {place} is not finite: an operand has NaN or infinity, or such numbers that the "
@@ -361,6 +361,11 @@ class FHRR(_Numpy):
 
     model = "fhrr"
     dtype = numpy.complex64
+
+    @property
+    def spread(self) -> float:
+        """Of two real numbers a component."""
+        return 1.0 / math.sqrt(2 * self.dim)
 
     def random(self, name: str | int, index: int = 0, arena: HDCArena | None = None) -> NDArray[Any]:
         self._in_no(arena)

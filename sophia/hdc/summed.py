@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from sophia.errors import ShapeError
 from sophia.hdc.memory import Hit, ItemMemory
-from sophia.hdc.similarities import spread
 from sophia.hdc.space import Space
 from sophia.hdc.sums import Sums
 
@@ -99,7 +98,7 @@ class Summed:
             score = f"the best item has {best[0].score:.3f} where {least:.3f} is above chance" if best else "no items"
             message = f"{what}: the item memory does not know it ({score}); give the old vector. Nothing was changed"
             raise LookupError(message)
-        if len(best) > 1 and best[0].score - best[1].score < _SURE * spread(self.space):
+        if len(best) > 1 and best[0].score - best[1].score < _SURE * self.space.algebra.spread:
             message = (
                 f"{what}: it may be {best[0].key!r} ({best[0].score:.3f}) or {best[1].key!r} ({best[1].score:.3f}); "
                 "give the old vector. Nothing was changed"

@@ -18,7 +18,6 @@ from sophia._core.vector import Hypervector
 from sophia.errors import ConfigError, InputError, ShapeError, StoreCorrupt, StoreVersionError
 from sophia.hdc import MODELS, Hit, ItemMemory, Space
 from sophia.hdc import memory as memory_module
-from sophia.hdc.similarities import chance
 
 DIM = 640
 HEADER = 256
@@ -212,9 +211,9 @@ def test_cleanup(model: str) -> None:
 def test_chance_is_what_the_best_of_unrelated_vectors_reaches() -> None:
     space = Space("bsc", 1000)
     best = [space.similarity(space.random(i), space.random_rows(50, f"rows {i}")).max() for i in range(300)]
-    assert numpy.mean(numpy.array(best) >= chance(space, 50)) < 0.01
-    assert numpy.quantile(best, 0.95) > 0.6 * chance(space, 50)
-    assert chance(space, 10**9) < 1.0 == chance(Space("bsc", 64), 10**30)
+    assert numpy.mean(numpy.array(best) >= space.algebra.chance(50)) < 0.01
+    assert numpy.quantile(best, 0.95) > 0.6 * space.algebra.chance(50)
+    assert space.algebra.chance(10**9) < 1.0 == Space("bsc", 64).algebra.chance(10**30)
 
 
 @pytest.mark.parametrize("model", ["hrr", "fhrr"])
