@@ -2,6 +2,7 @@
  *
  * Operands end at the end of their allocation (build with -fsanitize=address to see a read past it) and
  * outputs are followed by a guard. Prints one line a level; exits with 1 at the first difference.
+ * Over 600 lines: one program for one table of kernels, over the same guards and random words.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <math.h>

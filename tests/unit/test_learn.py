@@ -1,3 +1,4 @@
+# Over 600 lines: what all estimators promise alike, over one data set and one list of them.
 """Estimators in scikit-learn's shape."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 600 lines: a sample from its row to the store, over the same streams and settings.
 """Samples of sensors: rows as events, what a brain makes of them, and what its store keeps of them."""
 
 from __future__ import annotations
