@@ -17,6 +17,17 @@
 #define SOPHIA_ASAN 0
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+#define SOPHIA_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SOPHIA_TSAN 1
+#endif
+#endif
+#ifndef SOPHIA_TSAN
+#define SOPHIA_TSAN 0
+#endif
+
 #if SOPHIA_ASAN
 #include <stddef.h>
 
