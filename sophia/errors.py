@@ -7,14 +7,19 @@ working where a value was wrong.
 from __future__ import annotations
 
 __all__ = [
+    "ActorStopped",
     "AnswerTimeout",
     "ArenaFull",
+    "AskTimeout",
+    "CircuitOpen",
     "ConfigError",
     "DeadlockError",
     "FilterFull",
     "InputError",
+    "MailboxFull",
     "NotBorn",
     "OutputFailed",
+    "PoolForked",
     "RuleError",
     "ShapeError",
     "SophiaError",
@@ -24,6 +29,7 @@ __all__ = [
     "StoreFrozen",
     "StoreLocked",
     "StoreVersionError",
+    "UnknownActor",
 ]
 
 
@@ -58,6 +64,35 @@ class AnswerTimeout(SophiaError, TimeoutError):
 
 class DeadlockError(SophiaError, RuntimeError):
     """A call would wait for itself."""
+
+
+class UnknownActor(SophiaError, KeyError):
+    """No actor has this name; the message names the nearest that there is."""
+
+    def __str__(self) -> str:  # a KeyError would show the quotes of its message
+        return str(self.args[0]) if self.args else ""
+
+
+class MailboxFull(SophiaError, RuntimeError):
+    """A mailbox had no room for a message, which was not taken."""
+
+
+class ActorStopped(SophiaError, RuntimeError):
+    """An actor has stopped, or stopped before it answered; the message says why."""
+
+
+class AskTimeout(SophiaError, TimeoutError):
+    """An actor did not answer in time; if the message still waited, it is not handled any more."""
+
+
+class CircuitOpen(SophiaError, RuntimeError):
+    """A circuit breaker lets no calls through for now; `retry_after` is how many seconds it stays so, at least."""
+
+    retry_after: float = 0.0
+
+
+class PoolForked(SophiaError, RuntimeError):
+    """A pool or orchestrator of the parent process was used in a forked child, where its threads are not."""
 
 
 class InputError(SophiaError, OSError):

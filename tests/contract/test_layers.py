@@ -19,6 +19,7 @@ LAYERS = {
     "whole_file": 1,
     "hdc": 2,
     "config": 3,
+    "actors": 3,
     "store": 3,
     "organs": 4,
     "brain": 5,
