@@ -25,4 +25,10 @@ static inline void sophia_rest(sophia_scheduled *word)
     (void)SOPHIA_EXCHANGE(word, 0, seq_cst);
 }
 
+/* About now. */
+static inline bool sophia_is_scheduled(sophia_scheduled *word)
+{
+    return SOPHIA_LOAD(word, seq_cst) != 0;
+}
+
 #endif

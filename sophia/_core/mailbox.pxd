@@ -1,0 +1,151 @@
+"""What waits for an actor: bounded rings by priority, and what is told to whoever sends."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from sophia._core.wheel cimport Timer, TimerWheel
+
+
+cdef extern from "ring.h" nogil:
+    ctypedef struct sophia_message:
+        uint64_t words[3]
+    ctypedef struct sophia_ring:
+        uint64_t mask
+    bint sophia_ring_open(sophia_ring *ring, size_t capacity) noexcept
+    void sophia_ring_close(sophia_ring *ring) noexcept
+    bint sophia_ring_push(sophia_ring *ring, const sophia_message *message) noexcept
+    bint sophia_ring_pop(sophia_ring *ring, sophia_message *message) noexcept
+    size_t sophia_ring_pop_many(sophia_ring *ring, sophia_message *messages, size_t n) noexcept
+    size_t sophia_ring_count(sophia_ring *ring) noexcept
+
+cdef extern from "schedule.h" nogil:
+    ctypedef uint32_t sophia_scheduled
+    bint sophia_schedule(sophia_scheduled *word) noexcept
+    void sophia_rest(sophia_scheduled *word) noexcept
+    bint sophia_is_scheduled(sophia_scheduled *word) noexcept
+
+cdef extern from "gate.h" nogil:
+    ctypedef uint64_t sophia_gate
+    bint sophia_gate_enter(sophia_gate *gate) noexcept
+    void sophia_gate_leave(sophia_gate *gate) noexcept
+    bint sophia_gate_is_shut(sophia_gate *gate) noexcept
+    void sophia_gate_shut(sophia_gate *gate) noexcept
+
+cdef extern from "park.h" nogil:
+    ctypedef struct sophia_park:
+        pass
+    void sophia_park_open(sophia_park *park) noexcept
+    void sophia_park_close(sophia_park *park) noexcept
+    uint32_t sophia_park_prepare(sophia_park *park) noexcept
+    void sophia_park_cancel(sophia_park *park) noexcept
+    void sophia_park_wait(sophia_park *park, uint32_t epoch, int64_t nanoseconds) noexcept
+    bint sophia_park_notify(sophia_park *park, int n) noexcept
+
+
+cdef enum:
+    LEVELS = 5          # control, critical, high, medium, background: the smaller is taken first
+    BATCH = 64          # messages of one turn, at most
+    NOT_READY = LEVELS  # the level of a mailbox that is in no run queue
+
+
+# Where a mailbox is run: on an event loop or in a thread of its own.
+cdef class Runner:
+    cdef unsigned long thread           # that runs it; 0 as long as there is none
+    cdef Mailbox current                # whose handler runs now
+    # The mailbox has something to do, the most urgent of it at `level`. From any thread.
+    cdef int ready(self, Mailbox mailbox, int level) except -1
+    # A promise to a coroutine of this loop is to be kept there. From any other thread.
+    cdef int post(self, Promise promise) except -1
+    # A future of this loop.
+    cdef object loop_future(self)
+
+
+# One value or error for one who waits: a coroutine on the loop of `home`, or, without a home, a thread.
+cdef class Promise(Timer):
+    cdef Runner home
+    cdef TimerWheel wheel
+    cdef object future                  # of asyncio; None for a thread
+    cdef object value, error
+    cdef Mailbox mailbox                # whose answer it is; None where none is awaited
+    cdef Mailbox asker                  # the actor that waits; None outside of one
+    cdef double timeout
+    cdef uint32_t settled, running, parked
+    cdef sophia_park park
+    cdef int keep(self, object value) except -1
+    cdef int fail(self, object error) except -1
+    cdef int settle(self) except -1
+    cdef int _end(self, object value, object error) except -1
+    cdef object wait(self, double seconds)
+    cdef bint over(self) except -1
+
+
+cdef class Mailbox:
+    cdef readonly str name
+    cdef Runner runner
+    cdef Runner home                    # the loop of those who ask
+    cdef TimerWheel wheel
+    cdef sophia_ring rings[LEVELS]
+    cdef bint opened[LEVELS]
+    cdef uint32_t passed[LEVELS]        # more urgent messages since one of this level was taken
+    cdef sophia_gate gate
+    cdef sophia_scheduled scheduled
+    cdef int ready_level
+    cdef size_t capacity
+    cdef int level                      # of messages that name none
+    cdef int overflow
+    cdef object handle, handle_batch
+    cdef dict accepted                  # type -> bool; None where every type is
+    cdef tuple types
+    cdef object on_failure, on_dead, on_rest, spawn_driver
+    cdef list waiting                   # a deque of deliveries a level, or None
+    cdef set asked                      # promises that this actor waits for
+    cdef bint held, more, stopping, cut, pausing
+    cdef object work, driver, parked    # an awaitable that a handler gave; the task that awaits; what that waits for
+    cdef object work_messages, work_promises
+    cdef bint aborting
+    cdef int forks
+    cdef readonly uint64_t sent, handled, failed, dead, refused, wakeups, turns, batches, late
+    cdef readonly size_t peak
+    cdef object put(self, object message, Promise promise, int level)
+    cdef int run(self, int budget) except -1
+    cdef size_t count(self) noexcept
+    cdef int top(self) noexcept
+    cdef int next_level(self) noexcept
+    cdef bint push(self, object message, Promise promise, int level) except -1
+    cdef int woken(self, int level) except -1
+    cdef object overflowed(self, object message, Promise promise, int level)
+    cdef int bury(self, object message, Promise promise, str reason) except -1
+    cdef int take_one(self, int level) except -1
+    cdef int take_batch(self, int level, size_t n) except -1
+    cdef int finish(self, object messages, object promises, object result) except -1
+    cdef int failure(self, object messages, object promises, BaseException error) except -1
+    cdef int give_work(self, object work, object messages, object promises) except -1
+    cdef int admit(self) except -1
+    cdef int _look(self) except -1
+    cdef bint idle(self) except -1
+    cdef bint _takes(self, type kind) except -1
+    cdef object _wait_for_room(self, object message, Promise promise, int level)
+    cdef int _broken_off(self, object messages, object promises) except -1
+
+
+cdef class Delivery:
+    cdef readonly str outcome
+    cdef readonly Py_ssize_t accepted
+    cdef readonly tuple errors
+    cdef Mailbox mailbox
+    cdef object message                 # of a tell that waits; of a batch the list of what is left
+    cdef bint many, begun
+    cdef int level
+    cdef Promise promise                # of those who wait for room
+    cdef Promise answer                 # of an ask that waits for room
+    cdef bint decided(self) noexcept
+    cdef bint over(self) except -1
+    cdef bint move(self) except -1
+    cdef int begin(self, Runner home) except -1
+    cdef Py_ssize_t give_up(self, str reason) except -1
+
+
+cdef class Address:
+    cdef readonly Mailbox mailbox
+
+cdef int level_of(object priority) except -1
+cdef Mailbox running_actor(Runner home)

@@ -1,0 +1,85 @@
+"""Actors: objects that handle one message at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+if TYPE_CHECKING:
+    from sophia.actors.orchestrator import Orchestrator
+    from sophia.actors.ref import ActorRef
+
+__all__ = ["Actor", "handles"]
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def handles(*kinds: type) -> Callable[[_Method], _Method]:
+    """Marks the method that handles messages of these classes, and of their subclasses."""
+
+    def mark(method: _Method) -> _Method:
+        method.__handles__ = kinds  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Actor:
+    """Handles messages, one at a time: no other thread and no other message comes between. Derive from it.
+
+    Override `handle`, or mark a method for each kind of message with :func:`handles`: then a message of any other kind
+    is refused where it is sent. What a handler returns is the answer to whoever asked. Handlers are plain functions or
+    coroutines; the next message waits until a coroutine has ended. A class with a method ``handle_batch(messages)`` is
+    given up to 64 messages at once where more than one waits; it returns None, or an answer, or an exception, for each.
+
+    `ref` and `orchestrator` are set before `on_start`. After a failure the supervisor may put a new actor in its place.
+
+        >>> import asyncio
+        >>> from sophia.actors import Actor, Orchestrator
+        >>> class Counter(Actor):
+        ...     def on_start(self):
+        ...         self.total = 0
+        ...     def handle(self, message):
+        ...         self.total += message
+        ...         return self.total
+        >>> async def main():
+        ...     async with Orchestrator() as organs:
+        ...         counter = organs.spawn(Counter)
+        ...         counter.tell(40)
+        ...         return await counter.ask(2)
+        >>> asyncio.run(main())
+        42
+    """
+
+    ref: ActorRef
+    orchestrator: Orchestrator
+
+    accepts: ClassVar[tuple[type, ...] | None] = None
+    """The classes of messages that it takes; None for any."""
+
+    _methods: ClassVar[dict[type, str]] = {}
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        methods = dict(cls._methods)
+        for name, method in vars(cls).items():
+            for kind in getattr(method, "__handles__", ()):
+                methods[kind] = name
+        cls._methods = methods
+        if methods and "accepts" not in vars(cls) and cls.handle is Actor.handle:
+            cls.accepts = tuple(methods)
+
+    def on_start(self) -> Any:
+        """Before the first message; a plain function or a coroutine. What it raises counts as a failure."""
+
+    def handle(self, message: Any) -> Any:
+        """Handles a message; what it returns is the answer."""
+        kind = type(message)
+        for base in kind.__mro__:
+            if (name := self._methods.get(base)) is not None:
+                return getattr(self, name)(message)
+        error = f"{type(self).__name__} handles no {kind.__name__}; override handle(), or mark a method with @handles"
+        raise TypeError(error)
+
+    def on_stop(self) -> Any:
+        """After the last message, also before a restart; a plain function or a coroutine."""

@@ -1,0 +1,413 @@
+"""The life of one actor: start, handle, fail, start again, end."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from sophia._core.mailbox import Mailbox
+from sophia._core.runner import LoopRunner, ThreadRunner
+from sophia.actors.actor import Actor
+from sophia.actors.message import Terminated
+from sophia.actors.ref import ActorRef
+from sophia.actors.supervision import Budget, Event, Group
+from sophia.errors import ActorStopped, DeadlockError
+
+if TYPE_CHECKING:
+    from sophia.actors.orchestrator import Orchestrator
+
+__all__ = ["Cell", "Factory"]
+
+Factory = Callable[[], Actor]
+Watcher = ActorRef | Callable[[Terminated], object]
+
+_log = logging.getLogger("sophia.actors")
+
+# Watchers of one actor, at most.
+_MOST_WATCHERS = 1024
+
+
+class Cell:
+    """One actor from its spawn to its end: its mailbox stays, the object that handles is made anew after a failure.
+
+    Its life is one coroutine, which holds the mailbox wherever the actor is not to handle messages: while it starts,
+    between two starts, and at its end. Everything here runs on the loop, but for what says that it does not.
+    """
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        group: Group,
+        name: str,
+        factory: Factory | Actor,
+        *,
+        blocking: bool,
+        core: int | None,
+        start_timeout: float,
+        home: LoopRunner,
+        accepts: tuple[type, ...] | None,
+        **mailbox: Any,
+    ) -> None:
+        self.name = name
+        self.state = "starting"
+        self.restarts = 0
+        self.hung = False
+        self.blocking = blocking
+        self._orchestrator = orchestrator
+        self._group = group
+        self._factory = factory
+        self._core = core
+        self._start_timeout = start_timeout
+        self._home = home
+        self._loop = home.loop
+        self._thread_runner = ThreadRunner(home) if blocking else None
+        self.mailbox = Mailbox(
+            name,
+            home if self._thread_runner is None else self._thread_runner,
+            home,
+            home.wheel,
+            types=accepts,
+            on_failure=self._on_failure,
+            on_dead=self._on_dead,
+            on_rest=self._on_rest,
+            spawn_driver=None if blocking else self._spawn_driver,
+            **mailbox,
+        )
+        self.ref = ActorRef(self)
+        self._actor: Actor | None = None
+        self._driver: asyncio.Task[None] | None = None
+        self._finished: asyncio.Future[None] | None = None
+        self._thread: threading.Thread | None = None
+        self._budget = Budget(group.supervision)
+        self._watchers: list[Watcher] = []
+        # What the life waits for: each of these is set, then `_tell_life` called.
+        self._at_rest = True
+        self._restart: float | None = None
+        self._stopping = self._ended = self._forgotten = self._awake = False
+        self._error: BaseException | None = None
+        self._end: Terminated | None = None
+        self._news: asyncio.Future[None] | None = None
+        self._waiting_for_end: list[asyncio.Future[Terminated]] = []
+        group.members.append(self)
+        self._task = self._loop.create_task(self._live(), name=f"sophia-actor-{name}")
+
+    # What others ask of it
+
+    def ask_to_stop(self) -> None:
+        """Takes no more messages, handles those that wait, and ends. From any thread."""
+        if self._home_thread():
+            self._begin_stop(cut=False)
+        else:
+            self._loop.call_soon_threadsafe(lambda: self._begin_stop(cut=False))
+
+    def cut(self) -> None:
+        """Ends as soon as no handler runs; what is awaited is broken off, what waits becomes dead letters."""
+        self._begin_stop(cut=True)
+
+    def restart(self, pause: float, error: BaseException | None) -> None:
+        """Puts a new actor in its place after a pause."""
+        if self._ended or self.state == "stopped":
+            return
+        self._restart = pause
+        self._error = error
+        if not self._at_rest:
+            self.mailbox.pause()
+        self._tell_life()
+
+    def give_up(self, error: BaseException | None) -> None:
+        """Ends it for good."""
+        if self.state == "stopped":
+            return
+        self._error = error
+        self._ended = True
+        self._orchestrator.note(Event("gave_up", self.name, error))
+        self._begin_stop(cut=True)
+
+    def abandon(self) -> None:
+        """It does not come to rest in time: whoever waits for it is told, and what it still does is nobody's."""
+        if self.state == "stopped":
+            return
+        self.hung = True
+        _log.error("actor %r does not end: its handler still runs and is left behind", self.name)
+        self._task.cancel()
+        if self._thread_runner is not None:
+            self._thread_runner.end()
+        self._close("its handler hangs")
+
+    def watch(self, watcher: Watcher) -> None:
+        """See :meth:`ActorRef.watch`."""
+        if self._end is not None:
+            _tell_end(watcher, self._end)
+        elif len(self._watchers) >= _MOST_WATCHERS:
+            message = f"{_MOST_WATCHERS} watchers watch actor {self.name!r} already"
+            raise ValueError(message)
+        elif watcher not in self._watchers:
+            self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """See :meth:`ActorRef.unwatch`."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+
+    async def wait_end(self) -> Terminated:
+        """Waits for its end."""
+        if self._end is not None:
+            return self._end
+        if self.mailbox.inside:
+            message = f"actor {self.name!r} waits for its own end in a handler; stop() returns at once"
+            raise DeadlockError(message)
+        future: asyncio.Future[Terminated] = self._loop.create_future()
+        self._waiting_for_end.append(future)
+        return await future
+
+    # What its mailbox tells, on the thread that runs it
+
+    def _on_failure(self, error: BaseException, message: Any, asked: bool) -> bool:
+        """Whether the mailbox is to be held."""
+        directive = self._group.supervision.directive(error, asked=asked)
+        if not asked or directive != "resume":  # an asker hears of it
+            _log.error("actor %r failed (%s): %r", self.name, directive, error, exc_info=error if not asked else None)
+        self._on_loop(self._orchestrator.note, Event("failed", self.name, error))
+        if directive == "resume":
+            return False
+        self._on_loop(self._after_failure, error, directive)
+        return True
+
+    def _after_failure(self, error: BaseException, directive: str) -> None:
+        self._at_rest = True
+        if directive == "stop":
+            self.give_up(error)
+        else:
+            self._group.failed(self, self._budget, self._loop.time(), error)
+        self._tell_life()
+
+    def _on_dead(self, message: Any, reason: str) -> None:
+        self._orchestrator.dead_letters.add(self.name, message, reason)
+        if self._forgotten:
+            self._orchestrator.count_late()
+
+    def _on_rest(self) -> None:
+        self._on_loop(self._rests)
+
+    def _rests(self) -> None:
+        self._at_rest = True
+        if self._stopping and self._restart is None:
+            self._ended = True
+        self._tell_life()
+
+    def _spawn_driver(self, mailbox: Mailbox) -> asyncio.Task[None]:
+        self._driver = self._loop.create_task(mailbox.drive(), name=f"sophia-handler-{self.name}")
+        return self._driver
+
+    # Its life
+
+    async def _live(self) -> None:
+        try:
+            while True:
+                if (failure := await self._start()) is None:
+                    self._orchestrator.note(Event("started", self.name))
+                    self.state = "stopping" if self._stopping else "running"
+                    self._error = None
+                    self._at_rest = False
+                    self.mailbox.release()
+                else:
+                    _log.error("actor %r failed to start: %r", self.name, failure, exc_info=failure)
+                    self._orchestrator.note(Event("failed", self.name, failure))
+                    self._after_failure(failure, self._group.supervision.directive(failure, asked=False))
+                await self._until(lambda: self._at_rest and (self._ended or self._restart is not None))
+                await self._finish(started=failure is None)
+                if self._ended:
+                    break
+                pause, self._restart = self._restart, None
+                self.state = "restarting"
+                self._orchestrator.note(Event("restarting", self.name, self._error))
+                self._awake = False
+                timer = self._home.wheel.call_later(pause or 0.0, self._wake)
+                await self._until(lambda: self._awake or self._ended)
+                timer.cancel()
+                if self._ended:
+                    break
+                self.restarts += 1
+        finally:
+            self._close("its actor has stopped" if self._error is None else f"its actor failed: {self._error!r}")
+
+    def _wake(self) -> None:
+        self._awake = True
+        self._tell_life()
+
+    async def _until(self, so: Callable[[], bool]) -> None:
+        while not so():
+            self._news = self._loop.create_future()
+            await self._news
+
+    def _tell_life(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def _start(self) -> BaseException | None:
+        """A new actor; what it failed with, if it did."""
+        started: asyncio.Future[None] = self._loop.create_future()
+        try:
+            if self.blocking:
+                self._finished = self._loop.create_future()
+                self._thread = threading.Thread(
+                    target=self._in_thread, args=(started, self._finished), name=f"sophia-{self.name}", daemon=True
+                )
+                self._thread.start()
+                await asyncio.wait_for(started, self._start_timeout)
+            else:
+                begun = self._make().on_start()
+                if inspect.isawaitable(begun):
+                    await asyncio.wait_for(begun, self._start_timeout)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            return error
+        return None
+
+    def _make(self) -> Actor:
+        """The actor; on the thread that will run it."""
+        factory = self._factory
+        actor = factory if isinstance(factory, Actor) else factory()
+        if not isinstance(actor, Actor):
+            message = f"spawn: {factory!r} gave {actor!r:.80}, which is no Actor; derive its class from Actor"
+            raise TypeError(message)
+        actor.ref = self.ref
+        actor.orchestrator = self._orchestrator
+        self._actor = actor
+        self.mailbox.serve(actor.handle, getattr(actor, "handle_batch", None))
+        return actor
+
+    async def _finish(self, *, started: bool) -> None:
+        """Lets the actor go."""
+        actor, self._actor = self._actor, None
+        if self._thread_runner is not None:
+            self._thread_runner.end()
+            if self._finished is not None:
+                await self._finished
+        elif actor is not None and started:
+            try:
+                ended = actor.on_stop()
+                if inspect.isawaitable(ended):
+                    await asyncio.wait_for(ended, self._start_timeout)
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                _log.exception("on_stop of actor %r failed", self.name)
+
+    def _in_thread(self, started: asyncio.Future[None], finished: asyncio.Future[None]) -> None:
+        """All of a blocking actor's life from one start to the next, in a thread of its own."""
+        assert self._thread_runner is not None
+        try:
+            if self._core is not None:
+                with suppress(OSError, AttributeError):  # a hint
+                    os.sched_setaffinity(0, {self._core})
+            try:
+                actor = self._make()
+                _refuse_awaitable(actor.on_start(), "on_start", self.name)
+            except BaseException as error:
+                self._on_loop(_settle, started, error if isinstance(error, Exception) else _wrapped(self.name, error))
+                return
+            self._on_loop(_settle, started, None)
+            self._thread_runner.work(self.mailbox)
+            try:
+                _refuse_awaitable(actor.on_stop(), "on_stop", self.name)
+            except Exception:
+                _log.exception("on_stop of actor %r failed", self.name)
+        finally:
+            self._on_loop(_settle, finished, None)
+
+    def _begin_stop(self, *, cut: bool) -> None:
+        if self.state == "stopped":
+            return
+        self._stopping = True
+        if self.state == "running":
+            self.state = "stopping"
+        if cut and self._at_rest:
+            self._ended = True
+        self.mailbox.shut_gate(cut)
+        self._tell_life()
+
+    def _close(self, reason: str) -> None:
+        """The end: nothing is left of it but what it counted."""
+        if self.state == "stopped":
+            return
+        self.state = "stopped"
+        self._ended = True
+        self.mailbox.shut_gate(True)
+        error = ActorStopped(f"actor {self.name!r} did not answer: {reason}")
+        error.__cause__ = self._error
+        self.mailbox.fail_asked(error)
+        self.mailbox.empty_out(reason)
+        if self._driver is not None:
+            self._driver.cancel()
+        self._group.leave(self)
+        self._end = Terminated(self.name, reason, self._error)
+        self._orchestrator.forget(self)
+        self._forgotten = True
+        self._orchestrator.note(Event("stopped", self.name, self._error))
+        for watcher in self._watchers:
+            _tell_end(watcher, self._end)
+        self._watchers.clear()
+        for future in self._waiting_for_end:
+            if not future.done():
+                future.set_result(self._end)
+        self._waiting_for_end.clear()
+
+    def _home_thread(self) -> bool:
+        return self._orchestrator.on_home_thread
+
+    def _on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
+        """At once on the loop's thread, else soon; not at all where the loop has ended."""
+        if self._home_thread():
+            call(*arguments)
+        else:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(call, *arguments)
+
+    def join(self, seconds: float) -> bool:
+        """In any thread: ends a blocking actor's thread; whether it has ended."""
+        if self._thread_runner is None or self._thread is None:
+            return True
+        self._thread_runner.end()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+
+def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if not future.done():
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+def _wrapped(name: str, error: BaseException) -> ActorStopped:
+    """What ends a thread must not end the loop."""
+    wrapped = ActorStopped(f"actor {name!r} did not start: {type(error).__name__}({error})")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _refuse_awaitable(result: object, what: str, name: str) -> None:
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        message = f"{what} of actor {name!r} is a coroutine, but it has a thread of its own; make it a plain function"
+        raise TypeError(message)
+
+
+def _tell_end(watcher: Watcher, end: Terminated) -> None:
+    try:
+        if isinstance(watcher, ActorRef):
+            watcher.tell(end, "control")
+        else:
+            watcher(end)
+    except Exception:
+        _log.exception("a watcher of actor %r failed", end.name)

@@ -1,0 +1,57 @@
+"""Dead letters: messages that nobody handled, counted, the last of them kept."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+__all__ = ["DeadLetter", "DeadLetters"]
+
+_log = logging.getLogger("sophia.actors")
+
+# Who may listen, at most.
+_MOST = 64
+
+
+class DeadLetter(NamedTuple):
+    """A message that nobody handled."""
+
+    to: str
+    message: Any
+    reason: str
+
+
+class DeadLetters:
+    """Counts dead letters and keeps the last of them. Thread-safe."""
+
+    def __init__(self, keep: int = 100) -> None:
+        self.count = 0
+        self._kept: deque[DeadLetter] = deque(maxlen=keep)
+        self._listeners: list[Callable[[DeadLetter], object]] = []
+
+    @property
+    def kept(self) -> list[DeadLetter]:
+        """The last ones, the oldest first."""
+        return list(self._kept)
+
+    def subscribe(self, listener: Callable[[DeadLetter], object]) -> None:
+        """Called with each dead letter, on the thread where it became one; what it raises is logged."""
+        if len(self._listeners) >= _MOST:
+            message = f"{_MOST} listeners hear of dead letters already"
+            raise ValueError(message)
+        self._listeners.append(listener)
+
+    def add(self, to: str, message: Any, reason: str) -> None:
+        """One more."""
+        self.count += 1
+        letter = DeadLetter(to, message, reason)
+        self._kept.append(letter)
+        if str(self.count).strip("0") == "1":  # the 1st, 10th, 100th ...: a flood must not flood the log too
+            _log.warning("dead letter %d, to actor %r: %s", self.count, to, reason)
+        for listener in self._listeners:
+            try:
+                listener(letter)
+            except Exception:
+                _log.exception("a listener to dead letters failed")

@@ -1,0 +1,341 @@
+"""The orchestrator: starts actors, knows them by name, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import difflib
+import logging
+import os
+import random
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+from sophia._core.mailbox import Delivery
+from sophia._core.runner import LoopRunner
+from sophia.actors.actor import Actor
+from sophia.actors.cell import Cell, Factory
+from sophia.actors.dead_letters import DeadLetters
+from sophia.actors.message import Terminated
+from sophia.actors.ref import ActorRef
+from sophia.actors.supervision import Event, Group, Supervision
+from sophia.errors import ActorStopped, DeadlockError, SophiaError, UnknownActor
+
+__all__ = ["Orchestrator", "Shutdown"]
+
+_log = logging.getLogger("sophia.actors")
+
+_MOST_ACTORS = 100_000
+_MOST_LISTENERS = 64
+# Seconds that an interpreter's exit gives to threads of actors, all together.
+_EXIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """How a shutdown ended: messages that were still handled, those that became dead letters, and the names of the
+    actors that did not end in time."""
+
+    handled: int
+    dead: int
+    hung: tuple[str, ...]
+
+
+class Orchestrator:
+    """Actors of one event loop. Use it in an ``async with`` block, which ends with `shutdown`.
+
+    Not thread-safe, but for `ref` and what an :class:`ActorRef` allows. In a forked child every send raises PoolForked.
+
+        >>> import asyncio
+        >>> from sophia.actors import Actor, Orchestrator
+        >>> class Echo(Actor):
+        ...     def handle(self, message):
+        ...         return message
+        >>> async def main():
+        ...     async with Orchestrator() as organs:
+        ...         organs.spawn(Echo, "echo")
+        ...         return await organs.ask("echo", "hello")
+        >>> asyncio.run(main())
+        'hello'
+    """
+
+    def __init__(
+        self,
+        supervision: Supervision | None = None,
+        *,
+        keep_dead: int = 100,
+        shutdown_timeout: float = 10.0,
+        seed: int | None = None,
+    ) -> None:
+        self.dead_letters = DeadLetters(keep_dead)
+        self.events: deque[Event] = deque(maxlen=1000)
+        """The last that happened to actors."""
+        self._loop = asyncio.get_running_loop()
+        self._home = LoopRunner(self._loop)
+        self._thread = threading.get_ident()
+        self._cells: dict[str, Cell] = {}
+        self._counters: dict[str, int] = {}
+        self._ended: dict[str, int] = dict.fromkeys(("sent", "handled", "failed", "dead", "refused", "late"), 0)
+        self._root = Group("root", supervision or Supervision(), None, random.Random(seed))
+        self._seed = seed
+        self._listeners: list[Callable[[Event], object]] = []
+        self._shutdown_timeout = shutdown_timeout
+        self._closing: asyncio.Future[Shutdown] | None = None
+        _LIVE.add(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shutdown()
+
+    @property
+    def on_home_thread(self) -> bool:
+        """Whether this is the thread of its loop."""
+        return threading.get_ident() == self._thread
+
+    # Starting
+
+    def group(self, name: str, supervision: Supervision, *, above: Group | None = None) -> Group:
+        """A group of actors under a supervision of their own; name it in `spawn`."""
+        return Group(name, supervision, self._root if above is None else above, random.Random(self._seed))
+
+    def spawn(
+        self,
+        factory: Factory | Actor,
+        name: str | None = None,
+        *,
+        priority: str = "medium",
+        capacity: int = 1024,
+        overflow: str = "wait",
+        accepts: Iterable[type] | None = None,
+        blocking: bool = False,
+        group: Group | None = None,
+        start_timeout: float = 30.0,
+        core: int | None = None,
+    ) -> ActorRef:
+        """Starts an actor and returns at once; what is sent before it has started waits.
+
+        `factory` is a class of actors or a function that gives one, called again for each restart (an actor itself is
+        stopped and started again). `capacity` messages of each priority may wait, a power of two; `overflow` is
+        "wait", "fail", "drop_new", "drop_old" or "dead_letter". `accepts` are the classes of messages that it takes, in
+        place of those that its class names. With `blocking` its handlers run in a thread of their own, where they may wait for
+        disks and locks. `start_timeout`, in seconds, bounds `on_start` and `on_stop`.
+        """
+        if self._closing is not None:
+            message = "the orchestrator shuts down and starts no more actors"
+            raise ActorStopped(message)
+        if not self.on_home_thread:
+            message = "spawn() is for the thread of the orchestrator's loop; use loop.call_soon_threadsafe"
+            raise RuntimeError(message)
+        if not callable(factory) and not isinstance(factory, Actor):
+            message = f"spawn: {factory!r:.80} is neither a class of actors nor a function that gives one"
+            raise TypeError(message)
+        if len(self._cells) >= _MOST_ACTORS:
+            message = f"{_MOST_ACTORS:,} actors run already"
+            raise SophiaError(message)
+        name = self._free_name(factory) if name is None else name
+        if not isinstance(name, str) or not name:
+            message = f"name is {name!r}; give a word, or None for one of the class"
+            raise ValueError(message)
+        if name in self._cells:
+            message = f"an actor is called {name!r} already; stop it first or choose another name"
+            raise ValueError(message)
+        kinds = getattr(factory, "accepts", None) if accepts is None else tuple(accepts)
+        cell = Cell(
+            self,
+            self._root if group is None else group,
+            name,
+            factory,
+            blocking=blocking,
+            core=core,
+            start_timeout=start_timeout,
+            home=self._home,
+            accepts=kinds,
+            priority=priority,
+            capacity=capacity,
+            overflow=overflow,
+        )
+        self._cells[name] = cell
+        return cell.ref
+
+    def spawn_on_core(self, core: int, factory: Factory | Actor, name: str | None = None, **options: Any) -> ActorRef:
+        """As `spawn`, with a hint where the actor should run: a blocking actor's thread is bound to that core where the
+        system allows it; an actor of the loop runs where the loop does."""
+        cores = os.cpu_count() or 1
+        if isinstance(core, bool) or not isinstance(core, int) or not 0 <= core < cores:
+            message = f"core is {core!r}; this machine has 0 to {cores - 1}"
+            raise ValueError(message)
+        return self.spawn(factory, name, core=core, **options)
+
+    def _free_name(self, factory: Factory | Actor) -> str:
+        kind = type(factory) if isinstance(factory, Actor) else factory
+        word = getattr(kind, "__name__", type(kind).__name__).lower()
+        word = "actor" if word == "<lambda>" else word
+        while True:
+            n = self._counters[word] = self._counters.get(word, 0) + 1
+            name = word if n == 1 else f"{word}-{n}"
+            if name not in self._cells:
+                return name
+
+    # Sending
+
+    def ref(self, name: str) -> ActorRef:
+        """The actor of that name. UnknownActor, with the nearest name that there is."""
+        return self._cell(name).ref
+
+    @property
+    def names(self) -> list[str]:
+        """All actors, in the order in which they were started."""
+        return list(self._cells)
+
+    def tell(self, name: str, message: Any, priority: str | None = None) -> Delivery:
+        """See :meth:`ActorRef.tell`."""
+        return self._cell(name).ref.tell(message, priority)
+
+    def ask(self, name: str, message: Any, timeout: float = 5.0, priority: str | None = None) -> asyncio.Future[Any]:
+        """See :meth:`ActorRef.ask`."""
+        return self._cell(name).ref.ask(message, timeout, priority)
+
+    def send_batch(self, name: str, messages: Iterable[Any], priority: str | None = None) -> Delivery:
+        """See :meth:`ActorRef.send_batch`."""
+        return self._cell(name).ref.send_batch(messages, priority)
+
+    def broadcast_to_all(self, message: Any, priority: str | None = None) -> dict[str, str]:
+        """Offers one message to every actor, waiting for none; by name what became of it.
+
+        "accepted"; "full" (with "wait" and "fail": it was not taken), "dropped", "dead"; "refused" where the actor
+        takes no such messages. All share the message: no byte of it is copied.
+        """
+        outcomes: dict[str, str] = {}
+        for name, cell in list(self._cells.items()):
+            outcomes[name] = cell.mailbox.offer(message, priority)
+        return outcomes
+
+    # Ending
+
+    async def stop(self, actor: str | ActorRef, timeout: float = 10.0, *, drain: bool = True) -> Terminated:
+        """Ends an actor: it takes no more messages, those that wait are handled until the time is up, then they become
+        dead letters; without `drain` they do so at once. An actor that has ended already is no error."""
+        cell = self._cells.get(actor) if isinstance(actor, str) else actor._cell
+        if cell is None:
+            cell = self._cell(str(actor))
+        if cell.mailbox.inside:
+            message = f"actor {cell.name!r} waits for its own end in a handler; self.ref.stop() returns at once"
+            raise DeadlockError(message)
+        cell.ask_to_stop() if drain else cell.cut()
+        return await self._end_of(cell, self._loop.time() + timeout)
+
+    async def _end_of(self, cell: Cell, deadline: float) -> Terminated:
+        """Waits for an end that was asked for; after the deadline it is made."""
+        end = asyncio.ensure_future(cell.wait_end())
+        if not await self._in_time(end, deadline):
+            cell.cut()
+            if not await self._in_time(end, max(deadline, self._loop.time()) + _GRACE):
+                cell.abandon()
+        return await end
+
+    async def _in_time(self, end: asyncio.Future[Terminated], deadline: float) -> bool:
+        done, _ = await asyncio.wait({end}, timeout=max(0.0, deadline - self._loop.time()))
+        return bool(done)
+
+    async def shutdown(self, timeout: float | None = None) -> Shutdown:
+        """Ends all actors, the last started first, so that what one still sends finds those before it. Messages that
+        wait are handled until the time is up, in seconds, for all together. Called twice, it gives the same."""
+        if self._closing is not None:
+            return await asyncio.shield(self._closing)
+        self._closing = self._loop.create_future()
+        before = self.counts()
+        deadline = self._loop.time() + (self._shutdown_timeout if timeout is None else timeout)
+        hung = []
+        for cell in reversed(list(self._cells.values())):
+            cell.ask_to_stop()
+            await self._end_of(cell, deadline)
+            if cell.hung:
+                hung.append(cell.name)
+        after = self.counts()
+        await asyncio.sleep(0)  # drivers that were cancelled end
+        self._home.close()
+        _LIVE.discard(self)
+        report = Shutdown(after["handled"] - before["handled"], after["dead"] - before["dead"], tuple(hung))
+        self._closing.set_result(report)
+        return report
+
+    # Watching
+
+    def subscribe(self, listener: Callable[[Event], object]) -> None:
+        """Called on the loop with each event in the life of an actor; what it raises is logged."""
+        if len(self._listeners) >= _MOST_LISTENERS:
+            message = f"{_MOST_LISTENERS} listeners hear of events already"
+            raise ValueError(message)
+        self._listeners.append(listener)
+
+    def counts(self) -> dict[str, int]:
+        """What was counted of all messages since the start: ``sent == handled + dead + refused + waiting``, but for
+        those in the hands of a handler at the moment."""
+        totals = self._ended | {"waiting": 0}
+        for cell in self._cells.values():
+            counted = cell.mailbox.counts()
+            for key in totals:
+                totals[key] += counted[key]
+        return totals
+
+    def note(self, event: Event) -> None:
+        """Something happened to an actor."""
+        self.events.append(event)
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                _log.exception("a listener to events of actors failed")
+
+    def forget(self, cell: Cell) -> None:
+        """An actor has ended; its name is free."""
+        if self._cells.get(cell.name) is cell:
+            del self._cells[cell.name]
+        counted = cell.mailbox.counts()
+        for key in self._ended:
+            self._ended[key] += counted[key]
+
+    def count_late(self) -> None:
+        """A message to an actor that has ended, and whose counts were taken, became a dead letter."""
+        self._ended["sent"] += 1
+        self._ended["dead"] += 1
+
+    def _cell(self, name: str) -> Cell:
+        cell = self._cells.get(name)
+        if cell is None:
+            nearest = difflib.get_close_matches(str(name), self._cells, n=1, cutoff=0.0)
+            hint = f"; the nearest is {nearest[0]!r}" if nearest else "; none runs"
+            message = f"no actor is called {name!r}{hint}"
+            raise UnknownActor(message)
+        return cell
+
+    def _end_threads(self, deadline: float) -> None:
+        for cell in list(self._cells.values()):
+            cell.join(max(0.0, deadline - monotonic()))
+
+
+# Seconds that a handler has to end after its actor was cut off.
+_GRACE = 1.0
+
+_LIVE: weakref.WeakSet[Orchestrator] = weakref.WeakSet()
+
+
+def _end_all() -> None:
+    """At the interpreter's exit: threads of actors that nobody stopped end, or are left behind in time."""
+    deadline = monotonic() + _EXIT_SECONDS
+    for orchestrator in list(_LIVE):
+        orchestrator._end_threads(deadline)
+
+
+atexit.register(_end_all)
+os.register_at_fork(after_in_child=_LIVE.clear)
