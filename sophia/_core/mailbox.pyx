@@ -647,8 +647,8 @@ cdef class Mailbox:
             return 0
         if result is not None and (not isinstance(result, (list, tuple)) or len(result) != len(messages)):
             error = TypeError(
-                f"handle_batch of actor {self.name!r} gave {result!r:.80} for {len(messages)} messages; give None, or a "
-                "list with an answer, or an exception, for each"
+                f"handle_batch of actor {self.name!r} gave {result!r:.80} for {len(messages)} messages; give None, or "
+                "a list with an answer, or an exception, for each"
             )
             return self.failure(messages, promises, error)
         self.handled += len(messages)
@@ -909,7 +909,7 @@ cdef Delivery _STOPPED = _delivery(None, "stopped", None, False, 0)
 
 
 cdef class Address:
-    """Where messages for one actor are sent. Thread-safe, but for `ask`, which is for coroutines of the actors' loop."""
+    """Where messages for one actor are sent. Thread-safe, but for `ask`, which is for coroutines of their loop."""
 
     def __init__(self, mailbox: Mailbox):
         self.mailbox = mailbox
@@ -975,8 +975,8 @@ cdef class Address:
     def send_batch(self, messages: object, priority: object = None) -> Delivery:
         """Sends many messages in order with one wake-up. A message of a kind that the actor does not take fails alone.
 
-        As many as have room are taken at once, never more than the capacity. With the policy "wait" the rest is sent
-        when the `Delivery` is awaited; with "fail" it is refused; `Delivery.accepted` says how many were taken.
+        As many as have room are taken at once, never more than the capacity. With the policy "wait" the rest is
+        sent when the `Delivery` is awaited; with "fail" it is refused; `Delivery.accepted` says how many were taken.
         """
         cdef Mailbox mailbox = self.mailbox
         cdef int level = mailbox.level if priority is None else level_of(priority)

@@ -172,7 +172,8 @@ class Cell:
         """Whether the mailbox is to be held."""
         directive = self._group.supervision.directive(error, asked=asked)
         if not asked or directive != "resume":  # an asker hears of it
-            _log.error("actor %r failed (%s): %r", self.name, directive, error, exc_info=error if not asked else None)
+            kind, trace = type(message).__name__, None if asked else error
+            _log.error("actor %r failed on a %s (%s): %r", self.name, kind, directive, error, exc_info=trace)
         self._on_loop(self._orchestrator.note, Event("failed", self.name, error))
         if directive == "resume":
             return False

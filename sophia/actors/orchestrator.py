@@ -126,9 +126,9 @@ class Orchestrator:
 
         `factory` is a class of actors or a function that gives one, called again for each restart (an actor itself is
         stopped and started again). `capacity` messages of each priority may wait, a power of two; `overflow` is
-        "wait", "fail", "drop_new", "drop_old" or "dead_letter". `accepts` are the classes of messages that it takes, in
-        place of those that its class names. With `blocking` its handlers run in a thread of their own, where they may wait for
-        disks and locks. `start_timeout`, in seconds, bounds `on_start` and `on_stop`.
+        "wait", "fail", "drop_new", "drop_old" or "dead_letter". `accepts` are the classes of messages that it takes,
+        in place of those that its class names. With `blocking` its handlers run in a thread of their own, where they
+        may wait for disks and locks. `start_timeout`, in seconds, bounds `on_start` and `on_stop`.
         """
         if self._closing is not None:
             message = "the orchestrator shuts down and starts no more actors"
