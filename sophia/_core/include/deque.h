@@ -53,7 +53,7 @@ static inline bool sophia_deque_push(sophia_deque *deque, void *item)
 static inline void *sophia_deque_take(sophia_deque *deque)
 {
     const int64_t bottom = SOPHIA_LOAD(&deque->bottom, relaxed) - 1;
-#ifdef SOPHIA_BUG_FENCE
+#ifdef SOPHIA_BUG_FENCE_TAKE
     SOPHIA_STORE(&deque->bottom, bottom, release);
 #else
     SOPHIA_STORE(&deque->bottom, bottom, seq_cst); /* before the load of the top: a thief must see one or the other */

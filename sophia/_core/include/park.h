@@ -24,10 +24,14 @@
 #endif
 
 #if SOPHIA_PARK_FUTEX
+#ifndef SOPHIA_FUTEX_WAIT /* SOPHIA_ATOMICS brings its own */
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 long syscall(long number, ...); /* hidden by strict POSIX */
+#define SOPHIA_FUTEX_WAIT(word, value, limit) syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, limit, NULL, 0)
+#define SOPHIA_FUTEX_WAKE(word, n) syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0)
+#endif
 #else
 #include <pthread.h>
 #endif
@@ -77,13 +81,13 @@ static inline void sophia_park_cancel(sophia_park *park)
 #if SOPHIA_PARK_FUTEX
 static inline void sophia_park_sleep(sophia_park *park, uint32_t epoch, const struct timespec *limit)
 {
-    (void)syscall(SYS_futex, &park->epoch, FUTEX_WAIT_PRIVATE, epoch, limit, NULL, 0);
+    (void)SOPHIA_FUTEX_WAIT(&park->epoch, epoch, limit);
 }
 
 static inline void sophia_park_wake(sophia_park *park, int n)
 {
     (void)SOPHIA_ADD(&park->epoch, 1, seq_cst);
-    (void)syscall(SYS_futex, &park->epoch, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+    (void)SOPHIA_FUTEX_WAKE(&park->epoch, n);
 }
 #else
 static inline void sophia_park_sleep(sophia_park *park, uint32_t epoch, const struct timespec *limit)
@@ -125,7 +129,9 @@ static inline void sophia_park_wait(sophia_park *park, uint32_t epoch, int64_t n
 /* Wakes up to `n` of those who sleep; true where there was one. After the work has been made visible. */
 static inline bool sophia_park_notify(sophia_park *park, int n)
 {
+#ifndef SOPHIA_BUG_FENCE_NOTIFY
     SOPHIA_FENCE();
+#endif
     if (!SOPHIA_LOAD(&park->sleepers, seq_cst)) return false;
     sophia_park_wake(park, n);
     return true;

@@ -5,8 +5,10 @@
  * caller's; what they point to is the caller's to own. Messages of one sender keep their order.
  *
  * sophia_ring_pop() says that the ring is empty also while the message at its head is still being written; its sender
- * has not returned then, and must tell the receiver afterwards. sophia_ring_push() says full also while the receiver
- * of the oldest message still reads it.
+ * has not returned then, and must tell the receiver afterwards. Messages behind it wait with it, so that its sender may
+ * make several of them readable at once, and tells once: where receivers sleep, one that leaves a message behind
+ * (sophia_ring_ready()) wakes the next. sophia_ring_push() says full also while the receiver of the oldest message
+ * still reads it.
  */
 #ifndef SOPHIA_RING_H
 #define SOPHIA_RING_H
@@ -133,6 +135,17 @@ static inline size_t sophia_ring_pop_many(sophia_ring *ring, sophia_message *mes
 static inline bool sophia_ring_pop(sophia_ring *ring, sophia_message *message)
 {
     return sophia_ring_pop_many(ring, message, 1) == 1;
+}
+
+/* Whether a pop would find a message now; not while the one at the head is still being written. */
+static inline bool sophia_ring_ready(sophia_ring *ring)
+{
+    for (;;) {
+        const uint64_t place = SOPHIA_LOAD(&ring->head, relaxed);
+        const uint64_t turn = SOPHIA_LOAD(&ring->slots[place & ring->mask].turn, acquire);
+        const int64_t late = (int64_t)(turn - (place + 1));
+        if (late <= 0) return late == 0; /* otherwise another receiver was here, and there may be a next one */
+    }
 }
 
 /* Messages in the ring, or being written or read, about now. */
