@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from programs import compiler_name
 
 from sophia._core import cpu
 
@@ -27,3 +30,17 @@ def simd(request: pytest.FixtureRequest) -> Iterator[str]:
     cpu.set_simd_level(request.param)
     yield request.param
     cpu.set_simd_level(before)
+
+
+@pytest.fixture(scope="session")
+def compiler() -> str:
+    name = compiler_name()
+    if not shutil.which(name):
+        pytest.skip(f"no C compiler ({name})")
+    return name
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the programs of tests/native are built."""
+    return tmp_path_factory.mktemp("programs")
