@@ -12,20 +12,32 @@ from programs import build, run
 
 import sophia._core
 
-PROGRAMS = ("kernels_test", "reflex_test", "pages_test", "bits_test")
+PROGRAMS = ("kernels_test", "reflex_test", "pages_test", "bits_test", "breaker_test")
 # -O0: here it is the compiler that takes the time
 SANITIZERS = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+THREADS = ["-fsanitize=thread"]
 AARCH64 = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
+
+
+def offered(compiler: str, flags: list[str], what: str, folder: Path) -> list[str]:
+    """The flags, if a program can be built with them and runs."""
+    probe = folder / "probe.c"
+    probe.write_text("int main(void) { return 0; }\n")
+    target = probe.with_suffix("")
+    for command in ([compiler, *flags, str(probe), "-o", str(target)], [str(target)]):
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip(f"the compiler has no {what} runtime")
+    return flags
 
 
 @pytest.fixture(scope="module")
 def sanitizers(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    probe = tmp_path_factory.mktemp("probe") / "probe.c"
-    probe.write_text("int main(void) { return 0; }\n")
-    command = [compiler, *SANITIZERS, str(probe), "-o", str(probe.with_suffix(""))]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("the compiler has no AddressSanitizer runtime")
-    return SANITIZERS
+    return offered(compiler, SANITIZERS, "AddressSanitizer", tmp_path_factory.mktemp("probe"))
+
+
+@pytest.fixture(scope="module")
+def thread_sanitizer(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return offered(compiler, THREADS, "ThreadSanitizer", tmp_path_factory.mktemp("probe"))
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +83,16 @@ def test_no_memory_outside_its_buffers_is_touched(
 def test_on_aarch64_under_an_emulator(program: str, aarch64: str, programs: Path) -> None:
     lines = run(AARCH64[1], build(aarch64, program, programs, "-static"))
     assert lines == ["ok"] or levels_of(lines) == ["scalar", "neon"]
+
+
+def test_threads_of_a_breaker_race_for_nothing(compiler: str, thread_sanitizer: list[str], programs: Path) -> None:
+    assert run(build(compiler, "breaker_test", programs, *thread_sanitizer)) == ["ok"]
+
+
+def test_a_probe_that_is_admitted_by_load_and_store_is_found(compiler: str, programs: Path) -> None:
+    program = build(compiler, "breaker_test", programs, "-DSOPHIA_BUG_PROBE")
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "failed: exactly one probe\n")
 
 
 def test_every_level_gives_the_same_bits(compiler: str, programs: Path) -> None:
