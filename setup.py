@@ -8,6 +8,7 @@ Switches, all read from the environment:
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -45,13 +46,30 @@ link_args = [f"-fsanitize={sanitize}"] if sanitize and "fuzzer" not in sanitize 
 macros = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if coverage else []
 
 sources = sorted((ROOT / CORE).glob("*.pyx"))
-headers = [str(CORE / "include" / p.name) for p in sorted((ROOT / CORE / "include").glob("*.h"))]
+
+
+def headers_of(source: Path) -> list[str]:
+    """The C headers that a module includes, directly, through a header, or through a module that it knows."""
+    found: set[Path] = set()
+    waiting = [source, source.with_suffix(".pxd")]
+    while waiting:
+        file = waiting.pop()
+        if file in found or not file.exists():
+            continue
+        found.add(file)
+        text = file.read_text(encoding="utf-8")
+        waiting += [file.parent / name for name in re.findall(r'^#include "([\w.]+)"', text, re.M)]
+        waiting += [ROOT / CORE / "include" / name for name in re.findall(r'extern from "([\w.]+)"', text)]
+        waiting += [ROOT / CORE / f"{name}.pxd" for name in re.findall(r"from sophia\._core\.(\w+) cimport", text)]
+    return sorted(str(file.relative_to(ROOT)) for file in found if file.suffix == ".h")
+
+
 extensions = [
     Extension(
         f"sophia._core.{source.stem}",
         [str(CORE / source.name)],
         include_dirs=[str(CORE / "include")],
-        depends=headers,
+        depends=headers_of(source),
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=link_args,

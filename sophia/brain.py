@@ -73,6 +73,7 @@ class Sophia:
         self._clock = clock
         self._closed = self._closing = False
         self._discarded = False
+        self._away = False
         self._forked = False
         self._close_wanted = False
         self._n = 0
@@ -607,6 +608,23 @@ class Sophia:
             if self._ledger is not None and not self._thalamus.frozen:
                 self._ledger.note_outputs(noted)
 
+    def lose_store(self) -> None:
+        """The store does not answer: from now on the brain decides with what it knows and learns nothing, so nothing
+        has to be made durable. What was learned and not committed waits for `regain_store`. From any thread."""
+        self._away = True
+        self._thalamus.hot_path.frozen = True
+
+    def regain_store(self) -> None:
+        """The store answers again: commits what waited for it, and learns from then on. From any thread; waits for the
+        disk without the brain's lock."""
+        if self._ledger is not None:
+            with self._lock:
+                changes = self._ledger.take(self._thalamus.take_changes, self._n)
+            self._ledger.begin(None, changes)
+        with self._lock:
+            self._thalamus.hot_path.frozen = self._thalamus.crystalline
+            self._away = False
+
     def discard(self) -> None:
         """Gives up what was learned since the last commit, and the brain with it: only `close` may follow.
 
@@ -664,7 +682,7 @@ class Sophia:
             try:
                 if not self._closed:
                     self._closed = True
-                    if not self._discarded:
+                    if not self._discarded and not self._away:
                         self._commit_now()
             finally:
                 # Done at each call: a Ctrl-C may have kept the one before from it, and the store must not stay locked.
@@ -676,7 +694,7 @@ class Sophia:
                         self._scanners.close()
                 finally:
                     self._closing = False
-                    if self._store is not None:
+                    if self._store is not None and not self._away:  # a store that does not answer would keep us too
                         self._store.close()
 
     def __enter__(self) -> Sophia:

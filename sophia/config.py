@@ -191,6 +191,9 @@ def _seconds(wants: str) -> _Kind:
 
 
 _TTL = _seconds("use 0 to keep answers, or a positive number of seconds, or a duration such as '30d'")
+_PATIENCE = _number(
+    "use 0.1 to 86,400 seconds, or a duration such as '10s'", lambda v: 0.1 <= v <= 86_400.0, parse_duration
+)
 _GESTATION = _seconds("use a number of seconds that is not negative, or a duration such as '24h'")
 _RETENTION = _seconds("use 0 to keep memories, or a positive number of seconds, or a duration such as '90d'")
 _DISK = _Kind(
@@ -349,7 +352,8 @@ class RunSettings(_Checked):
     names), value_key (columns of a sensor's numbers; empty: all but those of other use), sensor (of rows that name
     none), session_key (names, or re:PATTERN; empty: no sessions), tz (of event times that name none), limit (0: all),
     sample (share that is decided), rate (a second; 0: no bound).
-    What becomes of them: store, no_store, rules, model (a router of intents), on_error, workers (0: one a core), batch.
+    What becomes of them: store, no_store, store_timeout (seconds, then the run goes on without it), rules, model (a
+    router of intents), on_error, workers (threads that search memory; 0: one a core), batch.
     What is told: out, report (a file, or "none"), score, fail_on, cost_per_call, progress, quiet.
     """
 
@@ -372,6 +376,7 @@ class RunSettings(_Checked):
     )
     store: str = _setting(".sophia", "run", _FILE)
     no_store: bool = _setting(False, "run", _FLAG)
+    store_timeout: float = _setting(10.0, "run", _PATIENCE)
     rules: tuple[str, ...] = _setting((), "run", _names("it must be a file or a list of files", _is_file))
     model: str | None = _setting(None, "run", _MAYBE_FILE)
     on_error: str = _setting("skip", "run", _words("skip", "stop"))

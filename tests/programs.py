@@ -25,7 +25,9 @@ def build(compiler: str, program: str, folder: Path, *extra: str) -> Path:
     if target.exists():
         return target
     command = [compiler, *FLAGS, *extra, f"-I{HEADERS}", f"-I{SOURCES}", str(SOURCES / f"{program}.c")]
-    done = subprocess.run([*command, "-o", str(target), "-lm", "-lpthread"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "-o", str(target), "-lm", "-lpthread"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return target
 

@@ -16,6 +16,7 @@ cdef extern from "salience.h" nogil:
         SOPHIA_UNJUDGED
         SOPHIA_ROUTED  # in the order of intent.pxd
         SOPHIA_WHY_NOVEL
+        SOPHIA_WHY_ERROR
         SOPHIA_WHY_TOO_LONG
         SOPHIA_WHY_EMPTY
         SOPHIA_WHY_INVALID

@@ -10,7 +10,7 @@ ROUTES = ("reflex", "cortical", "deep_thought")
 VERDICTS = ("allow", "flag", "veto")
 WHYS = (
     "repeat", "known-pattern", "route", "novel", "danger", "low-confidence", "out-of-scope", "complex", "too-long",
-    "empty", "invalid", "gestating",
+    "empty", "invalid", "gestating", "error",
 )
 JUDGED = (None, "route", "low-confidence", "out-of-scope")
 FAULTS = {None: 0, "too-long": SOPHIA_WHY_TOO_LONG, "empty": SOPHIA_WHY_EMPTY, "invalid": SOPHIA_WHY_INVALID}
@@ -262,11 +262,25 @@ cdef raise_level(Decision decision, double novelty):
     decision._route = SOPHIA_DEEP_THOUGHT
     decision._why = SOPHIA_WHY_NOVEL
     decision.novelty = max(decision.novelty, novelty)
+    withhold(decision)
+
+
+cdef withhold(Decision decision):
+    """An answer that is stored is not given."""
     if decision.answer is not None:
         decision.answer = decision._source = None
         decision.withheld = True
         if decision._agrees < 0:  # it was drawn to be checked, and is not served
             decision.audit = False
+
+
+def set_error(Decision decision not None):
+    """Says of a decision that nobody has been handed yet that what keeps it failed: it is no reflex, and serves no
+    answer. Nothing is ever lowered, and neither verdict nor danger is touched."""
+    withhold(decision)
+    if decision._route == SOPHIA_REFLEX:
+        decision._route = SOPHIA_CORTICAL
+        decision._why = SOPHIA_WHY_ERROR
 
 
 def decide(

@@ -555,11 +555,13 @@ cdef class Mailbox:
         return (self.count() or self.stopping or self.pausing) and sophia_schedule(&self.scheduled)
 
     cdef int admit(self) except -1:
-        """Gives room to the senders that wait for it."""
+        """Gives room to the senders that wait for it: when half of it is free, so that they come in groups."""
         cdef int level
         cdef Delivery delivery
         for level in range(LEVELS):
             queue = self.waiting[level]
+            if queue and self.opened[level] and sophia_ring_count(&self.rings[level]) > self.capacity // 2:
+                continue
             while queue:
                 delivery = <Delivery>queue[0]
                 if not delivery.move():
@@ -695,7 +697,10 @@ cdef class Mailbox:
         self.work_messages = messages
         self.work_promises = promises
         if self.spawn_driver is None:
-            self.work = None
+            self.work = self.work_messages = self.work_promises = None
+            if type(work) is Delivery:  # in a thread of its own it may wait for room
+                (<Delivery>work).wait()
+                return self.finish(messages, promises, work)
             if hasattr(work, "close"):
                 work.close()
             return self.failure(

@@ -261,11 +261,13 @@ class Cell:
                     target=self._in_thread, args=(started, self._finished), name=f"sophia-{self.name}", daemon=True
                 )
                 self._thread.start()
-                await asyncio.wait_for(started, self._start_timeout)
+                async with asyncio.timeout(self._start_timeout):  # wait_for() may swallow a cancellation
+                    await started
             else:
                 begun = self._make().on_start()
                 if inspect.isawaitable(begun):
-                    await asyncio.wait_for(begun, self._start_timeout)
+                    async with asyncio.timeout(self._start_timeout):
+                        await begun
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -296,7 +298,8 @@ class Cell:
             try:
                 ended = actor.on_stop()
                 if inspect.isawaitable(ended):
-                    await asyncio.wait_for(ended, self._start_timeout)
+                    async with asyncio.timeout(self._start_timeout):
+                        await ended
             except asyncio.CancelledError:
                 raise
             except Exception:

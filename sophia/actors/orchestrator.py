@@ -222,9 +222,10 @@ class Orchestrator:
 
     # Ending
 
-    async def stop(self, actor: str | ActorRef, timeout: float = 10.0, *, drain: bool = True) -> Terminated:
-        """Ends an actor: it takes no more messages, those that wait are handled until the time is up, then they become
-        dead letters; without `drain` they do so at once. An actor that has ended already is no error."""
+    async def stop(self, actor: str | ActorRef, timeout: float | None = 10.0, *, drain: bool = True) -> Terminated:
+        """Ends an actor: it takes no more messages, those that wait are handled until the time is up (None: however
+        long that takes), then they become dead letters; without `drain` they do so at once. An actor that has ended
+        already is no error."""
         cell = self._cells.get(actor) if isinstance(actor, str) else actor._cell
         if cell is None:
             cell = self._cell(str(actor))
@@ -232,12 +233,12 @@ class Orchestrator:
             message = f"actor {cell.name!r} waits for its own end in a handler; self.ref.stop() returns at once"
             raise DeadlockError(message)
         cell.ask_to_stop() if drain else cell.cut()
-        return await self._end_of(cell, self._loop.time() + timeout)
+        return await self._end_of(cell, None if timeout is None else self._loop.time() + timeout)
 
-    async def _end_of(self, cell: Cell, deadline: float) -> Terminated:
+    async def _end_of(self, cell: Cell, deadline: float | None) -> Terminated:
         """Waits for an end that was asked for; after the deadline it is made."""
         end = asyncio.ensure_future(cell.wait_end())
-        if not await self._in_time(end, deadline):
+        if deadline is not None and not await self._in_time(end, deadline):
             cell.cut()
             if not await self._in_time(end, max(deadline, self._loop.time()) + _GRACE):
                 cell.abandon()

@@ -14,7 +14,8 @@ class Exit(IntEnum):
     GATED: the work is done, and something that `--fail-on` names was found; or `store` or `doctor` found damage.
     USAGE: flags, settings or rules cannot be used; nothing was written.
     INPUT: an input cannot be read (to its end), or `--strict` met a bad one; what was decided is written.
-    STORE: the store is in use by another process, of a newer version, crystalline, or not born where it must be.
+    STORE: the store is in use by another process, of a newer version, crystalline, or not born where it must be; or it
+    did not answer for a while, and decisions were told without it.
     INTERNAL: anything else, a damaged store and a full disk among it; the traceback is in run.log.
     HUNG_UP, INTERRUPTED, TERMINATED: SIGHUP, Ctrl-C and SIGTERM; what was read is decided and written.
     """

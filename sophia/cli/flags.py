@@ -85,7 +85,10 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--memory-disk", type=size, default=_UNSET, metavar="2G", help=help)
     add("--recall", action="store_true", default=_UNSET, help="tell in `match` which memory each input is most like")
     add("--max-memory", type=size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
-    add("--workers", type=positive, default=_UNSET, metavar="N", help="threads (default: one a core)")
+    help = "threads that search memory (default: one a core)"
+    add("--workers", type=positive, default=_UNSET, metavar="N", help=help)
+    help = "a store that does not answer for that long is done without (default 10s)"
+    add("--store-timeout", type=duration, default=_UNSET, metavar="10s", help=help)
     add("--batch", type=positive, default=_UNSET, metavar="N", help="inputs a batch (default 256)")
     add("--seed", type=_seed, default=_UNSET, metavar="N", help="of hashes that reach decisions, and of --sample")
 

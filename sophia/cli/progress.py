@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sophia.cli.block import Block, Rows, block_on
-from sophia.stream.summary import SHOWN_BAD, SHOWN_OF_ONE, alarm_words, anomaly_words, shown_sensor
+from sophia.stream.summary import SHOWN_BAD, SHOWN_OF_ONE, alarm_words, anomaly_words, shown_sensor, unkept_words
 
 if TYPE_CHECKING:
     from sophia._core.rhythm import Alarm
@@ -132,6 +132,8 @@ class Progress:
         if score is not None:
             said += [f"  {line}" for line in score.lines()]
         said += [f"  input error: {error}" for error in counts.errors[:_SHOWN_ERRORS]]
+        if summary.hung:
+            said.append(f"  {unkept_words(summary)}")
         if summary.interrupted:
             said.append("  interrupted: what was decided before is written")
         out = wanted.out

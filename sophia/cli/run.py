@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import sys
@@ -31,7 +32,7 @@ from sophia.stream.readers import Reader, follow_batches, read_batches
 from sophia.stream.run import run
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
-from sophia.stream.summary import Summary
+from sophia.stream.summary import Summary, unkept_words
 from sophia.stream.times import zone
 
 __all__ = ["command", "keys_of"]
@@ -44,6 +45,7 @@ def command(options: argparse.Namespace) -> int:
     if not options.inputs and (sys.stdin is None or sys.stdin.isatty()):
         sys.stderr.write("usage: sophia run [INPUT ...]  (a file, a glob, or - for standard input)\n")
         return Exit.USAGE
+    logging.getLogger("sophia").addHandler(logging.NullHandler())  # what ends a run is told once, below
     settings, wanted = settings_of(options)
     target = Target(wanted.out)
     if options.json and target.descriptor == 1:
@@ -108,7 +110,6 @@ def command(options: argparse.Namespace) -> int:
                 brain,
                 outputs.decisions,
                 outputs.patterns,
-                workers=_workers(wanted),
                 strict=strict,
                 zone=complete,
                 score=score,
@@ -118,6 +119,7 @@ def command(options: argparse.Namespace) -> int:
                 sessions=outputs.sessions,
                 alarms=outputs.alarms,
                 alarmed=progress.alarmed,
+                patience=wanted.store_timeout,
             )
         finally:
             progress.clear()
@@ -129,6 +131,10 @@ def command(options: argparse.Namespace) -> int:
         if "anomaly" in wanted.fail_on and (idle := _no_anomaly(summary)) is not None:
             outputs.log.write("note", idle)
             _tell(idle, quiet=wanted.quiet)
+        if summary.hung:
+            outputs.log.write("store", unkept_words(summary))
+            if wanted.quiet and sys.stderr is not None:
+                sys.stderr.write(f"sophia: {unkept_words(summary)}\n")
         code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)
         totals = {
             **header,
@@ -280,6 +286,8 @@ def _exit(summary: Summary, errors: list[str], fired: list[str], signalled: int)
         return Exit.DONE
     if summary.stopped or errors:
         return Exit.INPUT
+    if summary.hung:
+        return Exit.STORE
     return Exit.GATED if fired else Exit.DONE
 
 

@@ -230,6 +230,11 @@ class Thalamus:
         """Whether it learns nothing."""
         return bool(self.hot_path.frozen)
 
+    @property
+    def crystalline(self) -> bool:
+        """Whether the brain has been told to learn no more."""
+        return self.gestation is not None and self.gestation.crystalline
+
     def crystallise(self, commit: Callable[[], None]) -> None:
         """Learns nothing from now on; `commit` makes durable what was learned, and this."""
         if self.gestation is not None:

@@ -61,6 +61,8 @@ class Ledger:
         self._decisions = 0
         self._committed_at = monotonic()
         self._batches = self._inputs = self._chars = 0
+        self.patience = -1.0
+        """Seconds that `answer` waits for a commit of another thread; negative: for as long as it takes."""
 
     def is_due(self, decisions: int) -> bool:
         """Counts decisions; True when it is time to commit what all since the last commit have taught."""
@@ -121,11 +123,15 @@ class Ledger:
 
     def answer(self, key: bytes, policy_version: str, now: float) -> Answer | None:
         """The last answer under `key`, in line or in the store; one without a text takes back what came before it."""
-        with self._lock:
-            for changes, _ in reversed(self._unsaved):
-                if (found := changes.answers.latest(key)) is not None:
-                    return found
+        for changes, _ in reversed(list(self._unsaved)):
+            if (found := changes.answers.latest(key)) is not None:
+                return found
+        if not self._lock.acquire(timeout=self.patience):
+            return None  # as if there were none: that only costs thought
+        try:
             return self.store.answer(key, policy_version, now)
+        finally:
+            self._lock.release()
 
     def keep_router(self, dump: bytes) -> None:
         """Puts a router of intents in the place of the one before, durably."""
@@ -140,15 +146,14 @@ class Ledger:
             self.store.note_outputs(files)
 
     def take(self, learned: Callable[[], Changes], upto: int) -> Changes:
-        """What was learned, put in line."""
+        """What was learned, put in line. Waits for no commit: to append is one step."""
         changes = learned()
-        with self._lock:
-            self._unsaved.append((changes, upto))
+        self._unsaved.append((changes, upto))
         return changes
 
     def _commit(self, changes: Changes, record: Pending | None) -> None:
         """Makes `changes`, and all that came before them, durable, and `record` with the last of them."""
-        while any(waiting is changes for waiting, _ in self._unsaved):
+        while any(waiting is changes for waiting, _ in list(self._unsaved)):
             first, upto = self._unsaved[0]
             ends = first is changes
             if first or self._saved_n < upto or (ends and record is not None):

@@ -11,7 +11,7 @@ from sophia.store.session_table import Session
 from sophia.stream.event import Event
 from sophia.stream.times import told
 
-__all__ = ["alarm_line", "decision_line", "pattern_line", "reason_of", "record_line", "session_line"]
+__all__ = ["alarm_line", "decision_line", "pattern_line", "reason_of", "record_line", "session_line", "unkept_line"]
 
 # Whys that say that there was nothing to decide on.
 _FAULTS = {"too-long": "too-long", "empty": "empty", "invalid": "invalid"}
@@ -83,6 +83,11 @@ def record_line(decision: Decision, event: Event, reason: str | None) -> str:
         f'{decision_line(decision)[:-1]}, "source": {quote(event.source)}, "line": {event.line}, '
         f'"reason": {_text(reason)}}}'
     )
+
+
+def unkept_line(decision: Decision, event: Event, reason: str | None) -> str:
+    """The record of a decision that was told without the store, as that did not answer: it says so."""
+    return f'{record_line(decision, event, reason)[:-1]}, "fault": "store"}}'
 
 
 def session_line(session: Session) -> str:

@@ -73,6 +73,11 @@ class Intake:
         return self._reader.stopped
 
     @property
+    def waits(self) -> bool:
+        """Whether reading may wait, for more than a disk."""
+        return self._rate > 0.0 or self._reader.waits
+
+    @property
     def output_gone(self) -> bool:
         """See Reader."""
         return self._reader.output_gone

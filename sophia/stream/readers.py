@@ -47,6 +47,11 @@ class Reader:
     def __next__(self) -> list[Event]:
         return next(self._batches)
 
+    @property
+    def waits(self) -> bool:
+        """Whether reading may wait for more than a disk."""
+        return any(source.waits for source in self.sources)
+
     def close(self) -> None:
         """Closes the input that is open. Also done when the last batch was taken."""
         self._batches.close()
@@ -141,6 +146,11 @@ class FollowingReader(Reader):
     ) -> None:
         self._tell = tell
         super().__init__(sources, plan, batch, keep_going)
+
+    @property
+    def waits(self) -> bool:
+        """It always may."""
+        return True
 
     def _run(self) -> Generator[list[Event], None, None]:
         plan = self._plan

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, BinaryIO
 
-from sophia._core.normaliser import stream_safe
 from sophia._core.rhythm import Alarm
+from sophia.actors.message import Terminated
+from sophia.actors.orchestrator import Orchestrator
+from sophia.actors.supervision import Supervision
 from sophia.brain import Sophia
-from sophia.errors import InputError
-from sophia.organs.batch import Columns
-from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
+from sophia.stream.keeper import Keeper, KeepingOrgan
+from sophia.stream.pipeline import Read, Scribe, Source, StreamThalamus, Watch
 from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
-from sophia.stream.writer import Files, ThreadedWriter, Writer
+from sophia.stream.writer import Files, Writer
 
 if TYPE_CHECKING:
     from sophia.stream.collect import Collector
 
 __all__ = ["Summary", "run"]
 
-# Called after each batch, to show progress.
-Watch = Callable[[Summary], None]
-
 # Bytes of patterns that may have to make room during one batch.
 _DEPARTED_BYTES = 1 << 26
-_FAULTS = {"empty": "empty", "too-long-line": "too-long"}
+
+# Batches that may wait before an organ.
+_WAITING = 4
+# Seconds that a store has at the end that does not answer.
+_AWAY = 0.1
 
 
 def run(
@@ -37,7 +40,6 @@ def run(
     out: BinaryIO,
     patterns: BinaryIO,
     *,
-    workers: int = 1,
     strict: bool = False,
     zone: Callable[[str], str] | None = None,
     score: Score | None = None,
@@ -47,12 +49,13 @@ def run(
     sessions: BinaryIO | None = None,
     alarms: BinaryIO | None = None,
     alarmed: Callable[[list[Alarm]], None] | None = None,
+    patience: float = 10.0,
 ) -> Summary:
     """Decides every event of `reader`; returns the totals.
 
     One record a line goes to `out`, written and flushed after what it depends on is durable; one line for each
-    pattern goes to `patterns`, at the end or when it has to make room for another. With two or more workers
-    the commits and the writing have a thread of their own; the decisions and their order are the same.
+    pattern goes to `patterns`, at the end or when it has to make room for another. Reading, commits and writing have
+    threads of their own, the deciding that of an event loop (:mod:`sophia.stream.pipeline`): so not in a coroutine.
     `reader.stop()` (see `Interrupt`) ends the run after what has been read is decided and written; so does a reader
     of `out` that goes away, as `| head` does, without what it has not taken.
 
@@ -63,42 +66,18 @@ def run(
     `session_key` finds the sessions of inputs; one line for each that has ended goes to `sessions`. Where the inputs
     come to their end all sessions do; those of a run that ends earlier go on in the store, if there is one. One line
     for each pattern that came too seldom or too often goes to `alarms`, and `alarmed` is told of it at once.
+
+    A store that does not answer within `patience` seconds is done without: see :class:`sophia.stream.keeper.Keeper`.
     """
     table = brain.thalamus.patterns
     summary = Summary(brain.settings, table.newest)
     table.keep_departed(_DEPARTED_BYTES)
-    writer = (ThreadedWriter if workers > 1 else Writer)(brain, Files(out, patterns, sessions, alarms), summary)
-    try:
-        for events in reader:
-            if strict:
-                events, summary.stopped = _up_to_a_fault(events, brain.settings.max_chars)
-                if not events:
-                    break
-            try:
-                batch = brain.decide(columns(events, zone, session_key))
-                if score is not None:
-                    score.add(events, batch.decisions)
-                writer.write(events, batch, table.departed())  # a decision may name them, so the file must
-            except BaseException:
-                brain.discard()
-                raise
-            if batch.alarms and alarmed is not None:
-                alarmed(batch.alarms)
-            if collector is not None:
-                collector.add(events, batch.decisions)
-            if writer.output_gone or summary.stopped is not None:
-                break
-            if watch is not None:
-                watch(summary)
-    except InputError as error:
-        if not strict:
-            raise
-        summary.stopped = str(error)
-    finally:
-        reader.close()
-        writer.close()
-        if writer.output_gone:
-            brain.discard()  # the next open learns what arrived, and that only
+    files = Files(out, patterns, sessions, alarms)
+    pipeline = _Pipeline(reader, brain, files, summary, brain.settings.max_chars if strict else None, patience)
+    asyncio.run(
+        pipeline.run(zone=zone, session_key=session_key, score=score, collector=collector, alarmed=alarmed, watch=watch)
+    )
+    writer = pipeline.writer
     summary.output_gone = writer.output_gone or reader.output_gone
     summary.interrupted = reader.stopped and not summary.output_gone
     summary.add_audit(brain.audit)
@@ -117,39 +96,90 @@ def run(
     return summary
 
 
-def _up_to_a_fault(events: list[Event], max_chars: int) -> tuple[list[Event], str | None]:
-    """The events before the first with which something is wrong, and where that stands."""
-    for i, event in enumerate(events):
-        reason = event.invalid
-        if reason is None and event.text is not None:
-            if len(event.text) > max_chars:
-                reason = "too-long"
-            elif not event.flags & PLAIN and not stream_safe(event.text):
-                reason = "invalid"
-        if reason is not None:
-            return events[:i], f"{event.source}:{event.line}: {reason}"
-    return events, None
+class _Pipeline:
+    """The organs of one run, from the first input to the last line."""
 
+    def __init__(
+        self,
+        reader: Reader | Intake,
+        brain: Sophia,
+        files: Files,
+        summary: Summary,
+        strict: int | None,
+        patience: float,
+    ) -> None:
+        self._reader = reader
+        self._brain = brain
+        self._files = files
+        self._summary = summary
+        self._strict = strict
+        self._patience = patience
+        self._error: BaseException | None = None
+        self._cancelled = False
+        self.writer: Writer
 
-def columns(
-    events: list[Event], zone: Callable[[str], str] | None = None, session_key: SessionKey | None = None
-) -> Columns:
-    """A batch of events by column; a column that no event uses is None, so plain lines stay cheap."""
-    texts, scopes, contexts, stamps, answers, names, flags, faults, samples = zip(
-        *[(e.text, e.scope, e.context, e.ts, e.answer, e.id, e.flags, e.invalid, e.sample) for e in events], strict=True
-    )
-    sessions = [] if session_key is None else session_key.of(events)
-    lines = any(flag & PLAIN for flag in flags)
-    return Columns(
-        list(texts),
-        scopes=list(scopes) if any(scopes) else None,
-        contexts=list(contexts) if any(contexts) else None,
-        answers=list(answers) if any(answer is not None for answer in answers) else None,
-        stamps=[ts and zone(ts) if zone else ts for ts in stamps] if any(stamps) else None,
-        names=list(names) if any(names) else None,
-        lines=[bool(flag & PLAIN) for flag in flags] if lines else None,
-        faults=[fault and _FAULTS.get(fault, "invalid") for fault in faults] if any(faults) else None,
-        sessions=sessions if any(sessions) else None,
-        sources=[event.source for event in events] if lines or any(stamps) else None,
-        samples=list(samples) if any(samples) else None,
-    )
+    async def run(
+        self,
+        *,
+        zone: Callable[[str], str] | None,
+        session_key: SessionKey | None,
+        score: Score | None,
+        collector: Collector | None,
+        alarmed: Callable[[list[Alarm]], None] | None,
+        watch: Watch | None,
+    ) -> None:
+        """Reads, decides and tells to the end; raises what an organ failed with."""
+        brain, summary = self._brain, self._summary
+        # What fails ends the run: the store knows what was told, and learns the rest anew.
+        organs = Orchestrator(Supervision(told="stop"), shutdown_timeout=self._patience)
+        hippocampus = organs.spawn(lambda: KeepingOrgan(brain), "hippocampus", blocking=True, capacity=_WAITING)
+        keeper = Keeper(brain, hippocampus, self._patience)
+        self.writer = Writer(brain, self._files, summary, keeper)
+        telling = Scribe(self.writer, self._reader.stop)
+        scribe = organs.spawn(telling, "scribe", blocking=True, capacity=_WAITING)
+        deciding = StreamThalamus(
+            brain,
+            scribe,
+            summary,
+            zone=zone,
+            session_key=session_key,
+            score=score,
+            collector=collector,
+            alarmed=alarmed,
+            watch=watch,
+        )
+        thalamus = organs.spawn(deciding, "thalamus", priority="critical", capacity=_WAITING)
+        source = Source(self._reader, thalamus, self._strict)
+        reading = organs.spawn(source, "source", blocking=self._reader.waits, capacity=_WAITING)
+        try:
+            for organ in (reading, thalamus, scribe):
+                organ.watch(self._ended)
+            reading.tell(Read())
+            await self._drained(reading.stopped())
+            for organ in (thalamus, scribe):  # what one still sends finds the next
+                await self._drained(organs.stop(organ, None))
+        finally:
+            summary.stopped = source.stopped
+            summary.count_unkept(keeper.hung, keeper.unkept)
+            if self.writer.output_gone:
+                brain.discard()  # the next open learns what arrived, and that only
+            await organs.shutdown(_AWAY if keeper.away else None)
+        if self._error is not None:
+            raise self._error
+        if self._cancelled:
+            raise asyncio.CancelledError
+
+    async def _drained(self, end: Coroutine[object, object, object]) -> None:
+        """Waits for an organ's end; who cancels that ends the reading, and what was read is decided and told."""
+        ending = asyncio.ensure_future(end)
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:
+                self._cancelled = True
+                self._reader.stop()
+
+    def _ended(self, end: Terminated) -> None:
+        if end.error is not None and self._error is None:
+            self._error = end.error
+            self._reader.stop()

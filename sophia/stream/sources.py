@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import Path
 
 from sophia.errors import ConfigError, InputError
 from sophia.stream.waiter import Waiter
@@ -125,6 +126,19 @@ class Source:
         self.waiter: Waiter | None = None
         """How to wait; without one the source makes its own, which nobody can stop."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether it may keep its reader waiting, as all may that is no regular file; asked before it is opened. A
+        source of another class may."""
+        if type(self) is not Source:
+            return True
+        try:
+            if self.fd is not None:
+                return not stat.S_ISREG(os.fstat(self.fd).st_mode)
+            return self.path is not None and not stat.S_ISREG(Path(self.path).stat().st_mode)
+        except (OSError, ValueError):
+            return False  # to open it is what fails
+
     def raw(self) -> Iterator[bytes]:
         """Chunks of bytes as they come. Closes what it opened, whatever ends it. Raises Stopped."""
         if self.path is None and self.fd is None:
@@ -202,7 +216,7 @@ class Source:
         if self.path is None:
             return
         try:
-            mode = os.stat(self.path).st_mode  # noqa: PTH116 (pathlib costs 3 ms at start)
+            mode = Path(self.path).stat().st_mode  # noqa: PTH116 (pathlib costs 3 ms at start)
         except OSError as error:
             raise unreadable(self.name, error) from error
         if stat.S_ISDIR(mode):
@@ -219,7 +233,7 @@ class Source:
         """Whether this is a regular file with these first bytes; False for one that cannot be read."""
         assert self.path is not None
         try:
-            if not stat.S_ISREG(os.stat(self.path).st_mode):  # noqa: PTH116
+            if not stat.S_ISREG(Path(self.path).stat().st_mode):  # noqa: PTH116
                 return False
             with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123
                 return file.read(len(magic)) == magic

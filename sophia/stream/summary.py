@@ -16,7 +16,16 @@ from sophia.store.session_table import Session
 from sophia.stream.event import Event
 from sophia.stream.times import duration, told
 
-__all__ = ["SHOWN_BAD", "SHOWN_OF_ONE", "Anomaly", "Summary", "alarm_words", "anomaly_words", "shown_sensor"]
+__all__ = [
+    "SHOWN_BAD",
+    "SHOWN_OF_ONE",
+    "Anomaly",
+    "Summary",
+    "alarm_words",
+    "anomaly_words",
+    "shown_sensor",
+    "unkept_words",
+]
 
 _SESSIONS = ("ended", "novel", "orders_novel", "counts_novel", "not_sound")
 SHOWN_BAD = 20
@@ -86,6 +95,10 @@ class Summary:
         """How many go on after the run; None where inputs were not told by session."""
         self.memories: tuple[int, int] | None = None
         """How many memories were made of inputs, and let go; None where none was to be."""
+        self.hung = 0
+        """Times that the store did not answer in time."""
+        self.unkept = 0
+        """Decisions that were told without it: nothing was learned of them, and none is a reflex."""
         self.interrupted = False
         self.output_gone = False
         """The reader of the decisions went away (`| head`): those after the last ones it could take are not here."""
@@ -183,6 +196,10 @@ class Summary:
             self.alarms[alarm.kind] += 1
             if self.alarms[alarm.kind] <= SHOWN_BAD:
                 self.first_alarms.append(alarm)
+
+    def count_unkept(self, hung: int, decisions: int) -> None:
+        """Says how often the store did not answer, and how many decisions were told without it."""
+        self.hung, self.unkept = hung, decisions
 
     def add_sessions(self, open: int) -> None:
         """Says that inputs were told by session, and how many of those go on."""
@@ -300,6 +317,7 @@ class Summary:
             },
             "memories": None if self.memories is None else {"made": self.memories[0], "let_go": self.memories[1]},
             "alarms": dict(sorted(self.alarms.items())),
+            "faults": {"store": {"hung": self.hung, "decisions": self.unkept}} if self.hung else {},
             "interrupted": self.interrupted,
             "output_closed": self.output_gone,
             "stopped": self.stopped,
@@ -325,6 +343,16 @@ def anomaly_words(one: Anomaly) -> str:
     whose = "" if one.sensor == one.source else f"{shown_sensor(one.sensor)}: "
     words = f"{one.source}:{one.line}: {when}{whose}{one.channel} is {one.value:g} (score {one.score:.2f})"
     return _printable(words)
+
+
+def unkept_words(summary: Summary) -> str:
+    """That the store did not answer, for people."""
+    times = "once" if summary.hung == 1 else f"{summary.hung:,} times"
+    told = f"{summary.unkept:,} decision{'' if summary.unkept == 1 else 's'}"
+    return (
+        f"the store did not answer in time, {times}: {told} told without it, never as a reflex, and forgotten "
+        '(their records have "fault": "store")'
+    )
 
 
 def shown_sensor(name: str) -> str:

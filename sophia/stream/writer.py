@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import accumulate, chain
+from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, Protocol
 
+from sophia._core.decision import set_error
 from sophia._core.pattern import Pattern
 from sophia._core.rhythm import Alarm
 from sophia.brain import Batch, Sophia
 from sophia.errors import OutputFailed
+from sophia.store.ack import Ack
 from sophia.store.pending import FileMark
 from sophia.store.session_table import Session
-from sophia.stream.decisions import alarm_line, pattern_line, reason_of, record_line, session_line
+from sophia.stream.decisions import alarm_line, pattern_line, reason_of, record_line, session_line, unkept_line
 from sophia.stream.event import Event
 from sophia.stream.summary import Summary
 
-__all__ = ["Files", "ThreadedWriter", "Writer"]
+__all__ = ["Files", "Keeps", "StoreAway", "Writer"]
 
-_T = TypeVar("_T")
 
-# Batches that may wait between the deciding and the writing thread.
-_WAITING = 4
+class StoreAway(Exception):
+    """The store does not answer; what was to be kept is to be told without it. Never leaves the stream."""
+
+
+class Keeps(Protocol):
+    """What makes batches durable."""
+
+    def begin(self, batch: Batch, ends: list[int] | None, mark: FileMark | None, /) -> Ack | None:
+        """See :meth:`sophia.Sophia.begin`. StoreAway where the batch is to be told without the store."""
 
 
 class Files(NamedTuple):
@@ -43,10 +49,14 @@ class Writer:
     A decision is acknowledged when its whole line has arrived at `out`. With a store, what arrived is counted by the
     kernel (see sophia.store.ack) where `out` has a descriptor; then its own buffer is passed by. When anything fails
     the brain gives up what was not acknowledged, and learns it anew from the store when it is opened again.
+
+    `keeper` makes batches durable, in the place of the brain itself. What it cannot keep is told without the store, as
+    no reflex and without answers, and such a line says so.
     """
 
-    def __init__(self, brain: Sophia, files: Files, summary: Summary) -> None:
+    def __init__(self, brain: Sophia, files: Files, summary: Summary, keeper: Keeps | None = None) -> None:
         self._brain = brain
+        self._keeper: Keeps = brain if keeper is None else keeper
         self._out, self._patterns, self._sessions, self._alarms = files
         self._summary = summary
         self._out.flush()
@@ -65,8 +75,13 @@ class Writer:
             self.write_alarms(batch.alarms)
             reasons = [reason_of(event, decision) for event, decision in zip(events, decisions, strict=True)]
             lines = [record_line(d, event, reason) for d, event, reason in zip(decisions, events, reasons, strict=True)]
-            data = ("\n".join(lines) + "\n").encode("ascii")
-            self._tell(batch, lines, data)
+            try:
+                self._tell(batch, lines)
+            except StoreAway:
+                for decision in decisions:
+                    set_error(decision)
+                told = zip(decisions, events, reasons, strict=True)
+                self._put([unkept_line(d, event, reason) for d, event, reason in told])
         except BrokenPipeError:
             self.output_gone = True
             return
@@ -75,25 +90,26 @@ class Writer:
             raise
         self._summary.add(events, decisions, reasons)
 
-    def _tell(self, batch: Batch, lines: list[str], data: bytes) -> None:
+    def _tell(self, batch: Batch, lines: list[str]) -> None:
         if self._descriptor is None:
-            self._brain.begin(batch)
-            self._put(data)
+            self._keeper.begin(batch, None, None)
+            self._put(lines)
             return
         mark = FileMark.of(self._descriptor, self._path)
         ends = list(accumulate([len(line) + 1 for line in lines]))  # ASCII: a character is a byte
-        ack = self._brain.begin(batch, ends, mark)
+        ack = self._keeper.begin(batch, ends, mark)
+        if ack is None:
+            self._put(lines)
+            return
         with _naming(self._out, "the decisions"):
-            if ack is None:
-                self._put(data)
-            elif mark is not None:
-                ack.write(self._descriptor, data)
+            if mark is not None:
+                ack.write(self._descriptor, _data(lines))
             else:
-                ack.send(self._descriptor, data)
+                ack.send(self._descriptor, _data(lines))
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, lines: list[str]) -> None:
         with _naming(self._out, "the decisions"):
-            self._out.write(data)
+            self._out.write(_data(lines))
             self._out.flush()
 
     def write_patterns(self, patterns: Iterable[Pattern]) -> None:
@@ -122,74 +138,9 @@ class Writer:
                 self._alarms.flush()
         self._summary.count_alarms(alarms)
 
-    def close(self) -> None:
-        """Nothing waits here."""
 
-
-class ThreadedWriter(Writer):
-    """The same in a thread of its own: a commit's wait for the disk overlaps with the next batches.
-
-    What arrives during a commit is committed together. Order is kept (one queue, one thread). The first error stops
-    the thread and is raised by the next `write` or by `close`.
-    """
-
-    def __init__(self, brain: Sophia, files: Files, summary: Summary) -> None:
-        super().__init__(brain, files, summary)
-        self._queue: queue.Queue[_Item | None] = queue.Queue(_WAITING)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="sophia-writer", daemon=True)
-        self._thread.start()
-
-    def write(self, events: list[Event], batch: Batch, departed: list[Pattern]) -> None:
-        self._raise()
-        self._queue.put((events, batch, departed))
-
-    def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        self._raise()
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
-
-    def _work(self) -> None:
-        failed = False
-        held: _Item | None = None
-        while (first := held or self._queue.get()) is not None:
-            group, held = self._group(first)
-            if failed:
-                continue  # keep taking, so that the other side never blocks on a full queue
-            try:
-                events, batches, departed = zip(*group, strict=True)
-                super().write(_chained(events), Batch.joined(batches), _chained(departed))
-            except BaseException as error:
-                self._error = error
-                failed = True
-
-    def _group(self, first: _Item) -> tuple[list[_Item], _Item | None]:
-        """`first` and what has arrived since and may be told with it, and one that has arrived and may not."""
-        group = [first]
-        while len(group) < _WAITING:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if item is None:
-                self._queue.put(None)  # the last that is ever put: there is room for it
-                break
-            if not group[-1][1].takes(item[1]):
-                return group, item
-            group.append(item)
-        return group, None
-
-
-_Item = tuple[list[Event], Batch, list[Pattern]]
-
-
-def _chained(lists: Iterable[list[_T]]) -> list[_T]:
-    return list(chain.from_iterable(lists))
+def _data(lines: list[str]) -> bytes:
+    return ("\n".join(lines) + "\n").encode("ascii")
 
 
 def _descriptor(out: BinaryIO) -> int | None:

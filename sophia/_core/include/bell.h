@@ -37,6 +37,7 @@ static inline bool sophia_bell_open(sophia_bell *bell)
 {
     SOPHIA_INIT(&bell->ringing, 0);
     SOPHIA_INIT(&bell->rung, 0);
+    bell->ear = bell->hammer = -1;
 #if SOPHIA_BELL_EVENTFD
     bell->ear = bell->hammer = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return bell->ear >= 0;

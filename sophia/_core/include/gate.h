@@ -19,6 +19,7 @@ typedef SOPHIA_ATOMIC(uint64_t) sophia_gate;
 /* True: inside, until sophia_gate_leave(). False: the gate is shut. */
 static inline bool sophia_gate_enter(sophia_gate *gate)
 {
+    if (SOPHIA_LOAD(gate, relaxed) & SOPHIA_GATE_SHUT) return false; /* many that come late must not keep it busy */
     if (!(SOPHIA_ADD(gate, 1, acq_rel) & SOPHIA_GATE_SHUT)) return true;
     (void)SOPHIA_SUB(gate, 1, release);
     return false;

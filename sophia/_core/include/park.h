@@ -2,7 +2,8 @@
  *
  * Who wants to sleep: sophia_park_prepare(), look for work once more, then sophia_park_wait() or, if there is some,
  * sophia_park_cancel(). Who has made work visible: sophia_park_notify(). Whatever the order of the two, either the
- * first sees the work or the second sees the sleeper: the fence in notify() and the additions to `sleepers` decide.
+ * first sees the work or the second sees the sleeper: of the two fences one comes first, and the epoch is read before
+ * the look.
  * Nobody spins: on few cores that takes the time from the one who is waited for.
  */
 #ifndef SOPHIA_PARK_H
@@ -70,6 +71,7 @@ static inline void sophia_park_close(sophia_park *park)
 static inline uint32_t sophia_park_prepare(sophia_park *park)
 {
     (void)SOPHIA_ADD(&park->sleepers, 1, seq_cst);
+    SOPHIA_FENCE();
     return SOPHIA_LOAD(&park->epoch, seq_cst);
 }
 

@@ -25,7 +25,8 @@ enum sophia_why {
     SOPHIA_WHY_TOO_LONG,
     SOPHIA_WHY_EMPTY,
     SOPHIA_WHY_INVALID,
-    SOPHIA_WHY_GESTATING
+    SOPHIA_WHY_GESTATING,
+    SOPHIA_WHY_ERROR /* never by evidence: what the decision rests on failed */
 };
 
 /* What a model says of an input. */

@@ -1,0 +1,115 @@
+"""What makes batches durable for a run: the brain's store behind an organ that may hang, and a breaker before it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sophia._core.breaker import CircuitBreaker
+from sophia.actors.actor import Actor, handles
+from sophia.actors.breaker import Breaker
+from sophia.actors.message import Ok, Query, Response, Text
+from sophia.actors.ref import ActorRef
+from sophia.brain import Batch, Sophia
+from sophia.errors import AskTimeout
+from sophia.store.ack import Ack
+from sophia.store.pending import FileMark
+from sophia.stream.writer import StoreAway
+
+__all__ = ["Begin", "Keeper", "KeepingOrgan", "Regain"]
+
+# Seconds that a store that has begun to answer again has for a word, before anything is asked of it.
+_KNOCK = 0.2
+
+
+class Begin(NamedTuple):
+    """Make a batch durable; the answer is what counts how much of it arrives, or None."""
+
+    batch: Batch
+    ends: list[int] | None
+    mark: FileMark | None
+
+
+class Regain(NamedTuple):
+    """Commit what waits since the store was lost."""
+
+
+class KeepingOrgan(Actor):
+    """The memory of a run as an organ: makes batches durable, in order, and recalls. It waits for the disk, so it has a
+    thread of its own, and nobody else needs to wait."""
+
+    def __init__(self, brain: Sophia) -> None:
+        self._brain = brain
+
+    @handles(Begin)
+    def begin(self, wanted: Begin) -> Ack | None:
+        """See :meth:`sophia.Sophia.begin`."""
+        return self._brain.begin(*wanted)
+
+    @handles(Regain)
+    def regain(self, _: Regain) -> Response:
+        """See :meth:`sophia.Sophia.regain_store`."""
+        self._brain.regain_store()
+        return Ok()
+
+    @handles(Query)
+    def query(self, query: Query) -> tuple[Text, ...]:
+        """What is remembered that fits best; nothing for a brain that recalls nothing."""
+        if not self._brain.settings.recall:
+            return ()
+        found = self._brain.recall(query.text, query.k, scope=query.scope)
+        return tuple(Text(one.text, one.score or 0.0) for one in found if one.text is not None)
+
+    @handles(Ok)
+    def knock(self, word: Ok) -> Response:
+        """It is there."""
+        return word
+
+
+class Keeper:
+    """Makes batches durable through a :class:`KeepingOrgan`, as long as that answers in time.
+
+    One answer that takes longer than `patience` seconds opens the breaker: from then on the brain learns nothing and
+    what is decided is told without the store, never as a reflex. After as many seconds the organ is asked for a word,
+    and, if it gives one, for what waits; then all is as before. For one thread, which is not that of the actors' loop.
+    """
+
+    def __init__(self, brain: Sophia, organ: ActorRef, patience: float) -> None:
+        self._brain = brain
+        self._organ = organ
+        self._patience = patience
+        # Commits take milliseconds, so one that takes so long says enough.
+        settings = Breaker(name="store", minimum_calls=1, window=4, open_seconds=patience, probe_seconds=4 * patience)
+        self.breaker: CircuitBreaker = settings.circuit()
+        self.hung = 0
+        """Times that the store did not answer."""
+        self.unkept = 0
+        """Decisions that were told without it."""
+        self.away = False
+
+    def begin(self, batch: Batch, ends: list[int] | None, mark: FileMark | None) -> Ack | None:
+        """See :meth:`sophia.Sophia.begin`. StoreAway where the batch is to be told without the store."""
+        ticket = self.breaker.try_admit()
+        if ticket < 0:
+            raise self._lost(batch)
+        try:
+            if self.away:
+                self._organ.call(Ok(), _KNOCK, "control")
+                self._organ.call(Regain(), self._patience)
+                self.away = False
+            ack: Any = self._organ.call(Begin(batch, ends, mark), self._patience)
+        except AskTimeout:
+            self.breaker.failed(ticket)
+            if not self.away:
+                self.hung += 1
+                self.away = True
+                self._brain.lose_store()
+            raise self._lost(batch) from None
+        except BaseException:
+            self.breaker.abandoned(ticket)
+            raise
+        self.breaker.succeeded(ticket)
+        return ack  # type: ignore[no-any-return]
+
+    def _lost(self, batch: Batch) -> StoreAway:
+        self.unkept += len(batch.decisions)
+        return StoreAway()
