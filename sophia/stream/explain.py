@@ -81,6 +81,11 @@ REASONS = {
         "It is known well enough to be handled at once, but the brain was not born yet: until then it observes what is "
         "usual in this stream, and what is familiar gets normal handling.",
     ),
+    "error": Reason(
+        "A fault",
+        "It would have been handled at once, but the store did not answer: what cannot be kept is not answered from "
+        "memory, and gets normal handling.",
+    ),
 }
 """Every `why` that a decision can have."""
 
@@ -225,6 +230,7 @@ def rule(why: str, route: str, settings: Settings) -> str:
         ("route", "cortical"): "the router is sure of an intent",
         ("out-of-scope", "deep_thought"): "the router knows too little of the text",
         ("gestating", "cortical"): "would be reflex, but the brain was not born yet",
+        ("error", "cortical"): "would be reflex, but the store did not answer",
         ("complex", "cortical"): f"would be reflex, but complexity is {share(settings.complex_limit)} or more",
         ("complex", "deep_thought"): f"would be cortical, but complexity is {share(settings.complex_limit)} or more",
     }

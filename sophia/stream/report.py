@@ -208,7 +208,7 @@ class _Page:
             "known": sum(
                 n
                 for (_, why), n in reasons.items()
-                if why in ("repeat", "known-pattern", "complex", "route", "gestating")
+                if why in ("repeat", "known-pattern", "complex", "route", "gestating", "error")
             ),
             "rules": [
                 (why, route, reasons[route, why], rule(why, route, self._settings))

@@ -114,7 +114,7 @@ class _Pipeline:
         self._summary = summary
         self._strict = strict
         self._patience = patience
-        self._error: BaseException | None = None
+        self._errors: dict[str, BaseException] = {}
         self._cancelled = False
         self.writer: Writer
 
@@ -164,8 +164,9 @@ class _Pipeline:
             if self.writer.output_gone:
                 brain.discard()  # the next open learns what arrived, and that only
             await organs.shutdown(_AWAY if keeper.away else None)
-        if self._error is not None:
-            raise self._error
+        for name in ("scribe", "hippocampus", "thalamus", "source"):  # what one fails with may make others fail
+            if name in self._errors:
+                raise self._errors[name]
         if self._cancelled:
             raise asyncio.CancelledError
 
@@ -180,6 +181,6 @@ class _Pipeline:
                 self._reader.stop()
 
     def _ended(self, end: Terminated) -> None:
-        if end.error is not None and self._error is None:
-            self._error = end.error
+        if end.error is not None:
+            self._errors[end.name] = end.error
             self._reader.stop()

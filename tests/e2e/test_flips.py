@@ -26,8 +26,8 @@ from sophia.errors import SophiaError
 from sophia.organs import thalamus
 from sophia.store.ack import read
 from sophia.store.check import check as check_store
+from sophia.stream.pipeline import columns
 from sophia.stream.readers import read_batches
-from sophia.stream.run import columns
 
 from .conftest import Run
 from .crash import Trial, stream

@@ -103,7 +103,7 @@ def test_a_run_is_the_same_with_any_batch_size_and_workers(
         out = io.BytesIO()
         changes = sophia.Settings(audit=share, audit_budget=budget, audit_confidence=0.8)
         with sophia.open(None, settings=changes) as brain:
-            summary = run(Events(batches), brain, out, io.BytesIO(), workers=workers)  # type: ignore[arg-type]
+            summary = run(Events(batches), brain, out, io.BytesIO())  # type: ignore[arg-type]
         return [json.loads(line) | {"us": 0.0} for line in out.getvalue().splitlines()], summary.audit
 
     assert records(size, workers) == records(1, 1)

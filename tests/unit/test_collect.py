@@ -17,17 +17,18 @@ from hypothesis import strategies as st
 import sophia
 from sophia.stream.collect import Collector
 from sophia.stream.demo import demo_path
+from sophia.stream.pipeline import columns
 from sophia.stream.readers import read_batches
-from sophia.stream.run import columns, run
+from sophia.stream.run import run
 from sophia.stream.summary import Summary
 from sophia.stream.timeline import Timeline
 
 
-def collected(path: Path, *, batch: int = 256, workers: int = 1, **settings: Any) -> Collector:
+def collected(path: Path, *, batch: int = 256, **settings: Any) -> Collector:
     with sophia.open(None, settings=sophia.Settings(**settings)) as brain:
         collector = Collector()
         reader = read_batches([path], batch=batch)
-        run(reader, brain, io.BytesIO(), io.BytesIO(), workers=workers, collector=collector)
+        run(reader, brain, io.BytesIO(), io.BytesIO(), collector=collector)
     return collector
 
 
@@ -76,11 +77,11 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("batch", "workers"), [(1, 1), (7, 1), (255, 2), (1000, 1), (256, 2)])
+@pytest.mark.parametrize("batch", [1, 7, 255, 1000])
 @pytest.mark.parametrize("source", ["demo", "many"])
-def test_batches_and_workers_change_nothing(source: str, batch: int, workers: int, many: Path) -> None:
+def test_batches_change_nothing(source: str, batch: int, many: Path) -> None:
     path = demo_path() if source == "demo" else many
-    assert facts(collected(path, batch=batch, workers=workers)) == facts(collected(path))
+    assert facts(collected(path, batch=batch)) == facts(collected(path))
 
 
 def test_the_counts_are_those_of_the_decisions() -> None:
@@ -188,13 +189,12 @@ def test_a_timeline_is_the_same_for_any_pieces(sizes: list[int]) -> None:
     assert [b - a for a, b in pairwise(edges)] == whole.column("one")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_quantiles_are_those_of_the_records(tmp_path: Path, workers: int) -> None:
+def test_the_quantiles_are_those_of_the_records(tmp_path: Path) -> None:
     """Also where several batches are told together, each with its own time."""
     (tmp_path / "in.log").write_text("".join(f"job {i} is done by worker {i % 7}\n" for i in range(3000)))
     out = io.BytesIO()
     with sophia.open(None) as brain:
-        summary = run(read_batches([tmp_path / "in.log"], batch=64), brain, out, io.BytesIO(), workers=workers)
+        summary = run(read_batches([tmp_path / "in.log"], batch=64), brain, out, io.BytesIO())
     times = sorted(json.loads(line)["us"] for line in out.getvalue().splitlines())
     for share in (0.01, 0.5, 0.9, 0.99, 1.0):
         exact = times[max(ceil(share * len(times)) - 1, 0)]
