@@ -179,6 +179,10 @@ cdef class ThreadRunner(Runner):
             sophia_park_notify(&self.park, 1)
         return 0
 
+    def begin(self) -> None:
+        """Before a thread calls `work`, also after one that has returned."""
+        self.ended = False
+
     def end(self) -> None:
         """The thread returns as soon as no handler runs."""
         self.ended = True

@@ -255,7 +255,8 @@ class Cell:
         """A new actor; what it failed with, if it did."""
         started: asyncio.Future[None] = self._loop.create_future()
         try:
-            if self.blocking:
+            if self._thread_runner is not None:
+                self._thread_runner.begin()
                 self._finished = self._loop.create_future()
                 self._thread = threading.Thread(
                     target=self._in_thread, args=(started, self._finished), name=f"sophia-{self.name}", daemon=True
