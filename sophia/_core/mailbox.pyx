@@ -7,7 +7,7 @@ dead and refused are counted where each happens, so that they add up after any f
 
 Any thread may send. What is in a mailbox is taken by one thread at a time, the one in whose hands it is (`scheduled`);
 that thread calls the handler. All of it runs under the interpreter's lock, as handlers are Python; the rings, the gate
-and the scheduled word do not rely on it.
+and the scheduled word do not rely on it, but for the shorter way of `put` where there is such a lock.
 """
 
 import asyncio
@@ -38,6 +38,24 @@ cdef extern from *:
     }
     """
     bint sophia_is_awaitable(object value) noexcept
+
+# All senders here have the interpreter's lock. Where there is one, nobody shuts the gate or rests while a sender is
+# between two of its steps, so that looks do what locked instructions do elsewhere, for a quarter less time of a tell.
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define sophia_sender_enters(gate) sophia_gate_enter(gate)
+    #define sophia_sender_leaves(gate) sophia_gate_leave(gate)
+    #define sophia_sender_schedules(word) sophia_schedule(word)
+    #else
+    #define sophia_sender_enters(gate) (!sophia_gate_is_shut(gate))
+    #define sophia_sender_leaves(gate) ((void)0)
+    #define sophia_sender_schedules(word) (!sophia_is_scheduled(word) && sophia_schedule(word))
+    #endif
+    """
+    bint sophia_sender_enters(sophia_gate *gate) noexcept
+    void sophia_sender_leaves(sophia_gate *gate) noexcept
+    bint sophia_sender_schedules(sophia_scheduled *word) noexcept
 
 
 PRIORITIES = ("control", "critical", "high", "medium", "background")
@@ -383,16 +401,16 @@ cdef class Mailbox:
         if self.accepted is not None and not self._takes(type(message)):
             names = ", ".join(one.__name__ for one in self.types)
             raise TypeError(f"actor {self.name!r} takes {names}, and no {type(message).__name__} ({message!r:.80})")
-        if not sophia_gate_enter(&self.gate):
+        if not sophia_sender_enters(&self.gate):
             self.sent += 1
             self.bury(message, promise, "stopped")
             return _STOPPED
         cdef bint there = not self.waiting[level] and self.push(message, promise, level)
-        sophia_gate_leave(&self.gate)
+        sophia_sender_leaves(&self.gate)
         if not there:
             return self.overflowed(message, promise, level)
         self.sent += 1
-        if sophia_schedule(&self.scheduled):
+        if sophia_sender_schedules(&self.scheduled):
             self.woken(level)
         elif level < self.ready_level and self.ready_level != NOT_READY:
             self.runner.ready(self, level)
