@@ -317,6 +317,8 @@ cdef class Mailbox:
         if self.forks != _forks:
             _refuse_forked()
         self.held = False
+        if not self.cut:
+            self.admit()  # who waits for room may be all that there is
         if self.stopping or self.pausing or self.count() or self.idle():
             level = self.top()
             self.runner.ready(self, level if level >= 0 else self.level)
