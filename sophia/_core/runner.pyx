@@ -1,6 +1,6 @@
 """What runs mailboxes: an event loop all of its actors, in turns; or a thread of its own one whose handlers may block.
 
-A turn on the loop handles at most 256 messages, 64 of one mailbox before it looks at the clock and the others, and takes
+A turn on the loop handles at most 512 messages, 64 of one mailbox before it looks at the clock and the others, and takes
 at most about two milliseconds, however many actors there are; then the loop has its own turn, which costs it as much as
 some thirty messages. The more urgent mailboxes come first, those that wait behind them after 64 messages.
 """
@@ -23,7 +23,7 @@ cdef extern from "moment.h" nogil:
 # Nanoseconds of a turn, about; and messages, at most.
 cdef int64_t TURN = 2000000
 cdef enum:
-    TURN_MESSAGES = 256
+    TURN_MESSAGES = 512
 
 
 cdef int _line_grow(Line *line) except -1:
