@@ -43,7 +43,7 @@ cdef extern from "park.h" nogil:
 
 cdef enum:
     LEVELS = 5          # control, critical, high, medium, background: the smaller is taken first
-    BATCH = 64          # messages of one turn, at most
+    BATCH = 64          # messages of one mailbox at once, at most
     NOT_READY = LEVELS  # the level of a mailbox that is in no run queue
 
 

@@ -1,8 +1,8 @@
 """What runs mailboxes: an event loop all of its actors, in turns; or a thread of its own one whose handlers may block.
 
-A turn on the loop handles at most 512 messages, 64 of one mailbox before it looks at the clock and the others, and takes
-at most about two milliseconds, however many actors there are; then the loop has its own turn, which costs it as much as
-some thirty messages. The more urgent mailboxes come first, those that wait behind them after 64 messages.
+A turn on the loop handles at most 512 messages, 64 of one mailbox before it looks at the clock and the others, and
+takes at most about two milliseconds, however many actors there are; then the loop has its own turn, which costs as much
+as some thirty messages. The more urgent mailboxes come first, those that wait behind them after 64 messages.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
