@@ -175,6 +175,8 @@ def explain(
     known = _known(example, hindsight, sure)
     if example.why == "low-confidence":
         return f"{known}. {share(cortical)} is needed to call it known. In doubt: deep thought."
+    if example.why == "error":
+        return f"{known}. That would be enough for reflex, but the store did not answer. So: cortical."
     if example.why == "gestating":
         return f"{known}. That would be enough for reflex, but the brain was not born yet. So: cortical."
     if example.why == "known-pattern":

@@ -29,13 +29,17 @@ class Events:
     def __init__(self, batches: list[list[Event]]) -> None:
         self._batches = iter(batches)
 
-        self.stopped = self.output_gone = False
+        self.stopped = self.output_gone = self.waits = False
 
     def __iter__(self) -> Events:
         return self
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def stop(self) -> None:
+        """It has no more."""
+        self._batches = iter([])
 
     def __next__(self) -> list[Event]:
         return next(self._batches)
@@ -90,11 +94,11 @@ def test_draws_comparisons_and_the_switch_are_the_oracles(
 
 
 @settings(max_examples=20)
-@given(INPUTS, st.integers(1, 40), st.integers(1, 3), SHARES, BUDGETS)
-def test_a_run_is_the_same_with_any_batch_size_and_workers(
-    inputs: list[Any], size: int, workers: int, share: float, budget: float
+@given(INPUTS, st.integers(1, 40), st.booleans(), SHARES, BUDGETS)
+def test_a_run_is_the_same_with_any_batch_size_and_in_whatever_thread_it_is_read(
+    inputs: list[Any], size: int, waits: bool, share: float, budget: float
 ) -> None:
-    def records(size: int, workers: int) -> tuple[list[dict[str, Any]], object]:
+    def records(size: int, waits: bool) -> tuple[list[dict[str, Any]], object]:
         events = [
             Event(n, "-", n, text, answer=answer, flags=PLAIN if line else 0)
             for n, (text, answer, line) in enumerate(inputs, 1)
@@ -103,7 +107,9 @@ def test_a_run_is_the_same_with_any_batch_size_and_workers(
         out = io.BytesIO()
         changes = sophia.Settings(audit=share, audit_budget=budget, audit_confidence=0.8)
         with sophia.open(None, settings=changes) as brain:
-            summary = run(Events(batches), brain, out, io.BytesIO())  # type: ignore[arg-type]
+            events_read = Events(batches)
+            events_read.waits = waits
+            summary = run(events_read, brain, out, io.BytesIO())  # type: ignore[arg-type]
         return [json.loads(line) | {"us": 0.0} for line in out.getvalue().splitlines()], summary.audit
 
-    assert records(size, workers) == records(1, 1)
+    assert records(size, waits) == records(1, waits=False)
