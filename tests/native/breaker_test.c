@@ -135,6 +135,12 @@ static void goes_around(sophia_breaker *breaker)
     (void)sophia_breaker_force(breaker, SOPHIA_BREAKER_CLOSED, 2);
 }
 
+static void goes_around_and_on(sophia_breaker *breaker)
+{
+    goes_around(breaker);
+    for (int i = 0; i < 6; i++) (void)sophia_breaker_record(breaker, sophia_breaker_word(breaker), i == 5);
+}
+
 static void opens_later(sophia_breaker *breaker)
 {
     (void)sophia_breaker_force(breaker, SOPHIA_BREAKER_CLOSED, 0);
@@ -307,6 +313,7 @@ int main(void)
             counts_hold(window, failed, three_succeed);
             counts_hold(window, failed, three_fail);
             counts_hold(window, failed, goes_around);
+            counts_hold(window, failed, goes_around_and_on);
         }
     }
     the_later_time_stays();
