@@ -206,7 +206,7 @@ cdef class CircuitBreaker:
         return ticket
 
     def try_admit(self):
-        """A ticket as admit() gives, or -1 where that would raise: twenty times cheaper when many are refused.
+        """A ticket as admit() gives, or -1 where that would raise, which costs ten times as much.
 
             >>> breaker = CircuitBreaker()
             >>> breaker.trip()
