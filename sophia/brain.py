@@ -567,7 +567,7 @@ class Sophia:
                 whole = True
                 changes = ledger.take(self._thalamus.take_changes, self._n)
             ended = [] if columns.sessions is None else self._thalamus.sessions.take_ended()
-            return Batch(decisions, columns, n, at, changes, whole, ended, self._thalamus.take_alarms())
+            return Batch(decisions, columns, n, at, changes, whole, ended, self._thalamus.take_alarms(), self._away)
 
     def begin(self, batch: Batch, ends: list[int] | None = None, mark: FileMark | None = None) -> Ack | None:
         """Makes what `batch` depends on durable: all that came before it, and its inputs. To be called in order.
@@ -608,11 +608,17 @@ class Sophia:
             if self._ledger is not None and not self._thalamus.frozen:
                 self._ledger.note_outputs(noted)
 
+    def limit_store(self, seconds: float) -> None:
+        """An answer that is sought in the store while a commit takes longer than that counts as none."""
+        if self._ledger is not None:
+            self._ledger.patience = seconds
+
     def lose_store(self) -> None:
         """The store does not answer: from now on the brain decides with what it knows and learns nothing, so nothing
         has to be made durable. What was learned and not committed waits for `regain_store`. From any thread."""
-        self._away = True
-        self._thalamus.hot_path.frozen = True
+        with self._lock:  # between two batches
+            self._away = True
+            self._thalamus.hot_path.frozen = True
 
     def regain_store(self) -> None:
         """The store answers again: commits what waited for it, and learns from then on. From any thread; waits for the

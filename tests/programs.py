@@ -36,3 +36,14 @@ def run(*command: str | Path) -> list[str]:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
+
+
+def shared(compiler: str, name: str, folder: Path) -> Path:
+    """A library to be loaded before a program (LD_PRELOAD), built of one of the C files."""
+    target = folder / f"{name}.so"
+    if not target.exists():
+        command = [compiler, "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+        command += [str(SOURCES / f"{name}.c"), "-o", str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return target

@@ -142,11 +142,14 @@ class Batch:
     """Sessions that its inputs, or the want of room, have ended."""
     alarms: list[Alarm] = field(default_factory=list)
     """Of patterns that came too seldom or too often, by the input at which that was noticed."""
+    away: bool = False
+    """The store did not answer when it was decided, so nothing was learned of it."""
 
     def takes(self, other: Batch) -> bool:
         """Whether `other` may be told together with this one: it comes right after it, and nothing must be committed
         between the two."""
-        return not self.whole and other.changes is None and other.n == self.n + len(self.decisions)
+        follows = other.n == self.n + len(self.decisions) and other.away == self.away
+        return not self.whole and other.changes is None and follows
 
     @classmethod
     def joined(cls, parts: Sequence[Batch]) -> Batch:
@@ -158,7 +161,7 @@ class Batch:
         columns = Columns.joined([part.columns for part in parts])
         ended = [session for part in parts for session in part.ended]
         alarms = [alarm for part in parts for alarm in part.alarms]
-        return cls(decisions, columns, first.n, first.at, first.changes, ended=ended, alarms=alarms)
+        return cls(decisions, columns, first.n, first.at, first.changes, ended=ended, alarms=alarms, away=first.away)
 
 
 def is_line(kind: str) -> bool:

@@ -77,6 +77,7 @@ class Keeper:
         self._brain = brain
         self._organ = organ
         self._patience = patience
+        brain.limit_store(patience)
         # Commits take milliseconds, so one that takes so long says enough.
         settings = Breaker(name="store", minimum_calls=1, window=4, open_seconds=patience, probe_seconds=4 * patience)
         self.breaker: CircuitBreaker = settings.circuit()
@@ -96,7 +97,12 @@ class Keeper:
                 self._organ.call(Ok(), _KNOCK, "control")
                 self._organ.call(Regain(), self._patience)
                 self.away = False
+            if batch.away:
+                self.breaker.succeeded(ticket)
+                raise self._lost(batch)
             ack: Any = self._organ.call(Begin(batch, ends, mark), self._patience)
+        except StoreAway:
+            raise
         except AskTimeout:
             self.breaker.failed(ticket)
             if not self.away:

@@ -7,35 +7,26 @@ they are, so both are given as whole paths here.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import shared
 
 from .crash import HOME, SOPHIA, Told, Trial, stream, unbroken
 
-SOURCE = Path(__file__).parent.parent / "native" / "full_disk.c"
 COUNT = 40
 MESSAGES, LINES = stream(COUNT, seed=11)
 HOW = ("full", "short", "once")
 
 
 @pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shim(compiler: str, programs: Path) -> Path:
     if sys.platform != "linux":
         pytest.skip("LD_PRELOAD as in Linux")
-    compiler = os.environ.get("CC") or (sysconfig.get_config_var("CC") or "cc").split()[0]
-    if not shutil.which(compiler):
-        pytest.skip(f"no C compiler ({compiler})")
-    target = tmp_path_factory.mktemp("shim") / "full_disk.so"
-    command = [compiler, "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", SOURCE, "-o", target]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return target
+    return shared(compiler, "full_disk", programs)
 
 
 @pytest.fixture(scope="module")
