@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import difflib
+import inspect
 import logging
 import os
 import random
@@ -12,7 +13,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -20,12 +21,13 @@ from typing import Any, Self
 from sophia._core.mailbox import Delivery
 from sophia._core.runner import LoopRunner
 from sophia.actors.actor import Actor
+from sophia.actors.breaker import Breaker, Circuit
 from sophia.actors.cell import Cell, Factory
 from sophia.actors.dead_letters import DeadLetters
 from sophia.actors.message import Terminated
 from sophia.actors.ref import ActorRef
 from sophia.actors.supervision import Event, Group, Supervision
-from sophia.errors import ActorStopped, DeadlockError, SophiaError, UnknownActor
+from sophia.errors import ActorStopped, CircuitOpen, DeadlockError, SophiaError, UnknownActor
 
 __all__ = ["Orchestrator", "Shutdown"]
 
@@ -84,6 +86,7 @@ class Orchestrator:
         self._ended: dict[str, int] = dict.fromkeys(("sent", "handled", "failed", "dead", "refused", "late"), 0)
         self._root = Group("root", supervision or Supervision(), None, random.Random(seed))
         self._seed = seed
+        self._breakers: dict[str, Circuit] = {}
         self._listeners: list[Callable[[Event], object]] = []
         self._shutdown_timeout = shutdown_timeout
         self._closing: asyncio.Future[Shutdown] | None = None
@@ -120,6 +123,7 @@ class Orchestrator:
         blocking: bool = False,
         group: Group | None = None,
         start_timeout: float = 30.0,
+        breaker: Breaker | None = None,
         core: int | None = None,
     ) -> ActorRef:
         """Starts an actor and returns at once; what is sent before it has started waits.
@@ -128,7 +132,8 @@ class Orchestrator:
         stopped and started again). `capacity` messages of each priority may wait, a power of two; `overflow` is
         "wait", "fail", "drop_new", "drop_old" or "dead_letter". `accepts` are the classes of messages that it takes,
         in place of those that its class names. With `blocking` its handlers run in a thread of their own, where they
-        may wait for disks and locks. `start_timeout`, in seconds, bounds `on_start` and `on_stop`.
+        may wait for disks and locks. `start_timeout`, in seconds, bounds `on_start` and `on_stop`. `breaker` are the
+        settings of the circuit breaker that `send_with_timeout` goes through.
         """
         if self._closing is not None:
             message = "the orchestrator shuts down and starts no more actors"
@@ -165,6 +170,8 @@ class Orchestrator:
             overflow=overflow,
         )
         self._cells[name] = cell
+        if breaker is not None:
+            self._breakers[name] = replace(breaker, name=name).circuit(clock=self._loop.time)
         return cell.ref
 
     def spawn_on_core(self, core: int, factory: Factory | Actor, name: str | None = None, **options: Any) -> ActorRef:
@@ -208,6 +215,53 @@ class Orchestrator:
     def send_batch(self, name: str, messages: Iterable[Any], priority: str | None = None) -> Delivery:
         """See :meth:`ActorRef.send_batch`."""
         return self._cell(name).ref.send_batch(messages, priority)
+
+    def breaker(self, name: str) -> Circuit:
+        """The circuit breaker of an actor: made when it is first needed, and kept as long as the actor lives."""
+        self._cell(name)
+        circuit = self._breakers.get(name)
+        if circuit is None:
+            circuit = self._breakers[name] = Breaker(name=name).circuit(clock=self._loop.time)
+        return circuit
+
+    async def send_with_timeout(
+        self,
+        name: str,
+        message: Any,
+        timeout: float,
+        *,
+        priority: str | None = None,
+        fallback: Callable[[Exception], Any] | None = None,
+    ) -> Any:
+        """The answer of an actor, through its circuit breaker. The deadline, in seconds, covers the wait for room, the
+        work and the answer.
+
+        CircuitOpen, at once, while the breaker is open; AskTimeout when the time is up; else what the handler raised:
+        each of these counts as a failure of the actor, as does an answer that took longer than the breaker's
+        `slow_seconds`. What is wrong with the message itself, and a cancellation, count as nothing. With a `fallback`
+        (a function or coroutine function) what that gives for the error is the answer.
+        """
+        ref, circuit = self._cell(name).ref, self.breaker(name)
+        try:
+            ticket = circuit.admit()
+        except CircuitOpen as error:
+            return await _fallen_back(fallback, error)
+        started = self._loop.time()
+        try:
+            asked = ref.ask(message, timeout, priority)
+        except BaseException:
+            circuit.abandoned(ticket)
+            raise
+        try:
+            answer = await asked
+        except Exception as error:
+            circuit.failed(ticket, seconds=self._loop.time() - started)
+            return await _fallen_back(fallback, error)
+        except BaseException:
+            circuit.abandoned(ticket)
+            raise
+        circuit.succeeded(ticket, seconds=self._loop.time() - started)
+        return answer
 
     def broadcast_to_all(self, message: Any, priority: str | None = None) -> dict[str, str]:
         """Offers one message to every actor, waiting for none; by name what became of it.
@@ -302,6 +356,7 @@ class Orchestrator:
         """An actor has ended; its name is free."""
         if self._cells.get(cell.name) is cell:
             del self._cells[cell.name]
+            self._breakers.pop(cell.name, None)
         counted = cell.mailbox.counts()
         for key in self._ended:
             self._ended[key] += counted[key]
@@ -323,6 +378,13 @@ class Orchestrator:
     def _end_threads(self, deadline: float) -> None:
         for cell in list(self._cells.values()):
             cell.join(max(0.0, deadline - monotonic()))
+
+
+async def _fallen_back(fallback: Callable[[Exception], Any] | None, error: Exception) -> Any:
+    if fallback is None:
+        raise error
+    answer = fallback(error)
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 # Seconds that a handler has to end after its actor was cut off.

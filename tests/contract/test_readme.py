@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/hdc.md", "docs/torchhd.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/actors.md", "docs/hdc.md", "docs/torchhd.md"])
 def test_the_code_runs(name: str) -> None:
     result = doctest.testfile(str(ROOT / name), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted > 0
