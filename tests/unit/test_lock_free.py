@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from programs import build, run
 
+pytestmark = pytest.mark.native
+
 # -O2: here it is the program that takes the time
 EXPLORER = ["-O2"]
 THREADS = ["-pthread"]
