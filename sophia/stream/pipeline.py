@@ -27,7 +27,7 @@ from sophia.stream.writer import Writer
 if TYPE_CHECKING:
     from sophia.stream.collect import Collector
 
-__all__ = ["Decided", "Inputs", "Read", "Scribe", "Source", "StreamThalamus", "Watch", "columns"]
+__all__ = ["Decided", "Hooks", "Inputs", "Read", "Scribe", "Source", "StreamThalamus", "Watch", "columns"]
 
 _T = TypeVar("_T")
 
@@ -55,6 +55,17 @@ class Decided(NamedTuple):
     events: list[Event]
     batch: Batch
     departed: list[Pattern]
+
+
+class Hooks(NamedTuple):
+    """What a run does with inputs and decisions beside telling them; see :func:`sophia.stream.run.run`."""
+
+    zone: Callable[[str], str] | None = None
+    session_key: SessionKey | None = None
+    score: Score | None = None
+    collector: Collector | None = None
+    alarmed: Callable[[list[Alarm]], None] | None = None
+    watch: Watch | None = None
 
 
 class Source(Actor):
@@ -105,49 +116,32 @@ class Source(Actor):
 class StreamThalamus(ThalamusOrgan):
     """Decides batches in the order in which they come, and hands each to the Scribe."""
 
-    def __init__(
-        self,
-        brain: Sophia,
-        scribe: ActorRef,
-        summary: Summary,
-        *,
-        zone: Callable[[str], str] | None,
-        session_key: SessionKey | None,
-        score: Score | None,
-        collector: Collector | None,
-        alarmed: Callable[[list[Alarm]], None] | None,
-        watch: Watch | None,
-    ) -> None:
+    def __init__(self, brain: Sophia, scribe: ActorRef, summary: Summary, hooks: Hooks) -> None:
         super().__init__(brain.route)
         self._brain = brain
         self._scribe = scribe
         self._summary = summary
-        self._zone = zone
-        self._session_key = session_key
-        self._score = score
-        self._collector = collector
-        self._alarmed = alarmed
-        self._watch = watch
+        self._hooks = hooks
 
     @handles(Inputs)
     def inputs(self, inputs: Inputs) -> Delivery | None:
         """Decides a batch. What it gives is awaited where the Scribe has no room yet."""
-        events = inputs.events
+        events, hooks = inputs.events, self._hooks
         try:
-            batch = self._brain.decide(columns(events, self._zone, self._session_key))
-            if self._score is not None:
-                self._score.add(events, batch.decisions)
+            batch = self._brain.decide(columns(events, hooks.zone, hooks.session_key))
+            if hooks.score is not None:
+                hooks.score.add(events, batch.decisions)
             # a decision may name these patterns, so the file must
             sent = self._scribe.tell(Decided(events, batch, self._brain.thalamus.patterns.departed()))
         except BaseException:
             self._brain.discard()
             raise
-        if batch.alarms and self._alarmed is not None:
-            self._alarmed(batch.alarms)
-        if self._collector is not None:
-            self._collector.add(events, batch.decisions)
-        if self._watch is not None:
-            self._watch(self._summary)
+        if batch.alarms and hooks.alarmed is not None:
+            hooks.alarmed(batch.alarms)
+        if hooks.collector is not None:
+            hooks.collector.add(events, batch.decisions)
+        if hooks.watch is not None:
+            hooks.watch(self._summary)
         return None if sent else sent
 
 

@@ -13,7 +13,7 @@ from sophia.actors.supervision import Supervision
 from sophia.brain import Sophia
 from sophia.stream.intake import Intake
 from sophia.stream.keeper import Keeper, KeepingOrgan
-from sophia.stream.pipeline import Read, Scribe, Source, StreamThalamus, Watch
+from sophia.stream.pipeline import Hooks, Read, Scribe, Source, StreamThalamus, Watch
 from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
@@ -74,9 +74,8 @@ def run(
     table.keep_departed(_DEPARTED_BYTES)
     files = Files(out, patterns, sessions, alarms)
     pipeline = _Pipeline(reader, brain, files, summary, brain.settings.max_chars if strict else None, patience)
-    asyncio.run(
-        pipeline.run(zone=zone, session_key=session_key, score=score, collector=collector, alarmed=alarmed, watch=watch)
-    )
+    hooks = Hooks(zone, session_key, score, collector, alarmed, watch)
+    asyncio.run(pipeline.run(hooks))
     writer = pipeline.writer
     summary.output_gone = writer.output_gone or reader.output_gone
     summary.interrupted = reader.stopped and not summary.output_gone
@@ -118,16 +117,7 @@ class _Pipeline:
         self._cancelled = False
         self.writer: Writer
 
-    async def run(
-        self,
-        *,
-        zone: Callable[[str], str] | None,
-        session_key: SessionKey | None,
-        score: Score | None,
-        collector: Collector | None,
-        alarmed: Callable[[list[Alarm]], None] | None,
-        watch: Watch | None,
-    ) -> None:
+    async def run(self, hooks: Hooks) -> None:
         """Reads, decides and tells to the end; raises what an organ failed with."""
         brain, summary = self._brain, self._summary
         # What fails ends the run: the store knows what was told, and learns the rest anew.
@@ -137,17 +127,7 @@ class _Pipeline:
         self.writer = Writer(brain, self._files, summary, keeper)
         telling = Scribe(self.writer, self._reader.stop)
         scribe = organs.spawn(telling, "scribe", blocking=True, capacity=_WAITING)
-        deciding = StreamThalamus(
-            brain,
-            scribe,
-            summary,
-            zone=zone,
-            session_key=session_key,
-            score=score,
-            collector=collector,
-            alarmed=alarmed,
-            watch=watch,
-        )
+        deciding = StreamThalamus(brain, scribe, summary, hooks)
         thalamus = organs.spawn(deciding, "thalamus", priority="critical", capacity=_WAITING)
         source = Source(self._reader, thalamus, self._strict)
         reading = organs.spawn(source, "source", blocking=self._reader.waits, capacity=_WAITING)
