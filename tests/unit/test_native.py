@@ -14,7 +14,7 @@ import sophia._core
 
 pytestmark = pytest.mark.native
 
-PROGRAMS = ("kernels_test", "reflex_test", "pages_test", "bits_test", "breaker_test")
+PROGRAMS = ("kernels_test", "reflex_test", "pages_test", "bits_test", "breaker_test", "workers_test")
 # -O0: here it is the compiler that takes the time
 SANITIZERS = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 THREADS = ["-fsanitize=thread"]

@@ -87,4 +87,12 @@ static inline void *sophia_deque_steal(sophia_deque *deque, bool *lost)
     return NULL;
 }
 
+/* Items in the deque, about now. */
+static inline size_t sophia_deque_count(sophia_deque *deque)
+{
+    const int64_t top = SOPHIA_LOAD(&deque->top, acquire);
+    const int64_t bottom = SOPHIA_LOAD(&deque->bottom, acquire);
+    return bottom > top ? (size_t)(bottom - top) : 0;
+}
+
 #endif
