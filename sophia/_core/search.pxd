@@ -32,3 +32,18 @@ cdef extern from "hv_search.h" nogil:
     double sophia_cosine_of(int64_t dot, int64_t norm_a, int64_t norm_b) noexcept
     int64_t sophia_order_of(double score) noexcept
     double sophia_score_of(int64_t order) noexcept
+
+
+cdef enum:
+    HAMMING = 0
+    DOT = 1
+    SIMILARITY = 2
+
+# The number of hits to keep: `k`, or `n` where there are fewer rows. ValueError, TypeError.
+cdef size_t take_k(object k, size_t n) except 0
+
+# Empty tops and, in the same block, their hits; for free().
+cdef sophia_top *new_tops(size_t queries, size_t room) except NULL
+
+# (scores, rows) as numpy arrays, best first: [k], or [queries, k] with `matrix`. The heaps are used up.
+cdef tuple answer(sophia_top *tops, size_t queries, bint matrix, int measure)

@@ -30,9 +30,6 @@ from sophia._core.vector cimport SOPHIA_BSC, Vector, alive, is_vector, model_nam
 from sophia.errors import ShapeError
 
 cdef enum:
-    HAMMING = 0
-    DOT = 1
-    SIMILARITY = 2
     MOST_HITS = 65536
     PAIRS = 1 << 20     # of a query and a row, between two looks for an interrupt
 
@@ -204,8 +201,7 @@ cdef uint64_t _fill(const sophia_hv_kernels *kernels, const Rows *x, const Rows 
     return 0
 
 
-cdef sophia_top *_new_tops(size_t queries, size_t room) except NULL:
-    """Empty tops and, in the same block, their hits; for free()."""
+cdef sophia_top *new_tops(size_t queries, size_t room) except NULL:
     cdef size_t q
     cdef sophia_top *tops = <sophia_top *>malloc(queries * (sizeof(sophia_top) + room * sizeof(sophia_hit)))
     if tops == NULL:
@@ -217,8 +213,7 @@ cdef sophia_top *_new_tops(size_t queries, size_t room) except NULL:
     return tops
 
 
-cdef tuple _answer(sophia_top *tops, size_t queries, bint matrix, int model, int measure):
-    """(scores, rows) as numpy arrays, best first."""
+cdef tuple answer(sophia_top *tops, size_t queries, bint matrix, int measure):
     cdef Block scores, numbers
     cdef size_t q, i, k = tops[0].count
     cdef object shape = [queries, k] if matrix else [k]
@@ -243,7 +238,7 @@ cdef tuple _answer(sophia_top *tops, size_t queries, bint matrix, int model, int
     return first, second
 
 
-cdef size_t _room(object k, size_t n) except 0:
+cdef size_t take_k(object k, size_t n) except 0:
     k = whole(k, "k")
     if k < 1 or k > MOST_HITS:
         raise ValueError(f"k: {k} is outside 1..{MOST_HITS}")
@@ -283,10 +278,10 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
         try:
             check_same(&x, &y, "query", "rows")
             measure = _measure(metric, x.model)
-            room = _room(k, y.n)
+            room = take_k(k, y.n)
             if x.n == 0:
                 raise ValueError("query: no rows; give at least one")
-            tops = _new_tops(x.n, room)
+            tops = new_tops(x.n, room)
             # so many share a pass over the rows, and so often an interrupt is seen: within a second for a million rows
             step = <size_t>PAIRS // (y.n + 1) // 64 * 64 + 64
             if x.model == SOPHIA_BSC:
@@ -317,7 +312,7 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
                                        tops + first)
                     first += step
                     PyErr_CheckSignals()
-            return _answer(tops, x.n, x.matrix, x.model, measure)
+            return answer(tops, x.n, x.matrix, measure)
         finally:
             free(tops)
             free(norms)
@@ -426,8 +421,8 @@ cdef tuple _through(const Rows *x, const Rows *y, object sketches, object k, int
                 f"sketches: [{column.rows}, {column.columns * column.itemsize}] bytes where [{y.n}, 128] "
                 "are needed; make them with sketch(rows)"
             )
-        room = _room(k, y.n)
-        tops = _new_tops(1, room)
+        room = take_k(k, y.n)
+        tops = new_tops(1, room)
         seeds = max(room, SOPHIA_SKETCH_FIRST)
         first = <sophia_hit *>malloc(seeds * sizeof(sophia_hit))
         leasts = <uint32_t *>malloc((y.n // SOPHIA_BLOCK_ROWS + 1) * sizeof(uint32_t))
@@ -441,7 +436,7 @@ cdef tuple _through(const Rows *x, const Rows *y, object sketches, object k, int
                 <const uint64_t *>y.data, y.n, y.dim, padding, leasts, first, within, tops, farthest, &dirty)
         if dirty:
             refuse_padding(y, "rows")
-        scores, numbers = _answer(tops, 1, False, SOPHIA_BSC, HAMMING)
+        scores, numbers = answer(tops, 1, False, HAMMING)
         return scores, numbers, compared
     finally:
         free(tops)

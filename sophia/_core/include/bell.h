@@ -70,6 +70,9 @@ static inline void sophia_bell_ring(sophia_bell *bell)
     while (write(bell->hammer, &one, sizeof one) < 0 && errno == EINTR) {}
 }
 
+/* Times that the descriptor was written to. */
+static inline uint64_t sophia_bell_rung(sophia_bell *bell) { return SOPHIA_LOAD(&bell->rung, relaxed); }
+
 static inline void sophia_bell_silence(sophia_bell *bell)
 {
     uint64_t much[8];

@@ -27,14 +27,15 @@ typedef struct {
 
 typedef struct sophia_job sophia_job;
 
-/* Finished jobs, put there by any thread and all taken at once by one. */
+/* Finished jobs, put there by any thread and all taken at once by one; and how many ended how. */
 typedef struct {
-    _Alignas(SOPHIA_LINE) SOPHIA_ATOMIC(sophia_job *) last;
+    SOPHIA_ATOMIC(sophia_job *) last;
+    SOPHIA_ATOMIC(uint64_t) done, cancelled; /* what was dropped is among the cancelled */
 } sophia_done;
 
 struct sophia_job {
     sophia_runnable runnable; /* first: what the workers know of it */
-    bool (*work)(sophia_job *job, sophia_workers *workers); /* false: cut short, the workers are abandoned */
+    int (*work)(sophia_job *job, sophia_workers *workers); /* 0: cut short, the workers are abandoned */
     sophia_done *done;
     sophia_job *next;
     SOPHIA_ATOMIC(uint32_t) phase;
@@ -53,6 +54,8 @@ static sophia_ear *sophia_ear_new(void)
     SOPHIA_INIT(&ear->references, 1);
     return ear;
 }
+
+static inline sophia_bell *sophia_ear_bell(sophia_ear *ear) { return &ear->bell; }
 
 static inline void sophia_ear_release(sophia_ear *ear)
 {
@@ -126,26 +129,36 @@ static int sophia_job_run(sophia_runnable *runnable, sophia_workers *workers)
     sophia_job *job = (sophia_job *)runnable;
     uint32_t phase = SOPHIA_JOB_WAITING;
     const bool mine = SOPHIA_CAS(&job->phase, &phase, SOPHIA_JOB_RUNNING, acq_rel);
-    bool good = false;
     sophia_ear *ear = NULL;
     if (mine) { /* else it was cancelled, and answered by who did that */
-        good = !sophia_workers_abandoned(workers) && job->work(job, workers);
+        const bool good = !sophia_workers_abandoned(workers) && job->work(job, workers);
+        (void)SOPHIA_ADD(good ? &job->done->done : &job->done->cancelled, 1, relaxed);
         SOPHIA_STORE(&job->phase, good ? SOPHIA_JOB_DONE : SOPHIA_JOB_DROPPED, release);
         ear = sophia_job_answer(job);
     }
     sophia_done_put(job->done, job); /* it may be freed now; the ear is ours */
     sophia_ear_ring(ear);
-    return good ? SOPHIA_DONE : SOPHIA_SKIPPED;
+    return SOPHIA_THROUGH;
+}
+
+/* In the caller's own thread, for a job that no worker has or will have. */
+static inline void sophia_job_run_here(sophia_job *job)
+{
+    (void)job->work(job, NULL);
+    SOPHIA_STORE(&job->ear, SOPHIA_ANSWERED, relaxed);
+    SOPHIA_STORE(&job->phase, SOPHIA_JOB_DONE, release);
 }
 
 /* True where no worker had begun it: it will never run. The caller then answers it. */
 static inline bool sophia_job_cancel(sophia_job *job)
 {
     uint32_t phase = SOPHIA_JOB_WAITING;
-    return SOPHIA_CAS(&job->phase, &phase, SOPHIA_JOB_CANCELLED, acq_rel);
+    if (!SOPHIA_CAS(&job->phase, &phase, SOPHIA_JOB_CANCELLED, acq_rel)) return false;
+    (void)SOPHIA_ADD(&job->done->cancelled, 1, relaxed);
+    return true;
 }
 
-static inline void sophia_job_open(sophia_job *job, bool (*work)(sophia_job *, sophia_workers *), sophia_done *done,
+static inline void sophia_job_open(sophia_job *job, int (*work)(sophia_job *, sophia_workers *), sophia_done *done,
                                    int32_t home)
 {
     job->runnable.run = sophia_job_run;

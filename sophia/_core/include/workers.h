@@ -37,8 +37,8 @@
 #define SOPHIA_TAKE_MOST 8   /* runnables from the shared ring at once */
 #define SOPHIA_FAIR_TURNS 61 /* so often the shared ring comes before the deque, whose owner could keep it filled */
 
-/* What a run says: a job that is done or was not done, an actor that found nothing more, or is to be queued again. */
-enum { SOPHIA_DONE, SOPHIA_SKIPPED, SOPHIA_RESTED, SOPHIA_AGAIN };
+/* What a run says: the runnable is through, and may be gone; or it is to be queued once more. */
+enum { SOPHIA_THROUGH, SOPHIA_AGAIN };
 
 enum { SOPHIA_TAKEN, SOPHIA_FULL, SOPHIA_CLOSED }; /* what a submission says */
 
@@ -57,7 +57,7 @@ typedef struct {
     _Alignas(SOPHIA_LINE) sophia_park park;
     SOPHIA_ATOMIC(uint32_t) asleep; /* set by the worker; who wakes it takes that back first */
     _Alignas(SOPHIA_LINE) SOPHIA_ATOMIC(uint32_t) busy;
-    SOPHIA_ATOMIC(uint64_t) runs, done, skipped, steals, parks;
+    SOPHIA_ATOMIC(uint64_t) runs, steals, parks;
     SOPHIA_ATOMIC(int32_t) pinned; /* the processor, or negative */
     uint64_t random;
     uint32_t turn;
@@ -76,8 +76,8 @@ struct sophia_workers {
     SOPHIA_ATOMIC(uint32_t) abandon; /* what is not done yet is to be skipped; long runs look at it */
     SOPHIA_ATOMIC(uint32_t) gone;    /* all workers have ended */
     SOPHIA_ATOMIC(uint32_t) alive;
-    SOPHIA_ATOMIC(uint64_t) full, swept; /* jobs refused; jobs that came too late and were skipped by no worker */
-    sophia_park ends;                    /* where close waits for the last worker */
+    SOPHIA_ATOMIC(uint64_t) full;    /* jobs refused */
+    sophia_park ends;                /* where close waits for the last worker */
     _Alignas(SOPHIA_LINE) sophia_worker *each;
     int32_t count;
     uint32_t forks;
@@ -91,11 +91,19 @@ static void sophia_forks_count(void) { sophia_forks++; }
 
 static void sophia_forks_watch(void) { (void)pthread_atfork(NULL, NULL, sophia_forks_count); }
 
+/* The count so far; from the first call on, forks are seen. */
+static uint32_t sophia_forks_seen(void)
+{
+    pthread_once(&sophia_forks_once, sophia_forks_watch);
+    return sophia_forks;
+}
+
 static inline bool sophia_workers_forked(const sophia_workers *workers) { return workers->forks != sophia_forks; }
 
+/* Where there are no workers (NULL), nobody abandons them. */
 static inline bool sophia_workers_abandoned(sophia_workers *workers)
 {
-    return SOPHIA_LOAD(&workers->abandon, relaxed) != 0;
+    return workers && SOPHIA_LOAD(&workers->abandon, relaxed) != 0;
 }
 
 /* Counters that one thread writes and others read. */
@@ -103,6 +111,8 @@ static inline void sophia_count(SOPHIA_ATOMIC(uint64_t) *counter)
 {
     SOPHIA_STORE(counter, SOPHIA_LOAD(counter, relaxed) + 1, relaxed);
 }
+
+static inline uint64_t sophia_read(SOPHIA_ATOMIC(uint64_t) *counter) { return SOPHIA_LOAD(counter, relaxed); }
 
 /* ---- waking ---- */
 
@@ -290,12 +300,10 @@ static void sophia_worker_run(sophia_worker *self, sophia_runnable *runnable)
     /* A thief that saw this inbox while its owner was not busy has left it alone, and may sleep by now. */
     SOPHIA_STORE(&self->busy, 1, seq_cst);
     if (SOPHIA_LOAD(&workers->idle, seq_cst) && sophia_ring_count(&self->inbox)) sophia_workers_call(workers, -1);
-    const int said = runnable->run(runnable, workers); /* may be freed now, unless it is to run again */
-    SOPHIA_STORE(&self->busy, 0, relaxed);
     sophia_count(&self->runs);
-    if (said == SOPHIA_DONE) sophia_count(&self->done);
-    else if (said == SOPHIA_SKIPPED) sophia_count(&self->skipped);
-    else if (said == SOPHIA_AGAIN) sophia_worker_again(self, runnable);
+    const int said = runnable->run(runnable, workers);
+    SOPHIA_STORE(&self->busy, 0, relaxed);
+    if (said == SOPHIA_AGAIN) sophia_worker_again(self, runnable);
 }
 
 /* The system may refuse; then the worker runs wherever it is put, and `pinned` says so. */
@@ -341,9 +349,7 @@ static void sophia_workers_sweep(sophia_workers *workers)
             sophia_runnable *runnable = sophia_ring_next(ring);
             if (!runnable) runnable = sophia_beyond_next(workers);
             if (!runnable) break;
-            const int said = runnable->run(runnable, workers);
-            if (said == SOPHIA_SKIPPED) (void)SOPHIA_ADD(&workers->swept, 1, relaxed);
-            else if (said == SOPHIA_AGAIN) sophia_workers_place(workers, runnable);
+            if (runnable->run(runnable, workers) == SOPHIA_AGAIN) sophia_workers_place(workers, runnable);
         }
     }
 }
@@ -451,11 +457,10 @@ static bool sophia_worker_open(sophia_worker *worker, sophia_workers *workers, i
  * `capacity` runnables, a power of two. NULL without memory or threads. */
 static sophia_workers *sophia_workers_open(int32_t count, size_t capacity, const int32_t *processors)
 {
-    pthread_once(&sophia_forks_once, sophia_forks_watch);
     sophia_workers *workers = (sophia_workers *)aligned_alloc(SOPHIA_LINE, sizeof *workers);
     if (!workers) return NULL;
     memset(workers, 0, sizeof *workers);
-    workers->forks = sophia_forks;
+    workers->forks = sophia_forks_seen();
     sophia_park_open(&workers->ends);
     workers->each = (sophia_worker *)aligned_alloc(SOPHIA_LINE, (size_t)count * sizeof(sophia_worker));
     bool good = sophia_ring_open(&workers->shared, capacity) && workers->each;

@@ -1,0 +1,317 @@
+"""Jobs of a native pool as Python sees them, and how their results come back.
+
+A worker that has finished a job puts it on the list of its pool and, if an event loop waits for it, rings the loop's
+bell: one write to one descriptor, however many jobs are finished before the loop looks. The loop then takes the whole
+list and resolves its futures at once. Threads that wait for a job sleep at the job itself.
+
+What a job reads and writes is held by the job, which is held by the pool until it is taken from that list; so nothing
+is ever freed by a worker, and no worker needs the GIL.
+"""
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_DECREF
+
+from time import monotonic
+
+from sophia.errors import ActorStopped, AskTimeout, PoolForked
+
+cdef extern from "job.h" nogil:
+    ctypedef struct sophia_bell:
+        int ear
+    void sophia_bell_silence(sophia_bell *bell) noexcept
+    sophia_bell *sophia_ear_bell(sophia_ear *ear) noexcept
+    uint64_t sophia_bell_rung(sophia_bell *bell) noexcept
+
+cdef enum:
+    SLICE = 250_000_000     # nanoseconds; so often a waiting thread looks for an interrupt that another was given
+
+cdef object _running_loop = None
+
+
+cdef object _loop_here():
+    """The running event loop; RuntimeError where there is none. asyncio is loaded when somebody awaits."""
+    global _running_loop
+    if _running_loop is None:
+        from asyncio import get_running_loop
+
+        _running_loop = get_running_loop
+    return _running_loop()
+
+
+@cython.final
+cdef class Ear:
+    """An event loop's reader; of no use from Python."""
+
+    def __init__(self):
+        raise TypeError("Ear: made by a pool alone")
+
+    def __dealloc__(self):
+        if self.ear != NULL:
+            sophia_ear_release(self.ear)
+
+    def __call__(self):
+        if self.ear == NULL:
+            return
+        sophia_bell_silence(sophia_ear_bell(self.ear))
+        self.completions.take()
+        self.resolve()
+
+    cdef int resolve(self) except -1:
+        cdef list ready = self.ready
+        self.ready = []
+        for future in ready:
+            if not future.done():
+                future.set_result(None)
+        return 0
+
+    cdef uint64_t rung(self) noexcept:
+        return 0 if self.ear == NULL else sophia_bell_rung(sophia_ear_bell(self.ear))
+
+    cdef int shut(self) except -1:
+        """In the loop's own thread, or when the loop does not run."""
+        if self.ear == NULL:
+            return 0
+        if not self.loop.is_closed():
+            self.loop.remove_reader(sophia_ear_bell(self.ear).ear)
+            self.resolve()
+        sophia_ear_release(self.ear)
+        self.ear = NULL
+        return 0
+
+    def _shut(self):
+        self.shut()
+
+
+cdef Ear _new_ear(Completions completions, object loop):
+    cdef Ear ear = Ear.__new__(Ear)
+    ear.loop = loop
+    ear.completions = completions
+    ear.ready = []
+    ear.ear = sophia_ear_new()
+    if ear.ear == NULL:
+        raise OSError("pool: the system gives no descriptor for an event loop's bell")
+    loop.add_reader(sophia_ear_bell(ear.ear).ear, ear)
+    return ear
+
+
+@cython.final
+cdef class Completions:
+    """The finished jobs of one pool; of no use from Python."""
+
+    def __cinit__(self):
+        self.ears = {}
+        self.forks = sophia_forks_seen()
+
+    def __init__(self):
+        raise TypeError("Completions: made by a pool alone")
+
+    cdef int check(self) except -1:
+        if self.forks != sophia_forks_seen():
+            raise PoolForked("pool: it belongs to the parent process, whose threads did not come along; make a new one")
+        return 0
+
+    cdef int take(self) except -1:
+        cdef sophia_job *first = sophia_done_take(&self.done)
+        cdef sophia_job *job = first
+        cdef Job one
+        # Tell before anything that may run foreign code: a bell that was silenced for these jobs rings no more.
+        while job != NULL:
+            one = <Job>(<Task *>job).owner
+            one.tell()
+            job = job.next
+        while first != NULL:
+            job = first
+            first = first.next
+            one = <Job>(<Task *>job).owner
+            one.settle()
+            Py_DECREF(one)
+        return 0
+
+    cdef Ear ear_here(self):
+        cdef object loop = _loop_here()
+        cdef Ear ear = <Ear>self.ears.get(id(loop))
+        if ear is not None and ear.loop is loop:
+            return ear
+        for key, old in list(self.ears.items()):        # loops that have ended
+            if (<Ear>old).loop.is_closed():
+                self.rung_before += (<Ear>old).rung()
+                (<Ear>old).shut()
+                del self.ears[key]
+        ear = _new_ear(self, loop)
+        self.ears[id(loop)] = ear
+        return ear
+
+    cdef uint64_t rung(self):
+        cdef uint64_t total = self.rung_before
+        for ear in self.ears.values():
+            total += (<Ear>ear).rung()
+        return total
+
+    cdef int shut(self) except -1:
+        cdef object here
+        cdef Ear one
+        self.take()
+        try:
+            here = _loop_here() if self.ears else None
+        except RuntimeError:
+            here = None
+        self.rung_before = self.rung()
+        ears = list(self.ears.values())
+        self.ears = {}
+        for ear in ears:
+            one = <Ear>ear
+            if one.loop is here or one.loop.is_closed() or not one.loop.is_running():
+                one.shut()
+                continue
+            try:
+                one.loop.call_soon_threadsafe(one._shut)
+            except RuntimeError:        # closed in between
+                one.shut()
+        return 0
+
+
+cdef class Job:
+    """One run of a kernel in a pool: await it in an event loop, or ask for its result() in any thread.
+
+    Made by the methods of :class:`sophia._core.pool.KernelPool`. Its operands are read where they are: do not write
+    them before the job is done. They are let go when somebody has the result, or with the pool's next call.
+    Thread-safety: any thread may wait for it, and one event loop.
+    """
+
+    @classmethod
+    def __class_getitem__(cls, kind):
+        """`Job[kind of result]`, for annotations."""
+        from types import GenericAlias
+
+        return GenericAlias(cls, kind)
+
+    def __init__(self):
+        raise TypeError("Job: made by the methods of a pool alone")
+
+    cdef int let_go(self) except -1:
+        return 0
+
+    cdef object make(self):
+        return None
+
+    cdef int settle(self) except -1:
+        if self.settled:
+            return 0
+        self.settled = True
+        try:
+            self.let_go()
+        except Exception as error:
+            self.error = error
+        return 0
+
+    cdef int tell(self) except -1:
+        cdef list futures = self.futures
+        if futures is not None:
+            self.futures = None
+            self.ear.ready.extend(futures)
+        return 0
+
+    cdef object outcome(self, bint awaited):
+        """The value of a finished job, made once; or its error."""
+        cdef uint32_t phase = sophia_job_phase(&self.task.job)
+        if phase == <uint32_t>SOPHIA_JOB_CANCELLED:
+            if awaited:
+                from asyncio import CancelledError
+            else:
+                from concurrent.futures import CancelledError
+
+            raise CancelledError
+        self.settle()
+        if phase != <uint32_t>SOPHIA_JOB_DONE:
+            raise ActorStopped("pool: closed before this job was done")
+        if self.error is not None:
+            raise self.error
+        if not self.made:
+            self.value = self.make()
+            self.made = True
+        return self.value
+
+    cdef int _ready(self) except -1:
+        if self.task == NULL:
+            raise TypeError("Job: made by the methods of a pool alone")
+        if not sophia_job_finished(&self.task.job):
+            self.completions.check()
+        return 0
+
+    def done(self) -> bool:
+        """Whether result() would return at once. PoolForked in a forked child, where an open job never ends."""
+        self._ready()
+        return sophia_job_finished(&self.task.job)
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled before it began."""
+        self._ready()
+        return sophia_job_phase(&self.task.job) == <uint32_t>SOPHIA_JOB_CANCELLED
+
+    def cancel(self) -> bool:
+        """True if the job had not begun: it never will, and who waits for it gets CancelledError.
+
+        False if it runs or has ended; one that runs goes on. To cancel the task that awaits a job cancels the job.
+        """
+        self._ready()
+        if not sophia_job_cancel(&self.task.job):
+            return sophia_job_phase(&self.task.job) == <uint32_t>SOPHIA_JOB_CANCELLED
+        self.tell()
+        sophia_ear_ring(sophia_job_answer(&self.task.job))
+        return True
+
+    def result(self, timeout: float | None = None) -> object:
+        """Waits without the GIL for at most `timeout` seconds (None: for as long as it takes) and gives the result.
+
+        Not for the thread of an event loop: await the job there. Raises AskTimeout (the job goes on),
+        concurrent.futures.CancelledError, ActorStopped where the pool was closed first, PoolForked in a forked child,
+        and what the job itself found wrong with its operands, such as ShapeError for a padding bit.
+        """
+        cdef double end = 0.0, left
+        cdef int64_t nanoseconds = SLICE
+        self._ready()
+        if timeout is not None:
+            end = monotonic() + timeout
+        while not sophia_job_finished(&self.task.job):
+            if timeout is not None:
+                left = end - <double>monotonic()
+                if not left > 0.0:
+                    raise AskTimeout(f"job: not done within {timeout} seconds; it goes on")
+                nanoseconds = <int64_t>min(left * 1e9 + 1.0, <double>SLICE)
+            with nogil:
+                sophia_job_wait(&self.task.job, nanoseconds)
+            PyErr_CheckSignals()
+        return self.outcome(False)
+
+    def __await__(self):
+        self._ready()
+        if not sophia_job_finished(&self.task.job):
+            future = self._future()
+            if future is not None:
+                try:
+                    yield from future
+                except BaseException:
+                    self.cancel()
+                    raise
+        return self.outcome(True)
+
+    cdef object _future(self):
+        """A future of the running loop for the end of the job; None if that has come."""
+        cdef Ear ear = self.completions.ear_here()
+        if self.ear is not None and self.ear is not ear and not self.ear.loop.is_closed():
+            raise RuntimeError("job: awaited in another event loop already; use result() there, or a job for each")
+        if not sophia_job_listen(&self.task.job, ear.ear):
+            return None
+        future = ear.loop.create_future()
+        if self.ear is not ear or self.futures is None:
+            self.futures = []
+        self.ear = ear
+        self.futures.append(future)
+        return future
+
+    def __repr__(self) -> str:
+        if self.task == NULL:
+            return "<Job of no pool>"
+        words = ("waiting", "running", "done", "cancelled", "dropped")
+        return f"<Job {words[sophia_job_phase(&self.task.job)]}>"
