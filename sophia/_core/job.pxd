@@ -72,7 +72,8 @@ cdef class Completions:
     # Gives back what the workers have put on the list: futures are made ready, operands let go.
     cdef int take(self) except -1
     cdef Ear ear_here(self)
-    cdef int check(self) except -1      # PoolForked in a child
+    cdef bint forked(self) noexcept     # this process is a child of the one that has the workers
+    cdef int check(self) except -1      # PoolForked then
     cdef uint64_t rung(self)
     cdef int shut(self) except -1       # when no worker runs any more
 

@@ -106,8 +106,11 @@ cdef class Completions:
     def __init__(self):
         raise TypeError("Completions: made by a pool alone")
 
+    cdef bint forked(self) noexcept:
+        return self.forks != sophia_forks_seen()
+
     cdef int check(self) except -1:
-        if self.forks != sophia_forks_seen():
+        if self.forked():
             raise PoolForked("pool: it belongs to the parent process, whose threads did not come along; make a new one")
         return 0
 

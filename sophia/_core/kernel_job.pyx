@@ -25,7 +25,6 @@ from sophia._core.job cimport (
 )
 from sophia._core.kindex cimport sophia_kv_cosine_matrix
 from sophia._core.rows cimport (
-    Rows,
     check_rows,
     check_same,
     close_rows,
@@ -72,13 +71,6 @@ cdef enum:
 
 # ---- operands ----
 
-cdef struct Operand:
-    # One vector, a matrix, or the vectors of a list, which nobody copies.
-    Rows rows
-    const void **list       # NULL for a matrix
-    size_t n
-
-
 cdef inline const void *_row(const Operand *operand, size_t i) noexcept nogil:
     return operand.list[i] if operand.list != NULL else operand.rows.data + i * operand.rows.stride
 
@@ -119,24 +111,23 @@ cdef int _open(Operand *operand, object source, str name, object dim, size_t tol
                 )
             operand.list[i] = vector.data
     except BaseException:
-        _close(operand)
+        close_operand(operand)
         raise
     operand.n = <size_t>len(vectors)
     operand.rows.n = operand.n
     if dim is not None and operand.rows.dim != told:
-        _close(operand)
+        close_operand(operand)
         raise ShapeError(f"{name}: {model_name(vector.model)} dim={vector.dim} where dim={told} says otherwise")
     return 0
 
 
-cdef void _close(Operand *operand) noexcept:
+cdef void close_operand(Operand *operand) noexcept:
     free(operand.list)
     operand.list = NULL
     close_rows(&operand.rows)
 
 
-cdef inline object _kept(object source):
-    """A list as a tuple, so that what is borrowed from it stays; anything else as it is."""
+cdef object held(object source):
     return taken(source) if isinstance(source, (list, tuple)) else source
 
 
@@ -205,6 +196,7 @@ cdef int _nearest(sophia_job *job, sophia_workers *workers) noexcept nogil:
 cdef class _ScanJob(Job):
     cdef Scan scan
     cdef object kept, out
+    cdef bint borrowed      # the rows are another's, which is kept
 
     def __cinit__(self):
         self.task = &self.scan.task
@@ -215,8 +207,9 @@ cdef class _ScanJob(Job):
 
     cdef void _drop(self) noexcept:
         close_block(&self.scan.target)
-        _close(&self.scan.query)
-        _close(&self.scan.rows)
+        close_operand(&self.scan.query)
+        if not self.borrowed:
+            close_operand(&self.scan.rows)
 
     cdef int let_go(self) except -1:
         try:
@@ -251,10 +244,15 @@ cdef _ScanJob _new_scan(object query, object rows, object dim):
     cdef _ScanJob job = _ScanJob.__new__(_ScanJob)
     cdef Scan *scan = &job.scan
     cdef size_t told
-    job.kept = rows = _kept(rows)
+    job.kept = rows = held(rows)
     told = told_dim(dim, query, rows)
     _open(&scan.query, query, "query", dim, told)
     _open(&scan.rows, rows, "rows", dim, told)
+    _check_scan(scan)
+    return job
+
+
+cdef int _check_scan(Scan *scan) except -1:
     check_same(&scan.query.rows, &scan.rows.rows, "query", "rows")
     if scan.query.rows.model != SOPHIA_BSC:
         raise ShapeError("rows: MAP vectors; distances are those of packed bits (BSC)")
@@ -263,7 +261,7 @@ cdef _ScanJob _new_scan(object query, object rows, object dim):
     check_rows(&scan.query.rows, "query")
     scan.kernels = &cpu.active.hv
     sophia_padding_mask(scan.query.rows.dim, scan.padding)
-    return job
+    return 0
 
 
 cdef Job distances_job(sophia_done *done, object query, object rows, object out, object dim):
@@ -290,6 +288,28 @@ cdef Job nearest_job(sophia_done *done, object query, object rows, object k, obj
     scan.tops = new_tops(2, take_k(k, scan.rows.n))
     sophia_job_open(&scan.task.job, _nearest, done, -1)
     job.cost = scan.rows.n * scan.query.rows.stride / _SCAN
+    return job
+
+
+cdef int open_table(Operand *table, object rows, object k, object dim) except -1:
+    _open(table, rows, "rows", dim, told_dim(dim, rows, None))
+    if table.rows.model != SOPHIA_BSC:
+        raise ShapeError("rows: MAP vectors; distances are those of packed bits (BSC)")
+    check_rows(&table.rows, "rows")
+    take_k(k, table.n)
+    return 0
+
+
+cdef Job nearest_in(sophia_done *done, object query, const Operand *table, object k, object owner):
+    cdef _ScanJob job = _ScanJob.__new__(_ScanJob)
+    cdef Scan *scan = &job.scan
+    job.kept = owner
+    job.borrowed = True
+    scan.rows = table[0]
+    _open(&scan.query, query, "query", None, table.rows.dim)
+    _check_scan(scan)
+    scan.tops = new_tops(2, take_k(k, scan.rows.n))
+    sophia_job_open(&scan.task.job, _nearest, done, -1)
     return job
 
 
@@ -336,8 +356,8 @@ cdef class _BindJob(Job):
 
     cdef void _drop(self) noexcept:
         close_block(&self.state.target)
-        _close(&self.state.a)
-        _close(&self.state.b)
+        close_operand(&self.state.a)
+        close_operand(&self.state.b)
 
     cdef int let_go(self) except -1:
         self._drop()
@@ -355,7 +375,7 @@ cdef Job bind_job(sophia_done *done, object a, object b, object dim):
     cdef size_t told
     job = _BindJob.__new__(_BindJob)
     state = &job.state
-    a, b = _kept(a), _kept(b)
+    a, b = held(a), held(b)
     job.kept = (a, b)
     told = told_dim(dim, a, b)
     _open(&state.a, a, "a", dim, told)
@@ -417,7 +437,7 @@ cdef class _BundleJob(Job):
         self._drop()
 
     cdef void _drop(self) noexcept:
-        _close(&self.state.rows)
+        close_operand(&self.state.rows)
         if self.state.scratch != NULL:
             scratch_give(self.state.scratch, self.state.scratch_size)
             self.state.scratch = NULL
@@ -436,7 +456,7 @@ cdef Job bundle_job(sophia_done *done, object rows, object dim):
     cdef Bundle *state
     job = _BundleJob.__new__(_BundleJob)
     state = &job.state
-    job.kept = rows = _kept(rows)
+    job.kept = rows = held(rows)
     _open(&state.rows, rows, "rows", dim, told_dim(dim, rows, None))
     check_rows(&state.rows.rows, "rows")
     if not 0 < state.rows.n < <size_t>0x7FFFFFFF:

@@ -9,8 +9,11 @@ cdef extern from "workers.h" nogil:
     sophia_workers *sophia_workers_open(int32_t count, size_t capacity, const int32_t *processors) noexcept
     void sophia_workers_close(sophia_workers *workers, long long nanoseconds) noexcept
     void sophia_workers_free(sophia_workers *workers) noexcept
-    bint sophia_workers_forked(const sophia_workers *workers) noexcept
     void sophia_workers_wake(sophia_workers *workers, sophia_runnable *runnable) noexcept
+
+
+# The least power of two that holds `capacity`, what a ring can have. ValueError, TypeError.
+cdef size_t power(object capacity) except 0
 
 
 cdef class KernelPool:

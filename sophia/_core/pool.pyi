@@ -1,11 +1,15 @@
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypedDict, final
+from typing import Any, Concatenate, ParamSpec, TypedDict, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sophia._core.job import Job
 from sophia._core.vector import Hypervector
+
+_A = TypeVar("_A")
+_P = ParamSpec("_P")
 
 class _WorkerStats(TypedDict):
     runs: int
@@ -48,5 +52,8 @@ class KernelPool:
     def bind(self, a: object, b: object, *, dim: int | None = None) -> Job[Any]: ...
     def bundle(self, rows: object, *, dim: int | None = None) -> Job[Hypervector]: ...
     def similarities(self, queries: object, rows: object) -> Job[NDArray[np.float64]]: ...
+    def actor(
+        self, kind: Callable[Concatenate[KernelPool, _P], _A], *arguments: _P.args, **settings: _P.kwargs
+    ) -> _A: ...
     def stats(self) -> _Stats: ...
     def close(self, timeout: float = 5.0) -> None: ...

@@ -55,8 +55,7 @@ def _close_all() -> None:
 atexit.register(_close_all)     # before any thread of a pool is started
 
 
-cdef size_t _power(object capacity) except 0:
-    """The least power of two that holds `capacity`."""
+cdef size_t power(object capacity) except 0:
     cdef size_t room = 2
     capacity = whole(capacity, "capacity")
     if not 2 <= capacity <= SOPHIA_RING_MOST:
@@ -99,7 +98,7 @@ cdef class KernelPool:
                  inline_below: float = 20e-6):
         cdef int32_t processors[1024]
         cdef int32_t i, count
-        cdef size_t room = _power(capacity)
+        cdef size_t room = power(capacity)
         if self.workers != NULL:
             raise TypeError("KernelPool: already initialised")
         self.inline_below = _seconds(inline_below, "inline_below")
@@ -222,6 +221,11 @@ cdef class KernelPool:
         self.check()
         return self.launch(similarities_job(&self.completions.done, queries, rows))
 
+    def actor(self, kind: object, *arguments: object, **settings: object) -> object:
+        """An actor of this pool: `kind(self, ...)`, of the kinds in :mod:`sophia._core.kernel_actor`."""
+        self.check()
+        return kind(self, *arguments, **settings)
+
     def stats(self) -> dict[str, object]:
         """What the pool has done so far.
 
@@ -271,7 +275,7 @@ cdef class KernelPool:
         if self.workers == NULL or self.closed:
             return
         self.closed = True
-        if sophia_workers_forked(self.workers):
+        if self.completions.forked():
             return
         with nogil:
             sophia_workers_close(self.workers, nanoseconds)

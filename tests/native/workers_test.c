@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SOPHIA_ACTOR_BUDGET 8 /* so that actors often go back to a queue */
+#include "actor.h"
 #include "job.h"
 
 #define SENDERS 3
@@ -276,42 +278,25 @@ static void close_under_load(int64_t nanoseconds)
 /* ---- actors ---- */
 
 #define ACTORS 40
-#define BUDGET 8
 
 typedef struct {
-    sophia_runnable runnable;
-    sophia_ring mailbox;
     SOPHIA_ATOMIC(uint32_t) inside;
-    uint64_t next[SENDERS]; /* only whoever runs it touches these */
-    uint64_t handled, dropped;
-} actor;
+    uint64_t next[SENDERS]; /* only whoever runs the actor touches these */
+} order;
 
-static int actor_run(sophia_runnable *runnable, sophia_workers *workers)
+static bool check_order(sophia_actor *actor, const sophia_message *message, sophia_workers *workers)
 {
-    actor *self = (actor *)runnable;
+    order *self = (order *)actor->state;
     check(SOPHIA_EXCHANGE(&self->inside, 1, relaxed) == 0, "one thread at a time");
-    sophia_message message;
-    for (int budget = 0; budget < BUDGET; budget++) {
-        if (!sophia_ring_pop(&self->mailbox, &message)) {
-            SOPHIA_STORE(&self->inside, 0, relaxed);
-            sophia_rest(&self->runnable.scheduled);
-            if (!sophia_ring_count(&self->mailbox) || !sophia_schedule(&self->runnable.scheduled)) return SOPHIA_THROUGH;
-            return SOPHIA_AGAIN;
-        }
-        if (sophia_workers_abandoned(workers)) {
-            self->dropped++;
-            continue;
-        }
-        check(self->next[message.words[0]]++ == message.words[1], "in the order of each sender");
-        self->handled++;
-    }
+    const bool good = !sophia_workers_abandoned(workers);
+    check(self->next[message->words[0]]++ == message->words[1], "in the order of each sender");
     SOPHIA_STORE(&self->inside, 0, relaxed);
-    return SOPHIA_AGAIN;
+    return good;
 }
 
 typedef struct {
     sophia_workers *workers;
-    actor *actors;
+    sophia_actor **actors;
     uint64_t number, each;
     pthread_t thread;
 } teller;
@@ -322,10 +307,7 @@ static void *tell(void *memory)
     for (uint64_t i = 0; i < self->each; i++) {
         for (int a = 0; a < ACTORS; a++) {
             const sophia_message message = {{self->number, i, 0}};
-            while (!sophia_ring_push(&self->actors[a].mailbox, &message)) sched_yield();
-            if (sophia_schedule(&self->actors[a].runnable.scheduled)) {
-                sophia_workers_wake(self->workers, &self->actors[a].runnable);
-            }
+            while (!sophia_actor_send(self->actors[a], &message, self->workers)) sched_yield();
         }
     }
     return NULL;
@@ -336,13 +318,12 @@ static void actors_keep_their_order(int64_t nanoseconds)
 {
     const uint64_t each = 300 * (uint64_t)times;
     sophia_workers *workers = opened(3, 16);
-    actor *actors = (actor *)aligned_alloc(SOPHIA_LINE, ACTORS * sizeof *actors);
-    check(actors != NULL, "memory");
-    memset(actors, 0, ACTORS * sizeof *actors);
+    sophia_actor *actors[ACTORS];
+    order orders[ACTORS];
+    memset(orders, 0, sizeof orders);
     for (int a = 0; a < ACTORS; a++) {
-        actors[a].runnable.run = actor_run;
-        actors[a].runnable.home = a % 4 - 1;
-        check(sophia_ring_open(&actors[a].mailbox, 16), "a mailbox");
+        actors[a] = sophia_actor_new(check_order, &orders[a], 16, a % 4 - 1);
+        check(actors[a] != NULL, "memory");
     }
     teller tellers[SENDERS];
     for (uint64_t s = 0; s < SENDERS; s++) {
@@ -351,16 +332,19 @@ static void actors_keep_their_order(int64_t nanoseconds)
     }
     if (!nanoseconds) sophia_workers_close(workers, 0); /* while they tell: then they run the actors themselves */
     for (int s = 0; s < SENDERS; s++) pthread_join(tellers[s].thread, NULL);
-    if (nanoseconds) sophia_workers_close(workers, nanoseconds);
-    for (int a = 0; a < ACTORS; a++) {
-        check(actors[a].handled + actors[a].dropped == SENDERS * each, "every message was handled or dropped");
-        if (nanoseconds) check(actors[a].dropped == 0, "and none was dropped");
-        check(SOPHIA_LOAD(&actors[a].runnable.scheduled, relaxed) == 0, "the actor rests");
-        sophia_ring_close(&actors[a].mailbox);
+    for (int a = 0; a < ACTORS; a++) { /* freed while the workers go on, as soon as none touches it */
+        sophia_actor *actor = actors[a];
+        sophia_actor_wait(actor, workers);
+        const uint64_t handled = SOPHIA_LOAD(&actor->handled, relaxed), dropped = SOPHIA_LOAD(&actor->dropped, relaxed);
+        check(handled + dropped == SENDERS * each, "every message was handled or dropped");
+        check(SOPHIA_LOAD(&actor->sent, relaxed) == SENDERS * each, "and counted");
+        if (nanoseconds) check(dropped == 0, "and none was dropped");
+        check(SOPHIA_LOAD(&actor->runnable.scheduled, relaxed) == 0, "the actor rests");
+        sophia_actor_free(actor);
     }
+    if (nanoseconds) sophia_workers_close(workers, nanoseconds);
     check(!sophia_workers_have_work(workers), "nothing is left in a queue");
     sophia_workers_free(workers);
-    free(actors);
 }
 
 /* ---- who waits for a job in an event loop ---- */

@@ -80,10 +80,10 @@ struct sophia_workers {
     sophia_park ends;                /* where close waits for the last worker */
     _Alignas(SOPHIA_LINE) sophia_worker *each;
     int32_t count;
-    uint32_t forks;
 };
 
-/* Forks that made this process, as far as this library saw them: threads do not cross a fork. */
+/* Forks that made this process since the first call of sophia_forks_seen(), by which an owner of workers tells that
+ * they are another process's: threads do not cross a fork. Each compiled module counts for itself. */
 static volatile uint32_t sophia_forks;
 static pthread_once_t sophia_forks_once = PTHREAD_ONCE_INIT;
 
@@ -91,14 +91,11 @@ static void sophia_forks_count(void) { sophia_forks++; }
 
 static void sophia_forks_watch(void) { (void)pthread_atfork(NULL, NULL, sophia_forks_count); }
 
-/* The count so far; from the first call on, forks are seen. */
 static uint32_t sophia_forks_seen(void)
 {
     pthread_once(&sophia_forks_once, sophia_forks_watch);
     return sophia_forks;
 }
-
-static inline bool sophia_workers_forked(const sophia_workers *workers) { return workers->forks != sophia_forks; }
 
 /* Where there are no workers (NULL), nobody abandons them. */
 static inline bool sophia_workers_abandoned(sophia_workers *workers)
@@ -460,7 +457,6 @@ static sophia_workers *sophia_workers_open(int32_t count, size_t capacity, const
     sophia_workers *workers = (sophia_workers *)aligned_alloc(SOPHIA_LINE, sizeof *workers);
     if (!workers) return NULL;
     memset(workers, 0, sizeof *workers);
-    workers->forks = sophia_forks_seen();
     sophia_park_open(&workers->ends);
     workers->each = (sophia_worker *)aligned_alloc(SOPHIA_LINE, (size_t)count * sizeof(sophia_worker));
     bool good = sophia_ring_open(&workers->shared, capacity) && workers->each;
