@@ -257,8 +257,10 @@ static sophia_runnable *sophia_worker_rest(sophia_worker *self, bool *leave)
         (void)SOPHIA_SUB(&workers->searching, 1, seq_cst);
     }
     const uint32_t epoch = sophia_park_prepare(&self->park);
-    SOPHIA_STORE(&self->asleep, 1, seq_cst);
+    /* In this order: `idle` is never below the number of those asleep, not for a moment, or a caller would pass by
+     * a worker that alone may take what lies in its inbox. */
     (void)SOPHIA_ADD(&workers->idle, 1, seq_cst);
+    SOPHIA_STORE(&self->asleep, 1, seq_cst);
     *leave = SOPHIA_LOAD(&workers->closing, seq_cst) != 0;
     SOPHIA_FENCE(); /* the other half of the one in sophia_workers_call() */
     sophia_runnable *runnable = sophia_worker_look(self);
