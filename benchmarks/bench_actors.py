@@ -22,6 +22,7 @@ from benchmarks import actor_sides as sides
 from benchmarks.actor_sides import ROOM, Echo, Held, Keeping, Ours, Side, Sink, opened
 from benchmarks.breaker_rows import breakers
 from benchmarks.harness import Bar, Contender, Row, Suite, Timing, ratio, spread
+from benchmarks.job_rows import jobs
 from sophia._core.vector import SharedVector, churn_references
 from sophia.actors import Actor, Orchestrator
 
@@ -51,6 +52,7 @@ def run() -> Suite:
     _overtaking(suite)
     _references(suite)
     breakers(suite)
+    jobs(suite)
     return suite
 
 
