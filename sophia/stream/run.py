@@ -30,6 +30,9 @@ _DEPARTED_BYTES = 1 << 26
 
 # Batches that may wait before an organ.
 _WAITING = 4
+# Seconds of one wait in the system. Python calls the handlers of signals between two instructions of the main thread, and
+# of one that came just before such a wait, or to another thread, nothing is known until it ends.
+_LOOK = 1.0
 # Seconds that a store has at the end that does not answer.
 _AWAY = 0.1
 
@@ -131,6 +134,7 @@ class _Pipeline:
         thalamus = organs.spawn(deciding, "thalamus", priority="critical", capacity=_WAITING)
         source = Source(self._reader, thalamus, self._strict)
         reading = organs.spawn(source, "source", blocking=self._reader.waits, capacity=_WAITING)
+        looking = asyncio.create_task(_look())
         try:
             for organ in (reading, thalamus, scribe):
                 organ.watch(self._ended)
@@ -139,6 +143,7 @@ class _Pipeline:
             for organ in (thalamus, scribe):  # what one still sends finds the next
                 await self._drained(organs.stop(organ, None))
         finally:
+            looking.cancel()
             summary.stopped = source.stopped
             summary.count_unkept(keeper.hung, keeper.unkept)
             if self.writer.output_gone:
@@ -164,3 +169,8 @@ class _Pipeline:
         if end.error is not None:
             self._errors[end.name] = end.error
             self._reader.stop()
+
+
+async def _look() -> None:
+    while True:
+        await asyncio.sleep(_LOOK)

@@ -14,6 +14,7 @@ import pytest
 from programs import shared
 
 from .crash import HOME
+from .test_schema import VALIDATOR
 
 # Long enough for a commit on a busy machine, and short enough to wait for.
 PATIENCE = 1.0
@@ -98,6 +99,7 @@ def test_the_stream_goes_on_without_a_store_that_hangs(tmp_path: Path, shim: Pat
     told = run.wait_for(40)
     assert [one["n"] for one in told] == list(range(1, 41))
     for one in (first, *told[20:]):
+        VALIDATOR.validate(one)
         assert one["fault"] == "store"
         assert (one["route"], one["why"]) == ("cortical", "error")
         assert one["answer"] is None

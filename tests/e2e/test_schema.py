@@ -79,7 +79,7 @@ def test_every_record_of_several_runs(command: Run, tmp_path: Path) -> None:
     for record in seen:
         VALIDATOR.validate(record)
     assert {record["route"] for record in seen} == {"reflex", "cortical", "deep_thought"}
-    assert {record["why"] for record in seen} == set(WHYS)
+    assert {record["why"] for record in seen} == set(WHYS) - {"error"}  # see test_hung_disk.py
     assert {record["verdict"] for record in seen} == {"allow", "flag", "veto"}
     assert {record["reason"] for record in seen} >= {
         None, "not-json", "not-csv", "not-an-object", "no-text", "not-a-string", "not-utf8", "nul", "empty", "too-long",
