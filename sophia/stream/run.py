@@ -30,8 +30,8 @@ _DEPARTED_BYTES = 1 << 26
 
 # Batches that may wait before an organ.
 _WAITING = 4
-# Seconds of one wait in the system. Python calls the handlers of signals between two instructions of the main thread, and
-# of one that came just before such a wait, or to another thread, nothing is known until it ends.
+# Seconds of one wait in the system. Python calls the handlers of signals between two instructions of its main thread:
+# one that came just before such a wait, or to another thread, is not seen until the wait ends.
 _LOOK = 1.0
 # Seconds that a store has at the end that does not answer.
 _AWAY = 0.1

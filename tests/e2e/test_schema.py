@@ -24,7 +24,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert {*SCHEMA["required"], "model", *OF_SESSIONS, *OF_SENSORS} == set(SCHEMA["properties"])
+    assert {*SCHEMA["required"], "model", "fault", *OF_SESSIONS, *OF_SENSORS} == set(SCHEMA["properties"])
     assert set(WHYS) <= set(SCHEMA["properties"]["why"]["enum"])
     assert {None, *REASONS, "too-long", "invalid"} == set(SCHEMA["properties"]["reason"]["enum"])
 
