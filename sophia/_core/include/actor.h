@@ -35,8 +35,8 @@ static int sophia_actor_run(sophia_runnable *runnable, sophia_workers *workers)
     sophia_message message;
     for (int budget = SOPHIA_ACTOR_BUDGET; budget; budget--) {
         if (!sophia_ring_pop(&actor->mailbox, &message)) {
-            sophia_rest(&actor->runnable.scheduled);
-            if (sophia_ring_count(&actor->mailbox) && sophia_schedule(&actor->runnable.scheduled)) return SOPHIA_AGAIN;
+            /* A message that is still being written is not waited for: a sender that has no core would keep us busy. */
+            if (!sophia_rests(&actor->runnable.scheduled, &actor->mailbox, 1)) return SOPHIA_AGAIN;
             (void)SOPHIA_ADD(&actor->rested, 1, seq_cst);
             (void)sophia_park_notify(&workers->ends, INT32_MAX);
             return SOPHIA_THROUGH;
