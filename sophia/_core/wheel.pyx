@@ -12,7 +12,6 @@ from libc.math cimport ceil
 cdef extern from "wheel.h" nogil:
     void sophia_wheel_open(sophia_wheel *wheel) noexcept
     void sophia_timer_empty(sophia_timer *head) noexcept
-    void sophia_timer_unlink(sophia_timer *timer) noexcept
     void sophia_wheel_set(sophia_wheel *wheel, sophia_timer *timer, uint64_t due) noexcept
     void sophia_wheel_clear(sophia_wheel *wheel, sophia_timer *timer) noexcept
     bint sophia_wheel_next(sophia_wheel *wheel, uint64_t *tick, int *level) noexcept
@@ -121,7 +120,7 @@ cdef class TimerWheel:
         sophia_wheel_drop(&self.wheel, &due)
         while due.next != &due:
             timer = due.next
-            sophia_timer_unlink(timer)
+            sophia_wheel_clear(&self.wheel, timer)
             Py_DECREF(<Timer>timer.owner)
 
     cdef uint64_t ticks(self) except? 0:
@@ -165,15 +164,22 @@ cdef class TimerWheel:
         # a loop calls up to its clock's resolution early
         cdef uint64_t now = self.ticks()
         sophia_wheel_advance(&self.wheel, now if now > self.armed_at else self.armed_at, &due)
-        while due.next != &due:
-            node = due.next
-            sophia_timer_unlink(node)
-            timer = <Timer>node.owner
-            try:
-                timer.fire()
-            except Exception as error:
-                self.loop.call_exception_handler({"message": "a timer's call failed", "exception": error})
-            finally:
-                Py_DECREF(timer)
-        if not self.closed and self.armed is None:
-            self.arm()
+        try:
+            while due.next != &due and not self.closed:
+                timer = <Timer>due.next.owner
+                self.clear(timer)
+                try:
+                    timer.fire()
+                except Exception as error:
+                    self.loop.call_exception_handler({"message": "a timer's call failed", "exception": error})
+        finally:
+            # what closes the wheel or ends the loop leaves some behind
+            while due.next != &due:
+                timer = <Timer>due.next.owner
+                sophia_wheel_clear(&self.wheel, &timer.node)
+                if self.closed:
+                    Py_DECREF(timer)
+                else:
+                    sophia_wheel_set(&self.wheel, &timer.node, timer.node.due)
+            if not self.closed and self.armed is None:
+                self.arm()

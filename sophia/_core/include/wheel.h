@@ -23,7 +23,7 @@ typedef struct sophia_timer {
 
 typedef struct {
     uint64_t now;
-    size_t count;
+    size_t count; /* that are set, or due and not yet cleared */
     uint64_t busy[SOPHIA_WHEEL_LEVELS]; /* a bit for each slot that has timers */
     sophia_timer slots[SOPHIA_WHEEL_LEVELS][SOPHIA_WHEEL_SLOTS]; /* heads of rings */
 } sophia_wheel;
@@ -61,7 +61,8 @@ static inline void sophia_timer_unlink(sophia_timer *timer)
 static inline int sophia_wheel_level(const sophia_wheel *wheel, uint64_t due)
 {
     const uint64_t differ = (wheel->now ^ due) | (SOPHIA_WHEEL_SLOTS - 1);
-    return (63 - __builtin_clzll(differ)) / 6;
+    const int level = (63 - __builtin_clzll(differ)) / 6;
+    return level < SOPHIA_WHEEL_LEVELS ? level : SOPHIA_WHEEL_LEVELS - 1; /* the highest goes round */
 }
 
 static inline void sophia_wheel_place(sophia_wheel *wheel, sophia_timer *timer)
@@ -89,7 +90,7 @@ static inline bool sophia_timer_is_set(const sophia_timer *timer)
     return timer->next != NULL;
 }
 
-/* The timer must be set. A slot that it leaves empty is found so when now comes to it. */
+/* The timer must be set, or be due. A slot that it leaves empty is found so when now comes to it. */
 static inline void sophia_wheel_clear(sophia_wheel *wheel, sophia_timer *timer)
 {
     sophia_timer_unlink(timer);
@@ -133,16 +134,16 @@ static inline void sophia_wheel_empty_slot(sophia_wheel *wheel, int level, int s
     wheel->busy[level] &= ~(UINT64_C(1) << slot);
 }
 
-/* All that is set, into the ring of `due`. */
+/* All that is set, into the ring of `due`; to be cleared. */
 static inline void sophia_wheel_drop(sophia_wheel *wheel, sophia_timer *due)
 {
     for (int level = 0; level < SOPHIA_WHEEL_LEVELS; level++) {
         for (int slot = 0; slot < SOPHIA_WHEEL_SLOTS; slot++) sophia_wheel_empty_slot(wheel, level, slot, due);
     }
-    wheel->count = 0;
 }
 
-/* Moves now to `to`, and what is due into the ring of `due`, in the order of their ticks. */
+/* Moves now to `to`, and what is due into the ring of `due`, in the order of their ticks; to be cleared one by one, so
+ * that each may clear those that are due after it. */
 static inline void sophia_wheel_advance(sophia_wheel *wheel, uint64_t to, sophia_timer *due)
 {
     uint64_t tick = 0;
@@ -156,12 +157,8 @@ static inline void sophia_wheel_advance(sophia_wheel *wheel, uint64_t to, sophia
         while (moved.next != &moved) {
             sophia_timer *timer = moved.next;
             sophia_timer_unlink(timer);
-            if (timer->due <= wheel->now) {
-                sophia_timer_link(due, timer);
-                wheel->count--;
-            } else {
-                sophia_wheel_place(wheel, timer);
-            }
+            if (timer->due <= wheel->now) sophia_timer_link(due, timer);
+            else sophia_wheel_place(wheel, timer);
         }
     }
     if (to > wheel->now) wheel->now = to;
