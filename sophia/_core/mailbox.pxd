@@ -78,6 +78,12 @@ cdef class Promise(Timer):
     cdef bint over(self) except -1
 
 
+# A stretch of code that an actor runs; in a context variable.
+cdef class Span:
+    cdef Mailbox mailbox
+    cdef bint over
+
+
 cdef class Mailbox:
     cdef readonly str name
     cdef Runner runner
@@ -101,7 +107,8 @@ cdef class Mailbox:
     cdef bint held, more, stopping, cut, pausing
     cdef object work, driver, parked    # an awaitable that a handler gave; the task that awaits; what that waits for
     cdef object work_messages, work_promises
-    cdef bint aborting
+    cdef bint aborting, awaited
+    cdef readonly size_t hands          # messages that a handler has
     cdef int forks
     cdef readonly uint64_t sent, handled, failed, dead, refused, wakeups, turns, batches, late
     cdef readonly size_t peak
@@ -110,7 +117,13 @@ cdef class Mailbox:
     cdef size_t count(self) noexcept
     cdef int top(self) noexcept
     cdef int next_level(self) noexcept
-    cdef bint push(self, object message, Promise promise, int level) except -1
+    cdef bint open(self, int level) noexcept
+    cdef bint push(self, object message, Promise promise, int level) noexcept
+    cdef int again(self) except -1
+    cdef int lost(self, str reason) except -1
+    cdef int drop_work(self) except -1
+    cdef int drop_unbegun(self) except -1
+    cdef void settle_hands(self) noexcept
     cdef int woken(self, int level) except -1
     cdef object overflowed(self, object message, Promise promise, int level)
     cdef int bury(self, object message, Promise promise, str reason) except -1
@@ -124,7 +137,7 @@ cdef class Mailbox:
     cdef bint idle(self) except -1
     cdef bint _takes(self, type kind) except -1
     cdef object _wait_for_room(self, object message, Promise promise, int level)
-    cdef int _broken_off(self, object messages, object promises) except -1
+    cdef int _broken_off(self, object promises) except -1
 
 
 cdef class Delivery:
@@ -139,6 +152,8 @@ cdef class Delivery:
     cdef Promise answer                 # of an ask that waits for room
     cdef bint decided(self) noexcept
     cdef bint over(self) except -1
+    cdef Py_ssize_t left(self) except -1
+    cdef int refuse(self) except -1
     cdef bint move(self) except -1
     cdef int begin(self, Runner home) except -1
     cdef Py_ssize_t give_up(self, str reason) except -1

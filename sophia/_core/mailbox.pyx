@@ -95,11 +95,27 @@ cdef int level_of(object priority) except -1:
         raise ValueError(f"priority is {priority!r}; choose one of {', '.join(PRIORITIES)}") from None
 
 
+cdef class Span:
+    """From here to `leave`, this context is an actor's; tasks that it starts may outlive that."""
+
+    def leave(self) -> None:
+        """It is no longer."""
+        self.over = True
+
+
+cdef Span enter(Mailbox mailbox):
+    cdef Span span = Span.__new__(Span)
+    span.mailbox = mailbox
+    _RUNNING.set(span)
+    return span
+
+
 cdef Mailbox running_actor(Runner home):
     """The actor in whose handler this code runs, or None."""
     if home is not None and home.current is not None and PyThread_get_thread_ident() == home.thread:
         return home.current
-    return <Mailbox>_RUNNING.get()
+    cdef Span span = <Span>_RUNNING.get()
+    return None if span is None or span.over else span.mailbox
 
 
 cdef int _refuse_forked() except -1:
@@ -159,7 +175,10 @@ cdef class Promise(Timer):
         return 0
 
     cdef int settle(self) except -1:
-        """On the loop's thread: tells the coroutine."""
+        """On the loop's thread: tells the coroutine; of a thread's question whose time is up, the handler."""
+        if self.future is None:
+            self.mailbox.abort(self)
+            return 0
         if self.wheel is not None:
             self.wheel.clear(self)
         value, error = self.value, self.error
@@ -179,8 +198,10 @@ cdef class Promise(Timer):
         name = self.mailbox.name
         where = "was still handling the message" if self.running else "had not come to the message"
         self.fail(AskTimeout(f"actor {name!r} did not answer within {self.timeout:g} s: it {where}"))
-        if self.running:
+        if self.running and self.home is not None:
             self.mailbox.abort(self)
+        elif self.running:
+            self.mailbox.home.post(self)
         return 0
 
     cdef object wait(self, double seconds):
@@ -214,6 +235,7 @@ cdef class Mailbox:
     def __cinit__(self):
         self.gate = 0
         self.scheduled = 1      # in the hands of whoever starts the actor
+        self.held = True
         self.ready_level = NOT_READY
         self.forks = _forks
 
@@ -313,15 +335,22 @@ cdef class Mailbox:
 
     def release(self) -> None:
         """Ends the hold of whoever starts, restarts or stops the actor: its messages are handled."""
-        cdef int level
         if self.forks != _forks:
             _refuse_forked()
         self.held = False
         if not self.cut:
             self.admit()  # who waits for room may be all that there is
         if self.stopping or self.pausing or self.count() or self.idle():
-            level = self.top()
-            self.runner.ready(self, level if level >= 0 else self.level)
+            self.again()
+
+    cdef int again(self) except -1:
+        """It is in these hands, and to be run."""
+        cdef int level = self.top()
+        return self.runner.ready(self, level if level >= 0 else self.level)
+
+    def enter(self) -> Span:
+        """What this context does now, it does for the actor."""
+        return enter(self)
 
     def pause(self) -> None:
         """Handles no more messages until `release`: `on_rest` is called as soon as no handler runs; what is awaited is
@@ -344,6 +373,12 @@ cdef class Mailbox:
         """Whoever runs the mailbox is to look at it soon."""
         if sophia_schedule(&self.scheduled) or 0 < self.ready_level < NOT_READY:
             return self.runner.ready(self, 0)
+        return 0
+
+    cdef int lost(self, str reason) except -1:
+        """Nothing will ever run it again."""
+        sophia_gate_shut(&self.gate)
+        self.empty_out(reason)
         return 0
 
     def empty_out(self, reason: str) -> int:
@@ -370,16 +405,21 @@ cdef class Mailbox:
 
     def abort(self, promise: object) -> None:
         """Breaks off the handler that is awaited; with a promise, only where it is that one's."""
-        if self.work is None or self.driver is None or self.aborting:
+        if self.work is None or self.aborting:
             return
         if promise is not None and self.work_promises is not promise:
             return
         self.aborting = True
-        self.driver.cancel()
+        if self.awaited:
+            self.driver.cancel()
 
-    def fail_asked(self, error: BaseException) -> None:
-        """Fails the answers that the handler owes that runs, or is awaited."""
+    def disown(self, error: BaseException) -> None:
+        """Whatever is still in the hands of a handler counts as failed, and who asked is told."""
+        if self.work is not None and not self.awaited:
+            self.drop_unbegun()
         promises, self.work_promises = self.work_promises, None
+        self.failed += self.hands
+        self.settle_hands()
         if isinstance(promises, Promise):
             (<Promise>promises).fail(error)
         elif promises is not None:
@@ -388,11 +428,18 @@ cdef class Mailbox:
                     (<Promise>promise).fail(error)
 
     def counts(self) -> dict:
-        """All counters, and how many messages wait."""
+        """All counters, and how many messages wait, for a handler or for room, and are in a handler's hands."""
+        cdef Delivery delivery
+        cdef Py_ssize_t lined = 0
+        for queue in self.waiting:
+            if queue:
+                for delivery in queue:
+                    lined += delivery.left()
         return {
             "sent": self.sent, "handled": self.handled, "failed": self.failed, "dead": self.dead,
             "refused": self.refused, "late": self.late, "wakeups": self.wakeups, "turns": self.turns,
-            "batches": self.batches, "peak": self.peak, "waiting": self.count(),
+            "batches": self.batches, "peak": self.peak, "running": self.hands,
+            "waiting": self.count() + lined,
         }
 
     # The side of the senders
@@ -407,6 +454,9 @@ cdef class Mailbox:
             self.sent += 1
             self.bury(message, promise, "stopped")
             return _STOPPED
+        if not self.opened[level] and not self.open(level):
+            sophia_gate_leave(&self.gate)
+            raise MemoryError(f"no memory for a ring of {self.capacity} messages")
         cdef bint there = not self.waiting[level] and self.push(message, promise, level)
         sophia_sender_leaves(&self.gate)
         if not there:
@@ -428,12 +478,12 @@ cdef class Mailbox:
             known = self.accepted[kind] = issubclass(kind, self.types)
         return known
 
-    cdef bint push(self, object message, Promise promise, int level) except -1:
+    cdef bint open(self, int level) noexcept:
+        self.opened[level] = sophia_ring_open(&self.rings[level], self.capacity)
+        return self.opened[level]
+
+    cdef bint push(self, object message, Promise promise, int level) noexcept:
         cdef sophia_message slot
-        if not self.opened[level]:
-            if not sophia_ring_open(&self.rings[level], self.capacity):
-                raise MemoryError(f"no memory for a ring of {self.capacity} messages")
-            self.opened[level] = True
         slot.words[0] = <uint64_t><void *>message
         slot.words[1] = 0 if promise is None else <uint64_t><void *>promise
         slot.words[2] = 0
@@ -448,14 +498,23 @@ cdef class Mailbox:
         """What becomes of a message for which there is no room."""
         cdef sophia_message slot
         cdef Promise other
+        cdef bint there, gone
         self.sent += 1
         if self.overflow == WAIT:
+            self.refused += 1  # as long as nobody waits
             if promise is not None:
                 return self._wait_for_room(message, promise, level)
             return _delivery(self, "waiting", message, False, level)
         if self.overflow == DROP_OLD:
-            while not self.push(message, promise, level):
-                if sophia_ring_pop(&self.rings[level], &slot):
+            there = False
+            while not there:
+                if not sophia_gate_enter(&self.gate):
+                    self.bury(message, promise, "stopped")
+                    return _STOPPED
+                there = self.push(message, promise, level)
+                gone = not there and sophia_ring_pop(&self.rings[level], &slot)
+                sophia_gate_leave(&self.gate)
+                if gone:  # outside of the gate: who hears of it may shut that
                     oldest = <object><void *>slot.words[0]
                     Py_DECREF(oldest)
                     other = None
@@ -485,7 +544,6 @@ cdef class Mailbox:
             delivery.begin(None)
         except MailboxFull as error:
             delivery.begun = True
-            self.refused += 1
             promise.fail(error)
         return delivery
 
@@ -551,16 +609,19 @@ cdef class Mailbox:
                 n = sophia_ring_count(&self.rings[level])
                 if n > <size_t>(budget - done):
                     n = <size_t>(budget - done)
+                for lower in range(level + 1, LEVELS if level else 0):
+                    if self.opened[lower] and sophia_ring_count(&self.rings[lower]):
+                        n = min(n, <size_t>(PATIENCE - self.passed[lower]))
             some = self.take_batch(level, n) if n > 1 else self.take_one(level)
             done += some
             self.passed[level] = 0
             for lower in range(level + 1, LEVELS):
                 if self.opened[lower] and sophia_ring_count(&self.rings[lower]):
                     self.passed[lower] += some
-        if self.held or self.work is not None:
-            return done
         if not self.cut:
             self.admit()
+        if self.held or self.work is not None:
+            return done
         if self.pausing or self.cut or (self.stopping and self.count() == 0):
             self.held = True
             self.pausing = False
@@ -604,6 +665,7 @@ cdef class Mailbox:
                 return 1
             promise.running = True
             self.work_promises = promise
+        self.hands = 1
         self.runner.current = self
         try:
             result = self.handle(message)
@@ -613,7 +675,7 @@ cdef class Mailbox:
             return 1
         self.runner.current = self.work_promises = None
         if result is None:
-            self.handled += 1
+            self.settle_hands()
             if promise is not None:
                 promise.keep(None)
         else:
@@ -646,6 +708,7 @@ cdef class Mailbox:
         if not messages:
             return <int>got
         self.batches += 1
+        self.hands = len(messages)
         self.work_promises = promises
         self.runner.current = self
         try:
@@ -663,7 +726,7 @@ cdef class Mailbox:
         if sophia_is_awaitable(result) and not (type(result) is Delivery and (<Delivery>result).decided()):
             return self.give_work(result, messages, promises)
         if not isinstance(promises, (list, tuple)):
-            self.handled += 1
+            self.settle_hands()
             if promises is not None:
                 (<Promise>promises).keep(result)
             return 0
@@ -673,14 +736,15 @@ cdef class Mailbox:
                 "a list with an answer, or an exception, for each"
             )
             return self.failure(messages, promises, error)
-        self.handled += len(messages)
+        cdef bint counts = self.hands > 0
+        self.settle_hands()
         for i in range(len(messages)):
             answer = None if result is None else result[i]
             promise = promises[i] if promises else None
             if isinstance(answer, BaseException):
-                self.failed += 1
+                self.failed += counts
                 if promise is not None:
-                    (<Promise>promise).fail(answer)
+                    (<Promise>promise).fail(_as_told(self, answer))
                 if not self.held:
                     self.held = bool(self.on_failure(answer, messages[i], promise is not None))
             elif promise is not None:
@@ -691,12 +755,9 @@ cdef class Mailbox:
         """A handler raised: whoever asked is told, and the supervisor says how it goes on."""
         cdef bint asked = False
         cdef bint many = isinstance(promises, (list, tuple))
-        told = error
-        if not isinstance(error, Exception):  # an exit of the process must not be thrown at others
-            told = ActorStopped(f"actor {self.name!r} did not answer: {type(error).__name__}({error})")
-            told.__cause__ = error
-        self.handled += len(messages) if many else 1
-        self.failed += len(messages) if many else 1
+        told = _as_told(self, error)
+        self.failed += self.hands
+        self.settle_hands()
         if many:
             for promise in promises:
                 if promise is not None:
@@ -705,7 +766,7 @@ cdef class Mailbox:
         elif promises is not None:
             asked = True
             (<Promise>promises).fail(told)
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt) and self.runner is self.home:  # in a thread it is none of the user's
             self.more = True
             raise error
         self.held = bool(self.on_failure(error, messages, asked)) or self.held
@@ -717,12 +778,11 @@ cdef class Mailbox:
         self.work_messages = messages
         self.work_promises = promises
         if self.spawn_driver is None:
-            self.work = self.work_messages = self.work_promises = None
             if type(work) is Delivery:  # in a thread of its own it may wait for room
+                self.work = self.work_messages = self.work_promises = None
                 (<Delivery>work).wait()
                 return self.finish(messages, promises, work)
-            if hasattr(work, "close"):
-                work.close()
+            self.drop_work()
             return self.failure(
                 messages, promises,
                 TypeError(f"actor {self.name!r} has a thread of its own, so its handlers cannot be awaited; make them "
@@ -736,60 +796,110 @@ cdef class Mailbox:
 
     async def drive(self) -> None:
         """Awaits what handlers give, one after the other, and takes the next messages itself: one task for an actor and
-        not one for each message."""
+        not one for each message. Cancelled from outside it ends, and the next message has a new one."""
         cdef int taken = 0
-        _RUNNING.set(self)
-        while True:
-            if self.work is None:
-                taken = 0
-                self.parked = self.home.loop_future()
-                await self.parked
-                continue
-            messages, promises = self.work_messages, self.work_promises
-            error = result = None
-            try:
-                result = await self.work
-            except asyncio.CancelledError as cancelled:
-                error = cancelled
-                task = asyncio.current_task()
-                if self.aborting:
+        cdef bint aborted, begun, ours = True
+        cdef Span span
+        messages = promises = result = error = None
+        task = asyncio.current_task()
+        try:
+            while not task.cancelling():
+                if self.work is None:
+                    taken = 0
+                    self.parked = self.home.loop_future()
+                    ours = False
+                    await self.parked
+                    ours = True
+                    continue
+                messages, promises = self.work_messages, self.work_promises
+                span = enter(self)
+                try:
+                    if not self.aborting:
+                        self.awaited = True
+                        result = await self.work
+                except BaseException as caught:
+                    error = caught
+                span.over = True
+                aborted, self.aborting = self.aborting, False
+                begun, self.awaited = self.awaited, False
+                if not begun:
+                    self.drop_unbegun()
+                elif aborted:
                     task.uncancel()
-                elif task.cancelling():
-                    self.work = None
-                    self.fail_asked(ActorStopped(f"actor {self.name!r} was cancelled"))
-                    raise
-            except BaseException as caught:
-                error = caught
-            aborted, self.aborting = self.aborting, False
-            self.work = self.work_messages = self.work_promises = None
-            if error is None:
-                self.finish(messages, promises, result)
-            elif aborted and isinstance(error, asyncio.CancelledError):
-                self._broken_off(messages, promises)
-            else:
-                self.failure(messages, promises, error)
-            if self.work is None:
-                taken += self.run(1) + 1
-                while self.more and self.work is None and taken < BATCH:
-                    taken += self.run(1) + 1
-                if self.more and self.work is None:
-                    self.runner.ready(self, self.level)  # the others come first
-            if taken >= BATCH and self.work is not None:
-                taken = 0
-                await asyncio.sleep(0)
+                self.work = self.work_messages = self.work_promises = None
+                if not begun:
+                    pass
+                elif isinstance(error, asyncio.CancelledError) and (aborted or task.cancelling()):
+                    self._broken_off(promises)
+                elif error is None:
+                    self.finish(messages, promises, result)
+                else:
+                    self.failure(messages, promises, error)
+                messages = promises = result = error = None
+                if self.work is None and not task.cancelling():
+                    taken += 1
+                    taken += self.run(BATCH - taken if taken < BATCH else 1)
+                    if self.more and self.work is None:
+                        self.again()  # the others come first
+                if taken >= BATCH and self.work is not None:
+                    taken = 0
+                    await asyncio.sleep(0)
+            raise asyncio.CancelledError
+        finally:
+            messages = promises = result = error = None
+            self.driver = None
+            if self.work is not None:
+                ours = True
+                self.aborting = self.awaited = False
+                self.drop_unbegun()
+            if ours and not self.held:
+                self.again()
 
-    cdef int _broken_off(self, object messages, object promises) except -1:
+    cdef int drop_unbegun(self) except -1:
+        """A handler is broken off before it has begun: its messages are dead letters."""
+        messages, promises = self.work_messages, self.work_promises
+        self.drop_work()
+        self.hands = 0
+        if not isinstance(promises, (list, tuple)):
+            messages, promises = (messages,), (promises,)
+        for i, message in enumerate(messages):
+            self.bury(message, promises[i] if promises else None, "broken off before its handler began")
+        return 0
+
+    cdef int drop_work(self) except -1:
+        """What was to be awaited is not."""
+        work, self.work = self.work, None
+        self.work_messages = self.work_promises = None
+        if isinstance(work, asyncio.Future):
+            work.cancel()
+        elif hasattr(work, "close"):
+            work.close()
+        return 0
+
+    cdef int _broken_off(self, object promises) except -1:
         """The time of the one who asked was up, or the actor is stopped: no fault of the handler's."""
-        cdef bint many = isinstance(promises, (list, tuple))
-        self.handled += len(messages) if many else 1
+        self.settle_hands()
         error = ActorStopped(f"actor {self.name!r} stopped before it had answered")
-        if many:
+        if isinstance(promises, (list, tuple)):
             for promise in promises:
                 if promise is not None:
                     (<Promise>promise).fail(error)
         elif promises is not None and not (<Promise>promises).settled:
             (<Promise>promises).fail(error)
         return 0
+
+    cdef void settle_hands(self) noexcept:
+        self.handled += self.hands
+        self.hands = 0
+
+
+cdef object _as_told(Mailbox mailbox, BaseException error):
+    """What others may be thrown: no exit of the process, and no StopIteration, which no future holds."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    told = ActorStopped(f"actor {mailbox.name!r} did not answer: {type(error).__name__}({error})")
+    told.__cause__ = error
+    return told
 
 
 cdef tuple _NOBODY = ()
@@ -810,15 +920,15 @@ cdef class Delivery:
     """What became of what was sent. True where all of it was taken.
 
     `outcome` is "accepted", "waiting" (for room; await it, or in a thread call `wait`), "dropped", "dead" (it is a dead
-    letter) or "stopped" (a dead letter too, of an actor that has ended). `accepted` is how many messages were taken,
-    `errors` has ``(index, error)`` for those of a batch that no mailbox of this actor takes.
+    letter) or "stopped" (the actor has ended; a dead letter too, but for what was first awaited then). `accepted` is
+    how many messages were taken, `errors` has ``(index, error)`` for those of a batch that this actor does not take.
 
     It may always be awaited: that costs nothing where there was room. What waits for room and is never awaited is not
     sent; it counts as refused.
     """
 
     def __bool__(self) -> bool:
-        return self.outcome == "accepted"
+        return self.outcome == "accepted" and not self.errors
 
     def __await__(self):
         if self.decided():
@@ -838,11 +948,12 @@ cdef class Delivery:
         or not at all. Not on the loop's thread, which would wait for itself."""
         if self.decided():
             return self.outcome == "accepted"
-        if self.mailbox.runner.thread == PyThread_get_thread_ident():
+        cdef unsigned long thread = PyThread_get_thread_ident()
+        if self.mailbox.runner.thread == thread or self.mailbox.home.thread == thread:
             raise DeadlockError("this thread makes the room that it would wait for; use await, or send from elsewhere")
         self.begin(None)
         if not self.promise.wait(-1.0 if timeout is None else timeout) and not self.promise.settled:
-            self.promise.settled = True  # what takes it out of the line counts it as refused
+            _take_back(self.promise)  # what takes it out of the line counts it as refused
             self.outcome = "dropped"
         return self.outcome == "accepted"
 
@@ -855,15 +966,22 @@ cdef class Delivery:
             queue = mailbox.waiting[self.level] = deque()
         if len(queue) >= MOST_WAITING:
             raise MailboxFull(f"{len(queue)} senders already wait for room in the mailbox of actor {mailbox.name!r}")
-        self.begun = True
         promise = Promise.__new__(Promise)
+        if self.answer is None:
+            _bind(promise, mailbox)
         if home is not None:
             promise.home = home
             promise.future = home.loop_future()
         self.promise = promise
-        if sophia_gate_is_shut(&mailbox.gate):
-            self.give_up("stopped")
+        self.begun = True
+        if sophia_gate_is_shut(&mailbox.gate):  # refused, as was counted
+            self.message = None
+            self.outcome = "stopped"
+            promise.keep(self)
+            if self.answer is not None:
+                self.answer.fail(ActorStopped(f"actor {mailbox.name!r} did not handle the message: stopped"))
             return 0
+        mailbox.refused -= self.left()
         queue.append(self)
         # there may be room again, and nobody would look
         if sophia_schedule(&mailbox.scheduled):
@@ -874,9 +992,7 @@ cdef class Delivery:
         """Into the mailbox, as far as there is room; True where it need not wait any more."""
         cdef Mailbox mailbox = self.mailbox
         if self.over():
-            left = len(self.message) if self.many else 1
-            mailbox.refused += left
-            self.message = None
+            self.refuse()
             return True
         if not self.many:
             if not mailbox.push(self.message, self.answer, self.level):
@@ -900,9 +1016,19 @@ cdef class Delivery:
     cdef bint over(self) except -1:
         return self.promise.over() or (self.answer is not None and self.answer.over())
 
-    def __del__(self):
-        if not self.begun and self.message is not None:
-            self.mailbox.refused += len(self.message) if self.many else 1
+    cdef Py_ssize_t left(self) except -1:
+        """Messages that have found no room so far."""
+        if self.message is None:
+            return 0
+        return len(self.message) if self.many else 1
+
+    cdef int refuse(self) except -1:
+        """Nobody waits for room any more."""
+        self.mailbox.refused += self.left()
+        self.message = None
+        if self.promise.asker is not None:
+            self.promise.asker.asked.discard(self.promise)
+        return 0
 
     cdef Py_ssize_t give_up(self, str reason) except -1:
         """The actor has ended: dead letters; how many."""
@@ -910,14 +1036,14 @@ cdef class Delivery:
         if self.message is None:
             return 0
         if self.over():
-            self.mailbox.refused += len(self.message) if self.many else 1
-        else:
-            for message in self.message if self.many else (self.message,):
-                self.mailbox.bury(message, self.answer, reason)
-                n += 1
-            self.outcome = "stopped"
-            self.promise.keep(self)
-        self.message = None
+            self.refuse()
+            return 0
+        messages, self.message = self.message if self.many else (self.message,), None
+        for message in messages:
+            self.mailbox.bury(message, self.answer, reason)
+            n += 1
+        self.outcome = "stopped"
+        self.promise.keep(self)
         return n
 
 
@@ -967,10 +1093,11 @@ cdef class Address:
         cdef Promise promise = _question(mailbox, seconds)
         promise.home = home
         promise.future = home.loop_future()
-        promise.wheel = mailbox.wheel
-        mailbox.wheel.set(promise, seconds)
         try:
             mailbox.put(message, promise, mailbox.level if priority is None else level_of(priority))
+            if not promise.settled:
+                promise.wheel = mailbox.wheel
+                mailbox.wheel.set(promise, seconds)
         except BaseException:
             _take_back(promise)
             raise
@@ -1025,6 +1152,9 @@ cdef class Address:
                 mailbox.bury(message, None, "stopped")
             delivery = _delivery(mailbox, "stopped", None, True, level)
         else:
+            if not mailbox.opened[level] and not mailbox.open(level):
+                sophia_gate_leave(&mailbox.gate)
+                raise MemoryError(f"no memory for a ring of {mailbox.capacity} messages")
             if not mailbox.waiting[level]:
                 n = _push_all(mailbox, given, level)
             sophia_gate_leave(&mailbox.gate)
@@ -1039,6 +1169,7 @@ cdef class Address:
             elif mailbox.overflow == WAIT:
                 delivery = _delivery(mailbox, "waiting", deque(given[n:]), True, level)
                 mailbox.sent += len(given) - n
+                mailbox.refused += len(given) - n  # as long as nobody waits
             elif mailbox.overflow == DROP_OLD or mailbox.overflow == DEAD_LETTER:
                 outcome = "accepted" if mailbox.overflow == DROP_OLD else "dead"
                 delivery = _delivery(mailbox, outcome, None, True, level)
@@ -1059,12 +1190,6 @@ cdef Py_ssize_t _push_all(Mailbox mailbox, list messages, int level) except -1:
     cdef sophia_message slots[BATCH]
     cdef Py_ssize_t n = len(messages), begin = 0, some, i
     cdef size_t taken
-    if not n:
-        return 0
-    if not mailbox.opened[level]:
-        if not mailbox.push(messages[0], None, level):  # which opens the ring
-            return 0
-        begin = 1
     while begin < n:
         some = min(n - begin, BATCH)
         for i in range(some):
@@ -1083,10 +1208,16 @@ cdef Py_ssize_t _push_all(Mailbox mailbox, list messages, int level) except -1:
 
 cdef Promise _question(Mailbox mailbox, double seconds):
     """A promise of an answer; DeadlockError where it could never be kept."""
-    cdef Mailbox asker = running_actor(mailbox.home)
     cdef Promise promise = Promise.__new__(Promise)
-    promise.mailbox = mailbox
     promise.timeout = seconds
+    _bind(promise, mailbox)
+    return promise
+
+
+cdef int _bind(Promise promise, Mailbox mailbox) except -1:
+    """It is up to an actor to keep the promise, and the one whose handler this is waits for that."""
+    cdef Mailbox asker = running_actor(mailbox.home)
+    promise.mailbox = mailbox
     if asker is not None:
         chain = _chain(mailbox, asker, set())
         if chain is not None:
@@ -1096,7 +1227,7 @@ cdef Promise _question(Mailbox mailbox, double seconds):
             )
         promise.asker = asker
         asker.asked.add(promise)
-    return promise
+    return 0
 
 
 cdef object _chain(Mailbox start, Mailbox target, set seen):
@@ -1105,6 +1236,8 @@ cdef object _chain(Mailbox start, Mailbox target, set seen):
     if start is target:
         return [start.name]
     seen.add(start)
+    if not start.hands and not start.held:  # it waits for nothing
+        return None
     for promise in start.asked:
         if promise.mailbox not in seen and not promise.over():
             rest = _chain(promise.mailbox, target, seen)

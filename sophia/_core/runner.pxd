@@ -17,11 +17,11 @@ cdef class LoopRunner(Runner):
     cdef Line lines[LEVELS]
     cdef size_t passed[LEVELS]
     cdef bint armed, running
-    cdef object call_soon, create_future
+    cdef object call_soon, create_future, context
     cdef list posted                    # promises of other threads
     cdef bint post_armed
     cdef bint closed
-    cdef int arm(self) except -1
+    cdef bint arm(self) except -1
     cdef int next_line(self) noexcept
 
 

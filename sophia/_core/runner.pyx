@@ -5,6 +5,8 @@ takes at most about two milliseconds, however many actors there are; then the lo
 as some thirty messages. The more urgent mailboxes come first, those that wait behind them after 64 messages.
 """
 
+from contextvars import copy_context
+
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -52,6 +54,7 @@ cdef class LoopRunner(Runner):
         self.thread = PyThread_get_thread_ident()
         self.wheel = TimerWheel(loop)
         self.call_soon = loop.call_soon
+        self.context = copy_context()  # or turns would run in that of whoever sent first
         self.create_future = loop.create_future
         self.posted = []
 
@@ -78,17 +81,24 @@ cdef class LoopRunner(Runner):
         line.items[(line.first + line.count) & line.mask] = <void *>mailbox
         line.count += 1
         mailbox.ready_level = level
-        if not self.armed and not self.running:
-            self.arm()
+        if not self.armed and not self.running and not self.arm():
+            mailbox.lost("the loop of the actor is closed")
         return 0
 
-    cdef int arm(self) except -1:
+    cdef bint arm(self) except -1:
+        """Asks the loop for a turn; False where it is closed."""
         self.armed = True
-        if self.thread == PyThread_get_thread_ident():
-            self.call_soon(self._turn)
-        elif not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._turn)
-        return 0
+        try:
+            if self.thread == PyThread_get_thread_ident():
+                self.call_soon(self._turn, context=self.context)
+            else:
+                self.loop.call_soon_threadsafe(self._turn, context=self.context)
+        except RuntimeError:
+            self.armed = False
+            if not self.loop.is_closed():
+                raise
+            return False
+        return True
 
     cdef int next_line(self) noexcept:
         """The line whose first is to run: the most urgent, but for one that was passed over too often; -1: none."""
@@ -103,7 +113,7 @@ cdef class LoopRunner(Runner):
         return top
 
     def _turn(self):
-        cdef int budget = TURN_MESSAGES, level, lower, done
+        cdef int budget = TURN_MESSAGES, level, lower, done, some
         cdef int64_t end = sophia_coarse_now() + TURN
         cdef Mailbox mailbox
         self.armed = False
@@ -119,8 +129,12 @@ cdef class LoopRunner(Runner):
                     continue  # it has come nearer, or has run since
                 mailbox.ready_level = NOT_READY
                 mailbox.more = False
+                some = 1 if self.passed[level] >= BATCH else min(budget, <int>BATCH)
+                for lower in range(level + 1, LEVELS):
+                    if self.lines[lower].count and some + self.passed[lower] > BATCH:
+                        some = BATCH - <int>self.passed[lower] if self.passed[lower] < BATCH else 1
                 try:
-                    done = mailbox.run(1 if self.passed[level] >= BATCH else min(budget, <int>BATCH))
+                    done = mailbox.run(some)
                 finally:
                     self.current = None
                     if mailbox.more:
@@ -140,9 +154,13 @@ cdef class LoopRunner(Runner):
 
     cdef int post(self, Promise promise) except -1:
         self.posted.append(promise)
-        if not self.post_armed and not self.loop.is_closed():
+        if not self.post_armed:
             self.post_armed = True
-            self.loop.call_soon_threadsafe(self._take_posts)
+            try:
+                self.loop.call_soon_threadsafe(self._take_posts)
+            except RuntimeError:  # it is closed: nobody waits there any more
+                self.post_armed = False
+                self.posted.clear()
         return 0
 
     def _take_posts(self):
@@ -183,7 +201,7 @@ cdef class ThreadRunner(Runner):
         return 0
 
     def begin(self) -> None:
-        """Before a thread calls `work`, also after one that has returned."""
+        """A thread is about to `work`."""
         self.ended = False
 
     def end(self) -> None:

@@ -7,7 +7,7 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -101,10 +101,7 @@ class Cell:
 
     def ask_to_stop(self) -> None:
         """Takes no more messages, handles those that wait, and ends. From any thread."""
-        if self._home_thread():
-            self._begin_stop(cut=False)
-        else:
-            self._loop.call_soon_threadsafe(lambda: self._begin_stop(cut=False))
+        self._on_loop(lambda: self._begin_stop(cut=False))
 
     def cut(self) -> None:
         """Ends as soon as no handler runs; what is awaited is broken off, what waits becomes dead letters."""
@@ -112,7 +109,7 @@ class Cell:
 
     def restart(self, pause: float, error: BaseException | None) -> None:
         """Puts a new actor in its place after a pause."""
-        if self._ended or self.state == "stopped":
+        if self._ended or self.state in ("restarting", "stopped"):
             return
         self._restart = pause
         self._error = error
@@ -136,8 +133,6 @@ class Cell:
         self.hung = True
         _log.error("actor %r does not end: its handler still runs and is left behind", self.name)
         self._task.cancel()
-        if self._thread_runner is not None:
-            self._thread_runner.end()
         self._close("its handler hangs")
 
     def watch(self, watcher: Watcher) -> None:
@@ -181,6 +176,8 @@ class Cell:
         return True
 
     def _after_failure(self, error: BaseException, directive: str) -> None:
+        if self.state == "stopped":
+            return
         self._at_rest = True
         if directive == "stop":
             self.give_up(error)
@@ -214,9 +211,10 @@ class Cell:
                 if (failure := await self._start()) is None:
                     self._orchestrator.note(Event("started", self.name))
                     self.state = "stopping" if self._stopping else "running"
-                    self._error = None
-                    self._at_rest = False
-                    self.mailbox.release()
+                    if self._restart is None:  # else another of its group has failed meanwhile
+                        self._error = None
+                        self._at_rest = False
+                        self.mailbox.release()
                 else:
                     _log.error("actor %r failed to start: %r", self.name, failure, exc_info=failure)
                     self._orchestrator.note(Event("failed", self.name, failure))
@@ -235,6 +233,7 @@ class Cell:
                 if self._ended:
                     break
                 self.restarts += 1
+                self.state = "starting"
         finally:
             self._close("its actor has stopped" if self._error is None else f"its actor failed: {self._error!r}")
 
@@ -254,26 +253,36 @@ class Cell:
     async def _start(self) -> BaseException | None:
         """A new actor; what it failed with, if it did."""
         started: asyncio.Future[None] = self._loop.create_future()
+        span = self.mailbox.enter()
         try:
             if self._thread_runner is not None:
-                self._thread_runner.begin()
                 self._finished = self._loop.create_future()
+                self._thread_runner.begin()
                 self._thread = threading.Thread(
                     target=self._in_thread, args=(started, self._finished), name=f"sophia-{self.name}", daemon=True
                 )
                 self._thread.start()
-                async with asyncio.timeout(self._start_timeout):  # wait_for() may swallow a cancellation
-                    await started
+                await self._in_time(started)
             else:
                 begun = self._make().on_start()
                 if inspect.isawaitable(begun):
-                    async with asyncio.timeout(self._start_timeout):
-                        await begun
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            raise
+                    await self._in_time(begun)
         except BaseException as error:
+            if self._is_of_others(error):
+                raise
             return error
+        finally:
+            span.leave()
         return None
+
+    async def _in_time(self, what: Awaitable[Any]) -> None:
+        async with asyncio.timeout(self._start_timeout):  # in this task: an exit of the process must not leave another
+            await what
+
+    def _is_of_others(self, error: BaseException) -> bool:
+        """Whether an exception is not the actor's own: its life is cancelled, or the user wants to leave."""
+        cancelled = isinstance(error, asyncio.CancelledError) and self._task.cancelling() > 0
+        return cancelled or isinstance(error, KeyboardInterrupt)
 
     def _make(self) -> Actor:
         """The actor; on the thread that will run it."""
@@ -293,22 +302,26 @@ class Cell:
         actor, self._actor = self._actor, None
         if self._thread_runner is not None:
             self._thread_runner.end()
-            if self._finished is not None:
+            if self._finished is not None and self._thread is not None:
                 await self._finished
+                self._thread.join()  # it has said its last word
         elif actor is not None and started:
+            span = self.mailbox.enter()
             try:
                 ended = actor.on_stop()
                 if inspect.isawaitable(ended):
-                    async with asyncio.timeout(self._start_timeout):
-                        await ended
-            except asyncio.CancelledError:
-                raise
-            except Exception:
+                    await self._in_time(ended)
+            except BaseException as error:
+                if self._is_of_others(error):
+                    raise
                 _log.exception("on_stop of actor %r failed", self.name)
+            finally:
+                span.leave()
 
     def _in_thread(self, started: asyncio.Future[None], finished: asyncio.Future[None]) -> None:
         """All of a blocking actor's life from one start to the next, in a thread of its own."""
         assert self._thread_runner is not None
+        self.mailbox.enter()
         try:
             if self._core is not None:
                 with suppress(OSError, AttributeError):  # a hint
@@ -317,13 +330,13 @@ class Cell:
                 actor = self._make()
                 _refuse_awaitable(actor.on_start(), "on_start", self.name)
             except BaseException as error:
-                self._on_loop(_settle, started, error if isinstance(error, Exception) else _wrapped(self.name, error))
+                self._on_loop(_settle, started, _wrapped(self.name, error))
                 return
             self._on_loop(_settle, started, None)
             self._thread_runner.work(self.mailbox)
             try:
                 _refuse_awaitable(actor.on_stop(), "on_stop", self.name)
-            except Exception:
+            except BaseException:
                 _log.exception("on_stop of actor %r failed", self.name)
         finally:
             self._on_loop(_settle, finished, None)
@@ -346,9 +359,11 @@ class Cell:
         self.state = "stopped"
         self._ended = True
         self.mailbox.shut_gate(True)
+        if self._thread_runner is not None:
+            self._thread_runner.end()
         error = ActorStopped(f"actor {self.name!r} did not answer: {reason}")
         error.__cause__ = self._error
-        self.mailbox.fail_asked(error)
+        self.mailbox.disown(error)
         self.mailbox.empty_out(reason)
         if self._driver is not None:
             self._driver.cancel()
@@ -371,18 +386,17 @@ class Cell:
     def _on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
         """At once on the loop's thread, else soon; not at all where the loop has ended."""
         if self._home_thread():
-            call(*arguments)
+            if not self._loop.is_closed():
+                call(*arguments)
         else:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(call, *arguments)
 
-    def join(self, seconds: float) -> bool:
-        """In any thread: ends a blocking actor's thread; whether it has ended."""
-        if self._thread_runner is None or self._thread is None:
-            return True
-        self._thread_runner.end()
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+    def end_thread(self) -> threading.Thread | None:
+        """In any thread: a blocking actor's thread, which ends as soon as no handler runs."""
+        if self._thread_runner is not None:
+            self._thread_runner.end()
+        return self._thread
 
 
 def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
@@ -393,8 +407,10 @@ def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
             future.set_exception(error)
 
 
-def _wrapped(name: str, error: BaseException) -> ActorStopped:
-    """What ends a thread must not end the loop."""
+def _wrapped(name: str, error: BaseException) -> BaseException:
+    """An interrupt of a thread's is not the loop's, and no future holds a StopIteration."""
+    if not isinstance(error, KeyboardInterrupt | StopIteration):
+        return error
     wrapped = ActorStopped(f"actor {name!r} did not start: {type(error).__name__}({error})")
     wrapped.__cause__ = error
     return wrapped

@@ -291,38 +291,53 @@ class Orchestrator:
 
     async def _end_of(self, cell: Cell, deadline: float | None) -> Terminated:
         """Waits for an end that was asked for; after the deadline it is made."""
-        end = asyncio.ensure_future(cell.wait_end())
-        if deadline is not None and not await self._in_time(end, deadline):
+        if deadline is not None and not await self._in_time(cell, deadline):
             cell.cut()
-            if not await self._in_time(end, max(deadline, self._loop.time()) + _GRACE):
+            if not await self._in_time(cell, max(deadline, self._loop.time()) + _GRACE):
                 cell.abandon()
-        return await end
+        return await cell.wait_end()
 
-    async def _in_time(self, end: asyncio.Future[Terminated], deadline: float) -> bool:
+    async def _in_time(self, cell: Cell, deadline: float) -> bool:
+        end = asyncio.ensure_future(cell.wait_end())
         done, _ = await asyncio.wait({end}, timeout=max(0.0, deadline - self._loop.time()))
+        end.cancel()
         return bool(done)
 
     async def shutdown(self, timeout: float | None = None) -> Shutdown:
         """Ends all actors, the last started first, so that what one still sends finds those before it. Messages that
         wait are handled until the time is up, in seconds, for all together. Called twice, it gives the same."""
-        if self._closing is not None:
-            return await asyncio.shield(self._closing)
-        self._closing = self._loop.create_future()
+        for cell in self._cells.values():
+            if cell.mailbox.inside:
+                message = f"actor {cell.name!r} waits for its own end in a handler; let a task of its own shut down"
+                raise DeadlockError(message)
+        if self._closing is None:  # in a task: it goes on if this caller is cancelled
+            self._closing = self._loop.create_task(
+                self._end_all(self._shutdown_timeout if timeout is None else timeout), name="sophia-shutdown"
+            )
+        return await asyncio.shield(self._closing)
+
+    async def _end_all(self, seconds: float) -> Shutdown:
         before = self.counts()
-        deadline = self._loop.time() + (self._shutdown_timeout if timeout is None else timeout)
-        hung = []
-        for cell in reversed(list(self._cells.values())):
+        deadline = self._loop.time() + seconds
+        cells = list(self._cells.values())
+        for cell in reversed(cells):
             cell.ask_to_stop()
-            await self._end_of(cell, deadline)
-            if cell.hung:
-                hung.append(cell.name)
+            if not await self._in_time(cell, deadline):
+                break
+        # the time is up: what is left has a moment, all together
+        left = [cell for cell in reversed(cells) if cell.state != "stopped"]
+        for cell in left:
+            cell.cut()
+        deadline = self._loop.time() + _GRACE
+        for cell in left:
+            if not await self._in_time(cell, deadline):
+                cell.abandon()
         after = self.counts()
         await asyncio.sleep(0)  # drivers that were cancelled end
         self._home.close()
         _LIVE.discard(self)
-        report = Shutdown(after["handled"] - before["handled"], after["dead"] - before["dead"], tuple(hung))
-        self._closing.set_result(report)
-        return report
+        hung = tuple(cell.name for cell in left if cell.hung)
+        return Shutdown(after["handled"] - before["handled"], after["dead"] - before["dead"], hung)
 
     # Watching
 
@@ -334,9 +349,9 @@ class Orchestrator:
         self._listeners.append(listener)
 
     def counts(self) -> dict[str, int]:
-        """What was counted of all messages since the start: ``sent == handled + dead + refused + waiting``, but for
-        those in the hands of a handler at the moment."""
-        totals = self._ended | {"waiting": 0}
+        """What was counted of all messages since the start; at any moment
+        ``sent == handled + dead + refused + waiting + running``."""
+        totals = self._ended | {"waiting": 0, "running": 0}
         for cell in self._cells.values():
             counted = cell.mailbox.counts()
             for key in totals:
@@ -376,8 +391,10 @@ class Orchestrator:
         return cell
 
     def _end_threads(self, deadline: float) -> None:
-        for cell in list(self._cells.values()):
-            cell.join(max(0.0, deadline - monotonic()))
+        threads = [cell.end_thread() for cell in list(self._cells.values())]
+        for thread in threads:
+            if thread is not None:
+                thread.join(max(0.0, deadline - monotonic()))
 
 
 async def _fallen_back(fallback: Callable[[Exception], Any] | None, error: Exception) -> Any:
