@@ -116,6 +116,11 @@ class Budget:
         self._attempt = 0
         self._quiet_from = -math.inf
 
+    def renew(self) -> None:
+        """Nothing is taken from it any more."""
+        self._times.clear()
+        self._attempt = 0
+
     def take(self, now: float, chance: random.Random) -> float | None:
         """The pause before another restart; None where there were too many."""
         supervision = self._supervision
@@ -175,6 +180,7 @@ class Group:
             return
         if self.supervision.exhausted == "escalate" and self.above is not None:
             _log.error("the group %r gives up and fails: %r", self.name, error)
+            budget.renew()  # as new after a restart from above
             self.above.failed(self, self.budget_above(), now, error)
             return
         for cell in reversed(cells):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import weakref
 
 import pytest
@@ -74,7 +75,7 @@ def test_calls_come_like_those_of_a_sorted_list(steps):
             came.clear()
             let_pass(loop, max(value, 0.0))
             # in the order of their ticks
-            assert all(a <= b + TICK + BLUR for (a, _), (b, _) in zip(came, came[1:], strict=False))
+            assert all(a <= b + TICK + BLUR for (a, _), (b, _) in itertools.pairwise(came))
         assert len(wheel) == len(waiting)
         assert all(due >= loop.time() - TICK - BLUR for due, _ in waiting.values())
         assert len(loop.timers) <= 1
