@@ -455,7 +455,7 @@ cdef class Mailbox:
             self.bury(message, promise, "stopped")
             return _STOPPED
         if not self.opened[level] and not self.open(level):
-            sophia_gate_leave(&self.gate)
+            sophia_sender_leaves(&self.gate)
             raise MemoryError(f"no memory for a ring of {self.capacity} messages")
         cdef bint there = not self.waiting[level] and self.push(message, promise, level)
         sophia_sender_leaves(&self.gate)
@@ -636,13 +636,11 @@ cdef class Mailbox:
         return (self.count() or self.stopping or self.pausing) and sophia_schedule(&self.scheduled)
 
     cdef int admit(self) except -1:
-        """Gives room to the senders that wait for it: when half of it is free, so that they come in groups."""
+        """Gives room to the senders that wait for it."""
         cdef int level
         cdef Delivery delivery
         for level in range(LEVELS):
             queue = self.waiting[level]
-            if queue and self.opened[level] and sophia_ring_count(&self.rings[level]) > self.capacity // 2:
-                continue
             while queue:
                 delivery = <Delivery>queue[0]
                 if not delivery.move():
