@@ -131,7 +131,7 @@ class Numbers(Actor):
 class MailboxMachine(RuleBasedStateMachine):
     @initialize(
         capacity=st.sampled_from([2, 4, 256]),
-        overflow=st.sampled_from(OVERFLOWS),
+        overflow=st.sampled_from(["wait", "wait", "wait", *OVERFLOWS]),
         restarts=st.integers(0, 3),
     )
     def begin(self, capacity: int, overflow: str, restarts: int) -> None:
@@ -178,7 +178,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.number += 1
         return -self.number if fails else self.number
 
-    @rule(level=LEVELS, count=st.integers(1, 6), fails=st.integers(0, 9), then=st.booleans())
+    @rule(level=LEVELS, count=st.integers(1, 6), fails=st.integers(0, 20), then=st.booleans())
     def tell(self, level: int, count: int, fails: int, then: bool) -> None:
         def send() -> None:
             for n in range(count):
@@ -193,16 +193,17 @@ class MailboxMachine(RuleBasedStateMachine):
         if then:
             self.settle()
 
-    @rule(level=LEVELS, count=st.integers(1, 150))
-    def tell_many(self, level: int, count: int) -> None:
+    @rule(levels=st.lists(LEVELS, min_size=1, max_size=3), count=st.integers(1, 150))
+    def tell_many(self, levels: list[int], count: int) -> None:
         def send() -> None:
-            for _ in range(count):
-                number = self.fresh(False)
-                try:
-                    outcome = self.ref.tell(number, PRIORITIES[level]).outcome
-                except MailboxFull:
-                    outcome = "full"
-                assert outcome == self.model.send(level, number, waits=False)
+            for level in levels:
+                for _ in range(count):
+                    number = self.fresh(False)
+                    try:
+                        outcome = self.ref.tell(number, PRIORITIES[level]).outcome
+                    except MailboxFull:
+                        outcome = "full"
+                    assert outcome == self.model.send(level, number, waits=False)
 
         self.step(send)
 
@@ -218,7 +219,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.step(send)
 
     @precondition(lambda self: self.model.overflow == "wait")
-    @rule(level=LEVELS, count=st.integers(1, 5))
+    @rule(level=LEVELS, count=st.integers(2, 12))
     def wait_for_room(self, level: int, count: int) -> None:
         async def send(number: int) -> object:
             return await self.ref.tell(number, PRIORITIES[level])
@@ -237,7 +238,7 @@ class MailboxMachine(RuleBasedStateMachine):
 
         self.step(start)
 
-    @rule(level=LEVELS, fails=st.booleans())
+    @rule(level=LEVELS, fails=st.sampled_from([False, False, False, True]))
     def ask(self, level: int, fails: bool) -> None:
         number = self.fresh(fails)
         futures = []
@@ -300,4 +301,4 @@ class MailboxMachine(RuleBasedStateMachine):
 
 
 TestMailbox = MailboxMachine.TestCase
-TestMailbox.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestMailbox.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)

@@ -105,7 +105,7 @@ def storm(messages: int, seed: int) -> None:
         async def ask(ref: ActorRef, message: Message, timeout: float) -> None:
             try:
                 heard[await ref.ask(message, timeout)] += 1
-            except (Fault, ActorStopped, AskTimeout, MailboxFull) as error:
+            except (Fault, ActorStopped, AskTimeout, MailboxFull, RuntimeError) as error:
                 heard[type(error).__name__] += 1
 
         async def send_from_the_loop(count: int, chance: random.Random) -> None:

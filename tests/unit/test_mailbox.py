@@ -126,6 +126,33 @@ def test_what_is_never_awaited_is_refused_also_when_it_is_kept():
     play(main)
 
 
+def test_nobody_overtakes_those_who_wait_where_there_is_room_for_a_moment():
+    """In the middle of a turn there is room, and the line has not moved yet."""
+
+    async def main():
+        organs, seen = Orchestrator(), []
+
+        class Late(Recorder):
+            def handle(self, message):
+                super().handle(message)
+                if message == 0:
+                    delivery = self.ref.tell("late")
+                    assert delivery.outcome == "waiting"
+                    task.append(asyncio.ensure_future(asyncio.wait_for(delivery, 60.0)))
+
+        task: list = []
+        ref = organs.spawn(lambda: Late(seen), capacity=2)
+        await turns()
+        ref.send_batch([0, 1])
+        first = ref.ask("first")
+        await first
+        await task[0]
+        await turns()
+        assert seen == [0, 1, "first", "late"]
+
+    play(main)
+
+
 def test_a_cancelled_sender_has_sent_nothing():
     async def main():
         organs = Orchestrator()
