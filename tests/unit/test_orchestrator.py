@@ -571,6 +571,37 @@ def test_a_signal_ends_a_program_in_the_middle_of_work():
     assert "KeyboardInterrupt" in errors
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal here")
+def test_a_signal_handler_stops_an_actor_in_the_middle_of_sending():
+    async def main():
+        organs = Orchestrator()
+        ref = organs.spawn(Echo, overflow="drop_old", capacity=64)
+        signal.signal(signal.SIGUSR1, lambda *_: ref.stop())
+        signaller = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1))
+        signaller.start()
+        while ref.tell(1).outcome != "stopped":
+            pass
+        signaller.join()
+        assert (await ref.stopped()).error is None
+
+        def shut_down(*_):
+            tasks.append(asyncio.ensure_future(organs.shutdown()))
+
+        tasks: list = []
+        other = organs.spawn(Echo, "other", overflow="drop_new")
+        signal.signal(signal.SIGUSR1, shut_down)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        while other.tell(1).outcome != "stopped":
+            await turns(1)
+        assert (await tasks[0]).hung == ()
+
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        play(main, loop=asyncio.new_event_loop())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_a_question_in_flight_at_the_end_of_the_loop_is_answered_with_the_end():
     made, results = [], []
 
