@@ -16,6 +16,7 @@ from collections import deque
 from contextvars import ContextVar
 from time import monotonic
 
+from cpython.contextvars cimport PyContextVar_Set
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport isfinite
@@ -106,7 +107,7 @@ cdef class Span:
 cdef Span enter(Mailbox mailbox):
     cdef Span span = Span.__new__(Span)
     span.mailbox = mailbox
-    _RUNNING.set(span)
+    PyContextVar_Set(_RUNNING, span)
     return span
 
 
@@ -796,12 +797,12 @@ cdef class Mailbox:
         """Awaits what handlers give, one after the other, and takes the next messages itself: one task for an actor and
         not one for each message. Cancelled from outside it ends, and the next message has a new one."""
         cdef int taken = 0
-        cdef bint aborted, begun, ours = True
+        cdef bint aborted, begun, leaves, ours = True
         cdef Span span
         messages = promises = result = error = None
         task = asyncio.current_task()
         try:
-            while not task.cancelling():
+            while True:
                 if self.work is None:
                     taken = 0
                     self.parked = self.home.loop_future()
@@ -824,17 +825,20 @@ cdef class Mailbox:
                     self.drop_unbegun()
                 elif aborted:
                     task.uncancel()
+                leaves = task.cancelling() > 0
                 self.work = self.work_messages = self.work_promises = None
                 if not begun:
                     pass
-                elif isinstance(error, asyncio.CancelledError) and (aborted or task.cancelling()):
+                elif isinstance(error, asyncio.CancelledError) and (aborted or leaves):
                     self._broken_off(promises)
                 elif error is None:
                     self.finish(messages, promises, result)
                 else:
                     self.failure(messages, promises, error)
                 messages = promises = result = error = None
-                if self.work is None and not task.cancelling():
+                if leaves:
+                    raise asyncio.CancelledError
+                if self.work is None:
                     taken += 1
                     taken += self.run(BATCH - taken if taken < BATCH else 1)
                     if self.more and self.work is None:
@@ -842,7 +846,6 @@ cdef class Mailbox:
                 if taken >= BATCH and self.work is not None:
                     taken = 0
                     await asyncio.sleep(0)
-            raise asyncio.CancelledError
         finally:
             messages = promises = result = error = None
             self.driver = None
