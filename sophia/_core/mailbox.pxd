@@ -46,6 +46,14 @@ cdef enum:
     BATCH = 64          # messages of one mailbox at once, at most
     NOT_READY = LEVELS  # the level of a mailbox that is in no run queue
 
+# What happens to a message for which there is no room; in the order of OVERFLOWS.
+cdef enum:
+    WAIT
+    FAIL
+    DROP_NEW
+    DROP_OLD
+    DEAD_LETTER
+
 
 # Where a mailbox is run: on an event loop or in a thread of its own.
 cdef class Runner:
@@ -91,53 +99,35 @@ cdef class Mailbox:
     cdef TimerWheel wheel
     cdef sophia_ring rings[LEVELS]
     cdef bint opened[LEVELS]
-    cdef uint32_t passed[LEVELS]        # more urgent messages since one of this level was taken
     cdef sophia_gate gate
     cdef sophia_scheduled scheduled
     cdef int ready_level
     cdef size_t capacity
     cdef int level                      # of messages that name none
     cdef int overflow
-    cdef object handle, handle_batch
     cdef dict accepted                  # type -> bool; None where every type is
     cdef tuple types
-    cdef object on_failure, on_dead, on_rest, spawn_driver
+    cdef object on_dead
     cdef list waiting                   # a deque of deliveries a level, or None
     cdef set asked                      # promises that this actor waits for
-    cdef bint held, more, stopping, cut, pausing
-    cdef object work, driver, parked    # an awaitable that a handler gave; the task that awaits; what that waits for
-    cdef object work_messages, work_promises
-    cdef bint aborting, awaited
+    cdef bint held                      # by who starts, restarts or stops the actor
     cdef readonly size_t hands          # messages that a handler has
     cdef int forks
-    cdef readonly uint64_t sent, handled, failed, dead, refused, wakeups, turns, batches, late
-    cdef readonly size_t peak
+    cdef readonly uint64_t sent, handled, failed, dead, refused, wakeups, late
     cdef object put(self, object message, Promise promise, int level)
-    cdef int run(self, int budget) except -1
     cdef size_t count(self) noexcept
     cdef int top(self) noexcept
-    cdef int next_level(self) noexcept
     cdef bint open(self, int level) noexcept
     cdef bint push(self, object message, Promise promise, int level) noexcept
-    cdef int again(self) except -1
-    cdef int lost(self, str reason) except -1
-    cdef int drop_work(self) except -1
-    cdef int drop_unbegun(self) except -1
-    cdef void settle_hands(self) noexcept
     cdef int woken(self, int level) except -1
     cdef object overflowed(self, object message, Promise promise, int level)
     cdef int bury(self, object message, Promise promise, str reason) except -1
-    cdef int take_one(self, int level) except -1
-    cdef int take_batch(self, int level, size_t n) except -1
-    cdef int finish(self, object messages, object promises, object result) except -1
-    cdef int failure(self, object messages, object promises, BaseException error) except -1
-    cdef int give_work(self, object work, object messages, object promises) except -1
     cdef int admit(self) except -1
-    cdef int _look(self) except -1
-    cdef bint idle(self) except -1
-    cdef bint _takes(self, type kind) except -1
+    cdef bint takes(self, type kind) except -1
     cdef object _wait_for_room(self, object message, Promise promise, int level)
-    cdef int _broken_off(self, object promises) except -1
+    cdef int abort(self, object promise) except -1
+    # Nothing will ever run it again.
+    cdef int lost(self, str reason) except -1
 
 
 cdef class Delivery:
@@ -159,8 +149,13 @@ cdef class Delivery:
     cdef Py_ssize_t give_up(self, str reason) except -1
 
 
-cdef class Address:
-    cdef readonly Mailbox mailbox
-
 cdef int level_of(object priority) except -1
 cdef Mailbox running_actor(Runner home)
+cdef Span enter(Mailbox mailbox)
+cdef int forks() noexcept
+cdef int refuse_forked() except -1
+cdef Delivery new_delivery(Mailbox mailbox, str outcome, object message, bint many, int level)
+# It is up to an actor to keep the promise; DeadlockError where that one waits for whoever runs this code.
+cdef int bind(Promise promise, Mailbox mailbox) except -1
+# Nobody waits for it any more.
+cdef int take_back(Promise promise) except -1

@@ -12,6 +12,7 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memset
 
+from sophia._core.inbox cimport Inbox
 from sophia._core.mailbox cimport (
     BATCH, LEVELS, NOT_READY, Mailbox, Promise, Runner, sophia_is_scheduled, sophia_park_cancel, sophia_park_close,
     sophia_park_notify, sophia_park_open, sophia_park_prepare, sophia_park_wait, sophia_rest, sophia_schedule,
@@ -115,7 +116,7 @@ cdef class LoopRunner(Runner):
     def _turn(self):
         cdef int budget = TURN_MESSAGES, level, lower, done, some
         cdef int64_t end = sophia_coarse_now() + TURN
-        cdef Mailbox mailbox
+        cdef Inbox mailbox
         self.armed = False
         self.running = True
         try:
@@ -123,7 +124,7 @@ cdef class LoopRunner(Runner):
                 level = self.next_line()
                 if level < 0:
                     break
-                mailbox = <Mailbox>_line_take(&self.lines[level])
+                mailbox = <Inbox>_line_take(&self.lines[level])
                 Py_DECREF(mailbox)
                 if mailbox.ready_level != level:
                     continue  # it has come nearer, or has run since
@@ -210,7 +211,7 @@ cdef class ThreadRunner(Runner):
         sophia_schedule(&self.wanted)
         sophia_park_notify(&self.park, 1)
 
-    def work(self, mailbox: Mailbox) -> None:
+    def work(self, mailbox: Inbox) -> None:
         """What the thread does until `end`."""
         cdef unsigned int epoch
         self.thread = PyThread_get_thread_ident()

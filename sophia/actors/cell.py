@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sophia._core.mailbox import Mailbox
+from sophia._core.inbox import Inbox
 from sophia._core.runner import LoopRunner, ThreadRunner
 from sophia.actors.actor import Actor
 from sophia.actors.message import Terminated
@@ -67,7 +67,7 @@ class Cell:
         self._home = home
         self._loop = home.loop
         self._thread_runner = ThreadRunner(home) if blocking else None
-        self.mailbox = Mailbox(
+        self.mailbox = Inbox(
             name,
             home if self._thread_runner is None else self._thread_runner,
             home,
@@ -199,7 +199,7 @@ class Cell:
             self._ended = True
         self._tell_life()
 
-    def _spawn_driver(self, mailbox: Mailbox) -> asyncio.Task[None]:
+    def _spawn_driver(self, mailbox: Inbox) -> asyncio.Task[None]:
         self._driver = self._loop.create_task(mailbox.drive(), name=f"sophia-handler-{self.name}")
         return self._driver
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sophia._core.mailbox import Address
+from sophia._core.address import Address
 
 if TYPE_CHECKING:
     from sophia.actors.cell import Cell
@@ -17,7 +17,7 @@ __all__ = ["ActorRef"]
 class ActorRef(Address):
     """Where messages for one actor are sent, also after a restart. Made by an orchestrator.
 
-    `tell`, `send_batch`, `ask` and `call` (see :class:`sophia._core.mailbox.Address`) are compiled. `tell`,
+    `tell`, `send_batch`, `ask` and `call` (see :class:`sophia._core.address.Address`) are compiled. `tell`,
     `send_batch` and `call` are thread-safe; the rest is for the loop of the actors.
     """
 

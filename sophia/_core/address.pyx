@@ -1,0 +1,192 @@
+"""Addresses: where messages for one actor are sent, and what is asked of it."""
+
+from collections import deque
+
+from cpython.pythread cimport PyThread_get_thread_ident
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.math cimport isfinite
+from libc.stdint cimport uint64_t
+
+from sophia._core.mailbox cimport (
+    BATCH,
+    DEAD_LETTER,
+    DROP_OLD,
+    NOT_READY,
+    WAIT,
+    Delivery,
+    Mailbox,
+    Promise,
+    Runner,
+    bind,
+    forks,
+    level_of,
+    new_delivery,
+    refuse_forked,
+    sophia_gate_enter,
+    sophia_gate_leave,
+    sophia_message,
+    sophia_ring,
+    sophia_schedule,
+    take_back,
+)
+
+from sophia.errors import DeadlockError
+
+
+cdef extern from "ring.h" nogil:
+    size_t sophia_ring_push_many(sophia_ring *ring, const sophia_message *messages, size_t n) noexcept
+
+
+cdef class Address:
+    """Where messages for one actor are sent. Thread-safe, but for `ask`, which is for coroutines of their loop."""
+
+    def __init__(self, mailbox: Mailbox):
+        self.mailbox = mailbox
+
+    def tell(self, message: object, priority: object = None) -> Delivery:
+        """Sends a message and does not wait. About 0.1 us; nothing is allocated.
+
+        `priority` is "critical", "high", "medium" or "background", or "control", which overtakes all; without one it
+        is the actor's. Where the mailbox is full, its overflow policy says what happens: with "wait" the message is
+        sent when the returned `Delivery` is awaited; with "fail" MailboxFull is raised. To an actor that has stopped
+        it is a dead letter. TypeError for a message of a kind that the actor does not take.
+        """
+        return self.mailbox.put(message, None, self.mailbox.level if priority is None else level_of(priority))
+
+    def ask(self, message: object, timeout: float = 5.0, priority: object = None) -> object:
+        """A future of the answer: ``await ref.ask(message)``. About 4 us until it is there.
+
+        `timeout` covers everything, in seconds: the wait for room, the work and the answer. AskTimeout when it is up:
+        the message is not handled any more if it still waited, and a handler that is being awaited is cancelled. Raises
+        what the handler raised; ActorStopped where the actor ended first; DeadlockError, at once, where the answer
+        could only come after this very handler.
+        """
+        cdef Mailbox mailbox = self.mailbox
+        cdef Runner home = mailbox.home
+        cdef double seconds = timeout
+        if not isfinite(seconds) or seconds <= 0.0:
+            raise ValueError(f"timeout is {timeout!r}; give a positive number of seconds, as nothing waits for ever")
+        if home.thread != PyThread_get_thread_ident():
+            raise RuntimeError("ask() is for coroutines on the loop of the actors; in another thread use call()")
+        cdef Promise promise = _question(mailbox, seconds)
+        promise.home = home
+        promise.future = home.loop_future()
+        try:
+            mailbox.put(message, promise, mailbox.level if priority is None else level_of(priority))
+            if not promise.settled:
+                promise.wheel = mailbox.wheel
+                mailbox.wheel.set(promise, seconds)
+        except BaseException:
+            take_back(promise)
+            raise
+        return promise.future
+
+    def call(self, message: object, timeout: float = 5.0, priority: object = None) -> object:
+        """The answer, in a thread other than the loop's: as `ask`, and waits. About 30 us."""
+        cdef Mailbox mailbox = self.mailbox
+        cdef double seconds = timeout
+        if not isfinite(seconds) or seconds <= 0.0:
+            raise ValueError(f"timeout is {timeout!r}; give a positive number of seconds, as nothing waits for ever")
+        if mailbox.runner.thread == PyThread_get_thread_ident() or mailbox.home.thread == PyThread_get_thread_ident():
+            raise DeadlockError(
+                f"call() would stop the thread that actor {mailbox.name!r} needs; use ask() and await it"
+            )
+        cdef Promise promise = _question(mailbox, seconds)
+        try:
+            mailbox.put(message, promise, mailbox.level if priority is None else level_of(priority))
+            if not promise.wait(seconds):
+                promise.fire()
+        finally:
+            take_back(promise)
+        if promise.error is not None:
+            raise promise.error
+        return promise.value
+
+    def send_batch(self, messages: object, priority: object = None) -> Delivery:
+        """Sends many messages in order with one wake-up. A message of a kind that the actor does not take fails alone.
+
+        As many as have room are taken at once, never more than the capacity. With the policy "wait" the rest is
+        sent when the `Delivery` is awaited; with "fail" it is refused; `Delivery.accepted` says how many were taken.
+        """
+        cdef Mailbox mailbox = self.mailbox
+        cdef int level = mailbox.level if priority is None else level_of(priority)
+        cdef Py_ssize_t n = 0, i = 0
+        cdef Delivery delivery
+        if mailbox.forks != forks():
+            refuse_forked()
+        given = list(messages)
+        errors = None
+        if mailbox.accepted is not None:
+            errors = []
+            for i, message in enumerate(given):
+                if not mailbox.takes(type(message)):
+                    errors.append((i, TypeError(f"actor {mailbox.name!r} takes no {type(message).__name__}")))
+            if errors:
+                wrong = {i for i, _ in errors}
+                given = [message for i, message in enumerate(given) if i not in wrong]
+        if not sophia_gate_enter(&mailbox.gate):
+            for message in given:
+                mailbox.sent += 1
+                mailbox.bury(message, None, "stopped")
+            delivery = new_delivery(mailbox, "stopped", None, True, level)
+        else:
+            if not mailbox.opened[level] and not mailbox.open(level):
+                sophia_gate_leave(&mailbox.gate)
+                raise MemoryError(f"no memory for a ring of {mailbox.capacity} messages")
+            if not mailbox.waiting[level]:
+                n = _push_all(mailbox, given, level)
+            sophia_gate_leave(&mailbox.gate)
+            mailbox.sent += n
+            if n:
+                if sophia_schedule(&mailbox.scheduled):
+                    mailbox.woken(level)
+                elif level < mailbox.ready_level and mailbox.ready_level != NOT_READY:
+                    mailbox.runner.ready(mailbox, level)
+            if n == len(given):
+                delivery = new_delivery(mailbox, "accepted", None, True, level)
+            elif mailbox.overflow == WAIT:
+                delivery = new_delivery(mailbox, "waiting", deque(given[n:]), True, level)
+                mailbox.sent += len(given) - n
+                mailbox.refused += len(given) - n  # as long as nobody waits
+            elif mailbox.overflow == DROP_OLD or mailbox.overflow == DEAD_LETTER:
+                outcome = "accepted" if mailbox.overflow == DROP_OLD else "dead"
+                delivery = new_delivery(mailbox, outcome, None, True, level)
+                for message in given[n:]:
+                    n += (<Delivery>mailbox.overflowed(message, None, level)).outcome == "accepted"
+            else:
+                mailbox.sent += len(given) - n
+                mailbox.refused += len(given) - n
+                delivery = new_delivery(mailbox, "dropped", None, True, level)
+            delivery.accepted = n
+        if errors:
+            delivery.errors = tuple(errors)
+        return delivery
+
+
+cdef Py_ssize_t _push_all(Mailbox mailbox, list messages, int level) except -1:
+    """As many as there is room for, in order; how many."""
+    cdef sophia_message slots[BATCH]
+    cdef Py_ssize_t n = len(messages), begin = 0, some, i
+    cdef size_t taken
+    while begin < n:
+        some = min(n - begin, BATCH)
+        for i in range(some):
+            message = messages[begin + i]
+            Py_INCREF(message)
+            slots[i].words[0] = <uint64_t><void *>message
+            slots[i].words[1] = slots[i].words[2] = 0
+        taken = sophia_ring_push_many(&mailbox.rings[level], slots, <size_t>some)
+        for i in range(<Py_ssize_t>taken, some):
+            Py_DECREF(messages[begin + i])
+        begin += <Py_ssize_t>taken
+        if <Py_ssize_t>taken < some:
+            break
+    return begin
+
+
+cdef Promise _question(Mailbox mailbox, double seconds):
+    """A promise of an answer; DeadlockError where it could never be kept."""
+    cdef Promise promise = Promise.__new__(Promise)
+    promise.timeout = seconds
+    bind(promise, mailbox)
+    return promise

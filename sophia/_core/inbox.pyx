@@ -1,0 +1,471 @@
+"""Inboxes: mailboxes as their actors have them: whose handlers take the messages, in what order, and what comes of it.
+
+One thread at a time runs an inbox, the one in whose hands it is: a turn of the loop, the task that awaits a handler, or
+the thread of a blocking actor. Who starts, restarts or stops the actor holds it, so that messages wait meanwhile.
+"""
+
+import asyncio
+
+from cpython.ref cimport Py_DECREF
+
+from sophia._core.mailbox cimport (
+    BATCH,
+    LEVELS,
+    NOT_READY,
+    Delivery,
+    Mailbox,
+    Promise,
+    Span,
+    enter,
+    refuse_forked,
+    forks,
+    sophia_gate_shut,
+    sophia_message,
+    sophia_rest,
+    sophia_ring_count,
+    sophia_ring_pop,
+    sophia_ring_pop_many,
+    sophia_schedule,
+)
+
+from sophia.errors import ActorStopped
+
+
+cdef extern from *:
+    """
+    static inline int sophia_is_awaitable(PyObject *value)
+    {
+        const PyAsyncMethods *methods = Py_TYPE(value)->tp_as_async;
+        return methods && methods->am_await;
+    }
+    """
+    bint sophia_is_awaitable(object value) noexcept
+
+# A message is taken after so many more urgent ones, at the latest.
+cdef enum:
+    PATIENCE = 64
+
+cdef tuple _NOBODY = ()
+
+
+cdef class Inbox(Mailbox):
+    """The mailbox of one actor. Made by an orchestrator's cell, which holds it until the actor has started.
+
+    `on_failure(error, message, asked)` is called when a handler raised, and says whether the inbox is to be held;
+    `on_rest()` when it is at rest after `pause` or `shut_gate`, and held; `spawn_driver(inbox)` makes the task that
+    awaits handlers, None where they cannot be awaited. The other arguments are a mailbox's.
+    """
+
+    def __cinit__(self, *arguments: object, **named: object):
+        self.held = True
+
+    def __init__(
+        self,
+        *arguments: object,
+        on_failure: object,
+        on_rest: object,
+        spawn_driver: object,
+        **named: object,
+    ):
+        Mailbox.__init__(self, *arguments, **named)
+        self.on_failure = on_failure
+        self.on_rest = on_rest
+        self.spawn_driver = spawn_driver
+
+    @property
+    def busy(self) -> bool:
+        """Whether a handler of the actor runs or is awaited."""
+        return self.work is not None or (self.runner is not None and self.runner.current is self)
+
+    def serve(self, handle: object, handle_batch: object = None) -> None:
+        """Whose handlers take the messages from now on."""
+        self.handle = handle
+        self.handle_batch = handle_batch
+
+    def release(self) -> None:
+        """Ends the hold of whoever starts, restarts or stops the actor: its messages are handled."""
+        if self.forks != forks():
+            refuse_forked()
+        self.held = False
+        if not self.cut:
+            self.admit()  # who waits for room may be all that there is
+        if self.stopping or self.pausing or self.count() or self.idle():
+            self.again()
+
+    cdef int again(self) except -1:
+        """It is in these hands, and to be run."""
+        cdef int level = self.top()
+        return self.runner.ready(self, level if level >= 0 else self.level)
+
+    def pause(self) -> None:
+        """Handles no more messages until `release`: `on_rest` is called as soon as no handler runs; what is awaited is
+        broken off."""
+        self.pausing = True
+        self.abort(None)
+        self._look()
+
+    def shut_gate(self, cut: bool) -> None:
+        """Takes no more messages: `on_rest` is called when what waits was handled, or with `cut` as soon as no handler
+        runs; then what is awaited is broken off. May be called again, to cut."""
+        sophia_gate_shut(&self.gate)
+        self.stopping = True
+        if cut:
+            self.cut = True
+            self.abort(None)
+        self._look()
+
+    cdef int _look(self) except -1:
+        """Whoever runs the mailbox is to look at it soon."""
+        if sophia_schedule(&self.scheduled) or 0 < self.ready_level < NOT_READY:
+            return self.runner.ready(self, 0)
+        return 0
+
+    cdef int lost(self, str reason) except -1:
+        """Nothing will ever run it again."""
+        sophia_gate_shut(&self.gate)
+        self.empty_out(reason)
+        return 0
+
+    cdef int abort(self, object promise) except -1:
+        """Breaks off the handler that is awaited; with a promise, only where it is that one's."""
+        if self.work is None or self.aborting:
+            return 0
+        if promise is not None and self.work_promises is not promise:
+            return 0
+        self.aborting = True
+        if self.awaited:
+            self.driver.cancel()
+        return 0
+
+    def disown(self, error: BaseException) -> None:
+        """Whatever is still in the hands of a handler counts as failed, and who asked is told."""
+        if self.work is not None and not self.awaited:
+            self.drop_unbegun()
+        promises, self.work_promises = self.work_promises, None
+        self.failed += self.hands
+        self.settle_hands()
+        if isinstance(promises, Promise):
+            (<Promise>promises).fail(error)
+        elif promises is not None:
+            for promise in promises:
+                if promise is not None:
+                    (<Promise>promise).fail(error)
+
+    def counts(self) -> dict:
+        """All counters, and how many messages wait, for a handler or for room, and are in a handler's hands."""
+        return Mailbox.counts(self) | {"turns": self.turns, "batches": self.batches, "peak": self.peak}
+
+    # What follows is called by the thread in whose hands it is
+
+    cdef int next_level(self) noexcept:
+        """The level of the next message: the most urgent, but for one that was passed over too often; -1: none."""
+        cdef int level, top = -1
+        for level in range(LEVELS):
+            if not self.opened[level] or not sophia_ring_count(&self.rings[level]):
+                continue
+            if top < 0:
+                top = level
+                if level == 0:
+                    return 0
+            elif self.passed[level] >= PATIENCE:
+                return level
+        return top
+
+    cdef int run(self, int budget) except -1:
+        """Handles up to so many messages; how many. Then `more` says whether the mailbox is to be run again: if not, it
+        is in nobody's hands any more, or held by somebody else."""
+        cdef int level = -1, done = 0, some, lower
+        cdef size_t n
+        self.turns += 1
+        self.more = False
+        n = self.count()
+        if n > self.peak:
+            self.peak = n
+        while done < budget and not (self.held or self.cut or self.pausing) and self.work is None:
+            level = self.next_level()
+            if level < 0:
+                break
+            if self.passed[level] >= PATIENCE or self.handle_batch is None:
+                n = 1
+            else:
+                n = sophia_ring_count(&self.rings[level])
+                if n > <size_t>(budget - done):
+                    n = <size_t>(budget - done)
+                for lower in range(level + 1, LEVELS if level else 0):
+                    if self.opened[lower] and sophia_ring_count(&self.rings[lower]):
+                        n = min(n, <size_t>(PATIENCE - self.passed[lower]))
+            some = self.take_batch(level, n) if n > 1 else self.take_one(level)
+            done += some
+            self.passed[level] = 0
+            for lower in range(level + 1, LEVELS):
+                if self.opened[lower] and sophia_ring_count(&self.rings[lower]):
+                    self.passed[lower] += some
+        if not self.cut:
+            self.admit()
+        if self.held or self.work is not None:
+            return done
+        if self.pausing or self.cut or (self.stopping and self.count() == 0):
+            self.held = True
+            self.pausing = False
+            self.on_rest()
+        else:
+            self.more = self.count() or self.idle()
+        return done
+
+    cdef bint idle(self) except -1:
+        """Lets the mailbox out of these hands; True where something came meanwhile, and it is in them again."""
+        sophia_rest(&self.scheduled)
+        return (self.count() or self.stopping or self.pausing) and sophia_schedule(&self.scheduled)
+
+    cdef int take_one(self, int level) except -1:
+        cdef sophia_message slot
+        cdef Promise promise = None
+        if not sophia_ring_pop(&self.rings[level], &slot):
+            return 0
+        message = <object><void *>slot.words[0]
+        Py_DECREF(message)
+        if slot.words[1]:
+            promise = <Promise><void *>slot.words[1]
+            Py_DECREF(promise)
+            if promise.over():
+                self.bury(message, promise, "nobody waits for its answer any more")
+                return 1
+            promise.running = True
+            self.work_promises = promise
+        self.hands = 1
+        self.runner.current = self
+        try:
+            result = self.handle(message)
+        except BaseException as error:
+            self.runner.current = self.work_promises = None
+            self.failure(message, promise, error)
+            return 1
+        self.runner.current = self.work_promises = None
+        if result is None:
+            self.settle_hands()
+            if promise is not None:
+                promise.keep(None)
+        else:
+            self.finish(message, promise, result)
+        return 1
+
+    cdef int take_batch(self, int level, size_t n) except -1:
+        cdef sophia_message slots[BATCH]
+        cdef size_t got = sophia_ring_pop_many(&self.rings[level], slots, n if n < BATCH else BATCH)
+        cdef size_t i
+        cdef Promise promise
+        messages = []
+        promises = None
+        for i in range(got):
+            message = <object><void *>slots[i].words[0]
+            Py_DECREF(message)
+            promise = None
+            if slots[i].words[1]:
+                promise = <Promise><void *>slots[i].words[1]
+                Py_DECREF(promise)
+                if promise.over():
+                    self.bury(message, promise, "nobody waits for its answer any more")
+                    continue
+                promise.running = True
+                if promises is None:
+                    promises = [None] * len(messages)
+            messages.append(message)
+            if promises is not None:
+                promises.append(promise)
+        if not messages:
+            return <int>got
+        self.batches += 1
+        self.hands = len(messages)
+        self.work_promises = promises
+        self.runner.current = self
+        try:
+            result = self.handle_batch(messages)
+        except BaseException as error:
+            self.runner.current = self.work_promises = None
+            self.failure(messages, promises if promises is not None else _NOBODY, error)
+            return <int>got
+        self.runner.current = self.work_promises = None
+        self.finish(messages, promises if promises is not None else _NOBODY, result)
+        return <int>got
+
+    cdef int finish(self, object messages, object promises, object result) except -1:
+        """What a handler gave: an answer, answers to a batch, or something to be awaited."""
+        if sophia_is_awaitable(result) and not (type(result) is Delivery and (<Delivery>result).decided()):
+            return self.give_work(result, messages, promises)
+        if not isinstance(promises, (list, tuple)):
+            self.settle_hands()
+            if promises is not None:
+                (<Promise>promises).keep(result)
+            return 0
+        if result is not None and (not isinstance(result, (list, tuple)) or len(result) != len(messages)):
+            error = TypeError(
+                f"handle_batch of actor {self.name!r} gave {result!r:.80} for {len(messages)} messages; give None, or "
+                "a list with an answer, or an exception, for each"
+            )
+            return self.failure(messages, promises, error)
+        cdef bint counts = self.hands > 0
+        self.settle_hands()
+        for i in range(len(messages)):
+            answer = None if result is None else result[i]
+            promise = promises[i] if promises else None
+            if isinstance(answer, BaseException):
+                self.failed += counts
+                if promise is not None:
+                    (<Promise>promise).fail(_as_told(self, answer))
+                if not self.held:
+                    self.held = bool(self.on_failure(answer, messages[i], promise is not None))
+            elif promise is not None:
+                (<Promise>promise).keep(answer)
+        return 0
+
+    cdef int failure(self, object messages, object promises, BaseException error) except -1:
+        """A handler raised: whoever asked is told, and the supervisor says how it goes on."""
+        cdef bint asked = False
+        cdef bint many = isinstance(promises, (list, tuple))
+        told = _as_told(self, error)
+        self.failed += self.hands
+        self.settle_hands()
+        if many:
+            for promise in promises:
+                if promise is not None:
+                    asked = True
+                    (<Promise>promise).fail(told)
+        elif promises is not None:
+            asked = True
+            (<Promise>promises).fail(told)
+        if isinstance(error, KeyboardInterrupt) and self.runner is self.home:  # in a thread it is none of the user's
+            self.more = True
+            raise error
+        self.held = bool(self.on_failure(error, messages, asked)) or self.held
+        return 0
+
+    cdef int give_work(self, object work, object messages, object promises) except -1:
+        """A handler is to be awaited: the actor's one task does that, and goes on with the next messages."""
+        self.work = work
+        self.work_messages = messages
+        self.work_promises = promises
+        if self.spawn_driver is None:
+            if type(work) is Delivery:  # in a thread of its own it may wait for room
+                self.work = self.work_messages = self.work_promises = None
+                (<Delivery>work).wait()
+                return self.finish(messages, promises, work)
+            self.drop_work()
+            return self.failure(
+                messages, promises,
+                TypeError(f"actor {self.name!r} has a thread of its own, so its handlers cannot be awaited; make them "
+                          "plain functions, or spawn it without blocking=True"),
+            )
+        if self.driver is None:
+            self.driver = self.spawn_driver(self)
+        elif self.parked is not None and not self.parked.done():
+            self.parked.set_result(None)
+        return 0
+
+    async def drive(self) -> None:
+        """Awaits what handlers give, one after the other, and takes the next messages itself: one task for an actor and
+        not one for each message. Cancelled from outside it ends, and the next message has a new one."""
+        cdef int taken = 0
+        cdef bint aborted, begun, leaves, ours = True
+        cdef Span span
+        messages = promises = result = error = None
+        task = asyncio.current_task()
+        try:
+            while True:
+                if self.work is None:
+                    taken = 0
+                    self.parked = self.home.loop_future()
+                    ours = False
+                    await self.parked
+                    ours = True
+                    continue
+                messages, promises = self.work_messages, self.work_promises
+                span = enter(self)
+                try:
+                    if not self.aborting:
+                        self.awaited = True
+                        result = await self.work
+                except BaseException as caught:
+                    error = caught
+                span.over = True
+                aborted, self.aborting = self.aborting, False
+                begun, self.awaited = self.awaited, False
+                if not begun:
+                    self.drop_unbegun()
+                elif aborted:
+                    task.uncancel()
+                leaves = task.cancelling() > 0
+                self.work = self.work_messages = self.work_promises = None
+                if not begun:
+                    pass
+                elif isinstance(error, asyncio.CancelledError) and (aborted or leaves):
+                    self._broken_off(promises)
+                elif error is None:
+                    self.finish(messages, promises, result)
+                else:
+                    self.failure(messages, promises, error)
+                messages = promises = result = error = None
+                if leaves:
+                    raise asyncio.CancelledError
+                if self.work is None:
+                    taken += 1
+                    taken += self.run(BATCH - taken if taken < BATCH else 1)
+                    if self.more and self.work is None:
+                        self.again()  # the others come first
+                if taken >= BATCH and self.work is not None:
+                    taken = 0
+                    await asyncio.sleep(0)
+        finally:
+            messages = promises = result = error = None
+            self.driver = None
+            if self.work is not None:
+                ours = True
+                self.aborting = self.awaited = False
+                self.drop_unbegun()
+            if ours and not self.held:
+                self.again()
+
+    cdef int drop_unbegun(self) except -1:
+        """A handler is broken off before it has begun: its messages are dead letters."""
+        messages, promises = self.work_messages, self.work_promises
+        self.drop_work()
+        self.hands = 0
+        if not isinstance(promises, (list, tuple)):
+            messages, promises = (messages,), (promises,)
+        for i, message in enumerate(messages):
+            self.bury(message, promises[i] if promises else None, "broken off before its handler began")
+        return 0
+
+    cdef int drop_work(self) except -1:
+        """What was to be awaited is not."""
+        work, self.work = self.work, None
+        self.work_messages = self.work_promises = None
+        if isinstance(work, asyncio.Future):
+            work.cancel()
+        elif hasattr(work, "close"):
+            work.close()
+        return 0
+
+    cdef int _broken_off(self, object promises) except -1:
+        """The time of the one who asked was up, or the actor is stopped: no fault of the handler's."""
+        self.settle_hands()
+        error = ActorStopped(f"actor {self.name!r} stopped before it had answered")
+        if isinstance(promises, (list, tuple)):
+            for promise in promises:
+                if promise is not None:
+                    (<Promise>promise).fail(error)
+        elif promises is not None and not (<Promise>promises).settled:
+            (<Promise>promises).fail(error)
+        return 0
+
+    cdef void settle_hands(self) noexcept:
+        self.handled += self.hands
+        self.hands = 0
+
+
+cdef object _as_told(Mailbox mailbox, BaseException error):
+    """What others may be thrown: no exit of the process, and no StopIteration, which no future holds."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    told = ActorStopped(f"actor {mailbox.name!r} did not answer: {type(error).__name__}({error})")
+    told.__cause__ = error
+    return told
