@@ -44,7 +44,7 @@ cdef class Address:
         self.mailbox = mailbox
 
     def tell(self, message: object, priority: object = None) -> Delivery:
-        """Sends a message and does not wait. About 0.1 us; nothing is allocated.
+        """Sends a message and does not wait. About 0.15 us with the handling; nothing is allocated.
 
         `priority` is "critical", "high", "medium" or "background", or "control", which overtakes all; without one it
         is the actor's. Where the mailbox is full, its overflow policy says what happens: with "wait" the message is
@@ -54,12 +54,13 @@ cdef class Address:
         return self.mailbox.put(message, None, self.mailbox.level if priority is None else level_of(priority))
 
     def ask(self, message: object, timeout: float = 5.0, priority: object = None) -> object:
-        """A future of the answer: ``await ref.ask(message)``. About 4 us until it is there.
+        """A future of the answer: ``await ref.ask(message)``. About 6 us until it is there; in a handler a cycle of
+        actors that wait for each other is looked for, as far as 1,024 of them.
 
         `timeout` covers everything, in seconds: the wait for room, the work and the answer. AskTimeout when it is up:
-        the message is not handled any more if it still waited, and a handler that is being awaited is cancelled. Raises
-        what the handler raised; ActorStopped where the actor ended first; DeadlockError, at once, where the answer
-        could only come after this very handler.
+        the message is not handled any more if it still waited, and a handler that is being awaited is cancelled (that
+        of a batch goes on). Raises what the handler raised; ActorStopped where the actor ended first; DeadlockError, at
+        once, where the answer could only come after this very handler.
         """
         cdef Mailbox mailbox = self.mailbox
         cdef Runner home = mailbox.home
@@ -175,7 +176,7 @@ cdef Py_ssize_t _push_all(Mailbox mailbox, list messages, int level) except -1:
             Py_INCREF(message)
             slots[i].words[0] = <uint64_t><void *>message
             slots[i].words[1] = slots[i].words[2] = 0
-        taken = sophia_ring_push_many(&mailbox.rings[level], slots, <size_t>some)
+        taken = sophia_ring_push_many(mailbox.rings[level], slots, <size_t>some)
         for i in range(<Py_ssize_t>taken, some):
             Py_DECREF(messages[begin + i])
         begin += <Py_ssize_t>taken

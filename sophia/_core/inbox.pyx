@@ -161,7 +161,7 @@ cdef class Inbox(Mailbox):
         """The level of the next message: the most urgent, but for one that was passed over too often; -1: none."""
         cdef int level, top = -1
         for level in range(LEVELS):
-            if not self.opened[level] or not sophia_ring_count(&self.rings[level]):
+            if not self.opened[level] or not sophia_ring_count(self.rings[level]):
                 continue
             if top < 0:
                 top = level
@@ -188,17 +188,17 @@ cdef class Inbox(Mailbox):
             if self.passed[level] >= PATIENCE or self.handle_batch is None:
                 n = 1
             else:
-                n = sophia_ring_count(&self.rings[level])
+                n = sophia_ring_count(self.rings[level])
                 if n > <size_t>(budget - done):
                     n = <size_t>(budget - done)
                 for lower in range(level + 1, LEVELS if level else 0):
-                    if self.opened[lower] and sophia_ring_count(&self.rings[lower]):
+                    if self.opened[lower] and sophia_ring_count(self.rings[lower]):
                         n = min(n, <size_t>(PATIENCE - self.passed[lower]))
             some = self.take_batch(level, n) if n > 1 else self.take_one(level)
             done += some
             self.passed[level] = 0
             for lower in range(level + 1, LEVELS):
-                if self.opened[lower] and sophia_ring_count(&self.rings[lower]):
+                if self.opened[lower] and sophia_ring_count(self.rings[lower]):
                     self.passed[lower] += some
         if not self.cut:
             self.admit()
@@ -220,7 +220,7 @@ cdef class Inbox(Mailbox):
     cdef int take_one(self, int level) except -1:
         cdef sophia_message slot
         cdef Promise promise = None
-        if not sophia_ring_pop(&self.rings[level], &slot):
+        if not sophia_ring_pop(self.rings[level], &slot):
             return 0
         message = <object><void *>slot.words[0]
         Py_DECREF(message)
@@ -251,7 +251,7 @@ cdef class Inbox(Mailbox):
 
     cdef int take_batch(self, int level, size_t n) except -1:
         cdef sophia_message slots[BATCH]
-        cdef size_t got = sophia_ring_pop_many(&self.rings[level], slots, n if n < BATCH else BATCH)
+        cdef size_t got = sophia_ring_pop_many(self.rings[level], slots, n if n < BATCH else BATCH)
         cdef size_t i
         cdef Promise promise
         messages = []
@@ -312,8 +312,7 @@ cdef class Inbox(Mailbox):
                 self.failed += counts
                 if promise is not None:
                     (<Promise>promise).fail(_as_told(self, answer))
-                if not self.held:
-                    self.held = bool(self.on_failure(answer, messages[i], promise is not None))
+                self.held = bool(self.on_failure(answer, messages[i], promise is not None)) or self.held
             elif promise is not None:
                 (<Promise>promise).keep(answer)
         return 0

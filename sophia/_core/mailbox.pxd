@@ -76,7 +76,7 @@ cdef class Promise(Timer):
     cdef Mailbox mailbox                # whose answer it is; None where none is awaited
     cdef Mailbox asker                  # the actor that waits; None outside of one
     cdef double timeout
-    cdef uint32_t settled, running, parked
+    cdef uint32_t settled, running
     cdef sophia_park park
     cdef int keep(self, object value) except -1
     cdef int fail(self, object error) except -1
@@ -97,7 +97,7 @@ cdef class Mailbox:
     cdef Runner runner
     cdef Runner home                    # the loop of those who ask
     cdef TimerWheel wheel
-    cdef sophia_ring rings[LEVELS]
+    cdef sophia_ring *rings[LEVELS]     # made when first needed, each on a cache line of its own
     cdef bint opened[LEVELS]
     cdef sophia_gate gate
     cdef sophia_scheduled scheduled
@@ -113,6 +113,7 @@ cdef class Mailbox:
     cdef bint held                      # by who starts, restarts or stops the actor
     cdef readonly size_t hands          # messages that a handler has
     cdef int forks
+    cdef bint retired                   # its counts were taken
     cdef readonly uint64_t sent, handled, failed, dead, refused, wakeups, late
     cdef object put(self, object message, Promise promise, int level)
     cdef size_t count(self) noexcept
@@ -135,7 +136,7 @@ cdef class Delivery:
     cdef readonly Py_ssize_t accepted
     cdef readonly tuple errors
     cdef Mailbox mailbox
-    cdef object message                 # of a tell that waits; of a batch the list of what is left
+    cdef object message                 # of a tell that waits; of a batch a deque of what is left
     cdef bint many, begun
     cdef int level
     cdef Promise promise                # of those who wait for room

@@ -16,13 +16,18 @@ from contextvars import ContextVar
 from time import monotonic
 
 from cpython.contextvars cimport PyContextVar_Set
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.pythread cimport PyThread_get_thread_ident
+from libc.stdlib cimport free
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from sophia._core.wheel cimport Timer, TimerWheel
 
 from sophia.errors import ActorStopped, AskTimeout, DeadlockError, MailboxFull, PoolForked
 
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size) noexcept
 
 cdef extern from "ring.h" nogil:
     size_t SOPHIA_RING_MOST
@@ -48,6 +53,9 @@ cdef extern from *:
 
 PRIORITIES = ("control", "critical", "high", "medium", "background")
 OVERFLOWS = ("wait", "fail", "drop_new", "drop_old", "dead_letter")
+
+# Actors that wait for each other, which a question looks through for a cycle.
+cdef int MOST_STEPS = 1024
 
 # Senders that wait for room in one mailbox.
 cdef Py_ssize_t MOST_WAITING = 1 << 16
@@ -202,6 +210,7 @@ cdef class Promise(Timer):
                 break
             with nogil:
                 sophia_park_wait(&self.park, epoch, <int64_t>(1e9 * (left if 0.0 <= left < 0.5 else 0.5)))
+            PyErr_CheckSignals()
         return True
 
 
@@ -258,11 +267,12 @@ cdef class Mailbox:
         cdef int level
         for level in range(LEVELS):
             if self.opened[level]:
-                while sophia_ring_pop(&self.rings[level], &slot):
+                while sophia_ring_pop(self.rings[level], &slot):
                     Py_DECREF(<object><void *>slot.words[0])
                     if slot.words[1]:
                         Py_DECREF(<object><void *>slot.words[1])
-                sophia_ring_close(&self.rings[level])
+                sophia_ring_close(self.rings[level])
+                free(self.rings[level])
 
     def __len__(self) -> int:
         return self.count()
@@ -292,7 +302,7 @@ cdef class Mailbox:
         cdef int level = self.level if priority is None else level_of(priority)
         cdef Delivery delivery
         if self.accepted is not None and not self.takes(type(message)):
-            return "refused"
+            return "not accepted"
         try:
             delivery = <Delivery>self.put(message, None, level)
         except MailboxFull:
@@ -310,7 +320,7 @@ cdef class Mailbox:
         cdef Promise promise
         cdef Delivery delivery
         for level in range(LEVELS):
-            while self.opened[level] and sophia_ring_pop(&self.rings[level], &slot):
+            while self.opened[level] and sophia_ring_pop(self.rings[level], &slot):
                 message = <object><void *>slot.words[0]
                 Py_DECREF(message)
                 promise = None
@@ -354,7 +364,7 @@ cdef class Mailbox:
             refuse_forked()
         if self.accepted is not None and not self.takes(type(message)):
             names = ", ".join(one.__name__ for one in self.types)
-            raise TypeError(f"actor {self.name!r} takes {names}, and no {type(message).__name__} ({message!r:.80})")
+            raise TypeError(f"actor {self.name!r} takes {names}, and no {type(message).__name__}")
         if not sophia_sender_enters(&self.gate):
             self.sent += 1
             self.bury(message, promise, "stopped")
@@ -384,15 +394,22 @@ cdef class Mailbox:
         return known
 
     cdef bint open(self, int level) noexcept:
-        self.opened[level] = sophia_ring_open(&self.rings[level], self.capacity)
-        return self.opened[level]
+        cdef sophia_ring *ring = <sophia_ring *>aligned_alloc(64, sizeof(sophia_ring))
+        if ring == NULL:
+            return False
+        if not sophia_ring_open(ring, self.capacity):
+            free(ring)
+            return False
+        self.rings[level] = ring
+        self.opened[level] = True
+        return True
 
     cdef bint push(self, object message, Promise promise, int level) noexcept:
         cdef sophia_message slot
         slot.words[0] = <uint64_t><void *>message
         slot.words[1] = 0 if promise is None else <uint64_t><void *>promise
         slot.words[2] = 0
-        if not sophia_ring_push(&self.rings[level], &slot):
+        if not sophia_ring_push(self.rings[level], &slot):
             return False
         Py_INCREF(message)
         if promise is not None:
@@ -417,7 +434,7 @@ cdef class Mailbox:
                     self.bury(message, promise, "stopped")
                     return _STOPPED
                 there = self.push(message, promise, level)
-                gone = not there and sophia_ring_pop(&self.rings[level], &slot)
+                gone = not there and sophia_ring_pop(self.rings[level], &slot)
                 sophia_gate_leave(&self.gate)
                 if gone:  # outside of the gate: who hears of it may shut that
                     oldest = <object><void *>slot.words[0]
@@ -459,8 +476,19 @@ cdef class Mailbox:
                 promise.fail(ActorStopped(f"actor {self.name!r} did not handle the message: {reason}"))
             elif promise.asker is not None:
                 promise.asker.asked.discard(promise)
-        self.on_dead(message, reason)
+        self.on_dead(message, reason, self.retired)
         return 0
+
+    def retire(self) -> dict:
+        """Its counts, for the last time: what is sent now is told to `on_dead` as late."""
+        self.retired = True
+        return self.counts()
+
+    def accept(self, kinds: object, always: object = ()) -> None:
+        """Takes messages of these classes only, and of those that are `always` taken; None: of any. What waits already
+        is not looked at."""
+        self.types = None if kinds is None else tuple(kinds)
+        self.accepted = None if kinds is None else dict.fromkeys(always, True)
 
     # What waits
 
@@ -469,14 +497,14 @@ cdef class Mailbox:
         cdef int level
         for level in range(LEVELS):
             if self.opened[level]:
-                n += sophia_ring_count(&self.rings[level])
+                n += sophia_ring_count(self.rings[level])
         return n
 
     cdef int top(self) noexcept:
         """The most urgent level that has messages; -1 where none has."""
         cdef int level
         for level in range(LEVELS):
-            if self.opened[level] and sophia_ring_count(&self.rings[level]):
+            if self.opened[level] and sophia_ring_count(self.rings[level]):
                 return level
         return -1
 
@@ -540,9 +568,12 @@ cdef class Delivery:
         if self.mailbox.runner.thread == thread or self.mailbox.home.thread == thread:
             raise DeadlockError("this thread makes the room that it would wait for; use await, or send from elsewhere")
         self.begin(None)
-        if not self.promise.wait(-1.0 if timeout is None else timeout) and not self.promise.settled:
-            take_back(self.promise)  # what takes it out of the line counts it as refused
-            self.outcome = "dropped"
+        try:
+            self.promise.wait(-1.0 if timeout is None else timeout)
+        finally:
+            if not self.promise.settled:
+                take_back(self.promise)  # what takes it out of the line counts it as refused
+                self.outcome = "dropped"
         return self.outcome == "accepted"
 
     cdef int begin(self, Runner home) except -1:
@@ -652,7 +683,7 @@ cdef int bind(Promise promise, Mailbox mailbox) except -1:
     cdef Mailbox asker = running_actor(mailbox.home)
     promise.mailbox = mailbox
     if asker is not None:
-        chain = _chain(mailbox, asker, set())
+        chain = _chain(mailbox, asker)
         if chain is not None:
             who = " -> ".join([asker.name, *chain])
             raise DeadlockError(
@@ -663,19 +694,29 @@ cdef int bind(Promise promise, Mailbox mailbox) except -1:
     return 0
 
 
-cdef object _chain(Mailbox start, Mailbox target, set seen):
-    """The names on the way from one actor to another that it waits for; None where there is no way."""
+cdef object _chain(Mailbox start, Mailbox target):
+    """The names on the way from one actor to another that it waits for; None where there is no way, or so many wait
+    that it is not looked for further: then a deadline ends it."""
     cdef Promise promise
-    if start is target:
-        return [start.name]
-    seen.add(start)
-    if not start.hands and not start.held:  # it waits for nothing
-        return None
-    for promise in start.asked:
-        if promise.mailbox not in seen and not promise.over():
-            rest = _chain(promise.mailbox, target, seen)
-            if rest is not None:
-                return [start.name, *rest]
+    cdef Mailbox here
+    cdef int steps = 0
+    cdef dict before = {start: None}  # the way back, by actor
+    waiting = [start]
+    while waiting and steps < MOST_STEPS:
+        steps += 1
+        here = <Mailbox>waiting.pop()
+        if here is target:
+            names = []
+            while here is not None:
+                names.append(here.name)
+                here = before[here]
+            return names[::-1]
+        if not here.hands and not here.held:  # it waits for nothing
+            continue
+        for promise in here.asked:
+            if promise.mailbox not in before and not promise.over():
+                before[promise.mailbox] = here
+                waiting.append(promise.mailbox)
     return None
 
 

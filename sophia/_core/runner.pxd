@@ -22,11 +22,11 @@ cdef class LoopRunner(Runner):
     cdef bint post_armed
     cdef bint closed
     cdef bint arm(self) except -1
+    cdef int drain(self) except -1
     cdef int next_line(self) noexcept
 
 
 cdef class ThreadRunner(Runner):
-    cdef Mailbox mailbox
     cdef sophia_park park
     cdef sophia_scheduled wanted
     cdef bint ended

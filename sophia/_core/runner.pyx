@@ -61,15 +61,23 @@ cdef class LoopRunner(Runner):
 
     def __dealloc__(self):
         cdef int level
+        self.drain()
         for level in range(LEVELS):
-            while self.lines[level].count:
-                Py_DECREF(<Mailbox>_line_take(&self.lines[level]))
             PyMem_Free(self.lines[level].items)
 
     def close(self) -> None:
         """Runs nothing any more; its timers are forgotten."""
         self.closed = True
         self.wheel.close()
+        self.drain()
+
+    cdef int drain(self) except -1:
+        """Lets go of the mailboxes in line, which hold all that is theirs."""
+        cdef int level
+        for level in range(LEVELS):
+            while self.lines[level].count:
+                Py_DECREF(<Mailbox>_line_take(&self.lines[level]))
+        return 0
 
     cdef object loop_future(self):
         return self.create_future()
@@ -77,13 +85,18 @@ cdef class LoopRunner(Runner):
     cdef int ready(self, Mailbox mailbox, int level) except -1:
         cdef Line *line = &self.lines[level]
         if line.items == NULL or line.count > line.mask:
-            _line_grow(line)
+            try:
+                _line_grow(line)
+            except MemoryError:
+                sophia_rest(&mailbox.scheduled)  # or no later message would find it at rest, and run it
+                raise
         Py_INCREF(mailbox)
         line.items[(line.first + line.count) & line.mask] = <void *>mailbox
         line.count += 1
         mailbox.ready_level = level
         if not self.armed and not self.running and not self.arm():
             mailbox.lost("the loop of the actor is closed")
+            self.drain()
         return 0
 
     cdef bint arm(self) except -1:

@@ -9,9 +9,13 @@ if TYPE_CHECKING:
     from sophia.actors.orchestrator import Orchestrator
     from sophia.actors.ref import ActorRef
 
-__all__ = ["Actor", "handles"]
+__all__ = ["Actor", "Unhandled", "handles"]
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+class Unhandled(TypeError):
+    """A message of a kind that no method handles. It is the sender's fault, so the actor goes on with the next."""
 
 
 def handles(*kinds: type) -> Callable[[_Method], _Method]:
@@ -66,8 +70,11 @@ class Actor:
             for kind in getattr(method, "__handles__", ()):
                 methods[kind] = name
         cls._methods = methods
-        if methods and "accepts" not in vars(cls) and cls.handle is Actor.handle:
-            cls.accepts = tuple(methods)
+        if "accepts" not in vars(cls):
+            if "handle" in vars(cls):
+                cls.accepts = None  # what it takes is its own matter
+            elif methods and cls.handle is Actor.handle:
+                cls.accepts = tuple(methods)
 
     def on_start(self) -> Any:
         """Before the first message; a plain function or a coroutine. What it raises counts as a failure."""
@@ -78,8 +85,11 @@ class Actor:
         for base in kind.__mro__:
             if (name := self._methods.get(base)) is not None:
                 return getattr(self, name)(message)
+        for base, name in self._methods.items():  # abstract classes take what is no subclass by its bases
+            if isinstance(message, base):
+                return getattr(self, name)(message)
         error = f"{type(self).__name__} handles no {kind.__name__}; override handle(), or mark a method with @handles"
-        raise TypeError(error)
+        raise Unhandled(error)
 
     def on_stop(self) -> Any:
         """After the last message, also before a restart; a plain function or a coroutine."""

@@ -7,6 +7,7 @@ import inspect
 import logging
 import os
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ Factory = Callable[[], Actor]
 Watcher = ActorRef | Callable[[Terminated], object]
 
 _log = logging.getLogger("sophia.actors")
+
+# What every actor takes: who watches another is told of its end.
+_ALWAYS = (Terminated,)
 
 # Watchers of one actor, at most.
 _MOST_WATCHERS = 1024
@@ -63,6 +67,7 @@ class Cell:
         self._group = group
         self._factory = factory
         self._core = core
+        self._accepts = accepts
         self._start_timeout = start_timeout
         self._home = home
         self._loop = home.loop
@@ -72,13 +77,13 @@ class Cell:
             home if self._thread_runner is None else self._thread_runner,
             home,
             home.wheel,
-            types=accepts,
             on_failure=self._on_failure,
             on_dead=self._on_dead,
             on_rest=self._on_rest,
             spawn_driver=None if blocking else self._spawn_driver,
             **mailbox,
         )
+        self.mailbox.accept(getattr(factory, "accepts", None) if accepts is None else accepts, _ALWAYS)
         self.ref = ActorRef(self)
         self._actor: Actor | None = None
         self._driver: asyncio.Task[None] | None = None
@@ -89,7 +94,7 @@ class Cell:
         # What the life waits for: each of these is set, then `_tell_life` called.
         self._at_rest = True
         self._restart: float | None = None
-        self._stopping = self._ended = self._forgotten = self._awake = False
+        self._stopping = self._ended = self._awake = False
         self._error: BaseException | None = None
         self._end: Terminated | None = None
         self._news: asyncio.Future[None] | None = None
@@ -123,7 +128,7 @@ class Cell:
             return
         self._error = error
         self._ended = True
-        self._orchestrator.note(Event("gave_up", self.name, error))
+        self._orchestrator._note(Event("gave_up", self.name, error))
         self._begin_stop(cut=True)
 
     def abandon(self) -> None:
@@ -169,7 +174,8 @@ class Cell:
         if not asked or directive != "resume":  # an asker hears of it
             kind, trace = type(message).__name__, None if asked else error
             _log.error("actor %r failed on a %s (%s): %r", self.name, kind, directive, error, exc_info=trace)
-        self._on_loop(self._orchestrator.note, Event("failed", self.name, error))
+        traceback.clear_frames(error.__traceback__)  # the last events are kept, and need not keep what was handled
+        self._on_loop(self._orchestrator._note, Event("failed", self.name, error))
         if directive == "resume":
             return False
         self._on_loop(self._after_failure, error, directive)
@@ -181,14 +187,14 @@ class Cell:
         self._at_rest = True
         if directive == "stop":
             self.give_up(error)
-        else:
+        elif self._restart is None:  # else it failed on another message of the same batch
             self._group.failed(self, self._budget, self._loop.time(), error)
         self._tell_life()
 
-    def _on_dead(self, message: Any, reason: str) -> None:
+    def _on_dead(self, message: Any, reason: str, late: bool) -> None:
         self._orchestrator.dead_letters.add(self.name, message, reason)
-        if self._forgotten:
-            self._orchestrator.count_late()
+        if late:
+            self._orchestrator._count_late()
 
     def _on_rest(self) -> None:
         self._on_loop(self._rests)
@@ -209,7 +215,7 @@ class Cell:
         try:
             while True:
                 if (failure := await self._start()) is None:
-                    self._orchestrator.note(Event("started", self.name))
+                    self._orchestrator._note(Event("started", self.name))
                     self.state = "stopping" if self._stopping else "running"
                     if self._restart is None:  # else another of its group has failed meanwhile
                         self._error = None
@@ -217,7 +223,7 @@ class Cell:
                         self.mailbox.release()
                 else:
                     _log.error("actor %r failed to start: %r", self.name, failure, exc_info=failure)
-                    self._orchestrator.note(Event("failed", self.name, failure))
+                    self._orchestrator._note(Event("failed", self.name, failure))
                     self._after_failure(failure, self._group.supervision.directive(failure, asked=False))
                 await self._until(lambda: self._at_rest and (self._ended or self._restart is not None))
                 await self._finish(started=failure is None)
@@ -225,7 +231,7 @@ class Cell:
                     break
                 pause, self._restart = self._restart, None
                 self.state = "restarting"
-                self._orchestrator.note(Event("restarting", self.name, self._error))
+                self._orchestrator._note(Event("restarting", self.name, self._error))
                 self._awake = False
                 timer = self._home.wheel.call_later(pause or 0.0, self._wake)
                 await self._until(lambda: self._awake or self._ended)
@@ -291,6 +297,7 @@ class Cell:
         if not isinstance(actor, Actor):
             message = f"spawn: {factory!r} gave {actor!r:.80}, which is no Actor; derive its class from Actor"
             raise TypeError(message)
+        self.mailbox.accept(type(actor).accepts if self._accepts is None else self._accepts, _ALWAYS)
         actor.ref = self.ref
         actor.orchestrator = self._orchestrator
         self._actor = actor
@@ -369,9 +376,8 @@ class Cell:
             self._driver.cancel()
         self._group.leave(self)
         self._end = Terminated(self.name, reason, self._error)
-        self._orchestrator.forget(self)
-        self._forgotten = True
-        self._orchestrator.note(Event("stopped", self.name, self._error))
+        self._orchestrator._forget(self)
+        self._orchestrator._note(Event("stopped", self.name, self._error))
         for watcher in self._watchers:
             _tell_end(watcher, self._end)
         self._watchers.clear()
@@ -380,12 +386,9 @@ class Cell:
                 future.set_result(self._end)
         self._waiting_for_end.clear()
 
-    def _home_thread(self) -> bool:
-        return self._orchestrator.on_home_thread
-
     def _on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
         """At once on the loop's thread, else soon; not at all where the loop has ended."""
-        if self._home_thread():
+        if self._orchestrator._on_home_thread:
             if not self._loop.is_closed():
                 call(*arguments)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ class DeadLetters:
         self.count = 0
         self._kept: deque[DeadLetter] = deque(maxlen=keep)
         self._listeners: list[Callable[[DeadLetter], object]] = []
+        self._lock = threading.RLock()  # re-entered by a signal's handler
 
     @property
     def kept(self) -> list[DeadLetter]:
@@ -45,11 +47,12 @@ class DeadLetters:
 
     def add(self, to: str, message: Any, reason: str) -> None:
         """One more."""
-        self.count += 1
         letter = DeadLetter(to, message, reason)
-        self._kept.append(letter)
-        if str(self.count).strip("0") == "1":  # the 1st, 10th, 100th ...: a flood must not flood the log too
-            _log.warning("dead letter %d, to actor %r: %s", self.count, to, reason)
+        with self._lock:
+            self.count = count = self.count + 1
+            self._kept.append(letter)
+        if str(count).strip("0") == "1":  # the 1st, 10th, 100th ...: a flood must not flood the log too
+            _log.warning("dead letter %d, to actor %r: %s", count, to, reason)
         for listener in self._listeners:
             try:
                 listener(letter)

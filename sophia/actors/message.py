@@ -17,6 +17,7 @@ class Input:
 
     vector: SharedVector
     text: str | None = None
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +74,4 @@ class Ok:
 
 
 OrganMessage: TypeAlias = Input | Query | Control
-Response: TypeAlias = Route | Text | Blocked | Ok
+Response: TypeAlias = Route | Text | tuple[Text, ...] | Blocked | Ok

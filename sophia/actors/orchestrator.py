@@ -84,6 +84,7 @@ class Orchestrator:
         self._cells: dict[str, Cell] = {}
         self._counters: dict[str, int] = {}
         self._ended: dict[str, int] = dict.fromkeys(("sent", "handled", "failed", "dead", "refused", "late"), 0)
+        self._counting = threading.RLock()  # re-entered by a signal's handler
         self._root = Group("root", supervision or Supervision(), None, random.Random(seed))
         self._seed = seed
         self._breakers: dict[str, Circuit] = {}
@@ -101,15 +102,19 @@ class Orchestrator:
         await self.shutdown()
 
     @property
-    def on_home_thread(self) -> bool:
+    def _on_home_thread(self) -> bool:
         """Whether this is the thread of its loop."""
         return threading.get_ident() == self._thread
+
+    def _chance(self, name: str) -> random.Random:
+        """Of the pauses of a group: each has its own, or all would come back at once."""
+        return random.Random(None if self._seed is None else f"{self._seed} {name}")
 
     # Starting
 
     def group(self, name: str, supervision: Supervision, *, above: Group | None = None) -> Group:
         """A group of actors under a supervision of their own; name it in `spawn`."""
-        return Group(name, supervision, self._root if above is None else above, random.Random(self._seed))
+        return Group(name, supervision, self._root if above is None else above, self._chance(name))
 
     def spawn(
         self,
@@ -138,7 +143,7 @@ class Orchestrator:
         if self._closing is not None:
             message = "the orchestrator shuts down and starts no more actors"
             raise ActorStopped(message)
-        if not self.on_home_thread:
+        if not self._on_home_thread:
             message = "spawn() is for the thread of the orchestrator's loop; use loop.call_soon_threadsafe"
             raise RuntimeError(message)
         if not callable(factory) and not isinstance(factory, Actor):
@@ -154,7 +159,6 @@ class Orchestrator:
         if name in self._cells:
             message = f"an actor is called {name!r} already; stop it first or choose another name"
             raise ValueError(message)
-        kinds = getattr(factory, "accepts", None) if accepts is None else tuple(accepts)
         cell = Cell(
             self,
             self._root if group is None else group,
@@ -164,7 +168,7 @@ class Orchestrator:
             core=core,
             start_timeout=start_timeout,
             home=self._home,
-            accepts=kinds,
+            accepts=None if accepts is None else tuple(accepts),
             priority=priority,
             capacity=capacity,
             overflow=overflow,
@@ -266,8 +270,8 @@ class Orchestrator:
     def broadcast_to_all(self, message: Any, priority: str | None = None) -> dict[str, str]:
         """Offers one message to every actor, waiting for none; by name what became of it.
 
-        "accepted"; "full" (with "wait" and "fail": it was not taken), "dropped", "dead"; "refused" where the actor
-        takes no such messages. All share the message: no byte of it is copied.
+        "accepted"; "full" (with "wait" and "fail": it was not taken), "dropped", "dead", "stopped"; "not accepted"
+        where the actor takes no such messages. All share the message: no byte of it is copied.
         """
         outcomes: dict[str, str] = {}
         for name, cell in list(self._cells.items()):
@@ -299,8 +303,10 @@ class Orchestrator:
 
     async def _in_time(self, cell: Cell, deadline: float) -> bool:
         end = asyncio.ensure_future(cell.wait_end())
-        done, _ = await asyncio.wait({end}, timeout=max(0.0, deadline - self._loop.time()))
-        end.cancel()
+        try:
+            done, _ = await asyncio.wait({end}, timeout=max(0.0, deadline - self._loop.time()))
+        finally:
+            end.cancel()
         return bool(done)
 
     async def shutdown(self, timeout: float | None = None) -> Shutdown:
@@ -358,7 +364,7 @@ class Orchestrator:
                 totals[key] += counted[key]
         return totals
 
-    def note(self, event: Event) -> None:
+    def _note(self, event: Event) -> None:
         """Something happened to an actor."""
         self.events.append(event)
         for listener in self._listeners:
@@ -367,19 +373,21 @@ class Orchestrator:
             except Exception:
                 _log.exception("a listener to events of actors failed")
 
-    def forget(self, cell: Cell) -> None:
+    def _forget(self, cell: Cell) -> None:
         """An actor has ended; its name is free."""
         if self._cells.get(cell.name) is cell:
             del self._cells[cell.name]
             self._breakers.pop(cell.name, None)
-        counted = cell.mailbox.counts()
-        for key in self._ended:
-            self._ended[key] += counted[key]
+        with self._counting:
+            counted = cell.mailbox.retire()
+            for key in self._ended:
+                self._ended[key] += counted[key]
 
-    def count_late(self) -> None:
+    def _count_late(self) -> None:
         """A message to an actor that has ended, and whose counts were taken, became a dead letter."""
-        self._ended["sent"] += 1
-        self._ended["dead"] += 1
+        with self._counting:
+            self._ended["sent"] += 1
+            self._ended["dead"] += 1
 
     def _cell(self, name: str) -> Cell:
         cell = self._cells.get(name)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sophia.actors.actor import Unhandled
+
 if TYPE_CHECKING:
     from sophia.actors.cell import Cell
 
@@ -93,6 +95,8 @@ class Supervision:
                 return found
         if isinstance(error, SystemExit):
             return "stop"
+        if isinstance(error, Unhandled):
+            return "resume"
         return self.asked if asked else self.told
 
     def pause(self, attempt: int, chance: random.Random) -> float:

@@ -20,7 +20,7 @@ class _Found(Protocol):
 
 
 class _Memory(Protocol):
-    def remember(self, content: object, /) -> object: ...
+    def remember(self, content: object, *, scope: str = "") -> object: ...
 
     def recall(self, query: object, k: int = 10, *, scope: str | None = None) -> Iterable[_Found]: ...
 
@@ -54,11 +54,11 @@ class HippocampusOrgan(Actor):
     def input(self, given: Input) -> Response:
         """Remembers it."""
         content: Any = given.vector if given.text is None else given.text
-        self._memory.remember(content)
+        self._memory.remember(content, scope=given.scope or "")
         return Ok()
 
     @handles(Query)
-    def query(self, query: Query) -> tuple[Text, ...]:
+    def query(self, query: Query) -> Response:
         """The texts that fit best."""
         found = self._memory.recall(query.text, query.k, scope=query.scope)
         return tuple(Text(one.text, one.score or 0.0) for one in found if one.text is not None)

@@ -40,8 +40,10 @@ class ThalamusOrgan(Actor):
     @handles(Input)
     def input(self, given: Input) -> Response:
         """Decides the text that a vector was made of."""
-        return Blocked("an input without a text cannot be routed") if given.text is None else self._decide(given.text)
+        if given.text is None:
+            return Blocked("an input without a text cannot be routed")
+        return self._decide(given.text, given.scope)
 
-    def _decide(self, text: str, scope: str | None = None) -> Response:
+    def _decide(self, text: str, scope: str | None) -> Response:
         decision = self._route(text, scope=scope)
         return Route(decision) if decision.allowed else Blocked(f"{decision.verdict}: {decision.why}")

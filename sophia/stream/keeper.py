@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sophia._core.breaker import CircuitBreaker
 from sophia.actors.actor import Actor, handles
 from sophia.actors.breaker import Breaker
-from sophia.actors.message import Ok, Query, Response, Text
+from sophia.actors.message import Control, Ok, Response
 from sophia.actors.ref import ActorRef
 from sophia.brain import Batch, Sophia
 from sophia.errors import AskTimeout
@@ -34,8 +34,9 @@ class Regain(NamedTuple):
 
 
 class KeepingOrgan(Actor):
-    """The memory of a run as an organ: makes batches durable, in order, and recalls. It waits for the disk, so it has a
-    thread of its own, and nobody else needs to wait."""
+    """The memory of a run as an organ: makes batches durable, in order. It waits for the disk, so it has a thread of
+    its own, and nobody else needs to wait. What is remembered of an input, the Thalamus has said.
+    """
 
     def __init__(self, brain: Sophia) -> None:
         self._brain = brain
@@ -51,18 +52,10 @@ class KeepingOrgan(Actor):
         self._brain.regain_store()
         return Ok()
 
-    @handles(Query)
-    def query(self, query: Query) -> tuple[Text, ...]:
-        """What is remembered that fits best; nothing for a brain that recalls nothing."""
-        if not self._brain.settings.recall:
-            return ()
-        found = self._brain.recall(query.text, query.k, scope=query.scope)
-        return tuple(Text(one.text, one.score or 0.0) for one in found if one.text is not None)
-
-    @handles(Ok)
-    def knock(self, word: Ok) -> Response:
-        """It is there."""
-        return word
+    @handles(Control)
+    def control(self, _: Control) -> Response:
+        """A knock: it is there."""
+        return Ok()
 
 
 class Keeper:
@@ -94,7 +87,7 @@ class Keeper:
             raise self._lost(batch)
         try:
             if self.away:
-                self._organ.call(Ok(), _KNOCK, "control")
+                self._organ.call(Control("knock"), _KNOCK, "control")
                 self._organ.call(Regain(), self._patience)
                 self.away = False
             if batch.away:
