@@ -7,7 +7,6 @@ import inspect
 import logging
 import os
 import threading
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -174,7 +173,6 @@ class Cell:
         if not asked or directive != "resume":  # an asker hears of it
             kind, trace = type(message).__name__, None if asked else error
             _log.error("actor %r failed on a %s (%s): %r", self.name, kind, directive, error, exc_info=trace)
-        traceback.clear_frames(error.__traceback__)  # the last events are kept, and need not keep what was handled
         self._on_loop(self._orchestrator._note, Event("failed", self.name, error))
         if directive == "resume":
             return False

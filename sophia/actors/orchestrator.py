@@ -76,8 +76,8 @@ class Orchestrator:
         seed: int | None = None,
     ) -> None:
         self.dead_letters = DeadLetters(keep_dead)
-        self.events: deque[Event] = deque(maxlen=1000)
-        """The last that happened to actors."""
+        self.events: deque[Event] = deque(maxlen=100)
+        """The last that happened to actors; errors among them hold what their frames hold."""
         self._loop = asyncio.get_running_loop()
         self._home = LoopRunner(self._loop)
         self._thread = threading.get_ident()

@@ -51,7 +51,7 @@ def test_the_hippocampus_remembers_and_recalls_by_scope(tmp_path: Path) -> None:
                 for text, scope in (("The office opens at nine.", "ana"), ("The office is closed.", None)):
                     assert await ref.ask(Input(VECTOR, text, scope)) == Ok()
                 assert await ref.ask(Input(VECTOR)) == Ok()
-                asked = [Query("office", "ana"), Query("office", k=1), Query("submarine")]
+                asked = [Query("office", "ana"), Query("office", k=1), Query("zzz", "nobody")]
                 found = [await ref.ask(query) for query in asked]
                 with pytest.raises(ValueError, match="k"):
                     await ref.ask(Query("office", k=0))
