@@ -53,7 +53,7 @@ cdef class Address:
         """
         return self.mailbox.put(message, None, self.mailbox.level if priority is None else level_of(priority))
 
-    def ask(self, message: object, timeout: float = 5.0, priority: object = None) -> object:
+    def ask(self, message: object, timeout: object = 5.0, priority: object = None) -> object:
         """A future of the answer: ``await ref.ask(message)``. About 6 us until it is there; in a handler a cycle of
         actors that wait for each other is looked for, as far as 1,024 of them.
 
@@ -64,9 +64,7 @@ cdef class Address:
         """
         cdef Mailbox mailbox = self.mailbox
         cdef Runner home = mailbox.home
-        cdef double seconds = timeout
-        if not isfinite(seconds) or seconds <= 0.0:
-            raise ValueError(f"timeout is {timeout!r}; give a positive number of seconds, as nothing waits for ever")
+        cdef double seconds = _seconds(timeout)
         if home.thread != PyThread_get_thread_ident():
             raise RuntimeError("ask() is for coroutines on the loop of the actors; in another thread use call()")
         cdef Promise promise = _question(mailbox, seconds)
@@ -82,15 +80,14 @@ cdef class Address:
             raise
         return promise.future
 
-    def call(self, message: object, timeout: float = 5.0, priority: object = None) -> object:
+    def call(self, message: object, timeout: object = 5.0, priority: object = None) -> object:
         """The answer, in a thread other than the loop's: as `ask`, and waits. About 30 us."""
         cdef Mailbox mailbox = self.mailbox
-        cdef double seconds = timeout
-        if not isfinite(seconds) or seconds <= 0.0:
-            raise ValueError(f"timeout is {timeout!r}; give a positive number of seconds, as nothing waits for ever")
+        cdef double seconds = _seconds(timeout)
         if mailbox.runner.thread == PyThread_get_thread_ident() or mailbox.home.thread == PyThread_get_thread_ident():
             raise DeadlockError(
-                f"call() would stop the thread that actor {mailbox.name!r} needs; use ask() and await it"
+                f"call() would stop the thread that actor {mailbox.name!r} needs; in a coroutine use ask() and await it, "
+                "in a blocking actor tell it"
             )
         cdef Promise promise = _question(mailbox, seconds)
         try:
@@ -162,6 +159,12 @@ cdef class Address:
         if errors:
             delivery.errors = tuple(errors)
         return delivery
+
+
+cdef double _seconds(object timeout) except -1.0:
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not isfinite(timeout) or timeout <= 0:
+        raise ValueError(f"timeout is {timeout!r}; give a positive number of seconds, as nothing waits for ever")
+    return timeout
 
 
 cdef Py_ssize_t _push_all(Mailbox mailbox, list messages, int level) except -1:

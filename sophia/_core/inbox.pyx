@@ -227,7 +227,7 @@ cdef class Inbox(Mailbox):
         if slot.words[1]:
             promise = <Promise><void *>slot.words[1]
             Py_DECREF(promise)
-            if promise.over():
+            if promise.expired():
                 self.bury(message, promise, "nobody waits for its answer any more")
                 return 1
             promise.running = True
@@ -263,7 +263,7 @@ cdef class Inbox(Mailbox):
             if slots[i].words[1]:
                 promise = <Promise><void *>slots[i].words[1]
                 Py_DECREF(promise)
-                if promise.over():
+                if promise.expired():
                     self.bury(message, promise, "nobody waits for its answer any more")
                     continue
                 promise.running = True
@@ -346,7 +346,10 @@ cdef class Inbox(Mailbox):
         if self.spawn_driver is None:
             if type(work) is Delivery:  # in a thread of its own it may wait for room
                 self.work = self.work_messages = self.work_promises = None
-                (<Delivery>work).wait()
+                try:
+                    (<Delivery>work).wait()
+                except BaseException as error:
+                    return self.failure(messages, promises, error)
                 return self.finish(messages, promises, work)
             self.drop_work()
             return self.failure(

@@ -84,6 +84,7 @@ cdef class Promise(Timer):
     cdef int _end(self, object value, object error) except -1
     cdef object wait(self, double seconds)
     cdef bint over(self) except -1
+    cdef bint expired(self) except -1
 
 
 # A stretch of code that an actor runs; in a context variable.
@@ -107,7 +108,8 @@ cdef class Mailbox:
     cdef int overflow
     cdef dict accepted                  # type -> bool; None where every type is
     cdef tuple types
-    cdef object on_dead
+    cdef object on_dead, urgent
+    cdef uint64_t unsent                # deliveries that were never awaited
     cdef list waiting                   # a deque of deliveries a level, or None
     cdef set asked                      # promises that this actor waits for
     cdef bint held                      # by who starts, restarts or stops the actor

@@ -10,6 +10,7 @@ see :mod:`sophia._core.inbox`. All of it runs under the interpreter's lock, as h
 and the scheduled word do not rely on it, but for the shorter way of `put` where there is such a lock.
 """
 
+import logging
 import os
 from collections import deque
 from contextvars import ContextVar
@@ -56,6 +57,8 @@ OVERFLOWS = ("wait", "fail", "drop_new", "drop_old", "dead_letter")
 
 # Actors that wait for each other, which a question looks through for a cycle.
 cdef int MOST_STEPS = 1024
+
+cdef object _log = logging.getLogger("sophia.actors")
 
 # Senders that wait for room in one mailbox.
 cdef Py_ssize_t MOST_WAITING = 1 << 16
@@ -139,7 +142,15 @@ cdef class Promise(Timer):
         """Nobody waits any more."""
         return self.settled or (self.future is not None and <bint>self.future.done())
 
+    cdef bint expired(self) except -1:
+        """Nobody waits any more; or the time is up, and the loop was not let to say so."""
+        if not self.over() and self.wheel is not None and self.wheel.ticks() >= self.node.due:
+            self.fire()
+        return self.over()
+
     cdef int keep(self, object value) except -1:
+        if not self.settled and self.wheel is not None and self.wheel.ticks() >= self.node.due:
+            self.fire()
         return self._end(value, None)
 
     cdef int fail(self, object error) except -1:
@@ -365,6 +376,8 @@ cdef class Mailbox:
         if self.accepted is not None and not self.takes(type(message)):
             names = ", ".join(one.__name__ for one in self.types)
             raise TypeError(f"actor {self.name!r} takes {names}, and no {type(message).__name__}")
+        if type(message) is self.urgent:
+            level = 0
         if not sophia_sender_enters(&self.gate):
             self.sent += 1
             self.bury(message, promise, "stopped")
@@ -447,11 +460,16 @@ cdef class Mailbox:
             if sophia_schedule(&self.scheduled):
                 self.woken(level)
             return _ACCEPTED
+        full = MailboxFull(
+            f"the mailbox of actor {self.name!r} is full: {self.capacity} of that priority wait; send less, or give it "
+            'more capacity, or overflow="wait" and await what tell() gives'
+        )
         if self.overflow == DEAD_LETTER:
+            if promise is not None:
+                promise.fail(full)
             self.bury(message, promise, "no room")
             return _DEAD
         self.refused += 1
-        full = MailboxFull(f"the mailbox of actor {self.name!r} is full: {self.capacity} of that priority wait")
         if promise is not None:
             promise.fail(full)
         elif self.overflow == FAIL:
@@ -483,6 +501,10 @@ cdef class Mailbox:
         """Its counts, for the last time: what is sent now is told to `on_dead` as late."""
         self.retired = True
         return self.counts()
+
+    def hurry(self, kind: type) -> None:
+        """A message of exactly this class overtakes all, whatever priority it is sent with."""
+        self.urgent = kind
 
     def accept(self, kinds: object, always: object = ()) -> None:
         """Takes messages of these classes only, and of those that are `always` taken; None: of any. What waits already
@@ -549,15 +571,30 @@ cdef class Delivery:
     def __await__(self):
         if self.decided():
             return _at_once(self) if self.promise is None or self.promise.future is None else self._wait_on()
-        cdef Runner home = self.mailbox.home
-        if home.thread != PyThread_get_thread_ident():
-            raise RuntimeError("only a coroutine on the loop of the actors can await this; in a thread call wait()")
-        self.begin(home)
         return self._wait_on()
 
     def _wait_on(self):
+        cdef Runner home = self.mailbox.home
+        if not self.decided():
+            if home.thread != PyThread_get_thread_ident():
+                raise RuntimeError("only a coroutine on the loop of the actors can await this; in a thread call wait()")
+            self.begin(home)
         yield from self.promise.future.__await__()
         return self
+
+    def __repr__(self) -> str:
+        return f"<Delivery {self.outcome}, {self.accepted} taken>"
+
+    def __del__(self):
+        if self.begun or self.outcome != "waiting" or self.message is None:
+            return
+        cdef Mailbox mailbox = self.mailbox
+        mailbox.unsent += 1
+        if str(mailbox.unsent).strip("0") == "1":  # the 1st, 10th, 100th ...
+            _log.warning(
+                "actor %r had no room, and nobody awaited that: %d deliveries of messages were never sent",
+                mailbox.name, mailbox.unsent,
+            )
 
     def wait(self, timeout: float | None = None) -> bool:
         """In a thread: waits for room, at most so many seconds; False where there was none. The message is sent then
@@ -687,7 +724,8 @@ cdef int bind(Promise promise, Mailbox mailbox) except -1:
         if chain is not None:
             who = " -> ".join([asker.name, *chain])
             raise DeadlockError(
-                f"actor {asker.name!r} would wait for itself ({who}); tell it, or let the answer come as a message"
+                f"actor {asker.name!r} would wait for itself ({who}): for an answer, or for room that only it makes; "
+                "let the answer come as a message, or give the mailboxes of the circle another overflow than wait"
             )
         promise.asker = asker
         asker.asked.add(promise)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
 
 if TYPE_CHECKING:
     from sophia.actors.orchestrator import Orchestrator
@@ -18,11 +19,18 @@ class Unhandled(TypeError):
     """A message of a kind that no method handles. It is the sender's fault, so the actor goes on with the next."""
 
 
-def handles(*kinds: type) -> Callable[[_Method], _Method]:
-    """Marks the method that handles messages of these classes, and of their subclasses."""
+def handles(*kinds: type | UnionType) -> Callable[[_Method], _Method]:
+    """Marks the method that handles messages of these classes, and of their subclasses. TypeError for what is no class;
+    a union is its members."""
+    found = [one for kind in kinds for one in (get_args(kind) if isinstance(kind, UnionType) else (kind,))]
+    if not found or not all(isinstance(kind, type) for kind in found):
+        message = (
+            f"@handles is given {', '.join(map(repr, kinds)) or 'nothing'}; name classes, as in @handles(int, str)"
+        )
+        raise TypeError(message)
 
     def mark(method: _Method) -> _Method:
-        method.__handles__ = kinds  # type: ignore[attr-defined]
+        method.__handles__ = tuple(found)  # type: ignore[attr-defined]
         return method
 
     return mark
@@ -35,6 +43,7 @@ class Actor:
     is refused where it is sent. What a handler returns is the answer to whoever asked. Handlers are plain functions or
     coroutines; the next message waits until a coroutine has ended. A class with a method ``handle_batch(messages)`` is
     given up to 64 messages at once where more than one waits; it returns None, or an answer, or an exception, for each.
+    When it raises, all of them have failed. Without `handle` it is given single messages, too.
 
     `ref` and `orchestrator` are set before `on_start`. After a failure the supervisor may put a new actor in its place.
 
@@ -65,10 +74,13 @@ class Actor:
 
     def __init_subclass__(cls, **named: Any) -> None:
         super().__init_subclass__(**named)
-        methods = dict(cls._methods)
+        methods, here = dict(cls._methods), dict[type, str]()
         for name, method in vars(cls).items():
             for kind in getattr(method, "__handles__", ()):
-                methods[kind] = name
+                if kind in here:
+                    message = f"{cls.__name__}: {here[kind]} and {name} both handle {kind.__name__}; let one do it"
+                    raise TypeError(message)
+                methods[kind] = here[kind] = name
         cls._methods = methods
         if "accepts" not in vars(cls):
             if "handle" in vars(cls):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sophia._core.inbox import Inbox
 from sophia._core.runner import LoopRunner, ThreadRunner
 from sophia.actors.actor import Actor
-from sophia.actors.message import Terminated
+from sophia.actors.message import Control, Terminated
 from sophia.actors.ref import ActorRef
 from sophia.actors.supervision import Budget, Event, Group
 from sophia.errors import ActorStopped, DeadlockError
@@ -82,6 +82,7 @@ class Cell:
             spawn_driver=None if blocking else self._spawn_driver,
             **mailbox,
         )
+        self.mailbox.hurry(Control)
         self.mailbox.accept(getattr(factory, "accepts", None) if accepts is None else accepts, _ALWAYS)
         self.ref = ActorRef(self)
         self._actor: Actor | None = None
@@ -102,6 +103,10 @@ class Cell:
         self._task = self._loop.create_task(self._live(), name=f"sophia-actor-{name}")
 
     # What others ask of it
+
+    def is_made_of(self, factory: object) -> bool:
+        """Whether that is the one actor object of which this cell is made."""
+        return isinstance(factory, Actor) and self._factory is factory
 
     def ask_to_stop(self) -> None:
         """Takes no more messages, handles those that wait, and ends. From any thread."""
@@ -141,6 +146,9 @@ class Cell:
 
     def watch(self, watcher: Watcher) -> None:
         """See :meth:`ActorRef.watch`."""
+        if not isinstance(watcher, ActorRef) and not callable(watcher):
+            message = f"watch: {watcher!r:.80} is neither an actor's reference nor a function"
+            raise TypeError(message)
         if self._end is not None:
             _tell_end(watcher, self._end)
         elif len(self._watchers) >= _MOST_WATCHERS:
@@ -280,8 +288,15 @@ class Cell:
         return None
 
     async def _in_time(self, what: Awaitable[Any]) -> None:
-        async with asyncio.timeout(self._start_timeout):  # in this task: an exit of the process must not leave another
-            await what
+        # in this task: an exit of the process must not leave another
+        try:
+            async with asyncio.timeout(self._start_timeout) as limit:
+                await what
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            message = f"it took longer than its start_timeout of {self._start_timeout:g} s"
+            raise TimeoutError(message) from error
 
     def _is_of_others(self, error: BaseException) -> bool:
         """Whether an exception is not the actor's own: its life is cancelled, or the user wants to leave."""
@@ -299,7 +314,11 @@ class Cell:
         actor.ref = self.ref
         actor.orchestrator = self._orchestrator
         self._actor = actor
-        self.mailbox.serve(actor.handle, getattr(actor, "handle_batch", None))
+        batch = getattr(actor, "handle_batch", None)
+        handle: Callable[[Any], Any] = actor.handle
+        if batch is not None and type(actor).handle is Actor.handle and not actor._methods:
+            handle = _single(batch)
+        self.mailbox.serve(handle, batch)
         return actor
 
     async def _finish(self, *, started: bool) -> None:
@@ -374,7 +393,7 @@ class Cell:
             self._driver.cancel()
         self._group.leave(self)
         self._end = Terminated(self.name, reason, self._error)
-        self._orchestrator._forget(self)
+        self._orchestrator._forget(self, self._end)
         self._orchestrator._note(Event("stopped", self.name, self._error))
         for watcher in self._watchers:
             _tell_end(watcher, self._end)
@@ -398,6 +417,30 @@ class Cell:
         if self._thread_runner is not None:
             self._thread_runner.end()
         return self._thread
+
+
+def _single(batch: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
+    """A handler of single messages by one of batches."""
+
+    async def awaited(answers: Awaitable[Any]) -> Any:
+        return _first(await answers)
+
+    def handle(message: Any) -> Any:
+        answers = batch([message])
+        return awaited(answers) if inspect.isawaitable(answers) else _first(answers)
+
+    return handle
+
+
+def _first(answers: Any) -> Any:
+    if answers is None:
+        return None
+    if not isinstance(answers, list | tuple) or len(answers) != 1:
+        message = f"handle_batch gave {answers!r:.80} for one message; give None, or a list with its answer"
+        raise TypeError(message)
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    return answers[0]
 
 
 def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:

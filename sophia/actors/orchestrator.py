@@ -35,6 +35,10 @@ _log = logging.getLogger("sophia.actors")
 
 _MOST_ACTORS = 100_000
 _MOST_LISTENERS = 64
+# Ends that are remembered by name.
+_MOST_ENDS = 1000
+# Seconds of a shutdown after an error.
+_AFTER_ERROR = 1.0
 # Seconds that an interpreter's exit gives to threads of actors, all together.
 _EXIT_SECONDS = 2.0
 
@@ -50,7 +54,9 @@ class Shutdown:
 
 
 class Orchestrator:
-    """Actors of one event loop. Use it in an ``async with`` block, which ends with `shutdown`.
+    """Actors of one event loop. Use it in an ``async with`` block, which ends with `shutdown`: within
+    `shutdown_timeout` seconds, or one after an error. `supervision` is that of all actors that are in no group of their
+    own; `seed` makes the pauses before restarts repeat. `keep_dead` dead letters are kept.
 
     Not thread-safe, but for `ref` and what an :class:`ActorRef` allows. In a forked child every send raises PoolForked.
 
@@ -75,10 +81,17 @@ class Orchestrator:
         shutdown_timeout: float = 10.0,
         seed: int | None = None,
     ) -> None:
+        _check("supervision", supervision, Supervision | None, "a Supervision, or None")
         self.dead_letters = DeadLetters(keep_dead)
         self.events: deque[Event] = deque(maxlen=100)
         """The last that happened to actors; errors among them hold what their frames hold."""
-        self._loop = asyncio.get_running_loop()
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            message = (
+                "an Orchestrator belongs to a running event loop; make it in a coroutine, as asyncio.run(main()) has"
+            )
+            raise RuntimeError(message) from None
         self._home = LoopRunner(self._loop)
         self._thread = threading.get_ident()
         self._cells: dict[str, Cell] = {}
@@ -88,8 +101,9 @@ class Orchestrator:
         self._root = Group("root", supervision or Supervision(), None, random.Random(seed))
         self._seed = seed
         self._breakers: dict[str, Circuit] = {}
+        self._ends: dict[str, Terminated] = {}  # of the last that ended, by name
         self._listeners: list[Callable[[Event], object]] = []
-        self._shutdown_timeout = shutdown_timeout
+        self._shutdown_timeout = _seconds("shutdown_timeout", shutdown_timeout)
         self._closing: asyncio.Future[Shutdown] | None = None
         _LIVE.add(self)
 
@@ -99,7 +113,8 @@ class Orchestrator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.shutdown()
+        # after an error nobody waits for what is left
+        await self.shutdown(None if error is None else min(self._shutdown_timeout, _AFTER_ERROR))
 
     @property
     def _on_home_thread(self) -> bool:
@@ -114,6 +129,7 @@ class Orchestrator:
 
     def group(self, name: str, supervision: Supervision, *, above: Group | None = None) -> Group:
         """A group of actors under a supervision of their own; name it in `spawn`."""
+        _check("supervision", supervision, Supervision, "a Supervision")
         return Group(name, supervision, self._root if above is None else above, self._chance(name))
 
     def spawn(
@@ -146,9 +162,20 @@ class Orchestrator:
         if not self._on_home_thread:
             message = "spawn() is for the thread of the orchestrator's loop; use loop.call_soon_threadsafe"
             raise RuntimeError(message)
+        if isinstance(factory, type) and not issubclass(factory, Actor):
+            message = f"spawn: {factory.__name__} is no class of actors; derive it from Actor"
+            raise TypeError(message)
         if not callable(factory) and not isinstance(factory, Actor):
             message = f"spawn: {factory!r:.80} is neither a class of actors nor a function that gives one"
             raise TypeError(message)
+        if any(cell.is_made_of(factory) for cell in self._cells.values() if isinstance(factory, Actor)):
+            message = f"spawn: {factory!r:.80} runs already; give a class or a function, which makes one for each spawn"
+            raise ValueError(message)
+        kinds = None if accepts is None else _classes(accepts)
+        _check("group", group, Group | None, "what organs.group() gives, or None")
+        _check("breaker", breaker, Breaker | None, "a Breaker, or None")
+        _check("blocking", blocking, bool, "True or False")
+        seconds = _seconds("start_timeout", start_timeout)
         if len(self._cells) >= _MOST_ACTORS:
             message = f"{_MOST_ACTORS:,} actors run already"
             raise SophiaError(message)
@@ -166,9 +193,9 @@ class Orchestrator:
             factory,
             blocking=blocking,
             core=core,
-            start_timeout=start_timeout,
+            start_timeout=seconds,
             home=self._home,
-            accepts=None if accepts is None else tuple(accepts),
+            accepts=kinds,
             priority=priority,
             capacity=capacity,
             overflow=overflow,
@@ -236,16 +263,24 @@ class Orchestrator:
         *,
         priority: str | None = None,
         fallback: Callable[[Exception], Any] | None = None,
+        ignore: tuple[type[Exception], ...] = (),
     ) -> Any:
         """The answer of an actor, through its circuit breaker. The deadline, in seconds, covers the wait for room, the
         work and the answer.
 
         CircuitOpen, at once, while the breaker is open; AskTimeout when the time is up; else what the handler raised:
         each of these counts as a failure of the actor, as does an answer that took longer than the breaker's
-        `slow_seconds`. What is wrong with the message itself, and a cancellation, count as nothing. With a `fallback`
-        (a function or coroutine function) what that gives for the error is the answer.
+        `slow_seconds`. What is wrong with the message itself, a cancellation, and exceptions of `ignore`, count as
+        nothing. With a `fallback` (a function or coroutine function) what that gives for the error is the answer; also
+        where the actor has ended (ActorStopped).
         """
-        ref, circuit = self._cell(name).ref, self.breaker(name)
+        if fallback is not None and not callable(fallback):
+            wrong = f"fallback is {fallback!r:.80}; give a function of the error"
+            raise TypeError(wrong)
+        try:
+            ref, circuit = self._cell(name).ref, self.breaker(name)
+        except ActorStopped as error:
+            return await _fallen_back(fallback, error)
         try:
             ticket = circuit.admit()
         except CircuitOpen as error:
@@ -258,6 +293,9 @@ class Orchestrator:
             raise
         try:
             answer = await asked
+        except ignore:
+            circuit.abandoned(ticket)
+            raise
         except Exception as error:
             circuit.failed(ticket, seconds=self._loop.time() - started)
             return await _fallen_back(fallback, error)
@@ -284,9 +322,9 @@ class Orchestrator:
         """Ends an actor: it takes no more messages, those that wait are handled until the time is up (None: however
         long that takes), then they become dead letters; without `drain` they do so at once. An actor that has ended
         already is no error."""
-        cell = self._cells.get(actor) if isinstance(actor, str) else actor._cell
-        if cell is None:
-            cell = self._cell(str(actor))
+        if isinstance(actor, str) and actor not in self._cells and actor in self._ends:
+            return self._ends[actor]
+        cell = self._cell(actor) if isinstance(actor, str) else actor._cell
         if cell.mailbox.inside:
             message = f"actor {cell.name!r} waits for its own end in a handler; self.ref.stop() returns at once"
             raise DeadlockError(message)
@@ -373,11 +411,15 @@ class Orchestrator:
             except Exception:
                 _log.exception("a listener to events of actors failed")
 
-    def _forget(self, cell: Cell) -> None:
+    def _forget(self, cell: Cell, end: Terminated) -> None:
         """An actor has ended; its name is free."""
         if self._cells.get(cell.name) is cell:
             del self._cells[cell.name]
             self._breakers.pop(cell.name, None)
+            self._ends.pop(cell.name, None)
+            self._ends[cell.name] = end
+            if len(self._ends) > _MOST_ENDS:
+                del self._ends[next(iter(self._ends))]
         with self._counting:
             counted = cell.mailbox.retire()
             for key in self._ended:
@@ -391,6 +433,10 @@ class Orchestrator:
 
     def _cell(self, name: str) -> Cell:
         cell = self._cells.get(name)
+        if cell is None and name in self._ends:
+            end = self._ends[name]
+            message = f"actor {name!r} has ended: {end.reason}"
+            raise ActorStopped(message) from end.error
         if cell is None:
             nearest = difflib.get_close_matches(str(name), self._cells, n=1, cutoff=0.0)
             hint = f"; the nearest is {nearest[0]!r}" if nearest else "; none runs"
@@ -410,6 +456,27 @@ async def _fallen_back(fallback: Callable[[Exception], Any] | None, error: Excep
         raise error
     answer = fallback(error)
     return await answer if inspect.isawaitable(answer) else answer
+
+
+def _check(name: str, value: object, kinds: Any, cure: str) -> None:
+    if not isinstance(value, kinds):
+        message = f"{name} is {value!r:.80}; give {cure}"
+        raise TypeError(message)
+
+
+def _seconds(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1e9:
+        message = f"{name} is {value!r}; give seconds, from 0 to 1e9"
+        raise ValueError(message)
+    return float(value)
+
+
+def _classes(accepts: Iterable[type]) -> tuple[type, ...]:
+    kinds = (accepts,) if isinstance(accepts, type) else tuple(accepts)
+    if not kinds or not all(isinstance(kind, type) for kind in kinds):
+        message = f"accepts is {accepts!r:.80}; name one or more classes of messages, or None for any"
+        raise TypeError(message)
+    return kinds
 
 
 # Seconds that a handler has to end after its actor was cut off.

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from stage import Recorder, adds_up, play, turns
 
-from sophia.actors import Actor, Orchestrator, Supervision, handles
-from sophia.errors import AskTimeout, DeadlockError
+from sophia.actors import Actor, Control, Orchestrator, Supervision, handles
+from sophia.errors import ActorStopped, AskTimeout, DeadlockError
 
 
 class Words(Actor):
@@ -257,3 +257,232 @@ def test_an_error_that_was_given_to_who_asked_is_left_alone() -> None:
                     await ref.ask(i)
 
     play(main, loop=asyncio.new_event_loop())
+
+
+def test_a_blocking_actor_that_waits_for_room_that_only_it_makes_has_failed() -> None:
+    class Relay(Actor):
+        def handle(self, message: Any) -> Any:
+            sent: Any = message
+            for _ in range(4 if message == "go" else 0):
+                sent = self.ref.tell("ping")
+            return sent
+
+    async def main() -> None:
+        for blocking in (False, True):
+            organs = Orchestrator(Supervision(on={DeadlockError: "resume"}))
+            ref = organs.spawn(Relay, capacity=2, blocking=blocking)
+            ref.tell("go")
+            assert await ref.ask("ping") == "ping"
+            assert ref.restarts == 0
+            errors = [event.error for event in organs.events if event.kind == "failed"]
+            assert [type(error) for error in errors] == [DeadlockError]
+            await organs.shutdown()
+
+    play(main, loop=asyncio.new_event_loop())
+
+
+def test_batches_alone_serve_single_messages() -> None:
+    class Sync(Actor):
+        def handle_batch(self, messages: list[Any]) -> list[Any]:
+            return [ValueError(one) if one == "bad" else one for one in messages]
+
+    class Awaited(Actor):
+        async def handle_batch(self, messages: list[Any]) -> list[Any]:
+            return messages
+
+    async def main() -> None:
+        organs = Orchestrator()
+        for kind in (Sync, Awaited):
+            ref = organs.spawn(kind)
+            assert await ref.ask(1) == 1
+            assert await asyncio.gather(*(ref.ask(n) for n in range(4))) == [0, 1, 2, 3]
+        with pytest.raises(ValueError, match="bad"):
+            await organs.ask("sync", "bad")
+
+    play(main)
+
+
+def test_what_waited_past_its_deadline_is_not_handled_also_when_the_loop_was_held() -> None:
+    seen: list[float] = []
+
+    class Holds(Actor):
+        def handle(self, seconds: float) -> float:
+            seen.append(seconds)
+            time.sleep(seconds)
+            return seconds
+
+    async def main() -> None:
+        organs = Orchestrator()
+        ref = organs.spawn(Holds)
+        await turns()
+        asked = [ref.ask(0.2, 5.0), ref.ask(0.1, 0.05), ref.ask(0.12, 0.25)]
+        done = await asyncio.gather(*asked, return_exceptions=True)
+        assert done[0] == 0.2
+        assert [type(one) for one in done[1:]] == [AskTimeout, AskTimeout]
+        assert seen == [0.2, 0.12]  # the last was begun in time, and ended late
+        assert organs.counts()["dead"] == 1
+
+    play(main, loop=asyncio.new_event_loop())
+
+
+def test_an_actor_that_gave_up_is_fallen_back_from_and_named() -> None:
+    class Broken(Actor):
+        def on_start(self) -> None:
+            raise ConnectionError("no server")
+
+    async def main() -> None:
+        organs = Orchestrator(Supervision(restarts=0))
+        ref = organs.spawn(Broken, "db")
+        await ref.stopped()
+        assert (
+            await organs.send_with_timeout("db", 1, 1.0, fallback=lambda error: type(error).__name__) == "ActorStopped"
+        )
+        with pytest.raises(ActorStopped, match=r"'db' has ended.*no server"):
+            organs.tell("db", 1)
+        assert isinstance((await organs.stop("db")).error, ConnectionError)
+        ended = await organs.stop(ref)
+        assert ended is await ref.stopped()
+
+    play(main)
+
+
+def test_exceptions_that_the_breaker_is_to_ignore() -> None:
+    async def main() -> None:
+        organs = Orchestrator()
+        organs.spawn(Recorder, "found")
+        for _ in range(30):
+            with pytest.raises(KeyError):
+                await organs.send_with_timeout("found", KeyError("nothing"), 1.0, ignore=(KeyError,))
+        assert organs.breaker("found").state == "closed"
+        for _ in range(10):
+            with pytest.raises(KeyError):
+                await organs.send_with_timeout("found", KeyError("nothing"), 1.0)
+        assert organs.breaker("found").state == "open"
+
+    play(main)
+
+
+def test_what_was_never_sent_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    class Gated(Actor):
+        async def handle(self, message: Any) -> None:
+            await asyncio.sleep(1)
+
+    async def main() -> None:
+        organs = Orchestrator()
+        ref = organs.spawn(Gated, "gated", capacity=2)
+        await turns()
+        for n in range(30):
+            ref.tell(n)
+        await turns()
+        said = [record.getMessage() for record in caplog.records if "never sent" in record.getMessage()]
+        assert len(said) == 2
+        assert "'gated' had no room" in said[0]
+        assert "10 deliveries" in said[1]
+
+    play(main)
+
+
+def test_a_control_message_is_urgent_by_its_class() -> None:
+    seen: list[Any] = []
+
+    async def main() -> None:
+        organs = Orchestrator()
+        ref = organs.spawn(lambda: Recorder(seen), "recorder")
+        for message in (1, 2, Control("now")):
+            ref.tell(message)
+        await turns()
+        assert seen == [Control("now"), 1, 2]
+
+    play(main)
+
+
+def test_an_error_in_the_block_does_not_wait_for_what_is_left() -> None:
+    class Slow(Actor):
+        async def handle(self, message: Any) -> None:
+            await asyncio.sleep(1000)
+
+    async def fails() -> None:
+        async with Orchestrator() as organs:
+            organs.spawn(Slow).send_batch(range(100))
+            raise ValueError("config")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(ValueError, match="config"):
+            await fails()
+        assert loop.time() - began < 2.5
+
+    play(main)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"accepts": []}, TypeError, "accepts"),
+        ({"accepts": ["int"]}, TypeError, "accepts"),
+        ({"group": "web"}, TypeError, "group is 'web'"),
+        ({"breaker": 5}, TypeError, "breaker is 5"),
+        ({"blocking": "no"}, TypeError, "blocking is 'no'"),
+        ({"start_timeout": "5"}, ValueError, "start_timeout is '5'"),
+        ({"start_timeout": -1}, ValueError, "start_timeout is -1"),
+        ({"capacity": "8"}, TypeError, "capacity"),
+        ({"name": ""}, ValueError, "name is ''"),
+        ({"factory": dict}, TypeError, "dict is no class of actors"),
+        ({"factory": 7}, TypeError, "7 is neither"),
+    ],
+)
+def test_spawn_names_what_is_wrong_and_starts_nothing(
+    options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    async def main() -> None:
+        organs = Orchestrator()
+        with pytest.raises(error, match=words):
+            organs.spawn(**({"factory": Recorder} | options))
+        assert organs.names == []
+
+    play(main)
+
+
+def test_other_wrong_arguments() -> None:
+    async def main() -> None:
+        with pytest.raises(TypeError, match="supervision is 'one_for_one'"):
+            Orchestrator("one_for_one")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="shutdown_timeout is 'x'"):
+            Orchestrator(shutdown_timeout="x")  # type: ignore[arg-type]
+        organs = Orchestrator()
+        actor = Recorder()
+        ref = organs.spawn(actor)
+        with pytest.raises(ValueError, match="runs already"):
+            organs.spawn(actor)
+        for timeout in (None, "5", True, float("nan"), float("inf"), 0, -1):
+            with pytest.raises(ValueError, match="timeout is"):
+                ref.ask(1, timeout)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="watch"):
+            ref.watch("z")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="fallback"):
+            await organs.send_with_timeout("recorder", 1, 1.0, fallback="text")  # type: ignore[arg-type]
+
+    play(main)
+    with pytest.raises(RuntimeError, match=r"asyncio\.run"):
+        Orchestrator()
+
+
+def test_handles_names_classes() -> None:
+    for wrong in (["int"], [], [lambda self, message: None]):
+        with pytest.raises(TypeError, match="@handles"):
+            handles(*wrong)
+    with pytest.raises(TypeError, match="both handle int"):
+
+        class Twice(Actor):
+            @handles(int)
+            def one(self, message: int) -> None: ...
+
+            @handles(int | str)
+            def two(self, message: int | str) -> None: ...
+
+    class Union(Actor):
+        @handles(int | str)
+        def one(self, message: int | str) -> None: ...
+
+    assert Union.accepts == (int, str)

@@ -335,7 +335,7 @@ def test_dead_letter_policy():
         organs = Orchestrator()
         ref, seen, opened = gated(organs, capacity=2, overflow="dead_letter")
         assert [ref.tell(n).outcome for n in range(3)] == ["accepted"] * 2 + ["dead"]
-        with pytest.raises(ActorStopped, match="no room"):
+        with pytest.raises(MailboxFull, match="full"):
             await ref.ask(3)
         assert ref.send_batch([4, 5]).outcome == "dead"
         opened.set()

@@ -343,7 +343,7 @@ def test_shutdown_is_in_reverse_order_and_what_one_still_sends_arrives():
         assert await organs.shutdown() is report
         with pytest.raises(ActorStopped, match="shuts down"):
             organs.spawn(Echo)
-        with pytest.raises(UnknownActor):
+        with pytest.raises(ActorStopped, match="'a' has ended"):
             organs.tell("a", 1)
 
     play(main)
