@@ -66,9 +66,9 @@ class Progress:
         except (OSError, ValueError):
             self._quiet = True
 
-    def tell(self, sentence: str) -> None:
-        """Something about an input that is followed, when it happens; also to the log."""
-        self._log.write("input", sentence)
+    def tell(self, sentence: str, about: str = "input") -> None:
+        """Something that happens to an input that is followed, or to the store, when it does; also to the log."""
+        self._log.write(about, sentence)
         self.clear()
         self._say(f"sophia: {sentence}\n")
 

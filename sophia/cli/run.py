@@ -120,6 +120,7 @@ def command(options: argparse.Namespace) -> int:
                 alarms=outputs.alarms,
                 alarmed=progress.alarmed,
                 patience=wanted.store_timeout,
+                tell=lambda words: progress.tell(words, "store"),
             )
         finally:
             progress.clear()

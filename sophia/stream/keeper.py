@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sophia._core.breaker import CircuitBreaker
@@ -66,10 +67,14 @@ class Keeper:
     and, if it gives one, for what waits; then all is as before. For one thread, which is not that of the actors' loop.
     """
 
-    def __init__(self, brain: Sophia, organ: ActorRef, patience: float) -> None:
+    def __init__(
+        self, brain: Sophia, organ: ActorRef, patience: float, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`tell` is called with a sentence when the store is done without, and when it is used again."""
         self._brain = brain
         self._organ = organ
         self._patience = patience
+        self._tell = tell
         brain.limit_store(patience)
         # Commits take milliseconds, so one that takes so long says enough.
         settings = Breaker(name="store", minimum_calls=1, window=4, open_seconds=patience, probe_seconds=4 * patience)
@@ -90,6 +95,7 @@ class Keeper:
                 self._organ.call(Control("knock"), _KNOCK, "control")
                 self._organ.call(Regain(), self._patience)
                 self.away = False
+                self._tell(f"the store answers again; {self.unkept:,} decisions were told without it")
             if batch.away:
                 self.breaker.succeeded(ticket)
                 raise self._lost(batch)
@@ -102,6 +108,10 @@ class Keeper:
                 self.hung += 1
                 self.away = True
                 self._brain.lose_store()
+                self._tell(
+                    f"the store has not answered for {self._patience:g} s; the stream goes on without it, and nothing "
+                    "is learned or answered from memory"
+                )
             raise self._lost(batch) from None
         except BaseException:
             self.breaker.abandoned(ticket)

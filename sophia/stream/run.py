@@ -53,6 +53,7 @@ def run(
     alarms: BinaryIO | None = None,
     alarmed: Callable[[list[Alarm]], None] | None = None,
     patience: float = 10.0,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Summary:
     """Decides every event of `reader`; returns the totals.
 
@@ -71,12 +72,14 @@ def run(
     for each pattern that came too seldom or too often goes to `alarms`, and `alarmed` is told of it at once.
 
     A store that does not answer within `patience` seconds is done without: see :class:`sophia.stream.keeper.Keeper`.
+    `tell` is told of that, on the thread of the event loop.
     """
     table = brain.thalamus.patterns
     summary = Summary(brain.settings, table.newest)
     table.keep_departed(_DEPARTED_BYTES)
     files = Files(out, patterns, sessions, alarms)
-    pipeline = _Pipeline(reader, brain, files, summary, brain.settings.max_chars if strict else None, patience)
+    limit = brain.settings.max_chars if strict else None
+    pipeline = _Pipeline(reader, brain, files, summary, limit, patience, tell)
     hooks = Hooks(zone, session_key, score, collector, alarmed, watch)
     asyncio.run(pipeline.run(hooks))
     writer = pipeline.writer
@@ -109,7 +112,9 @@ class _Pipeline:
         summary: Summary,
         strict: int | None,
         patience: float,
+        tell: Callable[[str], None],
     ) -> None:
+        self._tell = tell
         self._reader = reader
         self._brain = brain
         self._files = files
@@ -126,7 +131,12 @@ class _Pipeline:
         # What fails ends the run: the store knows what was told, and learns the rest anew.
         organs = Orchestrator(Supervision(told="stop"), shutdown_timeout=self._patience)
         hippocampus = organs.spawn(lambda: KeepingOrgan(brain), "hippocampus", blocking=True, capacity=_WAITING)
-        keeper = Keeper(brain, hippocampus, self._patience)
+        loop = asyncio.get_running_loop()
+
+        def tell(words: str) -> None:
+            loop.call_soon_threadsafe(self._tell, words)
+
+        keeper = Keeper(brain, hippocampus, self._patience, tell)
         self.writer = Writer(brain, self._files, summary, keeper)
         telling = Scribe(self.writer, self._reader.stop)
         scribe = organs.spawn(telling, "scribe", blocking=True, capacity=_WAITING)

@@ -133,6 +133,8 @@ def test_a_store_that_answers_again_is_used_again(tmp_path: Path, shim: Path) ->
     kept = [one["n"] for one in told if "fault" not in one]
     code, said, summary = run.end()
     assert code == 4
+    assert "the store has not answered for 1 s" in said
+    assert "the store answers again; 10 decisions" in said or "the store answers again; 11 decisions" in said
     assert "once" in said
     assert summary["faults"]["store"]["decisions"] == 40 - len(kept)
     # All that was told with the store, and the input during which it hung: it was learned, and is committed late.
