@@ -34,7 +34,7 @@ def main() -> int:
             "-c",
             str(TESTS.parent / "pyproject.toml"),
         ]
-        command += ["--rootdir", str(TESTS.parent), "-m", "not slow and not levels"]
+        command += ["--rootdir", str(TESTS.parent), "-m", "not slow and not levels and not native and not messages"]
         command += [str(TESTS / "unit"), str(TESTS / "property"), *sys.argv[1:]]
         code = subprocess.run(command, env=os.environ | {"SOPHIA_SIMD": level}, check=False).returncode
         if code:

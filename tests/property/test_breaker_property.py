@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -7,6 +8,8 @@ from oracle import breaker as oracle
 
 from sophia._core.breaker import CircuitBreaker
 from sophia.errors import CircuitOpen
+
+pytestmark = pytest.mark.messages
 
 # Exact in the ticks of the breaker, and few, so that waits end to the tick.
 TIMES = st.sampled_from([0.0, 2.0**-20, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 5.0, 8.0, 100.0])

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -14,6 +15,8 @@ from virtual_clock import VirtualLoop
 from sophia._core.mailbox import OVERFLOWS, PRIORITIES
 from sophia.actors import Actor, Orchestrator, Supervision
 from sophia.errors import ActorStopped, MailboxFull
+
+pytestmark = pytest.mark.messages
 
 PATIENCE = 64
 PAUSE = 1.0

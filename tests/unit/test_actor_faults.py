@@ -19,6 +19,8 @@ from stage import Recorder, adds_up, play, turns
 from sophia.actors import Actor, Control, Orchestrator, Supervision, handles
 from sophia.errors import ActorStopped, AskTimeout, DeadlockError
 
+pytestmark = pytest.mark.messages
+
 
 class Words(Actor):
     """Takes words."""

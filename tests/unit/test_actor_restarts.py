@@ -9,6 +9,8 @@ import pytest
 
 from sophia.actors import Actor, Orchestrator, Supervision
 
+pytestmark = pytest.mark.messages
+
 
 class Where(Actor):
     def handle(self, message: object) -> object:

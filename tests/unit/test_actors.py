@@ -14,6 +14,8 @@ from stage import Echo, Recorder, adds_up, play, turns
 from sophia.actors import Actor, Orchestrator, Supervision
 from sophia.errors import ActorStopped, AskTimeout, DeadlockError
 
+pytestmark = pytest.mark.messages
+
 BOTH = pytest.mark.parametrize("blocking", [False, True], ids=["loop", "thread"])
 
 

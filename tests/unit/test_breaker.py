@@ -18,6 +18,8 @@ from sophia._core.breaker import CircuitBreaker
 from sophia.actors.breaker import Breaker, Call, acall, call
 from sophia.errors import CircuitOpen, ConfigError
 
+pytestmark = pytest.mark.messages
+
 
 class Clock:
     def __init__(self) -> None:

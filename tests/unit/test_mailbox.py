@@ -17,6 +17,8 @@ from sophia._core.mailbox import OVERFLOWS, PRIORITIES
 from sophia.actors import Actor, Orchestrator, handles
 from sophia.errors import ActorStopped, AskTimeout, DeadlockError, MailboxFull
 
+pytestmark = pytest.mark.messages
+
 
 class Gate(Recorder):
     """Starts when it is told to: until then its mailbox fills."""

@@ -18,6 +18,8 @@ from stage import Echo, Recorder, adds_up, play, threads_of_actors, turns
 from sophia.actors import Actor, Orchestrator, Supervision, Terminated
 from sophia.errors import ActorStopped, AskTimeout, PoolForked, UnknownActor
 
+pytestmark = pytest.mark.messages
+
 
 class Hung(Actor):
     """Swallows every cancellation until it is let go."""

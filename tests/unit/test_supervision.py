@@ -17,6 +17,8 @@ from sophia.actors import Actor, Orchestrator, Supervision
 from sophia.actors.supervision import Budget
 from sophia.errors import ActorStopped
 
+pytestmark = pytest.mark.messages
+
 EVEN = {"jitter": 0.0}
 
 

@@ -12,6 +12,8 @@ from virtual_clock import VirtualLoop
 
 from sophia._core.wheel import Call, TimerWheel
 
+pytestmark = pytest.mark.messages
+
 TICK = 1e-3
 YEAR = 365.0 * 86400
 # What a float of that many seconds cannot tell apart.
