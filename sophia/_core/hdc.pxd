@@ -24,6 +24,14 @@ cdef extern from "hv_ops.h" nogil:
                           size_t dim, int32_t *scratch) noexcept
     void sophia_tally_i8(const sophia_hv_kernels *kernels, const sophia_voters *voters, int32_t *acc,
                          size_t dim) noexcept
+    # A vote in parts, which hold the same `total`: counters opened, each part counted (MAP: memset, sophia_tally_i8(),
+    # sign_i32), closed. Not for a vote that needs no scratch.
+    sophia_voters sophia_voters_part(const sophia_voters *voters, size_t first, size_t count) noexcept
+    void sophia_tally_open_b1(const sophia_voters *voters, size_t dim, uint64_t *scratch) noexcept
+    void sophia_tally_b1(const sophia_hv_kernels *kernels, const sophia_voters *voters, size_t dim,
+                         uint64_t *scratch) noexcept
+    void sophia_tally_close_b1(const sophia_hv_kernels *kernels, const sophia_voters *voters, uint64_t *out,
+                               size_t dim, uint64_t *scratch) noexcept
     uint64_t sophia_random_key(uint64_t family, uint64_t index) noexcept
     void sophia_random_words(uint64_t key, uint64_t *out, size_t n) noexcept
     void sophia_random_b1(uint64_t key, uint64_t *out, size_t dim) noexcept

@@ -13,7 +13,17 @@ from libc.string cimport memset
 from sophia._core cimport cpu
 from sophia._core.buffer cimport F64, I8, U8, U32, Block, close_block, open_block, overlap
 from sophia._core.cpu cimport sophia_hv_kernels, sophia_kv_kernels
-from sophia._core.hdc cimport sophia_bundle_b1, sophia_bundle_i8, sophia_bundle_scratch, sophia_voters
+from sophia._core.hdc cimport (
+    sophia_bundle_b1,
+    sophia_bundle_i8,
+    sophia_bundle_scratch,
+    sophia_tally_b1,
+    sophia_tally_close_b1,
+    sophia_tally_i8,
+    sophia_tally_open_b1,
+    sophia_voters,
+    sophia_voters_part,
+)
 from sophia._core.job cimport (
     Job,
     Task,
@@ -66,7 +76,12 @@ cdef double _VOTE = 60e9
 cdef double _PAIR = 3e-9
 
 cdef enum:
-    SPAN = 16384        # rows between two looks whether the workers are abandoned: about a millisecond
+    SPAN = 16384        # rows of 1280 bytes between two looks whether the workers are abandoned: about a millisecond
+    SPAN_LEAST = 127    # rows, however long they are: a bundle counts so many at once (SOPHIA_GROUP_ROWS)
+
+
+cdef inline size_t _span(size_t stride) noexcept nogil:
+    return max(<size_t>SPAN_LEAST, min(<size_t>SPAN, <size_t>SPAN * 1280 // (stride + 1)))
 
 
 # ---- operands ----
@@ -153,12 +168,12 @@ cdef struct Scan:
 cdef int _distances(sophia_job *job, sophia_workers *workers) noexcept nogil:
     cdef Scan *scan = <Scan *>job
     cdef const uint64_t *query = <const uint64_t *>scan.query.rows.data
-    cdef size_t i, count, first = 0, n = scan.rows.n, words = scan.query.rows.stride // 8
+    cdef size_t i, count, first = 0, n = scan.rows.n, words = scan.query.rows.stride // 8, most = _span(words * 8)
     cdef uint32_t *out = <uint32_t *>scan.target.data
     while first < n:
         if first and sophia_workers_abandoned(workers):
             return 0
-        count = min(<size_t>SPAN, n - first)
+        count = min(most, n - first)
         if scan.rows.list == NULL:
             scan.dirty |= scan.kernels.hamming_rows_b1(query, <const uint64_t *>_row(&scan.rows, first), count, words,
                                                        scan.padding, out + first)
@@ -172,12 +187,12 @@ cdef int _distances(sophia_job *job, sophia_workers *workers) noexcept nogil:
 cdef int _nearest(sophia_job *job, sophia_workers *workers) noexcept nogil:
     cdef Scan *scan = <Scan *>job
     cdef const uint64_t *query = <const uint64_t *>scan.query.rows.data
-    cdef size_t i, count, first = 0, n = scan.rows.n, words = scan.query.rows.stride // 8
+    cdef size_t i, count, first = 0, n = scan.rows.n, words = scan.query.rows.stride // 8, most = _span(words * 8)
     cdef sophia_top *span = &scan.tops[1]
     while first < n:
         if first and sophia_workers_abandoned(workers):
             return 0
-        count = min(<size_t>SPAN, n - first)
+        count = min(most, n - first)
         if scan.rows.list == NULL:
             span.count = 0
             scan.dirty |= sophia_scan_b1(scan.kernels, query, 1, <const uint64_t *>_row(&scan.rows, first), count,
@@ -326,11 +341,11 @@ cdef struct Bind:
 
 cdef int _bind(sophia_job *job, sophia_workers *workers) noexcept nogil:
     cdef Bind *bind = <Bind *>job
-    cdef size_t i
+    cdef size_t i, most = _span(bind.width)
     cdef const void *a
     cdef const void *b
     for i in range(bind.n):
-        if i and i % <size_t>SPAN == 0 and sophia_workers_abandoned(workers):
+        if i and i % most == 0 and sophia_workers_abandoned(workers):
             return 0
         a = _row(&bind.a, i if bind.a.rows.matrix else 0)
         b = _row(&bind.b, i if bind.b.rows.matrix else 0)
@@ -415,12 +430,34 @@ cdef struct Bundle:
 
 cdef int _bundle(sophia_job *job, sophia_workers *workers) noexcept nogil:
     cdef Bundle *bundle = <Bundle *>job
-    if bundle.rows.rows.model == SOPHIA_BSC:
-        sophia_bundle_b1(bundle.kernels, &bundle.voters, <uint64_t *>bundle.out, bundle.rows.rows.dim,
-                         <uint64_t *>bundle.scratch)
+    cdef bint packed = bundle.rows.rows.model == SOPHIA_BSC
+    cdef size_t dim = bundle.rows.rows.dim, n = bundle.voters.n, most = _span(bundle.rows.rows.stride), first = 0
+    cdef sophia_voters part
+    if bundle.scratch_size == 0:        # few rows
+        if packed:
+            sophia_bundle_b1(bundle.kernels, &bundle.voters, <uint64_t *>bundle.out, dim,
+                             <uint64_t *>bundle.scratch)
+        else:
+            sophia_bundle_i8(bundle.kernels, &bundle.voters, <int8_t *>bundle.out, dim,
+                             <int32_t *>bundle.scratch)
+        return 1
+    if packed:
+        sophia_tally_open_b1(&bundle.voters, dim, <uint64_t *>bundle.scratch)
     else:
-        sophia_bundle_i8(bundle.kernels, &bundle.voters, <int8_t *>bundle.out, bundle.rows.rows.dim,
-                         <int32_t *>bundle.scratch)
+        memset(bundle.scratch, 0, dim * sizeof(int32_t))
+    while first < n:
+        if first and sophia_workers_abandoned(workers):
+            return 0
+        part = sophia_voters_part(&bundle.voters, first, min(most, n - first))
+        if packed:
+            sophia_tally_b1(bundle.kernels, &part, dim, <uint64_t *>bundle.scratch)
+        else:
+            sophia_tally_i8(bundle.kernels, &part, <int32_t *>bundle.scratch, dim)
+        first += part.n
+    if packed:
+        sophia_tally_close_b1(bundle.kernels, &bundle.voters, <uint64_t *>bundle.out, dim, <uint64_t *>bundle.scratch)
+    else:
+        bundle.kernels.sign_i32(<const int32_t *>bundle.scratch, <int64_t>n, <int8_t *>bundle.out, dim)
     return 1
 
 
@@ -488,14 +525,17 @@ cdef struct Similar:
 
 cdef int _similar(sophia_job *job, sophia_workers *workers) noexcept nogil:
     cdef Similar *similar = <Similar *>job
-    cdef size_t q, n = <size_t>similar.rows.rows, step = <size_t>SPAN * 64 // (n + 1) + 1
-    cdef size_t m = <size_t>similar.queries.rows
-    q = 0
+    cdef size_t n = <size_t>similar.rows.rows, m = <size_t>similar.queries.rows, most = <size_t>SPAN * 64
+    cdef size_t step = most // (n + 1) + 1, wide = min(n, most), q = 0, r
     while q < m:
-        if q and sophia_workers_abandoned(workers):
-            return 0
-        sophia_kv_cosine_matrix(similar.kernels, <const double *>similar.queries.data + 8 * q, min(step, m - q),
-                                <const double *>similar.rows.data, n, NULL, <double *>similar.target.data + q * n)
+        r = 0
+        while r < n:        # more than once where a step is one query
+            if (q or r) and sophia_workers_abandoned(workers):
+                return 0
+            sophia_kv_cosine_matrix(similar.kernels, <const double *>similar.queries.data + 8 * q, min(step, m - q),
+                                    <const double *>similar.rows.data + 8 * r, min(wide, n - r), NULL,
+                                    <double *>similar.target.data + q * n + r)
+            r += wide
         q += step
     return 1
 

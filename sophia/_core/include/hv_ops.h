@@ -68,25 +68,35 @@ static size_t sophia_bundle_scratch(const sophia_voters *voters, int model, size
     return sophia_vote_planes(voters->total) * sophia_row_bytes(SOPHIA_BSC, dim);
 }
 
-/* One vote over all inputs; `scratch` has sophia_bundle_scratch() bytes. `out` may be one of the inputs. */
-static void sophia_bundle_b1(const struct sophia_hv_kernels *kernels, const sophia_voters *voters,
-                             uint64_t *out, size_t dim, uint64_t *scratch)
+/* `count` of them, from `first` on. `total` stays that of all: a vote may be counted part by part. */
+static inline sophia_voters sophia_voters_part(const sophia_voters *voters, size_t first, size_t count)
 {
-    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
-    const uint64_t *group[SOPHIA_GROUP_ROWS];
-    if (sophia_vote_is_small(voters)) {
-        for (size_t i = 0; i < voters->n; i++) group[i] = (const uint64_t *)sophia_voter(voters, i);
-        kernels->majority_b1(group, voters->n, out, words);
-        return;
-    }
-    const size_t nplanes = sophia_vote_planes(voters->total);
+    sophia_voters part = *voters;
+    if (part.list) part.list += first;
+    else part.base += first * part.stride;
+    if (part.weights) part.weights += first;
+    part.n = count;
+    return part;
+}
+
+/* The counters before anybody has voted. */
+static void sophia_tally_open_b1(const sophia_voters *voters, size_t dim, uint64_t *scratch)
+{
+    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8, nplanes = sophia_vote_planes(voters->total);
     const uint64_t start = ((uint64_t)1 << (nplanes - 1)) - 1 - voters->total / 2;
-    uint64_t bits = 1; /* of all weights */
-    for (size_t i = 0; voters->weights && i < voters->n; i++) bits |= sophia_magnitude(voters->weights[i]);
     for (size_t p = 0; p < nplanes; p++) {
         memset(scratch + p * words, start >> p & 1 ? 0xFF : 0, words * sizeof(uint64_t));
     }
-    /* A weight is added bit by bit of its magnitude; a negative one counts the complement of its row. */
+}
+
+/* A weight is added bit by bit of its magnitude; a negative one counts the complement of its row. */
+static void sophia_tally_b1(const struct sophia_hv_kernels *kernels, const sophia_voters *voters, size_t dim,
+                            uint64_t *scratch)
+{
+    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8, nplanes = sophia_vote_planes(voters->total);
+    const uint64_t *group[SOPHIA_GROUP_ROWS];
+    uint64_t bits = 1; /* of all weights */
+    for (size_t i = 0; voters->weights && i < voters->n; i++) bits |= sophia_magnitude(voters->weights[i]);
     for (size_t bit = 0; bits >> bit; bit++) {
         for (int negative = 0; negative <= (voters->weights != NULL); negative++) {
             const uint64_t flip = negative ? ~(uint64_t)0 : 0;
@@ -103,10 +113,34 @@ static void sophia_bundle_b1(const struct sophia_hv_kernels *kernels, const soph
             if (count) kernels->count_b1(group, count, flip, bit, scratch, nplanes, words);
         }
     }
+}
+
+/* The majority of all `voters`, whose parts have been counted. */
+static void sophia_tally_close_b1(const struct sophia_hv_kernels *kernels, const sophia_voters *voters, uint64_t *out,
+                                  size_t dim, uint64_t *scratch)
+{
+    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8, nplanes = sophia_vote_planes(voters->total);
+    const uint64_t start = ((uint64_t)1 << (nplanes - 1)) - 1 - voters->total / 2;
     /* In the padding, too, which the complements reached, there is nobody who voted 1. */
     const uint64_t origin = start + (voters->total - (uint64_t)sophia_net_weight(voters)) / 2;
     kernels->settle_b1(scratch, nplanes, voters->total % 2 == 0, origin, out, words);
     sophia_padding_clear((unsigned char *)out, dim);
+}
+
+/* One vote over all inputs; `scratch` has sophia_bundle_scratch() bytes. `out` may be one of the inputs. */
+static void sophia_bundle_b1(const struct sophia_hv_kernels *kernels, const sophia_voters *voters,
+                             uint64_t *out, size_t dim, uint64_t *scratch)
+{
+    const size_t words = sophia_row_bytes(SOPHIA_BSC, dim) / 8;
+    const uint64_t *group[SOPHIA_GROUP_ROWS];
+    if (sophia_vote_is_small(voters)) {
+        for (size_t i = 0; i < voters->n; i++) group[i] = (const uint64_t *)sophia_voter(voters, i);
+        kernels->majority_b1(group, voters->n, out, words);
+        return;
+    }
+    sophia_tally_open_b1(voters, dim, scratch);
+    sophia_tally_b1(kernels, voters, dim, scratch);
+    sophia_tally_close_b1(kernels, voters, out, dim, scratch);
 }
 
 /* acc (dim of them) += the weighted sum of the voters. No component may pass 2^31 - 1. */
