@@ -85,6 +85,7 @@ cdef class Job:
     cdef Ear ear                # of the one loop in which the job is awaited
     cdef list futures
     cdef object value, error
+    cdef uint32_t waiting       # tasks that await it, threads in result()
     cdef bint settled, made
 
     # For a subclass: lets the operands go, once, with the GIL, when no worker touches them any more; may set `error`.

@@ -54,15 +54,24 @@ cdef class Ear:
         if self.ear == NULL:
             return
         sophia_bell_silence(sophia_ear_bell(self.ear))
-        self.completions.take()
-        self.resolve()
+        try:
+            self.completions.take()
+        finally:
+            self.resolve()
 
     cdef int resolve(self) except -1:
+        """All of them; the first error is raised when each has had its turn."""
         cdef list ready = self.ready
+        cdef object first = None
         self.ready = []
         for future in ready:
-            if not future.done():
-                future.set_result(None)
+            try:
+                if not future.done():
+                    future.set_result(None)
+            except BaseException as error:
+                first = first or error
+        if first is not None:
+            raise first
         return 0
 
     cdef uint64_t rung(self) noexcept:
@@ -72,11 +81,13 @@ cdef class Ear:
         """In the loop's own thread, or when the loop does not run."""
         if self.ear == NULL:
             return 0
-        if not self.loop.is_closed():
-            self.loop.remove_reader(sophia_ear_bell(self.ear).ear)
-            self.resolve()
-        sophia_ear_release(self.ear)
-        self.ear = NULL
+        try:
+            if not self.loop.is_closed():
+                self.loop.remove_reader(sophia_ear_bell(self.ear).ear)
+                self.resolve()
+        finally:
+            sophia_ear_release(self.ear)
+            self.ear = NULL
         return 0
 
     def _shut(self):
@@ -118,17 +129,27 @@ cdef class Completions:
         cdef sophia_job *first = sophia_done_take(&self.done)
         cdef sophia_job *job = first
         cdef Job one
-        # Tell before anything that may run foreign code: a bell that was silenced for these jobs rings no more.
+        cdef object wrong = None
+        # Tell before anything that may run foreign code: a bell that was silenced for these jobs rings no more. They
+        # are on no list any more: whatever goes wrong with one, the others are told and given back, then it is raised.
         while job != NULL:
             one = <Job>(<Task *>job).owner
-            one.tell()
+            try:
+                one.tell()
+            except BaseException as error:
+                wrong = wrong or error
             job = job.next
         while first != NULL:
             job = first
             first = first.next
             one = <Job>(<Task *>job).owner
-            one.settle()
+            try:
+                one.settle()
+            except BaseException as error:
+                wrong = wrong or error
             Py_DECREF(one)
+        if wrong is not None:
+            raise wrong
         return 0
 
     cdef Ear ear_here(self):
@@ -152,9 +173,11 @@ cdef class Completions:
         return total
 
     cdef int shut(self) except -1:
-        cdef object here
-        cdef Ear one
-        self.take()
+        cdef object here, wrong = None
+        try:
+            self.take()
+        except BaseException as error:
+            wrong = error
         try:
             here = _loop_here() if self.ears else None
         except RuntimeError:
@@ -163,19 +186,31 @@ cdef class Completions:
         ears = list(self.ears.values())
         self.ears = {}
         for ear in ears:
-            one = <Ear>ear
-            if one.loop is here or one.loop.is_closed() or not one.loop.is_running():
-                one.shut()
-                continue
             try:
-                one.loop.call_soon_threadsafe(one._shut)
-            except RuntimeError:        # closed in between
-                one.shut()
+                _shut_from(<Ear>ear, here)
+            except BaseException as error:
+                wrong = wrong or error
+        if wrong is not None:
+            raise wrong
         return 0
+
+
+cdef int _shut_from(Ear ear, object here) except -1:
+    """From the loop `here`, or from a thread without one: at once, or by the ear's own loop."""
+    if ear.loop is here or ear.loop.is_closed() or not ear.loop.is_running():
+        return ear.shut()
+    try:
+        ear.loop.call_soon_threadsafe(ear._shut)
+    except RuntimeError:        # closed in between
+        ear.shut()
+    return 0
 
 
 cdef class Job:
     """One run of a kernel in a pool: await it in an event loop, or ask for its result() in any thread.
+
+    To await many, `[await job for job in jobs]` costs less than asyncio.gather(), which makes a task of each: all of
+    them are under way as soon as they are made.
 
     Made by the methods of :class:`sophia._core.pool.KernelPool`. Its operands are read where they are: do not write
     them before the job is done. They are let go when somebody has the result, or with the pool's next call.
@@ -211,8 +246,8 @@ cdef class Job:
     cdef int tell(self) except -1:
         cdef list futures = self.futures
         if futures is not None:
-            self.futures = None
             self.ear.ready.extend(futures)
+            self.futures = None
         return 0
 
     cdef object outcome(self, bint awaited):
@@ -255,7 +290,8 @@ cdef class Job:
     def cancel(self) -> bool:
         """True if the job had not begun: it never will, and who waits for it gets CancelledError.
 
-        False if it runs or has ended; one that runs goes on. To cancel the task that awaits a job cancels the job.
+        False if it runs or has ended; one that runs goes on. To cancel the task that awaits a job cancels the job, too,
+        unless others wait for it: the last one that leaves does so.
         """
         self._ready()
         if not sophia_job_cancel(&self.task.job):
@@ -282,8 +318,10 @@ cdef class Job:
                 if not left > 0.0:
                     raise AskTimeout(f"job: not done within {timeout} seconds; it goes on")
                 nanoseconds = <int64_t>min(left * 1e9 + 1.0, <double>SLICE)
+            self.waiting += 1
             with nogil:
                 sophia_job_wait(&self.task.job, nanoseconds)
+            self.waiting -= 1
             PyErr_CheckSignals()
         return self.outcome(False)
 
@@ -292,11 +330,17 @@ cdef class Job:
         if not sophia_job_finished(&self.task.job):
             future = self._future()
             if future is not None:
+                self.waiting += 1
                 try:
                     yield from future
                 except BaseException:
-                    self.cancel()
+                    if self.waiting == 1:
+                        self.cancel()
+                    elif self.futures is not None and future in self.futures:
+                        self.futures.remove(future)
                     raise
+                finally:
+                    self.waiting -= 1
         return self.outcome(True)
 
     cdef object _future(self):

@@ -24,7 +24,9 @@ from sophia._core.vector cimport whole
 
 import atexit
 import os
+import sys
 import weakref
+from time import monotonic
 
 from sophia.errors import ActorStopped, MailboxFull
 
@@ -43,13 +45,19 @@ cdef extern from "workers.h" nogil:
 # Work that takes longer lets other threads in, when it is done by the caller.
 cdef double _LET_OTHERS_IN = 5e-6
 
+cdef double _AT_EXIT = 2.0      # seconds for what the pools still have to do when the interpreter ends
+
 cdef object _pools = weakref.WeakSet()
 
 
 def _close_all() -> None:
-    """At exit, before the interpreter ends: no thread of a pool outlives it."""
+    """At exit, before the interpreter ends: no thread of a pool outlives it. All of them have one time together."""
+    end = monotonic() + _AT_EXIT
     for pool in list(_pools):
-        pool.close()
+        try:
+            pool.close(max(0.0, end - monotonic()))
+        except Exception:       # of an event loop that waited for one; the others are closed all the same
+            sys.excepthook(*sys.exc_info())
 
 
 atexit.register(_close_all)     # before any thread of a pool is started
@@ -83,7 +91,9 @@ cdef class KernelPool:
     system refuses, the worker runs unpinned and stats() says so.
 
     Workers share their work by stealing, sleep when there is none, and never take the GIL. After a fork the child's
-    copy raises PoolForked. A pool is a context manager; one that is dropped, or open at exit, closes itself.
+    copy raises PoolForked. A pool is a context manager; one that is dropped, or open at exit, closes itself (at
+    exit all of them have 2 s together).
+
     Thread-safety: any thread may call anything, and several event loops may share a pool.
 
         >>> from sophia._core import hdc
@@ -149,6 +159,7 @@ cdef class KernelPool:
         cdef sophia_job *core = &job.task.job
         cdef int said
         job.completions = self.completions
+        self.completions.take()
         self.asked += 1
         if self.closed:
             self.refused += 1
@@ -161,7 +172,6 @@ cdef class KernelPool:
                 sophia_job_run_here(core)
             self.here += 1
             return job
-        self.completions.take()
         job.task.owner = <void *>job
         Py_INCREF(job)          # the workers'; given back by Completions.take()
         said = sophia_workers_submit(self.workers, &core.runnable)
@@ -267,9 +277,9 @@ cdef class KernelPool:
     def close(self, timeout: float = 5.0) -> None:
         """Takes no more jobs, lets the workers finish for at most `timeout` seconds, drops the rest, ends the threads.
 
-        Who waits for a dropped job gets ActorStopped; a scan that runs is cut short and dropped as well, other kernels
-        are waited for. Waits without the GIL. A second call returns at once, and so does one in a forked child, where
-        nothing is left to be closed.
+        Who waits for a dropped job gets ActorStopped; one that runs is cut short within some milliseconds and dropped
+        as well. Waits without the GIL. A second call returns at once, and so does one in a forked child, where nothing
+        is left to be closed.
         """
         cdef long long nanoseconds = <long long>(_seconds(timeout, "timeout") * 1e9)
         if self.workers == NULL or self.closed:
