@@ -8,6 +8,7 @@
  * Each thread has a buffer of stores that no other thread sees yet; its own loads do.
  *   TSO: stores reach memory in their order, at any time; whatever is sequentially consistent, and every exchange,
  *        addition or compare-and-swap, waits until the buffer is empty. So does x86-64.
+ *   SC: stores are seen at once, for scenarios that would have too many states otherwise.
  *   PSO: relaxed and plain stores to different places reach memory in any order, a release only after all that came
  *        before it; an exchange and its like that is neither release nor sequentially consistent waits only for
  *        stores to its own place.
@@ -31,9 +32,11 @@
 #include <string.h>
 #include <ucontext.h>
 
-enum { EXPLORE_THREADS = 4, EXPLORE_STORES = 24, EXPLORE_DEPTH = 1 << 12, EXPLORE_KEPT = 8, EXPLORE_STACK = 1 << 16 };
+enum { EXPLORE_THREADS = 4, EXPLORE_STORES = 24, EXPLORE_DEPTH = 1 << 12, EXPLORE_KEPT = 12, EXPLORE_STACK = 1 << 16 };
 
-typedef enum { EXPLORE_TSO, EXPLORE_PSO } explore_model;
+typedef enum { EXPLORE_TSO, EXPLORE_PSO, EXPLORE_SC } explore_model;
+
+static const char *const explore_models[] = {"TSO", "PSO", "SC"};
 typedef enum {
     EXPLORE_relaxed,
     EXPLORE_acquire,
@@ -146,7 +149,7 @@ static void explore_forget(void)
 /* Prints the execution that led to here, and ends the program. */
 static void explore_fail(const char *words)
 {
-    printf("WRONG: %s, %s: %s\n", explorer.name, explorer.model == EXPLORE_TSO ? "TSO" : "PSO", words);
+    printf("WRONG: %s, %s: %s\n", explorer.name, explore_models[explorer.model], words);
     for (int i = 0; i < explorer.logged; i++) {
         const explore_step *step = &explorer.log[i].step;
         char place[64] = "";
@@ -271,7 +274,7 @@ static uint64_t explore_perform(explore_step *step, int thread, int which)
 /* From a thread: whatever it has read so far, here it is the same, as `place` alone tells. So fewer states differ. */
 static inline void explore_same(uint64_t place)
 {
-    explorer.threads[explorer.now].past = explore_mix(0, place);
+    explorer.threads[explorer.now].past = explore_mix(~UINT64_C(0), place); /* never what a thread begins with */
 }
 
 /* From a thread: a step of it. */
@@ -282,7 +285,7 @@ static uint64_t explore_access(explore_kind kind, void *place, size_t bytes, uin
     if (bytes == sizeof(uint32_t)) step.value = (uint32_t)value;
     if (explorer.now < 0) return explore_perform(&step, -1, 0);
     explore_thread *self = &explorer.threads[explorer.now];
-    if (kind == EXPLORE_STORE && order != EXPLORE_seq_cst) { /* seen by nobody yet, so nobody's choice */
+    if (kind == EXPLORE_STORE && order != EXPLORE_seq_cst && explorer.model != EXPLORE_SC) { /* seen by nobody yet, so nobody's choice */
         if (self->held == EXPLORE_STORES) explore_fail("more stores are held back than the explorer has room for");
         self->stores[self->held++] = step;
         return 0;
@@ -465,7 +468,7 @@ static void explore(const char *name, explore_model model, int n, void (*const *
         if (depth) explorer.path[depth - 1].at++;
     } while (depth);
     explore_reset(); /* as it was opened */
-    printf("%s, %s: %llu executions, %zu states\n", name, model == EXPLORE_TSO ? "TSO" : "PSO",
+    printf("%s, %s: %llu executions, %zu states\n", name, explore_models[model],
            (unsigned long long)explorer.executions, explorer.states);
 }
 

@@ -1,6 +1,6 @@
 /* The lock-free parts of the core in all interleavings of a few small threads: explore_test [PART [deep]].
  *
- * PART is litmus, deque, ring, schedule, park, bell or all. Each scenario prints how many executions it has; those
+ * PART is litmus, deque, ring, schedule, park, bell, workers or all. Each scenario prints how many executions it has; those
  * that have very many are only for `deep`. The first that goes wrong is printed step by step, and ends the program
  * with 1.
  */
@@ -42,6 +42,23 @@ static ssize_t heard(uint64_t *much)
 #include "bell.h"
 #undef write
 #undef read
+
+/* What workers ask of the system: no time passes in a nap; how long they slept is the scenario's to say. */
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+static int64_t each_sleep; /* nanoseconds */
+static void worker_goes_on(uint64_t from);
+static int told_time(struct timespec *now);
+
+#define clock_gettime(clock, now) told_time(now)
+#define nanosleep(nap, left) ((void)(nap), worker_goes_on(16), 0)
+#define prctl(...) 0
+#include "workers.h"
+#undef clock_gettime
+#undef nanosleep
+#undef prctl
 
 enum { MOST = 8 };
 
@@ -549,20 +566,175 @@ static void bells(explore_model model)
     close_ring();
 }
 
+/* Workers: the loop that ships. What is submitted is run, wherever they are between looking, napping and sleeping. */
+
+static sophia_workers *workers;
+static sophia_runnable runnables[MOST];
+static uint32_t left; /* runnables that have not run */
+static int64_t times[EXPLORE_THREADS];
+
+static sophia_worker *worker_here(void)
+{
+    return &workers->each[explorer.now - 1];
+}
+
+/* Where a worker has nothing in its hands, the place, this, and what is shared is all that it acts by. */
+static void worker_goes_on(uint64_t from)
+{
+    explore_same(from + (uint64_t)worker_here()->searching + 2 * (uint64_t)worker_here()->restless);
+}
+
+/* Twice each sleep: before and after. */
+static int told_time(struct timespec *now)
+{
+    int64_t *mine = &times[explorer.now];
+    *mine = *mine ? 0 : each_sleep + 1;
+    now->tv_sec = 0;
+    now->tv_nsec = (long)(each_sleep + 1 - *mine);
+    if (!*mine) worker_goes_on(32);
+    return 0;
+}
+
+static int run_once(sophia_runnable *runnable, sophia_workers *of)
+{
+    (void)runnable, (void)of;
+    worker_goes_on(64);
+    (void)SOPHIA_SUB(&left, 1, seq_cst);
+    return SOPHIA_THROUGH;
+}
+
+static void whole_worker(void)
+{
+    (void)sophia_worker_main(&workers->each[0]);
+}
+
+/* Two jobs, one for all and one for the worker, then close: the worker is not left asleep. */
+static void submit_and_close(void)
+{
+    for (int i = 0; i < 2; i++) {
+        runnables[i].home = i - 1;
+        explore_check(sophia_workers_submit(workers, &runnables[i]) == SOPHIA_TAKEN, "no room for so few");
+        explore_same((uint64_t)i + 1);
+    }
+    for (uint32_t now; (now = SOPHIA_LOAD(&left, seq_cst)) != 0;) {
+        EXPLORE_UNTIL_NOT(&left, now);
+        explore_same(MOST);
+    }
+    SOPHIA_STORE(&workers->closing, 1, seq_cst);
+    (void)sophia_worker_rouse(workers, 0);
+}
+
+static void all_have_left(void)
+{
+    explore_check(!sophia_workers_have_work(workers) && !left, "work is left");
+    explore_check(!workers->idle && !workers->searching && !workers->alive, "who is gone is still counted");
+}
+
+/* The second of two workers: sleeps, and then has a job in its inbox. */
+static void sleeper(void)
+{
+    sophia_runnable *runnable = NULL;
+    bool leave;
+    while (!runnable) {
+        runnable = sophia_worker_rest(&workers->each[1], &leave);
+        if (!runnable) runnable = sophia_worker_look(&workers->each[1]);
+    }
+    sophia_worker_run(&workers->each[1], runnable);
+}
+
+/* The first falls asleep meanwhile, and finds nothing until it is to leave. */
+static void passer_by(void)
+{
+    sophia_worker *self = &workers->each[0];
+    bool leave = false;
+    EXPLORE_UNTIL_NOT(&workers->each[1].parks, 0);
+    explore_same(0);
+    while (!leave) {
+        explore_check(!(self->restless && sophia_worker_nap(self)), "another's job was taken from a worker that sleeps");
+        explore_check(!sophia_worker_rest(self, &leave), "another's job was taken from a worker that sleeps");
+    }
+}
+
+/* Calls for a job that a third has taken before anybody who was woken could; then one for the second's inbox. */
+static void submit_to_the_sleeper(void)
+{
+    EXPLORE_UNTIL_NOT(&workers->each[0].asleep, 0);
+    explore_same(0);
+    sophia_workers_call(workers, -1);
+    runnables[0].home = 1;
+    explore_check(sophia_workers_submit(workers, &runnables[0]) == SOPHIA_TAKEN, "no room for one");
+    explore_same(1);
+    EXPLORE_UNTIL_NOT(&left, 1);
+    explore_same(2);
+    SOPHIA_STORE(&workers->closing, 1, seq_cst);
+    (void)sophia_worker_rouse(workers, 0);
+}
+
+static void all_is_done(void)
+{
+    explore_check(!sophia_workers_have_work(workers) && !left, "work is left");
+    explore_check(!workers->idle, "who is awake is still counted");
+}
+
+static void open_workers(int32_t count, uint32_t jobs, bool restless)
+{
+    workers = (sophia_workers *)aligned_alloc(SOPHIA_LINE, sizeof *workers);
+    if (!workers) abort();
+    memset(workers, 0, sizeof *workers);
+    workers->each = (sophia_worker *)aligned_alloc(SOPHIA_LINE, (size_t)count * sizeof *workers->each);
+    if (!workers->each || !sophia_ring_open(&workers->shared, 2)) abort();
+    for (int32_t i = 0; i < count; i++) {
+        if (!sophia_worker_open(&workers->each[i], workers, i, -1)) abort();
+        explore_keep("inbox", workers->each[i].inbox.slots, SOPHIA_INBOX_ROOM * sizeof(sophia_slot));
+        explore_keep("deque", (void *)workers->each[i].deque.items, SOPHIA_DEQUE_ROOM * sizeof(void *));
+    }
+    workers->count = count;
+    workers->alive = (uint32_t)count;
+    left = jobs;
+    workers->each[0].restless = restless;
+    for (int i = 0; i < 2; i++) runnables[i].run = run_once;
+    explore_keep("left", &left, sizeof left);
+    explore_keep("times", times, sizeof times);
+    explore_keep("shared", workers->shared.slots, 2 * sizeof(sophia_slot));
+    explore_keep("each", workers->each, (size_t)count * sizeof *workers->each);
+    explore_keep("workers", workers, sizeof *workers);
+}
+
+static void close_workers(void)
+{
+    explore_forget();
+    sophia_workers_free(workers);
+}
+
+static void pools(explore_model model)
+{
+    for (int naps = 0; naps < 2; naps++) {
+        each_sleep = naps ? 0 : SOPHIA_BRIEF;
+        open_workers(1, 2, naps);
+        explore(naps ? "workers, one that naps" : "workers, one", model, 2,
+                (void (*[])(void)){submit_and_close, whole_worker}, all_have_left);
+        close_workers();
+        open_workers(2, 1, naps);
+        explore(naps ? "workers, a sleeper's inbox, another naps" : "workers, a sleeper's inbox", model, 3,
+                (void (*[])(void)){submit_to_the_sleeper, passer_by, sleeper}, all_is_done);
+        close_workers();
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*explored)(explore_model);
     } parts[] = {{"litmus", litmus}, {"deque", deques}, {"ring", rings}, {"schedule", schedules}, {"park", parks},
-                 {"bell", bells}};
+                 {"bell", bells}, {"workers", pools}};
     deep = argc > 2 && !strcmp(argv[2], "deep");
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (argc > 1 && strcmp(argv[1], "all") && strcmp(argv[1], parts[i].name)) continue;
         explorer.coarse = parts[i].explored != rings;
-        parts[i].explored(EXPLORE_TSO);
-        parts[i].explored(EXPLORE_PSO);
+        parts[i].explored(parts[i].explored == pools ? EXPLORE_SC : EXPLORE_TSO);
+        if (parts[i].explored != pools) parts[i].explored(EXPLORE_PSO);
     }
     puts("ok");
     return 0;

@@ -1,4 +1,4 @@
-"""Ring, deque, schedule flag, event count and bell: every interleaving of small scenarios, and real threads.
+"""Ring, deque, schedule flag, event count, bell and workers: every interleaving of small scenarios, and real threads.
 
 Each is also built with a fault on purpose (SOPHIA_BUG_...): the test that is there for it must say so.
 """
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.native
 EXPLORER = ["-O2"]
 THREADS = ["-pthread"]
 FALLBACK = ["-DSOPHIA_PARK_FUTEX=0", "-DSOPHIA_BELL_EVENTFD=0"]
-SCENARIO = re.compile(r"(\w+), .*, (TSO|PSO): (\d+) executions, (\d+) states")
+SCENARIO = re.compile(r"(\w+), .*, (TSO|PSO|SC): (\d+) executions, (\d+) states")
 
 # The scenarios of each part, and how many executions they have at the least, in both models together.
 PARTS = {
@@ -28,6 +28,7 @@ PARTS = {
     "schedule": (3, 50_000),
     "park": (8, 70_000),
     "bell": (4, 1500),
+    "workers": (4, 200_000),
 }
 
 BUGS = {
@@ -35,6 +36,7 @@ BUGS = {
     "FENCE_TAKE": ("deque", "deque, two items, a thief, TSO: an item was taken twice"),
     "PUBLISH": ("ring", "ring, two senders, PSO: a message was read before it was written"),
     "RECHECK": ("schedule", "schedule, two senders, TSO: a message is left with an actor that is not scheduled"),
+    "IDLE": ("workers", "workers, a sleeper's inbox, SC: a lost wake-up: all who are left sleep"),
     "FENCE_NOTIFY": ("park", "park, one sleeper, TSO: a lost wake-up: all who are left sleep"),
 }
 
@@ -47,7 +49,7 @@ def test_every_interleaving_is_right(part: str, compiler: str, programs: Path) -
     assert all(scenarios), lines
     found = [scenario.groups() for scenario in scenarios if scenario]
     assert {name for name, *_ in found} == {part}
-    assert {model for _, model, *_ in found} == {"TSO", "PSO"}
+    assert {model for _, model, *_ in found} == ({"SC"} if part == "workers" else {"TSO", "PSO"})
     number, executions = PARTS[part]
     assert len(found) == number
     assert sum(int(count) for *_, count, _ in found) > executions
@@ -56,7 +58,7 @@ def test_every_interleaving_is_right(part: str, compiler: str, programs: Path) -
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_fault_on_purpose_is_found(bug: str, compiler: str, programs: Path) -> None:
     part, words = BUGS[bug]
-    program = build(compiler, "explore_test", programs, f"-DSOPHIA_BUG_{bug}")
+    program = build(compiler, "explore_test", programs, *EXPLORER, f"-DSOPHIA_BUG_{bug}")
     done = subprocess.run([str(program), part], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG: ")]

@@ -29,6 +29,9 @@
 
 #ifdef __linux__
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+long syscall(long number, ...); /* hidden by strict POSIX */
 #endif
 
 #include "atomics.h"
@@ -134,12 +137,16 @@ static inline bool sophia_worker_rouse(sophia_workers *workers, int32_t number)
 }
 
 /* After work was made visible: somebody will see it. That is a worker that has not fallen asleep yet, one that
- * searches (it looks once more after it has stopped), or the one that is woken here. */
+ * searches (it looks once more after it has stopped), or the one that is woken here.
+ *
+ * `home`: the worker in whose inbox it lies, or negative. Others take from there only while that worker runs something
+ * else. Where it neither sleeps nor runs, it looks or naps: then it comes to its inbox by itself, or calls when it
+ * begins to run something else first (sophia_worker_run()), and to wake another would wake it for nothing. */
 static inline void sophia_workers_call(sophia_workers *workers, int32_t home)
 {
     SOPHIA_FENCE();
     if (!SOPHIA_LOAD(&workers->idle, seq_cst)) return;
-    if (home >= 0 && sophia_worker_rouse(workers, home)) return;
+    if (home >= 0 && (sophia_worker_rouse(workers, home) || !SOPHIA_LOAD(&workers->each[home].busy, seq_cst))) return;
     if (SOPHIA_LOAD(&workers->searching, seq_cst) > 0) return;
     for (int32_t i = 0; i < workers->count; i++) {
         if (sophia_worker_rouse(workers, i)) return;
@@ -195,12 +202,13 @@ static bool sophia_workers_have_work(sophia_workers *workers)
     return false;
 }
 
-/* Into a queue, room or not. */
-static inline void sophia_workers_place(sophia_workers *workers, sophia_runnable *runnable)
+/* Into a queue, room or not. The worker in whose inbox it lies now; negative: where all look. */
+static inline int32_t sophia_workers_place(sophia_workers *workers, sophia_runnable *runnable)
 {
-    if (runnable->home >= 0 && sophia_ring_offer(&workers->each[runnable->home].inbox, runnable)) return;
-    if (sophia_ring_offer(&workers->shared, runnable)) return;
-    sophia_beyond_hang(workers, runnable, runnable);
+    const int32_t home = runnable->home; /* read before another can have it */
+    if (home >= 0 && sophia_ring_offer(&workers->each[home].inbox, runnable)) return home;
+    if (!sophia_ring_offer(&workers->shared, runnable)) sophia_beyond_hang(workers, runnable, runnable);
+    return -1;
 }
 
 /* ---- a worker ---- */
@@ -216,7 +224,7 @@ static sophia_runnable *sophia_worker_take_shared(sophia_worker *self)
     /* The newest first: the owner takes the oldest, thieves what it would come to last. */
     for (size_t i = n; i-- > 1;) {
         sophia_runnable *runnable = sophia_runnable_of(&taken[i]);
-        if (!sophia_deque_push(&self->deque, runnable)) sophia_workers_place(workers, runnable);
+        if (!sophia_deque_push(&self->deque, runnable)) (void)sophia_workers_place(workers, runnable);
     }
     if (n > 1) sophia_workers_call(workers, -1);
     return sophia_runnable_of(&taken[0]);
@@ -290,8 +298,13 @@ static sophia_runnable *sophia_worker_rest(sophia_worker *self, bool *leave)
     const uint32_t epoch = sophia_park_prepare(&self->park);
     /* In this order: `idle` is never below the number of those asleep, not for a moment, or a caller would pass by
      * a worker that alone may take what lies in its inbox. */
+#ifndef SOPHIA_BUG_IDLE
     (void)SOPHIA_ADD(&workers->idle, 1, seq_cst);
+#endif
     SOPHIA_STORE(&self->asleep, 1, seq_cst);
+#ifdef SOPHIA_BUG_IDLE
+    (void)SOPHIA_ADD(&workers->idle, 1, seq_cst);
+#endif
     *leave = SOPHIA_LOAD(&workers->closing, seq_cst) != 0;
     SOPHIA_FENCE(); /* the other half of the one in sophia_workers_call() */
     sophia_runnable *runnable = sophia_worker_look(self);
@@ -312,8 +325,7 @@ static sophia_runnable *sophia_worker_rest(sophia_worker *self, bool *leave)
 static void sophia_worker_again(sophia_worker *self, sophia_runnable *runnable)
 {
     sophia_workers *workers = self->workers;
-    const int32_t home = runnable->home; /* read before another can have it */
-    sophia_workers_place(workers, runnable);
+    const int32_t home = sophia_workers_place(workers, runnable);
     if (home == self->number) return; /* sophia_worker_run() calls if it runs another first */
     const bool next = home < 0 && sophia_deque_count(&self->deque) == 0 && sophia_ring_count(&self->inbox) == 0
                       && sophia_ring_count(&workers->shared) <= 1;
@@ -385,7 +397,7 @@ static void sophia_workers_sweep(sophia_workers *workers)
             sophia_runnable *runnable = sophia_ring_next(ring);
             if (!runnable) runnable = sophia_beyond_next(workers);
             if (!runnable) break;
-            if (runnable->run(runnable, workers) == SOPHIA_AGAIN) sophia_workers_place(workers, runnable);
+            if (runnable->run(runnable, workers) == SOPHIA_AGAIN) (void)sophia_workers_place(workers, runnable);
         }
     }
 }
@@ -414,9 +426,7 @@ static inline int sophia_workers_submit(sophia_workers *workers, sophia_runnable
  * sees that the workers are abandoned. */
 static inline void sophia_workers_wake(sophia_workers *workers, sophia_runnable *runnable)
 {
-    const int32_t home = runnable->home;
-    sophia_workers_place(workers, runnable);
-    sophia_workers_placed(workers, home);
+    sophia_workers_placed(workers, sophia_workers_place(workers, runnable));
 }
 
 /* When no thread runs any more, or in a forked child, where none does. */
