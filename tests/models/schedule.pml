@@ -1,9 +1,10 @@
 /* schedule.h: one word an actor. Senders put a message into the actor's ring and then exchange the word; a worker
- * drains the ring, rests, looks once more.
+ * drains the ring, rests, looks once more (sophia_rests()).
  *
  * Claims: whoever runs the actor runs it alone, and it is in one run queue at most; every message is handled exactly
- * once; when nothing can move any more, none is left. `fair_heard`: that also comes about, if no thread stands still for
- * good (a worker that sees a place taken and not yet published goes round until its sender has published it).
+ * once; when nothing can move any more, none is left. `heard`: that also comes about, whatever the order in which the
+ * threads get a core. So nobody goes round for a message that is still being written: its sender may have no core, and
+ * schedules the actor afterwards.
  *
  * The exchanges are read-modify-writes of the same word, so the later one sees all that came before the earlier one:
  * no store buffer is needed but where one of them is replaced by a store.
@@ -13,10 +14,14 @@
 #define WORKERS 2
 #define MESSAGES (SENDERS * EACH)
 
-bool scheduled;            /* sophia_scheduled */
-byte tail, head;           /* sophia_ring: places taken by senders, by the receiver */
-bool published[MESSAGES + 1]; /* the slot's turn says: to read */
-byte runnable;             /* entries in run queues */
+#define EMPTY 0
+#define WRITTEN 1
+#define TAKEN 2
+
+bool scheduled;          /* sophia_scheduled */
+byte tail, head;         /* sophia_ring: places taken by senders, by the receiver */
+byte turn[MESSAGES + 1]; /* of each slot: to write, to read, read */
+byte runnable;           /* entries in run queues */
 /* What the claims speak of. */
 byte running;
 byte handled[MESSAGES + 1];
@@ -54,7 +59,7 @@ active[SENDERS] proctype sender()
             place = tail;
             tail++
         }
-        published[place] = true; /* sophia_ring_push(): store of the turn */
+        turn[place] = WRITTEN; /* sophia_ring_push(): store of the turn */
 #ifndef BUG_SCHEDULE_FIRST
         schedule(mine);
 #endif
@@ -84,7 +89,7 @@ end:
 
 active[WORKERS] proctype worker()
 {
-    byte place;
+    byte place, seen;
     bool mine;
 end:
     do
@@ -98,7 +103,7 @@ drain:
         do
         :: place = head; /* sophia_ring_pop() */
             if
-            :: !published[place] -> break
+            :: turn[place] != WRITTEN -> break
             :: else
             fi;
             atomic {
@@ -107,6 +112,7 @@ drain:
                 assert(handled[place] == 1);
                 done++
             }
+            turn[place] = TAKEN;
             if
             :: true
             :: atomic { /* has run long enough: back into a run queue, scheduled as it is */
@@ -130,8 +136,19 @@ drain:
 #ifdef BUG_NO_LOOK /* leaves after resting */
         goto end;
 #endif
+        /* sophia_ring_ready(): another worker may run the actor by now, and take what is seen here */
+look:
+        place = head;
+        seen = turn[place];
+#ifdef BUG_COUNT /* looks whether a place is taken, though its message may not be written yet */
         if
-        :: tail > head -> /* sophia_ring_count() */
+        :: tail > place && seen != TAKEN -> seen = WRITTEN
+        :: else
+        fi;
+#endif
+        if
+        :: seen == TAKEN -> goto look
+        :: seen == WRITTEN ->
 #ifdef BUG_REST_STORE
             !resting; /* an exchange waits for the buffer */
 #endif
@@ -142,11 +159,11 @@ drain:
 #endif
             atomic {
                 if
-                :: mine -> assert(running == 0 && runnable == 0); running++; mine = false; goto drain
-                :: else
+                :: mine -> mine = false; seen = 0; place = 0; run_it() /* SOPHIA_AGAIN: to the end of a queue */
+                :: else -> seen = 0; place = 0
                 fi
             }
-        :: else
+        :: seen == EMPTY -> place = 0
         fi
     od
 }
@@ -157,4 +174,4 @@ active proctype still()
     assert(done == MESSAGES && !scheduled && runnable == 0 && running == 0)
 }
 
-ltl fair_heard { <> (done == MESSAGES) }
+ltl heard { <> (done == MESSAGES) }
