@@ -1,11 +1,13 @@
-"""Runs the lock-free parts of the core under ThreadSanitizer: ``python thread_sanitized.py [--stress] [--repeats N]``.
+"""Runs the lock-free parts of the core under ThreadSanitizer: ``python thread_sanitized.py [--stress] [options]``.
 
 For an installed sophia (tox environment `tsan`). First it is shown that this run can fail: a ring whose messages are
-published without an order is reported as a data race. Then native/lockfree_stress.c runs as it ships, and with what
-systems without futex and eventfd have; any report fails the run.
+published without an order is reported as a data race. Then native/lockfree_stress.c and native/workers_test.c run as
+they ship, and with what systems without futex and eventfd have, and native/breaker_test.c; any report fails the run.
+``--repeats N`` rounds, 10 by default: about a minute.
 
 With ``--stress`` (tox environment `stress`) no sanitizer slows the threads: every scenario of native/explore_test.c,
-also those with millions of interleavings, then a hundred rounds of lockfree_stress.
+also those with millions of interleavings, then ``--repeats`` rounds (100) of these programs and ``--python`` rounds
+(10) of the Python stress tests of actors, pool and breaker. Not to be through after ``--limit`` seconds (3600) fails.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from programs import build, compiler_name, run
+from programs import build, compiler_name
 
 SANITIZER = ["-pthread", "-fsanitize=thread"]
 BUILDS = {"futex and eventfd": [], "condition variable and pipe": ["-DSOPHIA_PARK_FUTEX=0", "-DSOPHIA_BELL_EVENTFD=0"]}
+PROGRAMS = ("lockfree_stress", "workers_test", "breaker_test")
+PYTHON = [f"test_{name}_stress.py" for name in ("actors", "pool", "breaker")]
 SIZE = "100"  # a step takes ten times as long
 OPTIONS = "halt_on_error=0:exitcode=66:second_deadlock_stack=1"
 NO_ROOM = "unexpected memory mapping"  # where addresses are more random than the runtime of this compiler knows
@@ -53,30 +58,62 @@ def check_reports(compiler: str, folder: Path) -> None:
 def threads_sanitized(compiler: str, folder: Path, repeats: int) -> None:
     check_reports(compiler, folder)
     for name, flags in BUILDS.items():
-        done = sanitized(build(compiler, "lockfree_stress", folder, *SANITIZER, *flags), "all", str(repeats), SIZE)
-        if done.returncode or "ThreadSanitizer" in done.stderr or done.stdout != "ok\n":
-            sys.exit(f"{name}: status {done.returncode}\n{done.stdout}{done.stderr}")
-        say(f"{name}: no report in {repeats} rounds")
+        for program in PROGRAMS:
+            built = build(compiler, program, folder, *SANITIZER, *flags)
+            for arguments in rounds_of(program, repeats, SIZE):
+                done = sanitized(built, *arguments)
+                if done.returncode or "ThreadSanitizer" in done.stderr or done.stdout != "ok\n":
+                    sys.exit(f"{program}, {name}: status {done.returncode}\n{done.stdout}{done.stderr}")
+            say(f"{program}, {name}: no report in {repeats} rounds")
 
 
-def stress(compiler: str, folder: Path, repeats: int) -> None:
-    say("\n".join(run(build(compiler, "explore_test", folder, "-O2"), "all", "deep")))
+def rounds_of(program: str, repeats: int, *size: str) -> list[list[str]]:
+    """The arguments of each run: lockfree_stress repeats by itself, the others are run again."""
+    return [["all", str(repeats), *size]] if program == "lockfree_stress" else [[]] * repeats
+
+
+def in_time(end: float, command: list[str | Path]) -> str:
+    """What it says; it must succeed before `end`."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=max(0.001, end - time.monotonic())
+        )
+    except subprocess.TimeoutExpired:
+        sys.exit(f"not through in time: {' '.join(map(str, command))}")
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def stress(compiler: str, folder: Path, repeats: int, of_python: int, end: float) -> None:
+    say(in_time(end, [build(compiler, "explore_test", folder, "-O2"), "all", "deep"]).rstrip())
     for name, flags in BUILDS.items():
-        run(build(compiler, "lockfree_stress", folder, "-O2", "-pthread", *flags), "all", str(repeats))
-        say(f"{name}: {repeats} rounds")
+        for program in PROGRAMS:
+            built = build(compiler, program, folder, "-O2", "-pthread", *flags)
+            for arguments in rounds_of(program, repeats):
+                in_time(end, [built, *arguments])
+            say(f"{program}, {name}: {repeats} rounds")
+    tests = Path(__file__).parent
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "stress"]
+    command += ["-c", str(tests.parent / "pyproject.toml"), "--rootdir", str(tests.parent)]
+    for i in range(of_python):
+        words = in_time(end, [*command, *[tests / "stress" / name for name in PYTHON]])
+        say(f"Python, round {i + 1} of {of_python}: {words.splitlines()[-1]}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--stress", action="store_true")
-    parser.add_argument("--repeats", type=int)
+    parser.add_argument("--repeats", type=int, help="rounds of the C programs (10; 100 with --stress)")
+    parser.add_argument("--python", type=int, default=10, help="rounds of the Python stress tests, with --stress")
+    parser.add_argument("--limit", type=float, default=3600.0, help="seconds for all of --stress")
     options = parser.parse_args()
     compiler = compiler_name()
     if not shutil.which(compiler):
         sys.exit(f"no C compiler ({compiler})")
     with tempfile.TemporaryDirectory() as name:
         if options.stress:
-            stress(compiler, Path(name), options.repeats or 100)
+            stress(compiler, Path(name), options.repeats or 100, options.python, time.monotonic() + options.limit)
         else:
             threads_sanitized(compiler, Path(name), options.repeats or 10)
 
