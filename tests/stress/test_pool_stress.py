@@ -170,14 +170,14 @@ def test_jobs_that_nobody_waits_for_do_not_grow_the_process() -> None:
     assert all(vector.references == 1 for vector in SHARED)
 
 
-def test_how_the_workers_share_longer_jobs(capsys: pytest.CaptureFixture[str]) -> None:
-    """Printed, not judged: what else the machine does has a part in it."""
+def test_both_workers_take_part_in_longer_jobs() -> None:
+    """How they share them depends on what else the machine does; that one leaves all to the other is a fault."""
     rows = np.ascontiguousarray(np.tile(ROWS, (40, 1)))
     with KernelPool(2, inline_below=0) as pool:
-        jobs = [pool.distances(SHARED[0], rows) for _ in range(500)]
-        for job in jobs:
-            job.result()
-        runs = [worker["runs"] for worker in pool.stats()["workers"]]
-    with capsys.disabled():
-        sys.stdout.write(f"[{runs[0] / 5:.0f} % and {runs[1] / 5:.0f} %]")
-    assert sum(runs) == 500
+        rounds = 0
+        while min(worker["runs"] for worker in pool.stats()["workers"]) < 10:
+            rounds += 1
+            assert rounds <= 100
+            for job in [pool.distances(SHARED[0], rows) for _ in range(100)]:
+                job.result()
+        assert sum(worker["runs"] for worker in pool.stats()["workers"]) == 100 * rounds
