@@ -5,3 +5,4 @@ from sophia._core.mailbox cimport Mailbox
 
 cdef class Address:
     cdef readonly Mailbox mailbox
+    cdef Mailbox there(self)

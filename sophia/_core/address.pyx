@@ -43,6 +43,11 @@ cdef class Address:
     def __init__(self, mailbox: Mailbox):
         self.mailbox = mailbox
 
+    cdef Mailbox there(self):
+        if self.mailbox is None:
+            raise TypeError("this address was made without a mailbox; spawn() gives addresses of actors")
+        return self.mailbox
+
     def tell(self, message: object, priority: object = None) -> Delivery:
         """Sends a message and does not wait. About 0.15 us with the handling; nothing is allocated.
 
@@ -51,7 +56,8 @@ cdef class Address:
         sent when the returned `Delivery` is awaited; with "fail" MailboxFull is raised. To an actor that has stopped
         it is a dead letter. TypeError for a message of a kind that the actor does not take.
         """
-        return self.mailbox.put(message, None, self.mailbox.level if priority is None else level_of(priority))
+        cdef Mailbox mailbox = self.there()
+        return mailbox.put(message, None, mailbox.level if priority is None else level_of(priority))
 
     def ask(self, message: object, timeout: object = 5.0, priority: object = None) -> object:
         """A future of the answer: ``await ref.ask(message)``. About 6 us until it is there; in a handler a cycle of
@@ -62,7 +68,7 @@ cdef class Address:
         of a batch goes on). Raises what the handler raised; ActorStopped where the actor ended first; DeadlockError, at
         once, where the answer could only come after this very handler.
         """
-        cdef Mailbox mailbox = self.mailbox
+        cdef Mailbox mailbox = self.there()
         cdef Runner home = mailbox.home
         cdef double seconds = _seconds(timeout)
         if home.thread != PyThread_get_thread_ident():
@@ -82,12 +88,12 @@ cdef class Address:
 
     def call(self, message: object, timeout: object = 5.0, priority: object = None) -> object:
         """The answer, in a thread other than the loop's: as `ask`, and waits. About 30 us."""
-        cdef Mailbox mailbox = self.mailbox
+        cdef Mailbox mailbox = self.there()
         cdef double seconds = _seconds(timeout)
         if mailbox.runner.thread == PyThread_get_thread_ident() or mailbox.home.thread == PyThread_get_thread_ident():
             raise DeadlockError(
-                f"call() would stop the thread that actor {mailbox.name!r} needs; in a coroutine use ask() and await it, "
-                "in a blocking actor tell it"
+                f"call() would stop the thread that actor {mailbox.name!r} needs; in a coroutine use ask() and await "
+                "it, in a blocking actor tell it"
             )
         cdef Promise promise = _question(mailbox, seconds)
         try:
@@ -106,7 +112,7 @@ cdef class Address:
         As many as have room are taken at once, never more than the capacity. With the policy "wait" the rest is
         sent when the `Delivery` is awaited; with "fail" it is refused; `Delivery.accepted` says how many were taken.
         """
-        cdef Mailbox mailbox = self.mailbox
+        cdef Mailbox mailbox = self.there()
         cdef int level = mailbox.level if priority is None else level_of(priority)
         cdef Py_ssize_t n = 0, i = 0
         cdef Delivery delivery

@@ -8,7 +8,7 @@ from sophia._core.mailbox cimport LEVELS, Mailbox
 cdef class Inbox(Mailbox):
     cdef uint32_t passed[LEVELS]        # more urgent messages since one of this level was taken
     cdef object handle, handle_batch
-    cdef object on_failure, on_rest, spawn_driver
+    cdef object on_failure, on_rest, on_collapse, spawn_driver
     cdef bint more, stopping, cut, pausing
     cdef object work, driver, parked    # an awaitable that a handler gave; the task that awaits; what that waits for
     cdef object work_messages, work_promises
@@ -16,6 +16,8 @@ cdef class Inbox(Mailbox):
     cdef readonly uint64_t turns, batches
     cdef readonly size_t peak
     cdef int run(self, int budget) except -1
+    cdef int run_some(self, int budget) except -1
+    cdef int collapse(self, BaseException error) except -1
     cdef int next_level(self) noexcept
     cdef int again(self) except -1
     cdef int drop_work(self) except -1

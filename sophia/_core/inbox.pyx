@@ -5,6 +5,7 @@ the thread of a blocking actor. Who starts, restarts or stops the actor holds it
 """
 
 import asyncio
+import logging
 
 from cpython.ref cimport Py_DECREF
 
@@ -45,6 +46,7 @@ cdef extern from *:
 cdef enum:
     PATIENCE = 64
 
+cdef object _log = logging.getLogger("sophia.actors")
 cdef tuple _NOBODY = ()
 
 
@@ -52,7 +54,8 @@ cdef class Inbox(Mailbox):
     """The mailbox of one actor. Made by an orchestrator's cell, which holds it until the actor has started.
 
     `on_failure(error, message, asked)` is called when a handler raised, and says whether the inbox is to be held;
-    `on_rest()` when it is at rest after `pause` or `shut_gate`, and held; `spawn_driver(inbox)` makes the task that
+    `on_rest()` when it is at rest after `pause` or `shut_gate`, and held; `on_collapse(error)` when anything else
+    failed, and it is held; `spawn_driver(inbox)` makes the task that
     awaits handlers, None where they cannot be awaited. The other arguments are a mailbox's.
     """
 
@@ -64,12 +67,14 @@ cdef class Inbox(Mailbox):
         *arguments: object,
         on_failure: object,
         on_rest: object,
+        on_collapse: object,
         spawn_driver: object,
         **named: object,
     ):
         Mailbox.__init__(self, *arguments, **named)
         self.on_failure = on_failure
         self.on_rest = on_rest
+        self.on_collapse = on_collapse
         self.spawn_driver = spawn_driver
 
     @property
@@ -174,6 +179,27 @@ cdef class Inbox(Mailbox):
     cdef int run(self, int budget) except -1:
         """Handles up to so many messages; how many. Then `more` says whether the mailbox is to be run again: if not, it
         is in nobody's hands any more, or held by somebody else."""
+        try:
+            return self.run_some(budget)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # of what stands around a handler: a listener, a text of an error
+            self.collapse(error)
+        return 1
+
+    cdef int collapse(self, BaseException error) except -1:
+        """What must not raise has raised: the actor is held, and its supervisor told, or nobody would ever run it."""
+        self.more = False
+        self.held = True
+        self.runner.current = None
+        try:
+            self.disown(ActorStopped(f"actor {self.name!r} did not answer: {_text(error)}"))
+        finally:
+            self.hands = 0
+            self.on_collapse(error)
+        return 0
+
+    cdef int run_some(self, int budget) except -1:
         cdef int level = -1, done = 0, some, lower
         cdef size_t n
         self.turns += 1
@@ -278,14 +304,15 @@ cdef class Inbox(Mailbox):
         self.hands = len(messages)
         self.work_promises = promises
         self.runner.current = self
+        given = tuple(messages)  # whatever the handler does with its list
         try:
             result = self.handle_batch(messages)
         except BaseException as error:
             self.runner.current = self.work_promises = None
-            self.failure(messages, promises if promises is not None else _NOBODY, error)
+            self.failure(given, promises if promises is not None else _NOBODY, error)
             return <int>got
         self.runner.current = self.work_promises = None
-        self.finish(messages, promises if promises is not None else _NOBODY, result)
+        self.finish(given, promises if promises is not None else _NOBODY, result)
         return <int>got
 
     cdef int finish(self, object messages, object promises, object result) except -1:
@@ -299,8 +326,8 @@ cdef class Inbox(Mailbox):
             return 0
         if result is not None and (not isinstance(result, (list, tuple)) or len(result) != len(messages)):
             error = TypeError(
-                f"handle_batch of actor {self.name!r} gave {result!r:.80} for {len(messages)} messages; give None, or "
-                "a list with an answer, or an exception, for each"
+                f"handle_batch of actor {self.name!r} gave a {type(result).__name__} for {len(messages)} messages; "
+                "give None, or a list with an answer, or an exception, for each"
             )
             return self.failure(messages, promises, error)
         cdef bint counts = self.hands > 0
@@ -357,11 +384,22 @@ cdef class Inbox(Mailbox):
                 TypeError(f"actor {self.name!r} has a thread of its own, so its handlers cannot be awaited; make them "
                           "plain functions, or spawn it without blocking=True"),
             )
-        if self.driver is None:
+        if self.driver is None or self.driver.done():
             self.driver = self.spawn_driver(self)
         elif self.parked is not None and not self.parked.done():
             self.parked.set_result(None)
         return 0
+
+    def driver_ended(self, task: object) -> None:
+        """The task was cancelled before its first step, so that nothing of `drive` was run."""
+        if self.driver is not task:
+            return
+        self.driver = None
+        if self.work is not None:
+            self.aborting = self.awaited = False
+            self.drop_unbegun()
+            if not self.held:
+                self.again()
 
     async def drive(self) -> None:
         """Awaits what handlers give, one after the other, and takes the next messages itself: one task for an actor and
@@ -385,7 +423,7 @@ cdef class Inbox(Mailbox):
                 try:
                     if not self.aborting:
                         self.awaited = True
-                        result = await self.work
+                        result = await _awaitable(self.work)
                 except BaseException as caught:
                     error = caught
                 span.over = True
@@ -401,10 +439,16 @@ cdef class Inbox(Mailbox):
                     pass
                 elif isinstance(error, asyncio.CancelledError) and (aborted or leaves):
                     self._broken_off(promises)
-                elif error is None:
-                    self.finish(messages, promises, result)
                 else:
-                    self.failure(messages, promises, error)
+                    try:
+                        if error is None:
+                            self.finish(messages, promises, result)
+                        else:
+                            self.failure(messages, promises, error)
+                    except KeyboardInterrupt:
+                        raise
+                    except BaseException as fault:
+                        self.collapse(fault)
                 messages = promises = result = error = None
                 if leaves:
                     raise asyncio.CancelledError
@@ -428,8 +472,10 @@ cdef class Inbox(Mailbox):
 
     cdef int drop_unbegun(self) except -1:
         """A handler is broken off before it has begun: its messages are dead letters."""
-        messages, promises = self.work_messages, self.work_promises
+        messages, promises, begun = self.work_messages, self.work_promises, not asyncio.iscoroutine(self.work)
         self.drop_work()
+        if begun:  # a plain handler did its part, and gave something to be awaited
+            return self._broken_off(promises)
         self.hands = 0
         if not isinstance(promises, (list, tuple)):
             messages, promises = (messages,), (promises,)
@@ -441,10 +487,13 @@ cdef class Inbox(Mailbox):
         """What was to be awaited is not."""
         work, self.work = self.work, None
         self.work_messages = self.work_promises = None
-        if isinstance(work, asyncio.Future):
-            work.cancel()
-        elif hasattr(work, "close"):
-            work.close()
+        try:
+            if isinstance(work, asyncio.Future):
+                work.cancel()
+            elif hasattr(work, "close"):
+                work.close()
+        except BaseException:
+            _log.exception("what a handler of actor %r gave to be awaited cannot be closed", self.name)
         return 0
 
     cdef int _broken_off(self, object promises) except -1:
@@ -464,10 +513,34 @@ cdef class Inbox(Mailbox):
         self.hands = 0
 
 
+cdef class _Begun:
+    """An awaitable whose `__await__` was called already: what that raises is what the handler fails with."""
+
+    cdef object steps
+
+    def __await__(self):
+        return self.steps
+
+
+cdef object _awaitable(object work):
+    if asyncio.iscoroutine(work) or isinstance(work, asyncio.Future):
+        return work
+    cdef _Begun begun = _Begun.__new__(_Begun)
+    begun.steps = work.__await__()
+    return begun
+
+
+cdef str _text(BaseException error):
+    try:
+        return f"{type(error).__name__}({error})"
+    except BaseException:  # an error need not have words
+        return type(error).__name__
+
+
 cdef object _as_told(Mailbox mailbox, BaseException error):
     """What others may be thrown: no exit of the process, and no StopIteration, which no future holds."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
-    told = ActorStopped(f"actor {mailbox.name!r} did not answer: {type(error).__name__}({error})")
+    told = ActorStopped(f"actor {mailbox.name!r} did not answer: {_text(error)}")
     told.__cause__ = error
     return told

@@ -107,7 +107,7 @@ cdef class Mailbox:
     cdef int level                      # of messages that name none
     cdef int overflow
     cdef dict accepted                  # type -> bool; None where every type is
-    cdef tuple types
+    cdef tuple types, always
     cdef object on_dead, urgent
     cdef uint64_t unsent                # deliveries that were never awaited
     cdef list waiting                   # a deque of deliveries a level, or None

@@ -33,6 +33,9 @@ cdef extern from "<stdlib.h>" nogil:
 cdef extern from "ring.h" nogil:
     size_t SOPHIA_RING_MOST
 
+cdef extern from "gate.h" nogil:
+    uint64_t SOPHIA_GATE_SHUT
+
 # All senders here have the interpreter's lock. Where there is one, nobody shuts the gate or rests while a sender is
 # between two of its steps, so that looks do what locked instructions do elsewhere, for a quarter less time of a tell.
 cdef extern from *:
@@ -57,6 +60,9 @@ OVERFLOWS = ("wait", "fail", "drop_new", "drop_old", "dead_letter")
 
 # Actors that wait for each other, which a question looks through for a cycle.
 cdef int MOST_STEPS = 1024
+
+# Classes of messages of which it is remembered whether they are taken.
+cdef int MOST_KINDS = 1024
 
 cdef object _log = logging.getLogger("sophia.actors")
 
@@ -235,7 +241,7 @@ cdef class Mailbox:
     """
 
     def __cinit__(self):
-        self.gate = 0
+        self.gate = SOPHIA_GATE_SHUT    # until it is known whose it is
         self.scheduled = 1      # in the hands of whoever starts the actor
         self.held = True
         self.ready_level = NOT_READY
@@ -269,9 +275,11 @@ cdef class Mailbox:
         self.overflow = OVERFLOWS.index(overflow)
         self.types = None if types is None else tuple(types)
         self.accepted = None if types is None else {}
+        self.always = ()
         self.on_dead = on_dead
         self.waiting = [None] * LEVELS
         self.asked = set()
+        self.gate = 0
 
     def __dealloc__(self):
         cdef sophia_message slot
@@ -403,6 +411,8 @@ cdef class Mailbox:
     cdef bint takes(self, type kind) except -1:
         known = self.accepted.get(kind)
         if known is None:
+            if len(self.accepted) > MOST_KINDS:
+                self.accepted = dict.fromkeys(self.always, True)  # classes may be made without end
             known = self.accepted[kind] = issubclass(kind, self.types)
         return known
 
@@ -510,7 +520,8 @@ cdef class Mailbox:
         """Takes messages of these classes only, and of those that are `always` taken; None: of any. What waits already
         is not looked at."""
         self.types = None if kinds is None else tuple(kinds)
-        self.accepted = None if kinds is None else dict.fromkeys(always, True)
+        self.always = tuple(always)
+        self.accepted = None if kinds is None else dict.fromkeys(self.always, True)
 
     # What waits
 
@@ -601,12 +612,18 @@ cdef class Delivery:
         or not at all. Not on the loop's thread, which would wait for itself."""
         if self.decided():
             return self.outcome == "accepted"
+        cdef double seconds = -1.0
+        if timeout is not None:
+            seconds = timeout
+            if seconds != seconds:
+                raise ValueError("timeout is NaN; give seconds, or None for as long as it takes")
+            seconds = max(seconds, 0.0)  # what is left of a time may be less than nothing
         cdef unsigned long thread = PyThread_get_thread_ident()
         if self.mailbox.runner.thread == thread or self.mailbox.home.thread == thread:
             raise DeadlockError("this thread makes the room that it would wait for; use await, or send from elsewhere")
         self.begin(None)
         try:
-            self.promise.wait(-1.0 if timeout is None else timeout)
+            self.promise.wait(seconds)
         finally:
             if not self.promise.settled:
                 take_back(self.promise)  # what takes it out of the line counts it as refused

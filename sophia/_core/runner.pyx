@@ -14,8 +14,22 @@ from libc.string cimport memset
 
 from sophia._core.inbox cimport Inbox
 from sophia._core.mailbox cimport (
-    BATCH, LEVELS, NOT_READY, Mailbox, Promise, Runner, sophia_is_scheduled, sophia_park_cancel, sophia_park_close,
-    sophia_park_notify, sophia_park_open, sophia_park_prepare, sophia_park_wait, sophia_rest, sophia_schedule,
+    BATCH,
+    LEVELS,
+    NOT_READY,
+    Mailbox,
+    Promise,
+    Runner,
+    forks,
+    sophia_is_scheduled,
+    sophia_park_cancel,
+    sophia_park_close,
+    sophia_park_notify,
+    sophia_park_open,
+    sophia_park_prepare,
+    sophia_park_wait,
+    sophia_rest,
+    sophia_schedule,
 )
 from sophia._core.wheel cimport TimerWheel
 
@@ -236,6 +250,8 @@ cdef class ThreadRunner(Runner):
                     mailbox.more = True
                     while mailbox.more and not self.ended:
                         mailbox.run(BATCH)
+                        if forks() != mailbox.forks:  # a handler has forked: this is the child
+                            return
                     continue
                 with nogil:
                     epoch = sophia_park_prepare(&self.park)

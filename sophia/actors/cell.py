@@ -79,6 +79,7 @@ class Cell:
             on_failure=self._on_failure,
             on_dead=self._on_dead,
             on_rest=self._on_rest,
+            on_collapse=self._on_collapse,
             spawn_driver=None if blocking else self._spawn_driver,
             **mailbox,
         )
@@ -98,8 +99,8 @@ class Cell:
         self._error: BaseException | None = None
         self._end: Terminated | None = None
         self._news: asyncio.Future[None] | None = None
-        self._waiting_for_end: list[asyncio.Future[Terminated]] = []
-        group.members.append(self)
+        self._waiting_for_end: set[asyncio.Future[Terminated]] = set()
+        group.add(self)
         self._task = self._loop.create_task(self._live(), name=f"sophia-actor-{name}")
 
     # What others ask of it
@@ -140,7 +141,7 @@ class Cell:
         if self.state == "stopped":
             return
         self.hung = True
-        _log.error("actor %r does not end: its handler still runs and is left behind", self.name)
+        _say("actor %r does not end: its handler still runs and is left behind", self.name)
         self._task.cancel()
         self._close("its handler hangs")
 
@@ -170,8 +171,11 @@ class Cell:
             message = f"actor {self.name!r} waits for its own end in a handler; stop() returns at once"
             raise DeadlockError(message)
         future: asyncio.Future[Terminated] = self._loop.create_future()
-        self._waiting_for_end.append(future)
-        return await future
+        self._waiting_for_end.add(future)
+        try:
+            return await future
+        finally:
+            self._waiting_for_end.discard(future)
 
     # What its mailbox tells, on the thread that runs it
 
@@ -180,7 +184,7 @@ class Cell:
         directive = self._group.supervision.directive(error, asked=asked)
         if not asked or directive != "resume":  # an asker hears of it
             kind, trace = type(message).__name__, None if asked else error
-            _log.error("actor %r failed on a %s (%s): %r", self.name, kind, directive, error, exc_info=trace)
+            _say("actor %r failed on a %s (%s): %s", self.name, kind, directive, _shown(error), exc_info=trace)
         self._on_loop(self._orchestrator._note, Event("failed", self.name, error))
         if directive == "resume":
             return False
@@ -202,6 +206,10 @@ class Cell:
         if late:
             self._orchestrator._count_late()
 
+    def _on_collapse(self, error: BaseException) -> None:
+        self._on_loop(self._after_failure, error, "stop")
+        _say("actor %r stops, as what stands around its handlers failed", self.name, exc_info=error)
+
     def _on_rest(self) -> None:
         self._on_loop(self._rests)
 
@@ -213,6 +221,7 @@ class Cell:
 
     def _spawn_driver(self, mailbox: Inbox) -> asyncio.Task[None]:
         self._driver = self._loop.create_task(mailbox.drive(), name=f"sophia-handler-{self.name}")
+        self._driver.add_done_callback(mailbox.driver_ended)
         return self._driver
 
     # Its life
@@ -228,7 +237,7 @@ class Cell:
                         self._at_rest = False
                         self.mailbox.release()
                 else:
-                    _log.error("actor %r failed to start: %r", self.name, failure, exc_info=failure)
+                    _say("actor %r failed to start: %r", self.name, failure, exc_info=failure)
                     self._orchestrator._note(Event("failed", self.name, failure))
                     self._after_failure(failure, self._group.supervision.directive(failure, asked=False))
                 await self._until(lambda: self._at_rest and (self._ended or self._restart is not None))
@@ -247,7 +256,7 @@ class Cell:
                 self.restarts += 1
                 self.state = "starting"
         finally:
-            self._close("its actor has stopped" if self._error is None else f"its actor failed: {self._error!r}")
+            self._close("its actor has stopped" if self._error is None else f"its actor failed: {_shown(self._error)}")
 
     def _wake(self) -> None:
         self._awake = True
@@ -338,7 +347,7 @@ class Cell:
             except BaseException as error:
                 if self._is_of_others(error):
                     raise
-                _log.exception("on_stop of actor %r failed", self.name)
+                _say("on_stop of actor %r failed", self.name, exc_info=True)
             finally:
                 span.leave()
 
@@ -348,7 +357,7 @@ class Cell:
         self.mailbox.enter()
         try:
             if self._core is not None:
-                with suppress(OSError, AttributeError):  # a hint
+                with suppress(OSError, AttributeError, TypeError, ValueError, OverflowError):  # a hint
                     os.sched_setaffinity(0, {self._core})
             try:
                 actor = self._make()
@@ -361,7 +370,7 @@ class Cell:
             try:
                 _refuse_awaitable(actor.on_stop(), "on_stop", self.name)
             except BaseException:
-                _log.exception("on_stop of actor %r failed", self.name)
+                _say("on_stop of actor %r failed", self.name, exc_info=True)
         finally:
             self._on_loop(_settle, finished, None)
 
@@ -395,9 +404,9 @@ class Cell:
         self._end = Terminated(self.name, reason, self._error)
         self._orchestrator._forget(self, self._end)
         self._orchestrator._note(Event("stopped", self.name, self._error))
-        for watcher in self._watchers:
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
             _tell_end(watcher, self._end)
-        self._watchers.clear()
         for future in self._waiting_for_end:
             if not future.done():
                 future.set_result(self._end)
@@ -417,6 +426,22 @@ class Cell:
         if self._thread_runner is not None:
             self._thread_runner.end()
         return self._thread
+
+
+def _say(words: str, *values: Any, exc_info: Any = None) -> None:
+    """To the log. A handler or filter of the log that fails must not end the actor that it was to tell of."""
+    try:
+        _log.error(words, *values, exc_info=exc_info)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except BaseException:  # an error need not have words
+        return type(error).__name__
 
 
 def _single(batch: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
@@ -474,5 +499,7 @@ def _tell_end(watcher: Watcher, end: Terminated) -> None:
             watcher.tell(end, "control")
         else:
             watcher(end)
-    except Exception:
-        _log.exception("a watcher of actor %r failed", end.name)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        _say("a watcher of actor %r failed", end.name, exc_info=True)

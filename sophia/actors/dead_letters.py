@@ -40,6 +40,9 @@ class DeadLetters:
 
     def subscribe(self, listener: Callable[[DeadLetter], object]) -> None:
         """Called with each dead letter, on the thread where it became one; what it raises is logged."""
+        if not callable(listener):
+            message = f"subscribe: {listener!r:.80} is no function"
+            raise TypeError(message)
         if len(self._listeners) >= _MOST:
             message = f"{_MOST} listeners hear of dead letters already"
             raise ValueError(message)
@@ -56,5 +59,7 @@ class DeadLetters:
         for listener in self._listeners:
             try:
                 listener(letter)
-            except Exception:
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    raise
                 _log.exception("a listener to dead letters failed")

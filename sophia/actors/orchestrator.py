@@ -322,6 +322,8 @@ class Orchestrator:
         """Ends an actor: it takes no more messages, those that wait are handled until the time is up (None: however
         long that takes), then they become dead letters; without `drain` they do so at once. An actor that has ended
         already is no error."""
+        _check("actor", actor, str | ActorRef, "the name of an actor or its reference")
+        limit = None if timeout is None else _seconds("timeout", timeout)
         if isinstance(actor, str) and actor not in self._cells and actor in self._ends:
             return self._ends[actor]
         cell = self._cell(actor) if isinstance(actor, str) else actor._cell
@@ -329,7 +331,7 @@ class Orchestrator:
             message = f"actor {cell.name!r} waits for its own end in a handler; self.ref.stop() returns at once"
             raise DeadlockError(message)
         cell.ask_to_stop() if drain else cell.cut()
-        return await self._end_of(cell, None if timeout is None else self._loop.time() + timeout)
+        return await self._end_of(cell, None if limit is None else self._loop.time() + limit)
 
     async def _end_of(self, cell: Cell, deadline: float | None) -> Terminated:
         """Waits for an end that was asked for; after the deadline it is made."""
@@ -350,14 +352,13 @@ class Orchestrator:
     async def shutdown(self, timeout: float | None = None) -> Shutdown:
         """Ends all actors, the last started first, so that what one still sends finds those before it. Messages that
         wait are handled until the time is up, in seconds, for all together. Called twice, it gives the same."""
+        seconds = self._shutdown_timeout if timeout is None else _seconds("timeout", timeout)
         for cell in self._cells.values():
             if cell.mailbox.inside:
                 message = f"actor {cell.name!r} waits for its own end in a handler; let a task of its own shut down"
                 raise DeadlockError(message)
         if self._closing is None:  # in a task: it goes on if this caller is cancelled
-            self._closing = self._loop.create_task(
-                self._end_all(self._shutdown_timeout if timeout is None else timeout), name="sophia-shutdown"
-            )
+            self._closing = self._loop.create_task(self._end_all(seconds), name="sophia-shutdown")
         return await asyncio.shield(self._closing)
 
     async def _end_all(self, seconds: float) -> Shutdown:
@@ -387,6 +388,9 @@ class Orchestrator:
 
     def subscribe(self, listener: Callable[[Event], object]) -> None:
         """Called on the loop with each event in the life of an actor; what it raises is logged."""
+        if not callable(listener):
+            message = f"subscribe: {listener!r:.80} is no function"
+            raise TypeError(message)
         if len(self._listeners) >= _MOST_LISTENERS:
             message = f"{_MOST_LISTENERS} listeners hear of events already"
             raise ValueError(message)
@@ -408,7 +412,9 @@ class Orchestrator:
         for listener in self._listeners:
             try:
                 listener(event)
-            except Exception:
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    raise
                 _log.exception("a listener to events of actors failed")
 
     def _forget(self, cell: Cell, end: Terminated) -> None:

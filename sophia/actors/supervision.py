@@ -149,11 +149,9 @@ class Group:
         self.name = name
         self.supervision = supervision
         self.above = above
-        self.members: list[Cell | Group] = []
+        self.members: dict[Cell | Group, None] = {}
         self.budget = Budget(supervision)
         self._chance = chance
-        if above is not None:
-            above.members.append(self)
 
     def cells(self) -> list[Cell]:
         """All actors of the group and of those below it, in the order in which they were started."""
@@ -162,10 +160,17 @@ class Group:
             found += member.cells() if isinstance(member, Group) else [member]
         return found
 
+    def add(self, member: Cell | Group) -> None:
+        """One more, after those that are there. An empty group is in none."""
+        if self.above is not None and not self.members:
+            self.above.add(self)
+        self.members[member] = None
+
     def leave(self, member: Cell | Group) -> None:
         """A member has ended for good."""
-        if member in self.members:
-            self.members.remove(member)
+        self.members.pop(member, None)
+        if self.above is not None and not self.members:
+            self.above.leave(self)
 
     def failed(self, member: Cell | Group, budget: Budget, now: float, error: BaseException | None) -> None:
         """A member failed: restarts whom the strategy names, or gives up."""
@@ -174,8 +179,8 @@ class Group:
             affected: list[Cell | Group] = [member]
         else:
             budget = self.budget
-            start = 0 if strategy == "one_for_all" else self.members.index(member)
-            affected = self.members[start:]
+            members = list(self.members)
+            affected = members[0 if strategy == "one_for_all" else members.index(member) :]
         cells = [c for one in affected for c in (one.cells() if isinstance(one, Group) else [one])]
         pause = budget.take(now, self._chance)
         if pause is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from stage import Recorder, adds_up, play, turns
 
-from sophia.actors import Actor, Control, Orchestrator, Supervision, handles
+from sophia.actors import Actor, ActorRef, Control, Orchestrator, Supervision, handles
 from sophia.errors import ActorStopped, AskTimeout, DeadlockError
 
 pytestmark = pytest.mark.messages
@@ -488,3 +489,255 @@ def test_handles_names_classes() -> None:
         def one(self, message: int | str) -> None: ...
 
     assert Union.accepts == (int, str)
+
+
+def test_an_address_without_a_mailbox_is_an_error() -> None:
+    class Empty(ActorRef):
+        def __init__(self) -> None:
+            pass
+
+    for address in (Empty(), ActorRef.__new__(ActorRef)):
+        for call in (address.tell, address.ask, address.call, lambda m, a=address: a.send_batch([m])):
+            with pytest.raises(TypeError, match="without a mailbox"):
+                call(1)
+
+
+class Odd(BaseException):
+    """An error without words."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("door", ["listener", "words", "batch", "filter"])
+@pytest.mark.parametrize("blocking", [False, True])
+def test_what_stands_around_a_handler_may_fail_and_nobody_waits_for_ever(door: str, blocking: bool) -> None:
+    class Silent:
+        __slots__ = ()
+
+        def __repr__(self) -> str:
+            raise RuntimeError("no words")
+
+    class Door(Actor):
+        def handle(self, message: Any) -> Any:
+            if message == "go":
+                raise Odd if door == "words" else ValueError("go")
+            return message
+
+        def handle_batch(self, messages: list[Any]) -> Any:
+            return Silent() if door == "batch" else [ValueError(1) if one == "go" else one for one in messages]
+
+    def listener(event: Any) -> None:
+        if event.kind == "failed":
+            raise asyncio.CancelledError
+
+    class Filter(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise Odd
+
+    log, filtering = logging.getLogger("sophia.actors"), Filter()
+
+    async def main() -> None:
+        organs = Orchestrator(Supervision(told="resume"), shutdown_timeout=0.5)
+        if door == "listener":
+            organs.subscribe(listener)
+        ref = organs.spawn(Door, blocking=blocking)
+        await turns()
+        if door == "filter":
+            log.addFilter(filtering)
+        try:
+            ref.tell("go")
+            ref.tell("go")
+            try:
+                assert await ref.ask("after", 2.0) == "after"
+            except TypeError:
+                assert door == "batch"  # it was one of those that got no answer
+            except ActorStopped:  # it could not go on, and everybody knows
+                await asyncio.wait_for(ref.stopped(), 2.0)
+        finally:
+            log.removeFilter(filtering)
+        report = await organs.shutdown()
+        assert report.hung == ()
+
+    play(main, loop=asyncio.new_event_loop(), complaints=True)
+
+
+def test_all_watchers_are_told_whatever_one_of_them_does() -> None:
+    told: list[str] = []
+
+    async def main() -> None:
+        organs = Orchestrator()
+        ref = organs.spawn(Recorder)
+
+        def leaves(end: Any) -> None:
+            ref.unwatch(leaves)
+
+        def fails(end: Any) -> None:
+            raise asyncio.CancelledError
+
+        for watcher in (leaves, fails, lambda end: told.append(end.name)):
+            ref.watch(watcher)
+        await organs.stop(ref)
+        assert told == ["recorder"]
+
+    play(main)
+
+
+def test_a_listener_to_dead_letters_that_fails_ends_nothing_half_way() -> None:
+    def fails(letter: Any) -> None:
+        raise asyncio.CancelledError
+
+    async def main() -> None:
+        organs = Orchestrator()
+        organs.dead_letters.subscribe(fails)
+        ref = organs.spawn(Recorder)
+        ref.send_batch(range(5))
+        await organs.stop(ref, 0.0, drain=False)
+        assert adds_up(organs)["dead"] == 5
+
+    play(main)
+
+
+def test_a_batch_is_answered_whatever_the_handler_does_with_its_list() -> None:
+    class Empties(Actor):
+        def handle_batch(self, messages: list[Any]) -> None:
+            messages.clear()
+
+    async def main() -> None:
+        organs = Orchestrator()
+        ref = organs.spawn(Empties)
+        assert await asyncio.gather(*(ref.ask(n, 1.0) for n in range(5))) == [None] * 5
+
+    play(main)
+
+
+def test_no_time_left_to_wait_for_room_is_no_time() -> None:
+    outcome: list[bool] = []
+
+    class Gated(Actor):
+        async def handle(self, message: Any) -> None:
+            await asyncio.sleep(0.2)
+
+    async def main() -> None:
+        organs = Orchestrator()
+        ref = organs.spawn(Gated, capacity=2)
+        await turns()
+        for _ in range(4):
+            ref.tell(0)
+            await turns()
+        full = ref.tell(1)
+        assert repr(full) == "<Delivery waiting, 0 taken>"
+        await asyncio.to_thread(lambda: outcome.append(full.wait(-0.001)))
+        with pytest.raises(ValueError, match="NaN"):
+            await asyncio.to_thread(ref.tell(2).wait, float("nan"))
+
+    play(main, loop=asyncio.new_event_loop())
+    assert outcome == [False]
+
+
+def test_a_handler_s_task_that_is_cancelled_before_its_first_step() -> None:
+    class Awaited(Actor):
+        async def handle(self, message: Any) -> Any:
+            return message
+
+    async def main() -> None:
+        organs = Orchestrator()
+        ref = organs.spawn(Awaited, "awaited")
+        await turns()
+        for n in range(3):
+            ref.tell(n)
+            await turns(1)
+            for task in asyncio.all_tasks():
+                if task.get_name() == "sophia-handler-awaited":
+                    task.cancel()
+            await turns()
+        assert await ref.ask("after", 1.0) == "after"
+
+    play(main)
+
+
+def test_what_a_plain_handler_gave_to_be_awaited_was_begun() -> None:
+    seen: list[Any] = []
+
+    class Gives(Actor):
+        def handle(self, message: Any) -> Any:
+            seen.append(message)
+            return asyncio.get_running_loop().create_future()
+
+    class Fails(Actor):
+        def handle(self, message: Any) -> Any:
+            raise ValueError(message)
+
+    async def main() -> None:
+        organs = Orchestrator(Supervision("one_for_all", backoff=0.0))
+        gives, fails = organs.spawn(Gives), organs.spawn(Fails)
+        await turns()
+        asked = gives.ask(1, 1.0)
+        fails.tell(1)
+        with pytest.raises(ActorStopped):
+            await asked
+        assert (seen, organs.dead_letters.count) == ([1], 0)
+
+    play(main)
+
+
+def test_an_awaitable_that_cannot_be_awaited_says_why() -> None:
+    class Wrong:
+        def __await__(self) -> Any:
+            raise KeyError("why")
+
+    class Gives(Actor):
+        def handle(self, message: Any) -> Any:
+            return Wrong()
+
+    async def main() -> None:
+        organs = Orchestrator()
+        with pytest.raises(KeyError, match="why"):
+            await organs.spawn(Gives).ask(1)
+
+    play(main)
+
+
+def test_who_waited_for_an_end_leaves_nothing() -> None:
+    async def main() -> None:
+        organs = Orchestrator()
+        ref = organs.spawn(Recorder)
+        for _ in range(20):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(ref.stopped(), 0.01)
+        assert not organs._cells["recorder"]._waiting_for_end
+        group = organs.group("some", Supervision())
+        one = organs.spawn(Recorder, group=group)
+        assert group in organs._root.members
+        await organs.stop(one)
+        assert group not in organs._root.members
+
+    play(main)
+
+
+def test_a_fork_in_a_blocking_handler_leaves_no_child_that_sleeps() -> None:
+    code = """
+        import asyncio, os, sys
+        from sophia.actors import Actor, Orchestrator
+
+        class Forks(Actor):
+            def handle(self, message):
+                return os.fork() or sys.exit(0)
+
+        async def main():
+            async with Orchestrator() as organs:
+                child = await organs.spawn(Forks, blocking=True).ask(1)
+                for _ in range(500):
+                    if os.waitpid(child, os.WNOHANG)[0]:
+                        print("gone")
+                        return
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(main())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.count("gone") == 1, done.stderr
