@@ -700,7 +700,8 @@ class Sophia:
                         self._scanners.close()
                 finally:
                     self._closing = False
-                    if self._store is not None and not self._away:  # a store that does not answer would keep us too
+                    # a store that does not answer would keep us, too
+                    if self._store is not None and not (self._away and self._ledger is not None and self._ledger.busy):
                         self._store.close()
 
     def __enter__(self) -> Sophia:

@@ -64,6 +64,14 @@ class Ledger:
         self.patience = -1.0
         """Seconds that `answer` waits for a commit of another thread; negative: for as long as it takes."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether another thread is in the middle of a commit, or of reading an answer."""
+        free = self._lock.acquire(timeout=0)
+        if free:
+            self._lock.release()
+        return not free
+
     def is_due(self, decisions: int) -> bool:
         """Counts decisions; True when it is time to commit what all since the last commit have taught."""
         self._decisions += decisions
