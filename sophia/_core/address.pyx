@@ -141,11 +141,6 @@ cdef class Address:
                 n = _push_all(mailbox, given, level)
             sophia_gate_leave(&mailbox.gate)
             mailbox.sent += n
-            if n:
-                if sophia_schedule(&mailbox.scheduled):
-                    mailbox.woken(level)
-                elif level < mailbox.ready_level and mailbox.ready_level != NOT_READY:
-                    mailbox.runner.ready(mailbox, level)
             if n == len(given):
                 delivery = new_delivery(mailbox, "accepted", None, True, level)
             elif mailbox.overflow == WAIT:
@@ -162,6 +157,11 @@ cdef class Address:
                 mailbox.refused += len(given) - n
                 delivery = new_delivery(mailbox, "dropped", None, True, level)
             delivery.accepted = n
+            if n:  # now, as other threads may have their turn meanwhile: all is counted
+                if sophia_schedule(&mailbox.scheduled):
+                    mailbox.woken(level)
+                elif level < mailbox.ready_level and mailbox.ready_level != NOT_READY:
+                    mailbox.runner.ready(mailbox, level)
         if errors:
             delivery.errors = tuple(errors)
         return delivery

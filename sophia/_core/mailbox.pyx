@@ -470,6 +470,8 @@ cdef class Mailbox:
             if sophia_schedule(&self.scheduled):
                 self.woken(level)
             return _ACCEPTED
+        if self.overflow != DEAD_LETTER:
+            self.refused += 1
         full = MailboxFull(
             f"the mailbox of actor {self.name!r} is full: {self.capacity} of that priority wait; send less, or give it "
             'more capacity, or overflow="wait" and await what tell() gives'
@@ -479,7 +481,6 @@ cdef class Mailbox:
                 promise.fail(full)
             self.bury(message, promise, "no room")
             return _DEAD
-        self.refused += 1
         if promise is not None:
             promise.fail(full)
         elif self.overflow == FAIL:
@@ -498,13 +499,14 @@ cdef class Mailbox:
         return delivery
 
     cdef int bury(self, object message, Promise promise, str reason) except -1:
+        cdef bint late = self.retired  # at the moment at which it is counted
         self.dead += 1
         if promise is not None:
             if not promise.over():
                 promise.fail(ActorStopped(f"actor {self.name!r} did not handle the message: {reason}"))
             elif promise.asker is not None:
                 promise.asker.asked.discard(promise)
-        self.on_dead(message, reason, self.retired)
+        self.on_dead(message, reason, late)
         return 0
 
     def retire(self) -> dict:

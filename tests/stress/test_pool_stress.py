@@ -7,6 +7,7 @@ import gc
 import random
 import sys
 import threading
+import time
 from concurrent.futures import CancelledError
 
 import numpy as np
@@ -157,8 +158,8 @@ def test_jobs_that_nobody_waits_for_do_not_grow_the_process() -> None:
             for i in range(n):
                 try:
                     pool.nearest(SHARED[i % 64], SHARED, 3)
-                except MailboxFull:
-                    pool.distances(SHARED[0], ROWS[:1]) if pool.stats()["waiting"] < 500 else None
+                except MailboxFull:  # the workers may have no core for a while
+                    time.sleep(0.001)
 
         churn(20_000)
         gc.collect()
