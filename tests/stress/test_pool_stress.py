@@ -90,7 +90,7 @@ async def in_a_loop(pool: KernelPool, account: Account, seed: int, n: int) -> No
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# Open: on a machine with six times the load that it has cores for, a loop was not told of a finished job in 4 of 36 runs.
+# Open: with six times the load that the machine has cores for, a loop was not told of a finished job in 4 of 36 runs.
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_every_job_is_accounted_for(workers: int) -> None:
