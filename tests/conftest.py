@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def simd(request: pytest.FixtureRequest) -> Iterator[str]:
     cpu.set_simd_level(request.param)
     yield request.param
     cpu.set_simd_level(before)
+
+
+@pytest.fixture(params=[5e-3, 1e-6], ids=["usual", "hasty"])
+def pace(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs the test twice: as always, and with threads that change as often as the interpreter can let them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(request.param)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture(scope="session")

@@ -79,8 +79,10 @@ cdef class Address:
         try:
             mailbox.put(message, promise, mailbox.level if priority is None else level_of(priority))
             if not promise.settled:
-                promise.wheel = mailbox.wheel
-                mailbox.wheel.set(promise, seconds)
+                try:
+                    mailbox.wheel.set(promise, seconds)
+                finally:  # not before: a thread that has come to the message asks the wheel whether its time is up
+                    promise.wheel = mailbox.wheel
         except BaseException:
             take_back(promise)
             raise

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from sophia._core.mailbox cimport LEVELS, Mailbox
+from sophia._core.mailbox cimport LEVELS, Mailbox, Promise
 
 
 cdef class Inbox(Mailbox):
@@ -25,6 +25,8 @@ cdef class Inbox(Mailbox):
     cdef void settle_hands(self) noexcept
     cdef int take_one(self, int level) except -1
     cdef int take_batch(self, int level, size_t n) except -1
+    cdef object still_wanted(self, list messages, list promises)
+    cdef int bury_late(self, object message, Promise promise) except -1
     cdef int finish(self, object messages, object promises, object result) except -1
     cdef int failure(self, object messages, object promises, BaseException error) except -1
     cdef int give_work(self, object work, object messages, object promises) except -1

@@ -91,9 +91,9 @@ cdef class Inbox(Mailbox):
         """Ends the hold of whoever starts, restarts or stops the actor: its messages are handled."""
         if self.forks != forks():
             refuse_forked()
-        self.held = False
         if not self.cut:
             self.admit()  # who waits for room may be all that there is
+        self.held = False
         if self.stopping or self.pausing or self.count() or self.idle():
             self.again()
 
@@ -202,8 +202,10 @@ cdef class Inbox(Mailbox):
     cdef int run_some(self, int budget) except -1:
         cdef int level = -1, done = 0, some, lower
         cdef size_t n
-        self.turns += 1
         self.more = False
+        if self.held:  # in the hands of whoever starts or stops the actor, who may be another thread
+            return 0
+        self.turns += 1
         n = self.count()
         if n > self.peak:
             self.peak = n
@@ -248,17 +250,19 @@ cdef class Inbox(Mailbox):
         cdef Promise promise = None
         if not sophia_ring_pop(self.rings[level], &slot):
             return 0
+        self.hands = 1  # from here on, or who ends the actor meanwhile would count one too few
         message = <object><void *>slot.words[0]
         Py_DECREF(message)
         if slot.words[1]:
             promise = <Promise><void *>slot.words[1]
             Py_DECREF(promise)
+            self.work_promises = promise
             if promise.expired():
-                self.bury(message, promise, "nobody waits for its answer any more")
+                self.work_promises = None
+                self.bury_late(message, promise)
+            if not self.hands:
                 return 1
             promise.running = True
-            self.work_promises = promise
-        self.hands = 1
         self.runner.current = self
         try:
             result = self.handle(message)
@@ -277,11 +281,12 @@ cdef class Inbox(Mailbox):
 
     cdef int take_batch(self, int level, size_t n) except -1:
         cdef sophia_message slots[BATCH]
-        cdef size_t got = sophia_ring_pop_many(self.rings[level], slots, n if n < BATCH else BATCH)
-        cdef size_t i
+        cdef size_t got, i
         cdef Promise promise
         messages = []
         promises = None
+        got = sophia_ring_pop_many(self.rings[level], slots, n if n < BATCH else BATCH)
+        self.hands = <int>got
         for i in range(got):
             message = <object><void *>slots[i].words[0]
             Py_DECREF(message)
@@ -289,20 +294,16 @@ cdef class Inbox(Mailbox):
             if slots[i].words[1]:
                 promise = <Promise><void *>slots[i].words[1]
                 Py_DECREF(promise)
-                if promise.expired():
-                    self.bury(message, promise, "nobody waits for its answer any more")
-                    continue
-                promise.running = True
                 if promises is None:
-                    promises = [None] * len(messages)
+                    promises = self.work_promises = [None] * len(messages)
             messages.append(message)
             if promises is not None:
                 promises.append(promise)
-        if not messages:
+        if promises is not None:
+            messages, promises = self.still_wanted(messages, promises)
+        if not self.hands:
             return <int>got
         self.batches += 1
-        self.hands = len(messages)
-        self.work_promises = promises
         self.runner.current = self
         given = tuple(messages)  # whatever the handler does with its list
         try:
@@ -314,6 +315,32 @@ cdef class Inbox(Mailbox):
         self.runner.current = self.work_promises = None
         self.finish(given, promises if promises is not None else _NOBODY, result)
         return <int>got
+
+    cdef object still_wanted(self, list messages, list promises):
+        """Of a batch, those whose answers are still waited for."""
+        cdef Promise promise
+        wanted = []
+        waits = []
+        for message, promise in zip(messages, promises):
+            if promise is not None:
+                if promise.expired():
+                    self.bury_late(message, promise)
+                    continue
+                if not self.hands:
+                    promise.fail(ActorStopped(f"actor {self.name!r} did not answer: it has stopped"))
+                    continue
+                promise.running = True
+            wanted.append(message)
+            waits.append(promise)
+        self.work_promises = waits if self.hands else None
+        return wanted, waits
+
+    cdef int bury_late(self, object message, Promise promise) except -1:
+        """A message in these hands is not handled any more; unless it has been taken from them."""
+        if self.hands:
+            self.hands -= 1
+            self.bury(message, promise, "nobody waits for its answer any more")
+        return 0
 
     cdef int finish(self, object messages, object promises, object result) except -1:
         """What a handler gave: an answer, answers to a batch, or something to be awaited."""

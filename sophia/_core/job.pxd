@@ -84,13 +84,16 @@ cdef class Job:
     cdef Completions completions
     cdef Ear ear                # of the one loop in which the job is awaited
     cdef list futures
-    cdef object value, error
+    cdef object kept            # what the operands belong to, until no worker touches them any more
+    cdef object out, value, error
     cdef uint32_t waiting       # tasks that await it, threads in result()
     cdef bint settled, made
 
-    # For a subclass: lets the operands go, once, with the GIL, when no worker touches them any more; may set `error`.
-    cdef int let_go(self) except -1
-    # For a subclass: the value of a job that is done.
+    # For a subclass: raises what the work found wrong with the operands. Any thread may ask, and more than one.
+    cdef int verify(self) except -1
+    # For a subclass: lets the operands go, when no worker touches them any more. May be called again.
+    cdef void drop(self) noexcept
+    # For a subclass: the value of a job that is done; without it, that is `out`. More than one thread may make one.
     cdef object make(self)
 
     cdef int _ready(self) except -1

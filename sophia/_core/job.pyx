@@ -158,10 +158,9 @@ cdef class Completions:
         if ear is not None and ear.loop is loop:
             return ear
         for key, old in list(self.ears.items()):        # loops that have ended
-            if (<Ear>old).loop.is_closed():
+            if (<Ear>old).loop.is_closed() and self.ears.pop(key, None) is not None:    # else another thread has it
                 self.rung_before += (<Ear>old).rung()
                 (<Ear>old).shut()
-                del self.ears[key]
         ear = _new_ear(self, loop)
         self.ears[id(loop)] = ear
         return ear
@@ -227,20 +226,34 @@ cdef class Job:
     def __init__(self):
         raise TypeError("Job: made by the methods of a pool alone")
 
-    cdef int let_go(self) except -1:
+    def __dealloc__(self):
+        self.drop()
+
+    cdef int verify(self) except -1:
         return 0
 
+    cdef void drop(self) noexcept:
+        pass
+
     cdef object make(self):
-        return None
+        return self.out
 
     cdef int settle(self) except -1:
+        cdef object found = None
         if self.settled:
             return 0
-        self.settled = True
         try:
-            self.let_go()
+            self.verify()
         except Exception as error:
-            self.error = error
+            found = error
+        if self.settled:    # by another thread, meanwhile
+            return 0
+        self.error = found  # before `settled` says that it is there: what follows may let other threads in
+        self.settled = True
+        keeper = self.kept
+        self.kept = None
+        self.drop()
+        del keeper          # after what is in it
         return 0
 
     cdef int tell(self) except -1:
@@ -266,8 +279,10 @@ cdef class Job:
         if self.error is not None:
             raise self.error
         if not self.made:
-            self.value = self.make()
-            self.made = True
+            value = self.make()
+            if not self.made:       # by another thread, meanwhile: all have the same
+                self.value = value
+                self.made = True
         return self.value
 
     cdef int _ready(self) except -1:
@@ -344,18 +359,30 @@ cdef class Job:
         return self.outcome(True)
 
     cdef object _future(self):
-        """A future of the running loop for the end of the job; None if that has come."""
+        """A future of the running loop for the end of the job; None if that has come.
+
+        It is where tell() looks before the job can be answered to this loop: any step of Python's may let another
+        thread in, which finds the job finished and tells whom it sees.
+        """
         cdef Ear ear = self.completions.ear_here()
-        if self.ear is not None and self.ear is not ear and not self.ear.loop.is_closed():
-            raise RuntimeError("job: awaited in another event loop already; use result() there, or a job for each")
-        if not sophia_job_listen(&self.task.job, ear.ear):
-            return None
+        cdef Ear other
         future = ear.loop.create_future()
-        if self.ear is not ear or self.futures is None:
-            self.futures = []
-        self.ear = ear
-        self.futures.append(future)
-        return future
+        futures = []
+        while self.ear is not ear:
+            other = self.ear
+            if other is not None and not other.loop.is_closed():
+                raise RuntimeError("job: awaited in another event loop already; use result() there, or a job for each")
+            if self.ear is other:
+                self.ear = ear
+                self.futures = None
+        if self.futures is None:
+            self.futures = futures
+        futures = self.futures
+        futures.append(future)
+        if sophia_job_listen(&self.task.job, ear.ear):
+            return future
+        futures.remove(future)
+        return None
 
     def __repr__(self) -> str:
         if self.task == NULL:

@@ -183,20 +183,14 @@ cdef int _vote(sophia_job *job, sophia_workers *workers) noexcept nogil:
 @cython.final
 cdef class _VoteJob(Job):
     cdef Vote vote
-    cdef Hypervector out
-    cdef Bundler bundler        # kept as long as its sums are read
 
     def __cinit__(self):
         self.task = &self.vote.task
 
-    cdef int let_go(self) except -1:
-        self.bundler = None
+    cdef int verify(self) except -1:
         if self.vote.empty:
             raise ValueError("bundle: of no vectors is not defined; tell() at least one")
         return 0
-
-    cdef object make(self):
-        return self.out
 
 
 @cython.final
@@ -273,12 +267,13 @@ cdef class Bundler(KernelActor):
         MailboxFull, ActorStopped, PoolForked.
         """
         cdef _VoteJob job
+        cdef Hypervector result
         self.check()
         job = _VoteJob.__new__(_VoteJob)
-        job.bundler = self
+        job.kept = self             # as long as its sums are read
         job.vote.tally = &self.tally
-        job.out = new_vector(self.tally.model, self.tally.dim, None)
-        job.vote.out = job.out.data
+        job.out = result = new_vector(self.tally.model, self.tally.dim, None)
+        job.vote.out = result.data
         sophia_job_open(&job.vote.task.job, _vote, &self.pool.completions.done, -1)
         return self.ask(job)
 

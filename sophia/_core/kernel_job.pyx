@@ -35,13 +35,14 @@ from sophia._core.job cimport (
 )
 from sophia._core.kindex cimport sophia_kv_cosine_matrix
 from sophia._core.rows cimport (
+    Rows,
     check_rows,
     check_same,
     close_rows,
     new_array,
     new_rows,
     open_operand,
-    refuse_padding,
+    refuse_dirty,
     taken,
     told_dim,
 )
@@ -52,6 +53,7 @@ from sophia._core.search cimport (
     sophia_scan_b1,
     sophia_top,
     sophia_top_offer,
+    sophia_top_sort,
     take_k,
 )
 from sophia._core.vector cimport (
@@ -64,6 +66,7 @@ from sophia._core.vector cimport (
     new_vector,
     scratch_give,
     scratch_take,
+    sophia_first_dirty_row,
     sophia_padding_mask,
 )
 
@@ -163,6 +166,7 @@ cdef struct Scan:
     sophia_top *tops        # of the whole and of one span
     uint64_t padding[8]
     uint64_t dirty          # padding bits that are set in some row
+    size_t dirty_row        # the first such row
 
 
 cdef int _distances(sophia_job *job, sophia_workers *workers) noexcept nogil:
@@ -181,6 +185,7 @@ cdef int _distances(sophia_job *job, sophia_workers *workers) noexcept nogil:
             for i in range(first, first + count):
                 out[i] = <uint32_t>scan.kernels.hamming_b1(query, <const uint64_t *>scan.rows.list[i], words)
         first += count
+    _find_dirty(scan)
     return 1
 
 
@@ -204,35 +209,38 @@ cdef int _nearest(sophia_job *job, sophia_workers *workers) noexcept nogil:
                 sophia_top_offer(scan.tops, <int64_t>scan.kernels.hamming_b1(
                     query, <const uint64_t *>scan.rows.list[i], words), i)
         first += count
+    sophia_top_sort(scan.tops)
+    _find_dirty(scan)
     return 1
+
+
+cdef inline void _find_dirty(Scan *scan) noexcept nogil:
+    """Now, as the rows may be let go before anybody asks what was wrong with them."""
+    cdef const Rows *rows = &scan.rows.rows
+    if scan.dirty:
+        scan.dirty_row = sophia_first_dirty_row(<const uint64_t *>rows.data, rows.n, rows.stride // 8, rows.dim)
 
 
 @cython.final
 cdef class _ScanJob(Job):
     cdef Scan scan
-    cdef object kept, out
     cdef bint borrowed      # the rows are another's, which is kept
 
     def __cinit__(self):
         self.task = &self.scan.task
 
     def __dealloc__(self):
-        self._drop()
         free(self.scan.tops)
 
-    cdef void _drop(self) noexcept:
+    cdef void drop(self) noexcept:
         close_block(&self.scan.target)
         close_operand(&self.scan.query)
         if not self.borrowed:
             close_operand(&self.scan.rows)
 
-    cdef int let_go(self) except -1:
-        try:
-            if self.scan.dirty:
-                refuse_padding(&self.scan.rows.rows, "rows")
-        finally:
-            self._drop()
-            self.kept = None
+    cdef int verify(self) except -1:
+        if self.scan.dirty:
+            refuse_dirty(self.scan.dirty_row, &self.scan.rows.rows, "rows")
         return 0
 
     cdef object make(self):
@@ -361,26 +369,14 @@ cdef int _bind(sophia_job *job, sophia_workers *workers) noexcept nogil:
 @cython.final
 cdef class _BindJob(Job):
     cdef Bind state
-    cdef object kept, out
 
     def __cinit__(self):
         self.task = &self.state.task
 
-    def __dealloc__(self):
-        self._drop()
-
-    cdef void _drop(self) noexcept:
+    cdef void drop(self) noexcept:
         close_block(&self.state.target)
         close_operand(&self.state.a)
         close_operand(&self.state.b)
-
-    cdef int let_go(self) except -1:
-        self._drop()
-        self.kept = None
-        return 0
-
-    cdef object make(self):
-        return self.out
 
 
 cdef Job bind_job(sophia_done *done, object a, object b, object dim):
@@ -464,33 +460,21 @@ cdef int _bundle(sophia_job *job, sophia_workers *workers) noexcept nogil:
 @cython.final
 cdef class _BundleJob(Job):
     cdef Bundle state
-    cdef object kept
-    cdef Hypervector out
 
     def __cinit__(self):
         self.task = &self.state.task
 
-    def __dealloc__(self):
-        self._drop()
-
-    cdef void _drop(self) noexcept:
+    cdef void drop(self) noexcept:
         close_operand(&self.state.rows)
         if self.state.scratch != NULL:
             scratch_give(self.state.scratch, self.state.scratch_size)
             self.state.scratch = NULL
 
-    cdef int let_go(self) except -1:
-        self._drop()
-        self.kept = None
-        return 0
-
-    cdef object make(self):
-        return self.out
-
 
 cdef Job bundle_job(sophia_done *done, object rows, object dim):
     cdef _BundleJob job
     cdef Bundle *state
+    cdef Hypervector result
     job = _BundleJob.__new__(_BundleJob)
     state = &job.state
     job.kept = rows = held(rows)
@@ -508,8 +492,8 @@ cdef Job bundle_job(sophia_done *done, object rows, object dim):
         state.scratch = scratch_take(state.scratch_size)
         if state.scratch == NULL:
             raise MemoryError(f"bundle: no memory for {state.scratch_size} bytes of counts")
-    job.out = new_vector(state.rows.rows.model, state.rows.rows.dim, None)
-    state.out = job.out.data
+    job.out = result = new_vector(state.rows.rows.model, state.rows.rows.dim, None)
+    state.out = result.data
     sophia_job_open(&state.task.job, _bundle, done, -1)
     job.cost = state.rows.n * state.rows.rows.stride / _VOTE
     return job
@@ -543,25 +527,14 @@ cdef int _similar(sophia_job *job, sophia_workers *workers) noexcept nogil:
 @cython.final
 cdef class _SimilarJob(Job):
     cdef Similar state
-    cdef object out
 
     def __cinit__(self):
         self.task = &self.state.task
 
-    def __dealloc__(self):
-        self._drop()
-
-    cdef void _drop(self) noexcept:
+    cdef void drop(self) noexcept:
         close_block(&self.state.queries)
         close_block(&self.state.rows)
         close_block(&self.state.target)
-
-    cdef int let_go(self) except -1:
-        self._drop()
-        return 0
-
-    cdef object make(self):
-        return self.out
 
 
 cdef Job similarities_job(sophia_done *done, object queries, object rows):

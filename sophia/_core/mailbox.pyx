@@ -543,6 +543,14 @@ cdef class Mailbox:
                 return level
         return -1
 
+    cdef object line(self, int level):
+        """Those who wait for room."""
+        if self.waiting[level] is None:
+            empty = deque()
+            if self.waiting[level] is None:  # another thread may have come in between
+                self.waiting[level] = empty
+        return self.waiting[level]
+
     cdef int admit(self) except -1:
         """Gives room to the senders that wait for it."""
         cdef int level
@@ -550,10 +558,10 @@ cdef class Mailbox:
         for level in range(LEVELS):
             queue = self.waiting[level]
             while queue:
-                delivery = <Delivery>queue[0]
+                delivery = <Delivery>queue.popleft()  # who is told runs code of his own, which may come here
                 if not delivery.move():
+                    queue.appendleft(delivery)
                     break
-                queue.popleft()
         return 0
 
 cdef Delivery new_delivery(Mailbox mailbox, str outcome, object message, bint many, int level):
@@ -636,9 +644,7 @@ cdef class Delivery:
         """Into the line of those who wait for room."""
         cdef Mailbox mailbox = self.mailbox
         cdef Promise promise
-        queue = mailbox.waiting[self.level]
-        if queue is None:
-            queue = mailbox.waiting[self.level] = deque()
+        queue = mailbox.line(self.level)
         if len(queue) >= MOST_WAITING:
             raise MailboxFull(f"{len(queue)} senders already wait for room in the mailbox of actor {mailbox.name!r}")
         promise = Promise.__new__(Promise)

@@ -40,6 +40,7 @@ cdef size_t told_dim(object dim, object a, object b) except? 0
 # ShapeError naming row and component for a component that is neither -1 nor +1, or a set padding bit.
 cdef int check_rows(const Rows *rows, str name) except -1
 cdef int refuse_padding(const Rows *rows, str name) except -1
+cdef int refuse_dirty(size_t i, const Rows *rows, str name) except -1     # row i is known to have such bits
 
 # ShapeError unless both have one model and one dimension.
 cdef int check_same(const Rows *a, const Rows *b, str name_a, str name_b) except -1

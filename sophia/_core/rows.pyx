@@ -212,12 +212,14 @@ cdef int refuse_padding(const Rows *rows, str name) except -1:
     else:
         with nogil:
             i = sophia_first_dirty_row(<const uint64_t *>rows.data, rows.n, rows.stride // 8, rows.dim)
-    if i < rows.n:
-        raise ShapeError(
-            f"{name}: row {i} has a bit set past bit {rows.dim - 1}; padding bits must be zero, or distances "
-            "would count them"
-        )
-    return 0
+    return refuse_dirty(i, rows, name) if i < rows.n else 0
+
+
+cdef int refuse_dirty(size_t i, const Rows *rows, str name) except -1:
+    raise ShapeError(
+        f"{name}: row {i} has a bit set past bit {rows.dim - 1}; padding bits must be zero, or distances "
+        "would count them"
+    )
 
 
 cdef int check_rows(const Rows *rows, str name) except -1:

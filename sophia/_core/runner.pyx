@@ -231,6 +231,7 @@ cdef class ThreadRunner(Runner):
     def begin(self) -> None:
         """A thread is about to `work`."""
         self.ended = False
+        sophia_rest(&self.wanted)  # the thread before it was woken to end
 
     def end(self) -> None:
         """The thread returns as soon as no handler runs."""

@@ -45,5 +45,5 @@ cdef size_t take_k(object k, size_t n) except 0
 # Empty tops and, in the same block, their hits; for free().
 cdef sophia_top *new_tops(size_t queries, size_t room) except NULL
 
-# (scores, rows) as numpy arrays, best first: [k], or [queries, k] with `matrix`. The heaps are used up.
-cdef tuple answer(sophia_top *tops, size_t queries, bint matrix, int measure)
+# (scores, rows) of sorted tops as numpy arrays, best first: [k], or [queries, k] with `matrix`.
+cdef tuple answer(const sophia_top *tops, size_t queries, bint matrix, int measure)

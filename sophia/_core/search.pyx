@@ -213,7 +213,7 @@ cdef sophia_top *new_tops(size_t queries, size_t room) except NULL:
     return tops
 
 
-cdef tuple answer(sophia_top *tops, size_t queries, bint matrix, int measure):
+cdef tuple answer(const sophia_top *tops, size_t queries, bint matrix, int measure):
     cdef Block scores, numbers
     cdef size_t q, i, k = tops[0].count
     cdef object shape = [queries, k] if matrix else [k]
@@ -223,7 +223,6 @@ cdef tuple answer(sophia_top *tops, size_t queries, bint matrix, int measure):
     try:
         open_block(&numbers, second, "rows", I64, 1, 2, 8, True)
         for q in range(queries):
-            sophia_top_sort(&tops[q])
             for i in range(k):
                 (<int64_t *>numbers.data)[q * k + i] = <int64_t>tops[q].hits[i].row
                 if measure == HAMMING:
@@ -312,6 +311,8 @@ def topk(query: object, rows: object, k: int = 10, *, metric: str | None = None,
                                        tops + first)
                     first += step
                     PyErr_CheckSignals()
+            for q in range(x.n):
+                sophia_top_sort(&tops[q])
             return answer(tops, x.n, x.matrix, measure)
         finally:
             free(tops)
@@ -436,6 +437,7 @@ cdef tuple _through(const Rows *x, const Rows *y, object sketches, object k, int
                 <const uint64_t *>y.data, y.n, y.dim, padding, leasts, first, within, tops, farthest, &dirty)
         if dirty:
             refuse_padding(y, "rows")
+        sophia_top_sort(tops)
         scores, numbers = answer(tops, 1, False, HAMMING)
         return scores, numbers, compared
     finally:

@@ -16,7 +16,7 @@ from sophia._core.mailbox import OVERFLOWS, PRIORITIES
 from sophia.actors import Actor, ActorRef, Orchestrator, Supervision
 from sophia.errors import ActorStopped, AskTimeout, MailboxFull, SophiaError
 
-pytestmark = pytest.mark.stress
+pytestmark = [pytest.mark.stress, pytest.mark.usefixtures("pace")]
 
 SUPERVISION = {"restarts": None, "backoff": 0.0005, "backoff_most": 0.002}
 

@@ -8,7 +8,7 @@ import pytest
 
 from sophia._core.breaker import CircuitBreaker
 
-pytestmark = pytest.mark.stress
+pytestmark = [pytest.mark.stress, pytest.mark.usefixtures("pace")]
 
 THREADS = 8
 

@@ -741,3 +741,44 @@ def test_a_fork_in_a_blocking_handler_leaves_no_child_that_sleeps() -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.count("gone") == 1, done.stderr
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_messages_that_a_thread_has_just_taken_when_its_actor_is_left_behind(batches: bool) -> None:
+    """They are counted, once, who asked is told, and no handler sees them any more."""
+    reached, ended = threading.Event(), threading.Event()
+
+    class Loop(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            if threading.current_thread() is not threading.main_thread():
+                reached.set()
+                ended.wait(30)
+            return super().time()
+
+    seen: list[object] = []
+
+    class One(Actor):
+        def handle(self, message: object) -> None:
+            seen.append(message)
+
+    class Many(Actor):
+        def handle_batch(self, messages: Sequence[object]) -> None:
+            seen.extend(messages)
+
+    async def main() -> None:
+        async with Orchestrator() as organs:
+            ref = organs.spawn(Many if batches else One, "taken", blocking=True)
+            asked = [asyncio.ensure_future(ref.ask(number, timeout=60.0)) for number in range(3)]
+            while not reached.is_set():
+                await asyncio.sleep(1e-3)
+            await organs.stop(ref, 0.01, drain=False)
+            (thread,) = [one for one in threading.enumerate() if one.name == "sophia-taken"]
+            ended.set()
+            thread.join(30)
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [ActorStopped] * 3
+            assert not seen
+            assert adds_up(organs)["sent"] == 3
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Coroutine
 
 import pytest
+from hesitant_loop import run_hesitantly
 
-from sophia.actors import Actor, Orchestrator, Supervision
+from sophia.actors import Actor, Delivery, Orchestrator, Supervision
 
 pytestmark = pytest.mark.messages
 
@@ -19,8 +21,21 @@ class Where(Actor):
         return threading.get_ident()
 
 
+Run = Callable[[Coroutine[None, None, None]], None]
+
+
+@pytest.fixture(params=[asyncio.run, run_hesitantly], ids=["usual", "hesitant"])
+def run(request: pytest.FixtureRequest) -> Run:
+    function: Run = request.param
+    return function
+
+
+async def taken(delivery: Delivery) -> Delivery:
+    return await delivery
+
+
 @pytest.mark.parametrize("waiting", [0, 1, 200])
-def test_a_blocking_actor_handles_messages_after_each_restart(waiting: int) -> None:
+def test_a_blocking_actor_handles_messages_after_each_restart(run: Run, waiting: int) -> None:
     async def main() -> None:
         async with Orchestrator(Supervision(backoff=1e-3, restarts=None)) as organs:
             ref = organs.spawn(Where, "thread", blocking=True)
@@ -35,23 +50,47 @@ def test_a_blocking_actor_handles_messages_after_each_restart(waiting: int) -> N
             assert counts["waiting"] == 0
             assert counts["sent"] == counts["handled"] == 3 * (waiting + 2)
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    run(asyncio.wait_for(main(), 60))
 
 
 @pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("messages", [2, 3, 8])
-def test_who_waits_for_room_while_an_actor_restarts_is_let_in(messages: int, blocking: bool) -> None:
+def test_who_waits_for_room_while_an_actor_restarts_is_let_in(
+    run: Run, messages: int, together: bool, blocking: bool
+) -> None:
     """The last message that had room fails, so that after the restart there are only senders that wait."""
 
     async def main() -> None:
+        for _ in range(4):
+            await once()
+
+    async def once() -> None:
         async with Orchestrator(Supervision(backoff=1e-3, restarts=None)) as organs:
             ref = organs.spawn(Where, "full", capacity=2, blocking=blocking)
             ref.tell("fine")
             ref.tell(ValueError("on purpose"))
             sent = [ref.tell("waits") for _ in range(messages)]
             assert not any(sent)
-            assert [bool(await each) for each in sent] == [True] * messages
+            if together:
+                outcomes = await asyncio.gather(*map(taken, sent))
+            else:
+                outcomes = [await delivery for delivery in sent]
+            assert [bool(outcome) for outcome in outcomes] == [True] * messages
             await ref.ask("the last", timeout=20.0)
             assert ref.mailbox.handled == messages + 3
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    run(asyncio.wait_for(main(), 60))
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_nobody_is_told_that_a_time_is_up_that_is_still_being_set(run: Run, blocking: bool) -> None:
+    """A thread comes to the question while its asker still computes when it is to be answered."""
+
+    async def main() -> None:
+        async with Orchestrator() as organs:
+            ref = organs.spawn(Where, "soon", blocking=blocking)
+            for _ in range(20):
+                assert await ref.ask("where", timeout=30.0)
+
+    run(asyncio.wait_for(main(), 60))
