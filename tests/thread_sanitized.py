@@ -6,8 +6,9 @@ they ship, and with what systems without futex and eventfd have, and native/brea
 ``--repeats N`` rounds, 10 by default: about a minute.
 
 With ``--stress`` (tox environment `stress`) no sanitizer slows the threads: every scenario of native/explore_test.c,
-also those with millions of interleavings, then ``--repeats`` rounds (100) of these programs and ``--python`` rounds
-(10) of the Python stress tests of actors, pool and breaker. Not to be through after ``--limit`` seconds (3600) fails.
+also those with millions of interleavings, then ``--repeats`` rounds (100) of these programs and of the Python stress
+tests of actors, pool and breaker, every tenth with the slow ones. Not to be through after ``--limit`` seconds (7200)
+fails.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def in_time(end: float, command: list[str | Path]) -> str:
     return done.stdout
 
 
-def stress(compiler: str, folder: Path, repeats: int, of_python: int, end: float) -> None:
+def stress(compiler: str, folder: Path, repeats: int, end: float) -> None:
     say(in_time(end, [build(compiler, "explore_test", folder, "-O2"), "all", "deep"]).rstrip())
     for name, flags in BUILDS.items():
         for program in PROGRAMS:
@@ -94,26 +95,26 @@ def stress(compiler: str, folder: Path, repeats: int, of_python: int, end: float
                 in_time(end, [built, *arguments])
             say(f"{program}, {name}: {repeats} rounds")
     tests = Path(__file__).parent
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "stress"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0"]
     command += ["-c", str(tests.parent / "pyproject.toml"), "--rootdir", str(tests.parent)]
-    for i in range(of_python):
-        words = in_time(end, [*command, *[tests / "stress" / name for name in PYTHON]])
-        say(f"Python, round {i + 1} of {of_python}: {words.splitlines()[-1]}")
+    command += [str(tests / "stress" / name) for name in PYTHON]
+    for i in range(1, repeats + 1):
+        words = in_time(end, [*command, "-m", "stress" if i % 10 == 0 else "stress and not slow"])
+        say(f"Python, round {i} of {repeats}: {words.splitlines()[-1]}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--stress", action="store_true")
-    parser.add_argument("--repeats", type=int, help="rounds of the C programs (10; 100 with --stress)")
-    parser.add_argument("--python", type=int, default=10, help="rounds of the Python stress tests, with --stress")
-    parser.add_argument("--limit", type=float, default=3600.0, help="seconds for all of --stress")
+    parser.add_argument("--repeats", type=int, help="rounds (10; 100 with --stress)")
+    parser.add_argument("--limit", type=float, default=7200.0, help="seconds for all of --stress")
     options = parser.parse_args()
     compiler = compiler_name()
     if not shutil.which(compiler):
         sys.exit(f"no C compiler ({compiler})")
     with tempfile.TemporaryDirectory() as name:
         if options.stress:
-            stress(compiler, Path(name), options.repeats or 100, options.python, time.monotonic() + options.limit)
+            stress(compiler, Path(name), options.repeats or 100, time.monotonic() + options.limit)
         else:
             threads_sanitized(compiler, Path(name), options.repeats or 10)
 
