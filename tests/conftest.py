@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from programs import compiler_name
 
 from sophia._core import cpu
+from sophia._core.pool import KernelPool
 
 # No clock decides a test.
 settings.register_profile("sophia", deadline=None)
@@ -54,3 +56,15 @@ def compiler() -> str:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the programs of tests/native are built."""
     return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture(params=[1, 2])
+def pool(request: pytest.FixtureRequest) -> Iterator[KernelPool]:
+    with KernelPool(request.param, inline_below=0) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def slow_rows() -> Iterator[np.ndarray]:
+    """Rows that take a worker some 50 ms: 2 GB that are never written, so that they take no memory."""
+    return np.zeros((1_600_000, 1280), np.uint8)

@@ -41,6 +41,23 @@ def threads_of_actors() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("sophia-")]
 
 
+class Gate(Recorder):
+    """Starts when it is told to: until then its mailbox fills."""
+
+    def __init__(self, seen: list, opened: asyncio.Event) -> None:
+        super().__init__(seen)
+        self.opened = opened
+
+    async def on_start(self) -> None:
+        await self.opened.wait()
+
+
+def gated(organs: Orchestrator, **options):
+    """An actor that has not started, what it will handle, and what starts it."""
+    seen, opened = [], asyncio.Event()
+    return organs.spawn(lambda: Gate(seen, opened), "gated", **options), seen, opened
+
+
 async def turns(n: int = 3) -> None:
     """Lets everything else run, so many times; no time passes."""
     for _ in range(n):

@@ -1,3 +1,4 @@
+# Over 600 lines: one fault a test, as it was found.
 """Faults of actors that were found once: kinds of messages, late senders, signals, long chains, batches that fail."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Over 600 lines: what one actor promises, in one file with the clock that all of it is played on.
 """Actors: questions, handlers that are awaited, threads of their own, and what happens around failures."""
 
 from __future__ import annotations

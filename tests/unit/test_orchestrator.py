@@ -1,3 +1,4 @@
+# Over 600 lines: how all of it begins and ends, also processes.
 """Names, ends, watchers, shutdown, forks and the interpreter's exit."""
 
 from __future__ import annotations
