@@ -146,9 +146,9 @@ cdef class Address:
             if n == len(given):
                 delivery = new_delivery(mailbox, "accepted", None, True, level)
             elif mailbox.overflow == WAIT:
-                delivery = new_delivery(mailbox, "waiting", deque(given[n:]), True, level)
                 mailbox.sent += len(given) - n
                 mailbox.refused += len(given) - n  # as long as nobody waits
+                delivery = new_delivery(mailbox, "waiting", deque(given[n:]), True, level)
             elif mailbox.overflow == DROP_OLD or mailbox.overflow == DEAD_LETTER:
                 outcome = "accepted" if mailbox.overflow == DROP_OLD else "dead"
                 delivery = new_delivery(mailbox, outcome, None, True, level)

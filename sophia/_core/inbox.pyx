@@ -240,6 +240,19 @@ cdef class Inbox(Mailbox):
             self.more = self.count() or self.idle()
         return done
 
+    cdef int admit(self) except -1:
+        """Gives room to the senders that wait for it."""
+        cdef int level
+        cdef Delivery delivery
+        for level in range(LEVELS):
+            queue = self.waiting[level]
+            while queue and not self.cut:
+                delivery = <Delivery>queue.popleft()  # who is told runs code of his own, which may come here
+                if not delivery.move():
+                    queue.appendleft(delivery)
+                    break
+        return 0
+
     cdef bint idle(self) except -1:
         """Lets the mailbox out of these hands; True where something came meanwhile, and it is in them again."""
         sophia_rest(&self.scheduled)

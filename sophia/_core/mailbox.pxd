@@ -126,7 +126,6 @@ cdef class Mailbox:
     cdef object overflowed(self, object message, Promise promise, int level)
     cdef int bury(self, object message, Promise promise, str reason) except -1
     cdef object line(self, int level)
-    cdef int admit(self) except -1
     cdef bint takes(self, type kind) except -1
     cdef object _wait_for_room(self, object message, Promise promise, int level)
     cdef int abort(self, object promise) except -1

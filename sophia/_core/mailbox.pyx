@@ -440,12 +440,13 @@ cdef class Mailbox:
         return True
 
     cdef object overflowed(self, object message, Promise promise, int level):
-        """What becomes of a message for which there is no room."""
+        """What becomes of a message for which there is no room. It is counted as sent in the moment in which it is
+        settled what else it counts as: in between, the actor could end and its counts be taken."""
         cdef sophia_message slot
         cdef Promise other
         cdef bint there, gone
-        self.sent += 1
         if self.overflow == WAIT:
+            self.sent += 1
             self.refused += 1  # as long as nobody waits
             if promise is not None:
                 return self._wait_for_room(message, promise, level)
@@ -454,9 +455,11 @@ cdef class Mailbox:
             there = False
             while not there:
                 if not sophia_gate_enter(&self.gate):
+                    self.sent += 1
                     self.bury(message, promise, "stopped")
                     return _STOPPED
                 there = self.push(message, promise, level)
+                self.sent += there
                 gone = not there and sophia_ring_pop(self.rings[level], &slot)
                 sophia_gate_leave(&self.gate)
                 if gone:  # outside of the gate: who hears of it may shut that
@@ -471,6 +474,7 @@ cdef class Mailbox:
                 self.woken(level)
             return _ACCEPTED
         if self.overflow != DEAD_LETTER:
+            self.sent += 1
             self.refused += 1
         full = MailboxFull(
             f"the mailbox of actor {self.name!r} is full: {self.capacity} of that priority wait; send less, or give it "
@@ -479,6 +483,7 @@ cdef class Mailbox:
         if self.overflow == DEAD_LETTER:
             if promise is not None:
                 promise.fail(full)
+            self.sent += 1
             self.bury(message, promise, "no room")
             return _DEAD
         if promise is not None:
@@ -551,18 +556,6 @@ cdef class Mailbox:
                 self.waiting[level] = empty
         return self.waiting[level]
 
-    cdef int admit(self) except -1:
-        """Gives room to the senders that wait for it."""
-        cdef int level
-        cdef Delivery delivery
-        for level in range(LEVELS):
-            queue = self.waiting[level]
-            while queue:
-                delivery = <Delivery>queue.popleft()  # who is told runs code of his own, which may come here
-                if not delivery.move():
-                    queue.appendleft(delivery)
-                    break
-        return 0
 
 cdef Delivery new_delivery(Mailbox mailbox, str outcome, object message, bint many, int level):
     cdef Delivery delivery = Delivery.__new__(Delivery)

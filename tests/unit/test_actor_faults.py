@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from stage import Recorder, adds_up, play, turns
 
-from sophia.actors import Actor, ActorRef, Control, Orchestrator, Supervision, handles
+from sophia.actors import Actor, ActorRef, Control, DeadLetter, Orchestrator, Supervision, handles
 from sophia.errors import ActorStopped, AskTimeout, DeadlockError
 
 pytestmark = pytest.mark.messages
@@ -783,3 +783,32 @@ def test_messages_that_a_thread_has_just_taken_when_its_actor_is_left_behind(bat
 
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(main())
+
+
+def test_an_actor_that_ends_while_one_makes_room_for_a_message_counts_it_once() -> None:
+    """Who listens to dead letters runs between the step that drops the oldest and the one that takes its place."""
+    dropped, ended = threading.Event(), threading.Event()
+
+    class Starts(Actor):
+        async def on_start(self) -> None:
+            await asyncio.sleep(60)
+
+    def heard(letter: DeadLetter) -> None:
+        if letter.reason.startswith("dropped"):
+            dropped.set()
+            ended.wait(30)
+
+    async def main() -> None:
+        async with Orchestrator() as organs:
+            ref = organs.spawn(Starts, "full", capacity=2, overflow="drop_old")
+            organs.dead_letters.subscribe(heard)
+            sender = threading.Thread(target=lambda: [ref.tell(number) for number in range(3)])
+            sender.start()
+            await asyncio.to_thread(dropped.wait, 30)
+            await organs.stop(ref, 0.01, drain=False)
+            ended.set()
+            await asyncio.to_thread(sender.join)
+            counted = adds_up(organs)
+            assert counted["sent"] == counted["dead"] == 3
+
+    asyncio.run(main())
