@@ -615,18 +615,21 @@ class Sophia:
 
     def lose_store(self) -> None:
         """The store does not answer: from now on the brain decides with what it knows and learns nothing, so nothing
-        has to be made durable. What was learned and not committed waits for `regain_store`. From any thread."""
+        has to be made durable. What was learned and not committed waits for `catch_up`. From any thread."""
         with self._lock:  # between two batches
             self._away = True
             self._thalamus.hot_path.frozen = True
 
-    def regain_store(self) -> None:
-        """The store answers again: commits what waited for it, and learns from then on. From any thread; waits for the
-        disk without the brain's lock."""
+    def catch_up(self) -> None:
+        """Commits what waited for a store that was lost. From any thread; waits for the disk without the brain's
+        lock."""
         if self._ledger is not None:
             with self._lock:
                 changes = self._ledger.take(self._thalamus.take_changes, self._n)
             self._ledger.begin(None, changes)
+
+    def regain_store(self) -> None:
+        """The store answers again, and what waited for it was committed: learns from now on. From any thread."""
         with self._lock:
             self._thalamus.hot_path.frozen = self._thalamus.crystalline
             self._away = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +36,27 @@ def simd(request: pytest.FixtureRequest) -> Iterator[str]:
     cpu.set_simd_level(before)
 
 
-@pytest.fixture(params=[5e-3, 1e-6], ids=["usual", "hasty"])
-def pace(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Runs the test twice: as always, and with threads that change as often as the interpreter can let them."""
+@contextmanager
+def changing_threads(seconds: float) -> Iterator[None]:
+    """Threads change as often as that, if they want to."""
     before = sys.getswitchinterval()
-    sys.setswitchinterval(request.param)
+    sys.setswitchinterval(seconds)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Runs the test with threads that change as often as the interpreter can let them."""
+    with changing_threads(1e-6):
+        yield
+
+
+@pytest.fixture(params=[5e-3, 1e-6], ids=["usual", "hasty"])
+def pace(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs the test twice: as always, and as `hasty`."""
+    with changing_threads(request.param):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from sophia._core.mailbox cimport (
     new_delivery,
     refuse_forked,
     sophia_gate_enter,
+    sophia_gate_is_shut,
     sophia_gate_leave,
     sophia_message,
     sophia_ring,
@@ -92,7 +93,9 @@ cdef class Address:
         """The answer, in a thread other than the loop's: as `ask`, and waits. About 30 us."""
         cdef Mailbox mailbox = self.there()
         cdef double seconds = _seconds(timeout)
-        if mailbox.runner.thread == PyThread_get_thread_ident() or mailbox.home.thread == PyThread_get_thread_ident():
+        cdef unsigned long thread = PyThread_get_thread_ident()
+        cdef bint here = mailbox.runner.thread == thread or mailbox.home.thread == thread
+        if here and not sophia_gate_is_shut(&mailbox.gate):  # else there is nothing to wait for
             raise DeadlockError(
                 f"call() would stop the thread that actor {mailbox.name!r} needs; in a coroutine use ask() and await "
                 "it, in a blocking actor tell it"

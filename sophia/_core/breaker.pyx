@@ -346,12 +346,19 @@ cdef class CircuitBreaker:
         """
         if not callable(callback):
             raise TypeError(f"callback must be callable, not {type(callback).__name__}")
-        with cython.critical_section(self):
-            room = len(self._subscribers) < _SUBSCRIBERS
-            if room:
-                self._subscribers += (callback,)
-        if not room:
-            raise ValueError(f"circuit breaker {self.name!r} has {_SUBSCRIBERS} subscribers: unsubscribe() one first")
+        changed = False
+        while not changed:  # else another thread was here
+            with cython.critical_section(self):
+                subscribers = self._subscribers
+            if len(subscribers) >= _SUBSCRIBERS:
+                raise ValueError(
+                    f"circuit breaker {self.name!r} has {_SUBSCRIBERS} subscribers: unsubscribe() one first"
+                )
+            more = (*subscribers, callback)
+            with cython.critical_section(self):
+                changed = self._subscribers is subscribers
+                if changed:
+                    self._subscribers = more
 
     def unsubscribe(self, callback):
         """No more calls of `callback` for later changes; whether it was subscribed. One subscription is taken back."""

@@ -24,6 +24,7 @@ cdef class Inbox(Mailbox):
     cdef int drop_unbegun(self) except -1
     cdef void settle_hands(self) noexcept
     cdef int admit(self) except -1
+    cdef bint lined(self) except -1
     cdef int take_one(self, int level) except -1
     cdef int take_batch(self, int level, size_t n) except -1
     cdef object still_wanted(self, list messages, list promises)

@@ -7,6 +7,7 @@ the thread of a blocking actor. Who starts, restarts or stops the actor holds it
 import asyncio
 import logging
 
+cimport cython
 from cpython.ref cimport Py_DECREF
 
 from sophia._core.mailbox cimport (
@@ -93,7 +94,7 @@ cdef class Inbox(Mailbox):
             refuse_forked()
         if not self.cut:
             self.admit()  # who waits for room may be all that there is
-        self.held = False
+        self.held = self.pausing = False  # it rests, whoever wished it to
         if self.stopping or self.pausing or self.count() or self.idle():
             self.again()
 
@@ -256,7 +257,14 @@ cdef class Inbox(Mailbox):
     cdef bint idle(self) except -1:
         """Lets the mailbox out of these hands; True where something came meanwhile, and it is in them again."""
         sophia_rest(&self.scheduled)
-        return (self.count() or self.stopping or self.pausing) and sophia_schedule(&self.scheduled)
+        return (self.count() or self.stopping or self.pausing or self.lined()) and sophia_schedule(&self.scheduled)
+
+    cdef bint lined(self) except -1:
+        """Whether anybody waits for room."""
+        for queue in self.waiting:
+            if queue:
+                return True
+        return False
 
     cdef int take_one(self, int level) except -1:
         cdef sophia_message slot
@@ -364,6 +372,12 @@ cdef class Inbox(Mailbox):
             if promises is not None:
                 (<Promise>promises).keep(result)
             return 0
+        if type(result) is Delivery:    # of what was sent on, which is no answer
+            result = None
+        elif isinstance(result, (list, tuple)):
+            sent = [one for one in result if type(one) is Delivery and not (<Delivery>one).decided()]
+            if sent:
+                return self.give_work(_sent_on(sent, result), messages, promises)
         if result is not None and (not isinstance(result, (list, tuple)) or len(result) != len(messages)):
             error = TypeError(
                 f"handle_batch of actor {self.name!r} gave a {type(result).__name__} for {len(messages)} messages; "
@@ -411,13 +425,13 @@ cdef class Inbox(Mailbox):
         self.work_messages = messages
         self.work_promises = promises
         if self.spawn_driver is None:
-            if type(work) is Delivery:  # in a thread of its own it may wait for room
+            if type(work) is Delivery or type(work) is _SentOn:  # in a thread of its own it may wait for room
                 self.work = self.work_messages = self.work_promises = None
                 try:
-                    (<Delivery>work).wait()
+                    work.wait()
                 except BaseException as error:
                     return self.failure(messages, promises, error)
-                return self.finish(messages, promises, work)
+                return self.finish(messages, promises, work.result if type(work) is _SentOn else work)
             self.drop_work()
             return self.failure(
                 messages, promises,
@@ -516,10 +530,11 @@ cdef class Inbox(Mailbox):
         self.drop_work()
         if begun:  # a plain handler did its part, and gave something to be awaited
             return self._broken_off(promises)
-        self.hands = 0
         if not isinstance(promises, (list, tuple)):
             messages, promises = (messages,), (promises,)
         for i, message in enumerate(messages):
+            if self.hands:
+                self.hands -= 1
             self.bury(message, promises[i] if promises else None, "broken off before its handler began")
         return 0
 
@@ -560,6 +575,30 @@ cdef class _Begun:
 
     def __await__(self):
         return self.steps
+
+
+@cython.final
+cdef class _SentOn:
+    """What a handler gave for a batch, some of it deliveries that wait for room: they are waited for, in order."""
+
+    cdef list deliveries
+    cdef readonly object result
+
+    def __await__(self):
+        for delivery in self.deliveries:
+            yield from delivery.__await__()
+        return self.result
+
+    def wait(self):
+        for delivery in self.deliveries:
+            (<Delivery>delivery).wait()
+
+
+cdef _SentOn _sent_on(list deliveries, object result):
+    cdef _SentOn sent = _SentOn.__new__(_SentOn)
+    sent.deliveries = deliveries
+    sent.result = result
+    return sent
 
 
 cdef object _awaitable(object work):

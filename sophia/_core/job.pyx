@@ -79,15 +79,16 @@ cdef class Ear:
 
     cdef int shut(self) except -1:
         """In the loop's own thread, or when the loop does not run."""
-        if self.ear == NULL:
+        cdef sophia_ear *ear = self.ear
+        if ear == NULL:
             return 0
+        self.ear = NULL
         try:
             if not self.loop.is_closed():
-                self.loop.remove_reader(sophia_ear_bell(self.ear).ear)
+                self.loop.remove_reader(sophia_ear_bell(ear).ear)
                 self.resolve()
         finally:
-            sophia_ear_release(self.ear)
-            self.ear = NULL
+            sophia_ear_release(ear)
         return 0
 
     def _shut(self):
@@ -182,9 +183,10 @@ cdef class Completions:
         except RuntimeError:
             here = None
         self.rung_before = self.rung()
-        ears = list(self.ears.values())
-        self.ears = {}
-        for ear in ears:
+        none = {}
+        ears = self.ears        # and nobody else has them
+        self.ears = none
+        for ear in list(ears.values()):
             try:
                 _shut_from(<Ear>ear, here)
             except BaseException as error:

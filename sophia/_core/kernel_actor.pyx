@@ -106,7 +106,10 @@ cdef class KernelActor:
             raise ActorStopped("actor: its pool is closed")
         if not sophia_actor_send(self.actor, message, self.pool.workers):
             self.refused += 1
-            raise MailboxFull("actor: its mailbox is full; this message was not taken")
+            raise MailboxFull(
+                "actor: its mailbox is full; this message was not taken: wait for an answer, or make it with more "
+                "capacity"
+            )
         return 0
 
     cdef Job ask(self, Job job):

@@ -65,6 +65,8 @@ cdef class Runner:
     cdef int post(self, Promise promise) except -1
     # A future of this loop.
     cdef object loop_future(self)
+    # It will never run anything again.
+    cdef bint gone(self) except -1
 
 
 # One value or error for one who waits: a coroutine on the loop of `home`, or, without a home, a thread.
@@ -77,12 +79,14 @@ cdef class Promise(Timer):
     cdef Mailbox asker                  # the actor that waits; None outside of one
     cdef double timeout
     cdef uint32_t settled, running
+    cdef uint32_t threads               # that wait for it
     cdef sophia_park park
     cdef int keep(self, object value) except -1
     cdef int fail(self, object error) except -1
     cdef int settle(self) except -1
     cdef int _end(self, object value, object error) except -1
     cdef object wait(self, double seconds)
+    cdef bint sleep(self, double seconds) except -1
     cdef bint over(self) except -1
     cdef bint expired(self) except -1
 
@@ -144,6 +148,7 @@ cdef class Delivery:
     cdef Promise promise                # of those who wait for room
     cdef Promise answer                 # of an ask that waits for room
     cdef bint decided(self) noexcept
+    cdef bint waits(self) noexcept
     cdef bint over(self) except -1
     cdef Py_ssize_t left(self) except -1
     cdef int refuse(self) except -1

@@ -134,6 +134,9 @@ cdef class Runner:
     cdef object loop_future(self):
         raise NotImplementedError
 
+    cdef bint gone(self) except -1:
+        return False
+
 
 cdef class Promise(Timer):
     """One value or error for one who waits. Kept once; what comes later is counted and dropped."""
@@ -172,9 +175,11 @@ cdef class Promise(Timer):
         self.error = error
         if self.asker is not None:
             self.asker.asked.discard(self)
+        if self.threads:
+            sophia_park_notify(&self.park, <int>self.threads)
         if self.home is None:
-            sophia_park_notify(&self.park, 1)
-        elif self.home.thread == PyThread_get_thread_ident():
+            return 0
+        if self.home.thread == PyThread_get_thread_ident():
             self.settle()
         else:
             self.home.post(self)
@@ -203,7 +208,10 @@ cdef class Promise(Timer):
             return 0
         name = self.mailbox.name
         where = "was still handling the message" if self.running else "had not come to the message"
-        self.fail(AskTimeout(f"actor {name!r} did not answer within {self.timeout:g} s: it {where}"))
+        error = AskTimeout(f"actor {name!r} did not answer within {self.timeout:g} s: it {where}")
+        if self.settled:  # while that was made
+            return 0
+        self.fail(error)
         if self.running and self.home is not None:
             self.mailbox.abort(self)
         elif self.running:
@@ -212,6 +220,13 @@ cdef class Promise(Timer):
 
     cdef object wait(self, double seconds):
         """In a thread: True once it is kept. The rest of the time may be negative: for as long as it takes."""
+        self.threads += 1
+        try:
+            return self.sleep(seconds)
+        finally:
+            self.threads -= 1
+
+    cdef bint sleep(self, double seconds) except -1:
         cdef uint32_t epoch
         cdef object end = None if seconds < 0 else monotonic() + seconds
         cdef double left = -1.0
@@ -228,6 +243,10 @@ cdef class Promise(Timer):
             with nogil:
                 sophia_park_wait(&self.park, epoch, <int64_t>(1e9 * (left if 0.0 <= left < 0.5 else 0.5)))
             PyErr_CheckSignals()
+            if not self.settled and self.mailbox is not None and self.mailbox.runner.gone():
+                self.mailbox.lost("the loop of the actor is closed")
+                if not self.settled:
+                    self.fail(ActorStopped(f"actor {self.mailbox.name!r} did not answer: its loop is closed"))
         return True
 
 
@@ -382,7 +401,7 @@ cdef class Mailbox:
         if self.forks != _forks:
             refuse_forked()
         if self.accepted is not None and not self.takes(type(message)):
-            names = ", ".join(one.__name__ for one in self.types)
+            names = ", ".join(one.__name__ for one in self.types or ())
             raise TypeError(f"actor {self.name!r} takes {names}, and no {type(message).__name__}")
         if type(message) is self.urgent:
             level = 0
@@ -409,11 +428,17 @@ cdef class Mailbox:
         return self.runner.ready(self, level)
 
     cdef bint takes(self, type kind) except -1:
-        known = self.accepted.get(kind)
+        # Of one table, also where a class asks Python code whether it is one, and the actor restarts meanwhile.
+        cdef dict accepted = self.accepted
+        types, always = self.types, self.always
+        if accepted is None:
+            return True
+        known = accepted.get(kind)
         if known is None:
-            if len(self.accepted) > MOST_KINDS:
-                self.accepted = dict.fromkeys(self.always, True)  # classes may be made without end
-            known = self.accepted[kind] = issubclass(kind, self.types)
+            if len(accepted) > MOST_KINDS:  # classes may be made without end
+                accepted.clear()
+                accepted.update(dict.fromkeys(always, True))
+            known = accepted[kind] = issubclass(kind, types)
         return known
 
     cdef bint open(self, int level) noexcept:
@@ -526,9 +551,9 @@ cdef class Mailbox:
     def accept(self, kinds: object, always: object = ()) -> None:
         """Takes messages of these classes only, and of those that are `always` taken; None: of any. What waits already
         is not looked at."""
-        self.types = None if kinds is None else tuple(kinds)
-        self.always = tuple(always)
-        self.accepted = None if kinds is None else dict.fromkeys(self.always, True)
+        accepted = None if kinds is None else dict.fromkeys(always, True)
+        types, always = None if kinds is None else tuple(kinds), tuple(always)
+        self.types, self.always, self.accepted = types, always, accepted
 
     # What waits
 
@@ -583,17 +608,22 @@ cdef class Delivery:
         return self.outcome == "accepted" and not self.errors
 
     def __await__(self):
-        if self.decided():
-            return _at_once(self) if self.promise is None or self.promise.future is None else self._wait_on()
-        return self._wait_on()
+        return self._wait_on() if self.waits() else _at_once(self)
 
     def _wait_on(self):
         cdef Runner home = self.mailbox.home
-        if not self.decided():
-            if home.thread != PyThread_get_thread_ident():
-                raise RuntimeError("only a coroutine on the loop of the actors can await this; in a thread call wait()")
-            self.begin(home)
-        yield from self.promise.future.__await__()
+        cdef Promise promise
+        if home.thread != PyThread_get_thread_ident():
+            raise RuntimeError("only a coroutine on the loop of the actors can await this; in a thread call wait()")
+        self.begin(home)
+        promise = self.promise
+        if promise.future is None:  # a thread waits for it already
+            future = home.loop_future()
+            if not promise.settled:
+                promise.future = future
+                promise.home = home
+        if promise.future is not None:
+            yield from promise.future.__await__()
         return self
 
     def __repr__(self) -> str:
@@ -613,7 +643,7 @@ cdef class Delivery:
     def wait(self, timeout: float | None = None) -> bool:
         """In a thread: waits for room, at most so many seconds; False where there was none. The message is sent then
         or not at all. Not on the loop's thread, which would wait for itself."""
-        if self.decided():
+        if not self.waits():
             return self.outcome == "accepted"
         cdef double seconds = -1.0
         if timeout is not None:
@@ -622,21 +652,25 @@ cdef class Delivery:
                 raise ValueError("timeout is NaN; give seconds, or None for as long as it takes")
             seconds = max(seconds, 0.0)  # what is left of a time may be less than nothing
         cdef unsigned long thread = PyThread_get_thread_ident()
-        if self.mailbox.runner.thread == thread or self.mailbox.home.thread == thread:
+        cdef bint here = self.mailbox.runner.thread == thread or self.mailbox.home.thread == thread
+        if here and not sophia_gate_is_shut(&self.mailbox.gate):
             raise DeadlockError("this thread makes the room that it would wait for; use await, or send from elsewhere")
         self.begin(None)
+        cdef Promise promise = self.promise
         try:
-            self.promise.wait(seconds)
+            promise.wait(seconds)
         finally:
-            if not self.promise.settled:
-                take_back(self.promise)  # what takes it out of the line counts it as refused
+            if not promise.settled and not promise.threads and promise.future is None:  # nobody else waits
+                take_back(promise)  # what takes it out of the line counts it as refused
                 self.outcome = "dropped"
         return self.outcome == "accepted"
 
     cdef int begin(self, Runner home) except -1:
-        """Into the line of those who wait for room."""
+        """Into the line of those who wait for room, once, whoever comes first."""
         cdef Mailbox mailbox = self.mailbox
         cdef Promise promise
+        if self.begun:
+            return 0
         queue = mailbox.line(self.level)
         if len(queue) >= MOST_WAITING:
             raise MailboxFull(f"{len(queue)} senders already wait for room in the mailbox of actor {mailbox.name!r}")
@@ -646,6 +680,9 @@ cdef class Delivery:
         if home is not None:
             promise.home = home
             promise.future = home.loop_future()
+        if self.begun:  # by another thread, while that was made
+            take_back(promise)
+            return 0
         self.promise = promise
         self.begun = True
         if sophia_gate_is_shut(&mailbox.gate):  # refused, as was counted
@@ -683,6 +720,12 @@ cdef class Delivery:
         self.promise.keep(self)
         return True
 
+    cdef bint waits(self) noexcept:
+        """Whether there is something to wait for, also where somebody does already."""
+        if not self.begun:
+            return self.outcome == "waiting"
+        return self.promise is not None and (not self.promise.settled or self.promise.future is not None)
+
     cdef bint decided(self) noexcept:
         """Whether there is nothing to wait for, or somebody does already."""
         return self.begun or self.outcome != "waiting"
@@ -712,8 +755,10 @@ cdef class Delivery:
         if self.over():
             self.refuse()
             return 0
-        messages, self.message = self.message if self.many else (self.message,), None
-        for message in messages:
+        while self.message is not None:
+            message = self.message.popleft() if self.many else self.message
+            if not self.many or not self.message:
+                self.message = None
             self.mailbox.bury(message, self.answer, reason)
             n += 1
         self.outcome = "stopped"

@@ -179,7 +179,10 @@ cdef class KernelPool:
             return job
         Py_DECREF(job)
         if said == SOPHIA_FULL:
-            raise MailboxFull("pool: as many jobs wait as it has room for; this one was not taken")
+            raise MailboxFull(
+                "pool: as many jobs wait as it has room for; this one was not taken: wait for some, or make the pool "
+                "with more capacity"
+            )
         self.refused += 1
         raise ActorStopped("pool: closed; it takes no more jobs")
 

@@ -23,6 +23,7 @@ cdef class LoopRunner(Runner):
     cdef bint closed
     cdef bint arm(self) except -1
     cdef int drain(self) except -1
+    cdef int lose(self) except -1
     cdef int next_line(self) noexcept
 
 

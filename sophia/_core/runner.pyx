@@ -108,9 +108,22 @@ cdef class LoopRunner(Runner):
         line.items[(line.first + line.count) & line.mask] = <void *>mailbox
         line.count += 1
         mailbox.ready_level = level
-        if not self.armed and not self.running and not self.arm():
-            mailbox.lost("the loop of the actor is closed")
-            self.drain()
+        if not self.running and (self.gone() if self.armed else not self.arm()):
+            self.lose()
+        return 0
+
+    cdef bint gone(self) except -1:
+        return self.loop.is_closed()
+
+    cdef int lose(self) except -1:
+        """The loop is closed: what is in line will never run."""
+        cdef int level
+        cdef Mailbox mailbox
+        for level in range(LEVELS):
+            while self.lines[level].count:
+                mailbox = <Mailbox>_line_take(&self.lines[level])
+                Py_DECREF(mailbox)
+                mailbox.lost("the loop of the actor is closed")
         return 0
 
     cdef bint arm(self) except -1:
@@ -195,8 +208,18 @@ cdef class LoopRunner(Runner):
         cdef Promise promise
         self.post_armed = False
         posted, self.posted = self.posted, []
-        for promise in posted:
-            promise.settle()
+        posted.reverse()
+        try:
+            while posted:
+                promise = posted.pop()
+                promise.settle()
+        finally:
+            if posted:  # an interrupt came: the others are told as well, soon
+                posted.reverse()
+                self.posted[:0] = posted
+                if not self.post_armed:
+                    self.post_armed = True
+                    self.loop.call_soon(self._take_posts)
 
 
 cdef void *_line_take(Line *line) noexcept:

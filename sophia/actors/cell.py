@@ -277,12 +277,14 @@ class Cell:
         span = self.mailbox.enter()
         try:
             if self._thread_runner is not None:
-                self._finished = self._loop.create_future()
+                self._finished = self._thread = None
+                finished = self._loop.create_future()
                 self._thread_runner.begin()
-                self._thread = threading.Thread(
-                    target=self._in_thread, args=(started, self._finished), name=f"sophia-{self.name}", daemon=True
+                thread = threading.Thread(
+                    target=self._in_thread, args=(started, finished), name=f"sophia-{self.name}", daemon=True
                 )
-                self._thread.start()
+                thread.start()  # the system may have none
+                self._finished, self._thread = finished, thread
                 await self._in_time(started)
             else:
                 begun = self._make().on_start()

@@ -38,6 +38,9 @@ class DeadLetters:
         """The last ones, the oldest first."""
         return list(self._kept)
 
+    def __repr__(self) -> str:
+        return f"<DeadLetters {self.count}, {len(self._kept)} of them kept>"
+
     def subscribe(self, listener: Callable[[DeadLetter], object]) -> None:
         """Called with each dead letter, on the thread where it became one; what it raises is logged."""
         if not callable(listener):

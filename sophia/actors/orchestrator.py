@@ -420,10 +420,10 @@ class Orchestrator:
     def _forget(self, cell: Cell, end: Terminated) -> None:
         """An actor has ended; its name is free."""
         if self._cells.get(cell.name) is cell:
+            self._ends.pop(cell.name, None)
+            self._ends[cell.name] = end  # first: other threads find it in one of the two
             del self._cells[cell.name]
             self._breakers.pop(cell.name, None)
-            self._ends.pop(cell.name, None)
-            self._ends[cell.name] = end
             if len(self._ends) > _MOST_ENDS:
                 del self._ends[next(iter(self._ends))]
         with self._counting:
@@ -439,13 +439,14 @@ class Orchestrator:
 
     def _cell(self, name: str) -> Cell:
         cell = self._cells.get(name)
-        if cell is None and name in self._ends:
-            end = self._ends[name]
+        if cell is None and (end := self._ends.get(name)) is not None:
             message = f"actor {name!r} has ended: {end.reason}"
             raise ActorStopped(message) from end.error
         if cell is None:
-            nearest = difflib.get_close_matches(str(name), self._cells, n=1, cutoff=0.0)
+            nearest = difflib.get_close_matches(str(name), [*self._cells, *self._ends], n=1, cutoff=0.0)
             hint = f"; the nearest is {nearest[0]!r}" if nearest else "; none runs"
+            if nearest and nearest[0] not in self._cells:
+                hint += ", which has ended"
             message = f"no actor is called {name!r}{hint}"
             raise UnknownActor(message)
         return cell

@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = _main(arguments)
     except SystemExit as end:  # of argparse: --help, --version, a usage error
         code = end.code if isinstance(end.code, int) else Exit.USAGE
+    except KeyboardInterrupt:  # before a command had begun
+        code = Exit.INTERRUPTED
     try:
         return standard.settle(code)
     except SophiaError as error:

@@ -16,7 +16,7 @@ from sophia.store.ack import Ack
 from sophia.store.pending import FileMark
 from sophia.stream.writer import StoreAway
 
-__all__ = ["Begin", "Keeper", "KeepingOrgan", "Regain"]
+__all__ = ["Begin", "CatchUp", "Keeper", "KeepingOrgan"]
 
 # Seconds that a store that has begun to answer again has for a word, before anything is asked of it.
 _KNOCK = 0.2
@@ -30,7 +30,7 @@ class Begin(NamedTuple):
     mark: FileMark | None
 
 
-class Regain(NamedTuple):
+class CatchUp(NamedTuple):
     """Commit what waits since the store was lost."""
 
 
@@ -47,10 +47,10 @@ class KeepingOrgan(Actor):
         """See :meth:`sophia.Sophia.begin`."""
         return self._brain.begin(*wanted)
 
-    @handles(Regain)
-    def regain(self, _: Regain) -> Response:
-        """See :meth:`sophia.Sophia.regain_store`."""
-        self._brain.regain_store()
+    @handles(CatchUp)
+    def catch_up(self, _: CatchUp) -> Response:
+        """See :meth:`sophia.Sophia.catch_up`. An answer that comes too late changes nothing."""
+        self._brain.catch_up()
         return Ok()
 
     @handles(Control)
@@ -93,7 +93,8 @@ class Keeper:
         try:
             if self.away:
                 self._organ.call(Control("knock"), _KNOCK, "control")
-                self._organ.call(Regain(), self._patience)
+                self._organ.call(CatchUp(), self._patience)
+                self._brain.regain_store()
                 self.away = False
                 self._tell(f"the store answers again; {self.unkept:,} decisions were told without it")
             if batch.away:

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sophia
-from sophia.actors import Orchestrator
+from sophia.actors import Orchestrator, Response
 from sophia.brain import Sophia
 from sophia.store.ack import Ack
 from sophia.stream.event import PLAIN, Event
-from sophia.stream.keeper import Begin, Keeper, KeepingOrgan
+from sophia.stream.keeper import Begin, CatchUp, Keeper, KeepingOrgan
 from sophia.stream.pipeline import columns
 from sophia.stream.summary import Summary
 from sophia.stream.writer import Files, Writer
@@ -37,6 +37,12 @@ class Sticky(KeepingOrgan):
         return super().begin(wanted)
 
     begin.__handles__ = (Begin,)  # type: ignore[attr-defined]
+
+    def catch_up(self, wanted: CatchUp) -> Response:
+        self.free.wait(10.0)
+        return super().catch_up(wanted)
+
+    catch_up.__handles__ = (CatchUp,)  # type: ignore[attr-defined]
 
 
 async def told(steps: list[tuple[bool, float]]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from stage import Recorder, adds_up, play, turns
 
-from sophia.actors import Actor, ActorRef, Control, DeadLetter, Orchestrator, Supervision, handles
+from sophia.actors import Actor, ActorRef, Control, Orchestrator, Supervision, handles
 from sophia.errors import ActorStopped, AskTimeout, DeadlockError
 
 pytestmark = pytest.mark.messages
@@ -742,73 +742,3 @@ def test_a_fork_in_a_blocking_handler_leaves_no_child_that_sleeps() -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.count("gone") == 1, done.stderr
-
-
-@pytest.mark.parametrize("batches", [False, True])
-def test_messages_that_a_thread_has_just_taken_when_its_actor_is_left_behind(batches: bool) -> None:
-    """They are counted, once, who asked is told, and no handler sees them any more."""
-    reached, ended = threading.Event(), threading.Event()
-
-    class Loop(asyncio.SelectorEventLoop):
-        def time(self) -> float:
-            if threading.current_thread() is not threading.main_thread():
-                reached.set()
-                ended.wait(30)
-            return super().time()
-
-    seen: list[object] = []
-
-    class One(Actor):
-        def handle(self, message: object) -> None:
-            seen.append(message)
-
-    class Many(Actor):
-        def handle_batch(self, messages: Sequence[object]) -> None:
-            seen.extend(messages)
-
-    async def main() -> None:
-        async with Orchestrator() as organs:
-            ref = organs.spawn(Many if batches else One, "taken", blocking=True)
-            asked = [asyncio.ensure_future(ref.ask(number, timeout=60.0)) for number in range(3)]
-            while not reached.is_set():
-                await asyncio.sleep(1e-3)
-            await organs.stop(ref, 0.01, drain=False)
-            (thread,) = [one for one in threading.enumerate() if one.name == "sophia-taken"]
-            ended.set()
-            thread.join(30)
-            outcomes = await asyncio.gather(*asked, return_exceptions=True)
-            assert [type(outcome) for outcome in outcomes] == [ActorStopped] * 3
-            assert not seen
-            assert adds_up(organs)["sent"] == 3
-
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(main())
-
-
-def test_an_actor_that_ends_while_one_makes_room_for_a_message_counts_it_once() -> None:
-    """Who listens to dead letters runs between the step that drops the oldest and the one that takes its place."""
-    dropped, ended = threading.Event(), threading.Event()
-
-    class Starts(Actor):
-        async def on_start(self) -> None:
-            await asyncio.sleep(60)
-
-    def heard(letter: DeadLetter) -> None:
-        if letter.reason.startswith("dropped"):
-            dropped.set()
-            ended.wait(30)
-
-    async def main() -> None:
-        async with Orchestrator() as organs:
-            ref = organs.spawn(Starts, "full", capacity=2, overflow="drop_old")
-            organs.dead_letters.subscribe(heard)
-            sender = threading.Thread(target=lambda: [ref.tell(number) for number in range(3)])
-            sender.start()
-            await asyncio.to_thread(dropped.wait, 30)
-            await organs.stop(ref, 0.01, drain=False)
-            ended.set()
-            await asyncio.to_thread(sender.join)
-            counted = adds_up(organs)
-            assert counted["sent"] == counted["dead"] == 3
-
-    asyncio.run(main())

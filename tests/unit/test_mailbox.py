@@ -476,3 +476,43 @@ def test_after_the_loop_is_closed_nothing_is_taken_and_nobody_waits(sender):
     adds_up(organs)
     assert organs.counts()["dead"] == 2
     ref.stop()
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.parametrize("how", ["tells", "a batch", "awaited tells", "an awaited batch"])
+def test_a_batch_that_is_sent_on_waits_for_room(how, blocking):
+    """What a handler gives of what it sent on is waited for, whatever it is; the slower organ slows the faster."""
+    arrived = []
+
+    class Sink(Actor):
+        async def handle(self, message):
+            await asyncio.sleep(1e-4)
+            arrived.append(message)
+
+    class Middle(Actor):
+        def handle_batch(self, messages):
+            ref = self.orchestrator.ref("sink")
+            return ref.send_batch(messages) if "batch" in how else [ref.tell(message) for message in messages]
+
+    class Awaiting(Middle):
+        async def handle_batch(self, messages):
+            return super().handle_batch(messages)
+
+    async def main():
+        async with Orchestrator() as organs:
+            organs.spawn(Sink, "sink", capacity=4)
+            middle = organs.spawn(Awaiting if "awaited" in how else Middle, "middle", capacity=64, blocking=blocking)
+            for start in range(0, 300, 30):
+                await middle.send_batch(range(start, start + 30))
+            answer = await middle.ask(300)
+            assert "batch" in how or answer.outcome == "accepted"
+            await organs.stop(middle)
+            await organs.stop("sink")
+        return organs
+
+    if blocking and "awaited" in how:
+        pytest.skip("a blocking actor has no coroutines")
+    organs = play(main, loop=asyncio.new_event_loop())
+    assert arrived == list(range(301))
+    counted = adds_up(organs)
+    assert counted["refused"] == counted["dead"] == counted["failed"] == 0
