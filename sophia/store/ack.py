@@ -132,6 +132,11 @@ class Ack:
         self._write(descriptor, memoryview(data))
         self._done(data)
 
+    @property
+    def sent(self) -> int:
+        """How many bytes of the last batch have arrived."""
+        return int(struct.unpack_from("@q", self._map, _SENT)[0])
+
     def _done(self, data: bytes) -> None:
         struct.pack_into("@Q", self._map, _DONE, len(data) ^ _MASK)
 

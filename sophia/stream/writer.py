@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
@@ -62,13 +63,15 @@ class Writer:
         self._out.flush()
         self._descriptor = _descriptor(self._out)
         self._path = _path(self._descriptor)
+        self._arrived = 0  # of the last batch, where the output went away meanwhile and that is known
         self.output_gone = False
         """The reader of the decisions has gone: nothing more is committed or written."""
 
     def write(self, events: list[Event], batch: Batch, departed: list[Pattern]) -> None:
         if self.output_gone:
             return
-        decisions = batch.decisions
+        decisions, reasons = batch.decisions, []
+        self._arrived = 0
         try:
             self.write_patterns(departed)
             self.write_sessions(batch.ended)
@@ -84,6 +87,8 @@ class Writer:
                 self._put([unkept_line(d, event, reason) for d, event, reason in told])
         except BrokenPipeError:
             self.output_gone = True
+            arrived = self._arrived
+            self._summary.add(events[:arrived], decisions[:arrived], reasons[:arrived])
             return
         except BaseException:
             self._brain.discard()
@@ -104,8 +109,12 @@ class Writer:
         with _naming(self._out, "the decisions"):
             if mark is not None:
                 ack.write(self._descriptor, _data(lines))
-            else:
+                return
+            try:
                 ack.send(self._descriptor, _data(lines))
+            except BrokenPipeError:
+                self._arrived = bisect_right(ends, ack.sent)
+                raise
 
     def _put(self, lines: list[str]) -> None:
         with _naming(self._out, "the decisions"):

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import sophia
+from sophia.cli.main import main
 from sophia.stream.demo import demo_path
 
 from .conftest import DEADLINE, Live, records, without
@@ -190,6 +191,9 @@ class TestClosedStreams:
         assert summary["interrupted"] is False
         assert summary["decisions"] < 30_000
         assert not list(tmp_path.glob("sophia-out/*/*.part"))
+        if store == "--store=mind":  # of one mind about what the pipe has taken
+            with sophia.open(str(tmp_path / "mind")) as brain:
+                assert sum(pattern.count for pattern in brain.thalamus.patterns.patterns()) == summary["decisions"]
 
     def test_the_reader_goes_while_the_input_is_quiet(self, tmp_path: Path) -> None:
         """Nothing has to be written for it to be seen."""
@@ -307,3 +311,11 @@ class TestLocale:
         one = records(shell(script, tmp_path, **environment).stdout)
         assert one[0]["why"] == "novel"
         assert one[0]["scope"] == "zoë"
+
+
+def test_an_interrupt_before_a_command_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sophia.cli.main._parser", interrupted)
+    assert main(["run", "-"]) == 130
