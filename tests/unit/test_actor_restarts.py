@@ -62,7 +62,7 @@ def test_who_waits_for_room_while_an_actor_restarts_is_let_in(
     """The last message that had room fails, so that after the restart there are only senders that wait."""
 
     async def main() -> None:
-        for _ in range(4):
+        for _ in range(2):
             await once()
 
     async def once() -> None:
@@ -90,7 +90,7 @@ def test_nobody_is_told_that_a_time_is_up_that_is_still_being_set(run: Run, bloc
     async def main() -> None:
         async with Orchestrator() as organs:
             ref = organs.spawn(Where, "soon", blocking=blocking)
-            for _ in range(20):
+            for _ in range(5):
                 assert await ref.ask("where", timeout=30.0)
 
     run(asyncio.wait_for(main(), 60))
