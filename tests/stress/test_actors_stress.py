@@ -157,7 +157,7 @@ def storm(messages: int, seed: int) -> None:
                     delivery = ref.send_batch([fresh(chance) for _ in range(n)], chance.choice([None, *PRIORITIES]))
                     if delivery.outcome == "waiting":
                         delivery.wait(chance.choice([0.0, 0.002, 1.0]))
-                except (Fault, SophiaError) as error:
+                except (Fault, SophiaError, RuntimeError) as error:  # of a coroutine that raised StopIteration
                     heard[type(error).__name__] += 1
 
         async def stop_and_spawn(chance: random.Random) -> None:
