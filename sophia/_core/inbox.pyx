@@ -83,8 +83,8 @@ cdef class Inbox(Mailbox):
         """Whether a handler of the actor runs or is awaited."""
         return self.work is not None or (self.runner is not None and self.runner.current is self)
 
-    def serve(self, handle: object, handle_batch: object = None) -> None:
-        """Whose handlers take the messages from now on."""
+    def serve(self, handle: object | None, handle_batch: object = None) -> None:
+        """Whose handlers take the messages from now on; without `handle` that of batches takes single ones, too."""
         self.handle = handle
         self.handle_batch = handle_batch
 
@@ -223,7 +223,7 @@ cdef class Inbox(Mailbox):
                 for lower in range(level + 1, LEVELS if level else 0):
                     if self.opened[lower] and sophia_ring_count(self.rings[lower]):
                         n = min(n, <size_t>(PATIENCE - self.passed[lower]))
-            some = self.take_batch(level, n) if n > 1 else self.take_one(level)
+            some = self.take_batch(level, n) if n > 1 or self.handle is None else self.take_one(level)
             done += some
             self.passed[level] = 0
             for lower in range(level + 1, LEVELS):

@@ -326,10 +326,8 @@ class Cell:
         actor.orchestrator = self._orchestrator
         self._actor = actor
         batch = getattr(actor, "handle_batch", None)
-        handle: Callable[[Any], Any] = actor.handle
-        if batch is not None and type(actor).handle is Actor.handle and not actor._methods:
-            handle = _single(batch)
-        self.mailbox.serve(handle, batch)
+        alone = batch is not None and type(actor).handle is Actor.handle and not actor._methods
+        self.mailbox.serve(None if alone else actor.handle, batch)
         return actor
 
     async def _finish(self, *, started: bool) -> None:
@@ -444,30 +442,6 @@ def _shown(error: BaseException) -> str:
         return repr(error)
     except BaseException:  # an error need not have words
         return type(error).__name__
-
-
-def _single(batch: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
-    """A handler of single messages by one of batches."""
-
-    async def awaited(answers: Awaitable[Any]) -> Any:
-        return _first(await answers)
-
-    def handle(message: Any) -> Any:
-        answers = batch([message])
-        return awaited(answers) if inspect.isawaitable(answers) else _first(answers)
-
-    return handle
-
-
-def _first(answers: Any) -> Any:
-    if answers is None:
-        return None
-    if not isinstance(answers, list | tuple) or len(answers) != 1:
-        message = f"handle_batch gave {answers!r:.80} for one message; give None, or a list with its answer"
-        raise TypeError(message)
-    if isinstance(answers[0], BaseException):
-        raise answers[0]
-    return answers[0]
 
 
 def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
