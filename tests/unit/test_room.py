@@ -438,6 +438,7 @@ def test_two_that_wait_for_room_with_each_other_are_told_at_once():
     play(main)
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its own address space")
 def test_no_memory_for_a_ring_is_an_error_and_no_hang():
     code = """
