@@ -421,8 +421,8 @@ def test_exit_with_queued_work_ends() -> None:
         from sophia._core import hdc
         from sophia._core.pool import KernelPool
         pools = [KernelPool(2, inline_below=0) for _ in range(60)]
-        query, rows = hdc.random(1), np.zeros((1_600_000, 1280), np.uint8)
-        jobs = [pool.distances(query, rows) for pool in pools for _ in range(200)]
+        query, rows = hdc.random(1), np.zeros((320_000, 1280), np.uint8)
+        jobs = [pool.distances(query, rows) for pool in pools for _ in range(100)]
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=150, check=False, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
