@@ -415,16 +415,16 @@ def test_similarities_over_several_spans(pool: KernelPool) -> None:
 
 
 def test_exit_with_queued_work_ends() -> None:
-    """All pools have 2 s together; the time that one has by itself would be 300 s for all of these."""
+    """All pools have 2 s together; the time that one has by itself would be 150 s for all of these."""
     code = """
         import numpy as np
         from sophia._core import hdc
         from sophia._core.pool import KernelPool
-        pools = [KernelPool(2, inline_below=0) for _ in range(60)]
+        pools = [KernelPool(1, inline_below=0) for _ in range(30)]
         query, rows = hdc.random(1), np.zeros((320_000, 1280), np.uint8)
         jobs = [pool.distances(query, rows) for pool in pools for _ in range(100)]
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=150, check=False, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=100, check=False, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
