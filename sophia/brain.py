@@ -24,6 +24,7 @@ from sophia.organs.batch import Batch, Columns, check_session, is_line
 from sophia.organs.scanning import Scanners
 from sophia.organs.thalamus import Thalamus
 from sophia.store.ack import Ack
+from sophia.store.journal import Journal
 from sophia.store.ledger import Ledger
 from sophia.store.outputs import KINDS, Output
 from sophia.store.pending import FileMark, Pending
@@ -59,6 +60,7 @@ class Sophia:
         notes: Sequence[str] = (),
         clock: Callable[[], float] = time,
         scanners: Scanners | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._lock = threading.RLock()  # re-entered by a signal handler only: see _require_usable
         self._learning = threading.Lock()  # held while a router is made of the one in use
@@ -79,6 +81,7 @@ class Sophia:
         self._n = 0
         self._aside = SideThreads()
         self._scanners = scanners
+        self._journal = journal
         self._flights: Flights | None = None
         _OPEN.add(self)
 
@@ -569,8 +572,15 @@ class Sophia:
             ended = [] if columns.sessions is None else self._thalamus.sessions.take_ended()
             return Batch(decisions, columns, n, at, changes, whole, ended, self._thalamus.take_alarms(), self._away)
 
-    def begin(self, batch: Batch, ends: list[int] | None = None, mark: FileMark | None = None) -> Ack | None:
+    def begin(
+        self,
+        batch: Batch,
+        ends: list[int] | None = None,
+        mark: FileMark | None = None,
+        records: list[str] | None = None,
+    ) -> Ack | None:
         """Makes what `batch` depends on durable: all that came before it, and its inputs. To be called in order.
+        `records` are what is about to be told, which the journal of the store keeps.
 
         `ends` are the ends, in bytes, of its records, which the caller then sends by the :class:`Ack` that is
         returned; `mark` is where the file stands that gets them. When the process dies, the next `open` learns the
@@ -581,7 +591,9 @@ class Sophia:
         if self._ledger is None or self._thalamus.frozen:
             return None
         if batch.whole:
-            return self._ledger.begin(None, batch.changes)
+            self._ledger.begin(None, batch.changes)
+            self._journalise(records)
+            return None
         record = Pending(
             self._thalamus.hot_path.run,
             batch.n,
@@ -592,7 +604,18 @@ class Sophia:
             self._changed_settings,
             self._rule_files,
         )
-        return self._ledger.begin(record, batch.changes)
+        ack = self._ledger.begin(record, batch.changes)
+        self._journalise(records)  # the store knows its inputs now, so that what is not told of it can be cut off again
+        return ack
+
+    def _journalise(self, records: list[str] | None) -> None:
+        if self._journal is not None and records:
+            self._journal.append(self._thalamus.hot_path.run, records)
+
+    @property
+    def unjournaled(self) -> tuple[int, str | None]:
+        """How many records the journal of the store could not take, and why; see :mod:`sophia.store.journal`."""
+        return (0, None) if self._journal is None else (self._journal.dropped, self._journal.fault)
 
     def note_outputs(self, files: Mapping[str, str | os.PathLike[str]]) -> None:
         """Tells the store, durably, which files this run is about to write: paths by what they are ("decisions",
@@ -701,6 +724,8 @@ class Sophia:
                     self._aside.close()
                     if self._scanners is not None:
                         self._scanners.close()
+                    if self._journal is not None and not self._away:
+                        self._journal.close()
                 finally:
                     self._closing = False
                     # a store that does not answer would keep us, too

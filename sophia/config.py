@@ -201,6 +201,11 @@ _DISK = _Kind(
     lambda value: value == 0 or _whole(1 << 20, 2**48).holds(value),
     parse_size,
 )
+_JOURNAL = _Kind(
+    f"use 0 for no journal, or a whole number from {1 << 20} to {2**48}, or a size such as '1G'",
+    lambda value: value == 0 or _whole(1 << 20, 2**48).holds(value),
+    parse_size,
+)
 _MAYBE_NAME = _Kind("it must be a name", lambda value: value is None or (isinstance(value, str) and value != ""))
 _KEYS = _names("it must be a name or a list of names")
 _GATES = _names(
@@ -285,6 +290,8 @@ class Settings(_Checked):
         0 keeps it.
     memory_disk: bytes of the disk that the store may come to by memories of inputs: no more of them are kept than fit,
         at 6 kB each, or at what those of the store take; 0 sets no bound.
+    journal: bytes of the disk that the records of decisions in the store's folder may come to; the oldest go first, and
+        `retention` holds for them, too; 0 keeps none.
     seed: seeds hashes that can reach a decision (the familiarity filter), so that runs repeat exactly.
 
         >>> Settings(on_danger="flag").with_changes(ttl=60.0).changed()
@@ -325,6 +332,7 @@ class Settings(_Checked):
     memories: int = _setting(100_000, "memory", _whole(1, 2**26))
     retention: float = _setting(0.0, "memory", _RETENTION)
     memory_disk: int = _setting(0, "memory", _DISK)
+    journal: int = _setting(1 << 30, "memory", _JOURNAL)
     gestation_inputs: int = _setting(200, "thalamus", _whole(0, 2**40))
     gestation_seconds: float = _setting(0.0, "thalamus", _GESTATION)
     seed: int = _setting(0x50F1A, "thalamus", _whole(0, 2**64 - 1))

@@ -14,7 +14,9 @@ from sophia.opening import open as open_brain
 from sophia.organs.memory_words import refuse_surrogates
 from sophia.store.erasure import Erasure, erasure_of
 from sophia.store.folder import StoreFolder
+from sophia.store.journal import journal_files
 from sophia.store.lock import waited
+from sophia.store.outputs import DECISIONS, Output
 from sophia.store.schema import ROUTER
 from sophia.store.store import Store
 from sophia.stream.erasing import Erased, erase_outputs
@@ -33,9 +35,9 @@ class Forgotten:
     """What was forgotten of a scope. `remains` says what cannot be taken back, or told apart, in words.
 
     In the store: `memories`, `answers`, `patterns` that nobody else had (and masked `lines` of such), `sessions` that
-    were open, `sensors` whose usual numbers were known, `examples` that the router of intents had kept, and `texts`
-    that were taken out of the word counts. In files that runs have written: `decisions`, `pattern_lines` and
-    `session_lines`; `removed` are files that went as a whole.
+    were open, `sensors` whose usual numbers were known, `examples` that the router of intents had kept, `texts` that
+    were taken out of the word counts, and `journaled` decisions. In files that runs have written: `decisions`,
+    `pattern_lines` and `session_lines`; `removed` are files that went as a whole.
     """
 
     memories: int = 0
@@ -46,6 +48,7 @@ class Forgotten:
     sensors: int = 0
     examples: int = 0
     texts: int = 0
+    journaled: int = 0
     decisions: int = 0
     pattern_lines: int = 0
     session_lines: int = 0
@@ -67,9 +70,9 @@ def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = Fal
 
     Memories, answers, sessions, sensors, patterns and kept examples go from the database in one step, their bytes
     overwritten, in its log too, and every segment and long-term index that held one of them as a whole. The decisions
-    of the scope go from the files of the runs that used this store. With `copies` what was set aside in the store as
-    damaged or replaced is removed. Killed at any point it can be done again. `wait` is how many seconds to wait for the
-    store.
+    of the scope go from the journal of the store, and from the files of the runs that used this store. With `copies`
+    what was set aside in the store as damaged or replaced is removed. Killed at any point it can be done again. `wait`
+    is how many seconds to wait for the store.
 
     Raises ValueError for what cannot be a scope, StoreLocked, InputError where there is no store, StoreCorrupt for a
     damaged one, and StoreFailed, after all that can be done was, where something cannot be cleaned or removed. Cost: a
@@ -108,6 +111,10 @@ def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = Fal
         outside = erase_outputs(files, scope, lambda id: _template(table, id), store.shown_otherwise)
         if not outside.failed:
             store.settle_outputs()
+        kept = [Output(str(file.path), DECISIONS, 0) for file in journal_files(folder.path.resolve())]
+        journal = erase_outputs(kept, scope, lambda id: _template(table, id))
+        done.journaled = journal.decisions
+        failed += journal.failed
         done.decisions, done.session_lines, done.pattern_lines = outside.decisions, outside.sessions, outside.patterns
         done.removed += outside.removed
         unknown = int(store.meta("outputs_lost") or 0), int(store.meta("outputs_since") or 0)

@@ -24,6 +24,7 @@ from sophia.organs.thalamus import CHANGE_LOG, Thalamus
 from sophia.store import derived
 from sophia.store.ack import Delivery
 from sophia.store.drift_table import DriftTable
+from sophia.store.journal import Journal
 from sophia.store.ledger import Ledger
 from sophia.store.pending import Pending
 from sophia.store.store import Store
@@ -97,8 +98,9 @@ def open(
             _let_go(store, settings, clock)
             thalamus = opening.load(settings, rule_set, store.begin_run(), clock)
         thalamus.use(intents)
-        notes = opening.notes
-        return Sophia(thalamus, opening.ledger, rule_files=named, notes=notes, clock=clock, scanners=scanners)
+        notes, ledger = opening.notes, opening.ledger
+        journal = _journal(store, settings, clock, thalamus.hot_path.run, notes)
+        return Sophia(thalamus, ledger, rule_files=named, notes=notes, clock=clock, scanners=scanners, journal=journal)
     except BaseException:
         store.close()
         raise
@@ -139,6 +141,10 @@ class _Opening:
             count = len(record) if record is not last else record.acknowledged(delivery)
             then.at = record.at
             thalamus.route_batch(Columns(**record.head(count)), record.n)
+        try:
+            Journal(self.store.path).cut(last.run, last.n + count)
+        except OSError as error:
+            self.notes.append(f"decisions that were not told stay in the journal of the store ({error})")
         self.store.commit(thalamus.take_changes())
 
     def load(self, settings: Settings, rules: RuleSet, run: int, clock: Callable[[], float]) -> Thalamus:
@@ -256,6 +262,21 @@ class _Opening:
 def _gestation(settings: Settings, state: str | None, **kept: Any) -> Gestation:
     needed: dict[str, Any] = {"inputs": settings.gestation_inputs, "seconds": settings.gestation_seconds}
     return Gestation(**needed, state=state, seed=settings.seed, **kept)
+
+
+def _journal(
+    store: Store, settings: Settings, clock: Callable[[], float], run: int, notes: list[str]
+) -> Journal | None:
+    """Where the records of decisions are kept, where that is wanted."""
+    if not settings.journal or store.crystalline:
+        return None
+    journal = Journal(store.path, most=settings.journal, retention=settings.retention, clock=clock)
+    try:
+        if strange := journal.cut(run, 0):
+            notes.append(f"{strange:,} records of runs that the store does not know were taken out of its journal")
+    except OSError as error:
+        notes.append(f"the journal of the store cannot be read ({error})")
+    return journal
 
 
 def _remembering(settings: Settings, store: Store | None, clock: Callable[[], float]) -> Remembering | None:

@@ -83,6 +83,8 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--retention", type=span, default=_UNSET, metavar="90d", help=help)
     help = "so few memories of inputs are kept that the store fits (default: 100,000 of them)"
     add("--memory-disk", type=size, default=_UNSET, metavar="2G", help=help)
+    help = "the journal of decisions in the store takes no more than that; 0: none is kept (default 1G)"
+    add("--journal", type=size, default=_UNSET, metavar="1G", help=help)
     add("--recall", action="store_true", default=_UNSET, help="tell in `match` which memory each input is most like")
     add("--max-memory", type=size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
     help = "threads that search memory (default: one a core)"

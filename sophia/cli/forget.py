@@ -73,7 +73,7 @@ def _tell_scope(done: Forgotten, *, json_wanted: bool) -> None:
     told = [
         (done.memories, "memories"), (done.answers, "answers"), (done.patterns, "patterns"),
         (done.sessions, "open sessions"), (done.sensors, "sensors"), (done.examples, "examples of routes"),
-        (done.texts, "texts in word counts"),
+        (done.texts, "texts in word counts"), (done.journaled, "decisions in the journal"),
         (done.decisions, "lines of decisions"), (done.session_lines, "lines of sessions"),
         (done.pattern_lines, "lines of patterns"), (len(done.removed), "files"),
     ]  # fmt: skip

@@ -136,6 +136,10 @@ def command(options: argparse.Namespace) -> int:
             outputs.log.write("store", unkept_words(summary))
             if wanted.quiet and sys.stderr is not None:
                 sys.stderr.write(f"sophia: {unkept_words(summary)}\n")
+        lost, reason = brain.unjournaled
+        if lost:
+            words = f"the journal of the store lacks {lost:,} decisions ({reason}); they are in {target.told}"
+            _log_notes(outputs, [words], quiet=wanted.quiet)
         code = _exit(summary, reader.counts.errors, fired, interrupt.exit_code)
         totals = {
             **header,

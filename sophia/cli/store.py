@@ -63,6 +63,9 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[str]:
     for name, what in _SHOWN_TABLES.items():
         found = facts[name]
         yield f"{name:<11}{'damaged: ' + found['problem'] if 'problem' in found else what(found)}"
+    journal = facts["decisions"]
+    if journal["files"]:
+        yield f"journal    of decisions, {journal['bytes']:,} bytes in {_many(journal['files'], 'file')}"
     if facts["router_bytes"]:
         yield f"router     of intents, {facts['router_bytes']:,} bytes"
     yield f"files      {sum(facts['files'].values()):,} bytes"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sophia.errors import InputError, StoreFailed
 
-__all__ = ["DATABASE", "LANCE", "LOCK", "PART", "SEGMENTS", "WAL", "StoreFolder", "need_room", "open_own"]
+__all__ = ["DATABASE", "JOURNAL", "LANCE", "LOCK", "PART", "SEGMENTS", "WAL", "StoreFolder", "need_room", "open_own"]
 
 DATABASE = "sophia.db"
 WAL = DATABASE + "-wal"
@@ -27,7 +27,10 @@ SEGMENTS = "segments"
 LANCE = "lance"
 """The folder of the long-term index; see :mod:`sophia.store.archive`."""
 
-_OWN = {DATABASE, WAL, SHM, LOCK, ACK, SEGMENTS, LANCE}
+JOURNAL = "decisions"
+"""The folder of decisions that were told; see :mod:`sophia.store.journal`."""
+
+_OWN = {DATABASE, WAL, SHM, LOCK, ACK, SEGMENTS, LANCE, JOURNAL}
 _LEFTOVER = re.compile(rf"{re.escape(DATABASE)}\.(part|merged)(-wal|-shm|-journal)?")
 _ASIDE = re.compile(r"(damaged|replaced)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(-\d+)?")
 # What Store itself sets aside when it opens: one log, one record.

@@ -10,6 +10,7 @@ from sophia.errors import StoreCorrupt
 from sophia.store import derived
 from sophia.store.answer_key import split_key
 from sophia.store.folder import StoreFolder
+from sophia.store.journal import journal_files
 from sophia.store.lock import holder
 from sophia.store.schema import ROUTER
 from sophia.store.view import StoreView
@@ -44,6 +45,7 @@ def overview(path: Path) -> dict[str, Any]:
             "memories": _memories(view),
             **{name: _derived(view, name) for name in derived.NAMES},
             "router_bytes": len(view.derived(ROUTER)[0] or b""),
+            "decisions": _journal(path),
             "files": folder.files(),
             "foreign": folder.foreign(),
         }
@@ -63,6 +65,11 @@ def _answers(view: StoreView) -> dict[str, Any]:
         "more_scopes": len(scopes) > _SHOWN,
         "policies": [{"policy_version": policy, "answers": count} for policy, count in policies],
     }
+
+
+def _journal(path: Path) -> dict[str, int]:
+    files = journal_files(path)
+    return {"files": len(files), "bytes": sum(file.bytes for file in files)}
 
 
 def _memories(view: StoreView) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Begin(NamedTuple):
     batch: Batch
     ends: list[int] | None
     mark: FileMark | None
+    records: list[str]
 
 
 class CatchUp(NamedTuple):
@@ -85,7 +86,7 @@ class Keeper:
         """Decisions that were told without it."""
         self.away = False
 
-    def begin(self, batch: Batch, ends: list[int] | None, mark: FileMark | None) -> Ack | None:
+    def begin(self, batch: Batch, ends: list[int] | None, mark: FileMark | None, records: list[str]) -> Ack | None:
         """See :meth:`sophia.Sophia.begin`. StoreAway where the batch is to be told without the store."""
         ticket = self.breaker.try_admit()
         if ticket < 0:
@@ -100,7 +101,7 @@ class Keeper:
             if batch.away:
                 self.breaker.succeeded(ticket)
                 raise self._lost(batch)
-            ack: Any = self._organ.call(Begin(batch, ends, mark), self._patience)
+            ack: Any = self._organ.call(Begin(batch, ends, mark, records), self._patience)
         except StoreAway:
             raise
         except AskTimeout:

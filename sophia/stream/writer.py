@@ -31,7 +31,7 @@ class StoreAway(Exception):
 class Keeps(Protocol):
     """What makes batches durable."""
 
-    def begin(self, batch: Batch, ends: list[int] | None, mark: FileMark | None, /) -> Ack | None:
+    def begin(self, batch: Batch, ends: list[int] | None, mark: FileMark | None, records: list[str], /) -> Ack | None:
         """See :meth:`sophia.Sophia.begin`. StoreAway where the batch is to be told without the store."""
 
 
@@ -97,12 +97,12 @@ class Writer:
 
     def _tell(self, batch: Batch, lines: list[str]) -> None:
         if self._descriptor is None:
-            self._keeper.begin(batch, None, None)
+            self._keeper.begin(batch, None, None, lines)
             self._put(lines)
             return
         mark = FileMark.of(self._descriptor, self._path)
         ends = list(accumulate([len(line) + 1 for line in lines]))  # ASCII: a character is a byte
-        ack = self._keeper.begin(batch, ends, mark)
+        ack = self._keeper.begin(batch, ends, mark, lines)
         if ack is None:
             self._put(lines)
             return

@@ -90,7 +90,7 @@ def check(store: Path) -> str:
 
 def flip(store: Path, rng: random.Random) -> str:
     """Turns one bit, or a whole byte, of one file; half of them where there is something but zeros."""
-    path = rng.choice(sorted(path for path in store.iterdir() if path.stat().st_size))
+    path = rng.choice(sorted(path for path in store.rglob("*") if path.is_file() and path.stat().st_size))
     data = bytearray(path.read_bytes())
     places = range(len(data))
     if rng.random() < 0.5:

@@ -2,16 +2,20 @@
 
 A decision is acknowledged when its whole line is in the output. After a kill the lines that come after the last
 acknowledged one are fed again, until all have their decision; then all acknowledged decisions together must be those
-of one unbroken run, but for the names and places that depend on where a run began.
+of one unbroken run, but for the names and places that depend on where a run began. The journal of the store has them,
+too, and no others.
 """
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from sophia.store.journal import journal_files
 
 from .crash import Trial, stream, unbroken
 
@@ -70,7 +74,14 @@ def kill_over_and_over(folder: Path, seed: int, expected: list[dict[str, Any]], 
         assert trial.left < before
     assert trial.errors == b"", seed
     assert trial.told.comparable() == expected, seed
+    assert journaled(folder / "mind") == trial.told.decisions, seed
     return trial.kills
+
+
+def journaled(store: Path) -> list[dict[str, Any]]:
+    """The records in the journal of a store, as they were told."""
+    lines = [line for file in journal_files(store) for line in file.path.read_text().splitlines()]
+    return [{key: value for key, value in json.loads(line).items() if key != "run"} for line in lines]
 
 
 def test_kills(tmp_path: Path, expected: list[dict[str, Any]]) -> None:

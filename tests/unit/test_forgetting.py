@@ -69,11 +69,12 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def test_a_secret_is_found_before_and_nowhere_after(tmp_path: Path) -> None:
     store = tmp_path / "mind"
     stream(tmp_path, store)
-    assert holding(tmp_path) == ["mind/sophia.db", "out.jsonl", "patterns.jsonl", "report.html"]
+    journal = "mind/decisions/00000001.jsonl"
+    assert holding(tmp_path) == [journal, "mind/sophia.db", "out.jsonl", "patterns.jsonl", "report.html"]
     before = (tmp_path / "out.jsonl").read_bytes().splitlines()
     done = forget_scope(store, "ann")
     assert (done.memories, done.answers, done.patterns, done.texts) == (3, 3, 2, 3)
-    assert (done.decisions, done.pattern_lines, done.sessions) == (4, 2, 1)
+    assert (done.decisions, done.journaled, done.pattern_lines, done.sessions) == (4, 4, 2, 1)
     assert done.removed == [str(tmp_path / "report.html")]
     assert holding(tmp_path) == []
     after = (tmp_path / "out.jsonl").read_bytes().splitlines()

@@ -105,7 +105,7 @@ def test_a_store_that_catches_up_too_late_is_done_without_until_the_next_time(tm
             def step(what: str) -> None:
                 batch = brain.decide(columns([Event(1, "-", 1, "all is well", flags=PLAIN)]))
                 with suppress(StoreAway):
-                    keeper.begin(batch, None, None)
+                    keeper.begin(batch, None, None, [])
                 seen.append((what, keeper.away))
                 assert brain._away is keeper.away, seen
 
