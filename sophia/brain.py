@@ -592,7 +592,7 @@ class Sophia:
             return None
         if batch.whole:
             self._ledger.begin(None, batch.changes)
-            self._journalise(records)
+            self._journalise(batch.at, records)
             return None
         record = Pending(
             self._thalamus.hot_path.run,
@@ -605,12 +605,14 @@ class Sophia:
             self._rule_files,
         )
         ack = self._ledger.begin(record, batch.changes)
-        self._journalise(records)  # the store knows its inputs now, so that what is not told of it can be cut off again
+        self._journalise(
+            batch.at, records
+        )  # the store knows its inputs now, so that what is not told of it can be cut off again
         return ack
 
-    def _journalise(self, records: list[str] | None) -> None:
+    def _journalise(self, at: float, records: list[str] | None) -> None:
         if self._journal is not None and records:
-            self._journal.append(self._thalamus.hot_path.run, records)
+            self._journal.append(self._thalamus.hot_path.run, at, records)
 
     @property
     def unjournaled(self) -> tuple[int, str | None]:
@@ -726,6 +728,7 @@ class Sophia:
                         self._scanners.close()
                     if self._journal is not None and not self._away:
                         self._journal.close()
+                        self._journal = None
                 finally:
                     self._closing = False
                     # a store that does not answer would keep us, too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from sophia.errors import SophiaError, StoreCorrupt, StoreFailed, StoreFrozen
 from sophia.opening import open as open_brain
 from sophia.organs.memory_words import refuse_surrogates
 from sophia.store.erasure import Erasure, erasure_of
-from sophia.store.folder import StoreFolder
+from sophia.store.folder import JOURNAL, StoreFolder
 from sophia.store.journal import journal_files
 from sophia.store.lock import waited
 from sophia.store.outputs import DECISIONS, Output
@@ -111,8 +112,18 @@ def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = Fal
         outside = erase_outputs(files, scope, lambda id: _template(table, id), store.shown_otherwise)
         if not outside.failed:
             store.settle_outputs()
-        kept = [Output(str(file.path), DECISIONS, 0) for file in journal_files(folder.path.resolve())]
+        for path in folder.chronicle():
+            _remove(path)  # the next question makes it anew
+            done.removed.append(str(path))
+        journaled = journal_files(folder.path.resolve())
+        for left in (folder.path / JOURNAL).glob("*.part"):  # of one that was killed
+            left.unlink()
+        kept = [Output(str(file.path), DECISIONS, 0) for file in journaled]
         journal = erase_outputs(kept, scope, lambda id: _template(table, id))
+        for file in journaled:
+            with suppress(OSError):  # it is as old as it was
+                os.utime(file.path, (file.written, file.written))
+        done.remains += journal.kept
         done.journaled = journal.decisions
         failed += journal.failed
         done.decisions, done.session_lines, done.pattern_lines = outside.decisions, outside.sessions, outside.patterns

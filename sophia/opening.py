@@ -13,7 +13,7 @@ from sophia._core.idf import IdfTable
 from sophia._core.pattern import PatternTable
 from sophia.brain import Sophia
 from sophia.config import Settings
-from sophia.errors import ConfigError, StoreCorrupt
+from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
 from sophia.gestation import Gestation
 from sophia.organs.audit import Audit
 from sophia.organs.batch import Columns
@@ -24,7 +24,7 @@ from sophia.organs.thalamus import CHANGE_LOG, Thalamus
 from sophia.store import derived
 from sophia.store.ack import Delivery
 from sophia.store.drift_table import DriftTable
-from sophia.store.journal import Journal
+from sophia.store.journal import Journal, set_aside
 from sophia.store.ledger import Ledger
 from sophia.store.pending import Pending
 from sophia.store.store import Store
@@ -143,7 +143,7 @@ class _Opening:
             thalamus.route_batch(Columns(**record.head(count)), record.n)
         try:
             Journal(self.store.path).cut(last.run, last.n + count)
-        except OSError as error:
+        except (OSError, StoreFailed) as error:
             self.notes.append(f"decisions that were not told stay in the journal of the store ({error})")
         self.store.commit(thalamus.take_changes())
 
@@ -272,9 +272,11 @@ def _journal(
         return None
     journal = Journal(store.path, most=settings.journal, retention=settings.retention, clock=clock)
     try:
-        if strange := journal.cut(run, 0):
-            notes.append(f"{strange:,} records of runs that the store does not know were taken out of its journal")
-    except OSError as error:
+        last = journal.last()
+        if last is not None and last[0] >= run:
+            kept = set_aside(store.path)
+            notes.append(f"the journal has runs that the store does not know; it begins anew, and is kept as {kept}")
+    except (OSError, StoreFailed) as error:
         notes.append(f"the journal of the store cannot be read ({error})")
     return journal
 

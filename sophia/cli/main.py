@@ -154,6 +154,17 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
     status.add_argument("--json", action="store_true", help="print JSON")
 
+    weave = commands.add_parser(
+        "weave", help="ask in SQL what was decided", allow_abbrev=False,
+        description="Brings weaver.duckdb in the store up to date with the journal of decisions, and prints the views "
+        "routes_per_hour, whys, top_patterns, first_seen, calls_avoided and latency; or the rows of a query over them "
+        "and the tables decisions, patterns and chapters. Needs the extra brain.",
+    )  # fmt: skip
+    weave.add_argument("--sql", type=text, metavar="QUERY", help="one query; nothing is written, no file is read")
+    weave.add_argument("--most", type=positive, default=20, metavar="N", help="rows of each view (default 20)")
+    weave.add_argument("--json", action="store_true", help="print a JSON object a row")
+    weave.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
+
     crystallise = commands.add_parser("crystallise", help="decide on, and learn nothing more", allow_abbrev=False)
     crystallise.add_argument("--undo", action="store_true", help="learn again")
     crystallise.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")

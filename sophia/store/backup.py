@@ -19,7 +19,8 @@ from sophia.store.ack import Delivery
 from sophia.store.check import Health, check_database
 from sophia.store.exchange import exchange
 from sophia.store.faults import guarded
-from sophia.store.folder import JOURNAL, LOCK, StoreFolder, need_room
+from sophia.store.folder import LOCK, StoreFolder, need_room
+from sophia.store.journal import set_aside
 from sophia.store.lock import locked
 from sophia.store.pending import Pending
 from sophia.store.view import StoreView
@@ -155,9 +156,10 @@ def restore(source: Path, path: Path, *, force: bool = False) -> Restored:
             if (commits := ack.read(folder.ack).commits) > 0:
                 _go_on_from(part, commits)
             part.chmod((source / made.file).stat().st_mode & 0o777)
+            set_aside(path)  # the journal has runs that the backup may not know
+            for derived in folder.chronicle():
+                derived.unlink()
             aside = exchange(folder, part, "replaced")
-            if aside is not None and (path / JOURNAL).is_dir():  # of runs that the backup may not know
-                (path / JOURNAL).rename(aside / JOURNAL)
         except SophiaError:
             raise
         except OSError as error:

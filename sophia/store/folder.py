@@ -6,12 +6,25 @@ import errno
 import os
 import re
 import stat
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sophia.errors import InputError, StoreFailed
 
-__all__ = ["DATABASE", "JOURNAL", "LANCE", "LOCK", "PART", "SEGMENTS", "WAL", "StoreFolder", "need_room", "open_own"]
+__all__ = [
+    "CHRONICLE",
+    "DATABASE",
+    "JOURNAL",
+    "LANCE",
+    "LOCK",
+    "PART",
+    "SEGMENTS",
+    "WAL",
+    "StoreFolder",
+    "need_room",
+    "open_own",
+]
 
 DATABASE = "sophia.db"
 WAL = DATABASE + "-wal"
@@ -30,11 +43,15 @@ LANCE = "lance"
 JOURNAL = "decisions"
 """The folder of decisions that were told; see :mod:`sophia.store.journal`."""
 
-_OWN = {DATABASE, WAL, SHM, LOCK, ACK, SEGMENTS, LANCE, JOURNAL}
+CHRONICLE = "weaver.duckdb"
+"""Tables of the journal, to be asked in SQL; see :mod:`sophia.store.chronicle`. Beside it a log, and a folder for what
+does not fit into memory."""
+
+_OWN = {DATABASE, WAL, SHM, LOCK, ACK, SEGMENTS, LANCE, JOURNAL, CHRONICLE, CHRONICLE + ".wal", CHRONICLE + ".tmp"}
 _LEFTOVER = re.compile(rf"{re.escape(DATABASE)}\.(part|merged)(-wal|-shm|-journal)?")
 _ASIDE = re.compile(r"(damaged|replaced)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(-\d+)?")
 # What Store itself sets aside when it opens: one log, one record.
-_KEPT = re.compile(rf"({re.escape(WAL)}|pending-\d+)\.\d{{4}}-[\d-]+T[\d.-]+Z\.damaged")
+_KEPT = re.compile(rf"({re.escape(WAL)}|{re.escape(CHRONICLE)}(\.wal)?|pending-\d+)\.\d{{4}}-[\d-]+T[\d.-]+Z\.damaged")
 # Kept free beside what is written: directory entries, other programs.
 _MARGIN = 1 << 20
 
@@ -73,11 +90,12 @@ class StoreFolder:
 
         Not the index of the log, which SQLite makes for whoever reads, and drops.
         """
-        return {
-            str(file.relative_to(self.path)): file.stat().st_size
-            for file in sorted(self.path.rglob("*"))
-            if file.is_file() and file.name != SHM and _known(file.relative_to(self.path).parts[0])
-        }
+        found = {}
+        for file in sorted(self.path.rglob("*")):
+            if file.is_file() and file.name != SHM and _known(file.relative_to(self.path).parts[0]):
+                with suppress(FileNotFoundError):  # a process that writes may let it go meanwhile
+                    found[str(file.relative_to(self.path))] = file.stat().st_size
+        return found
 
     def foreign(self) -> list[str]:
         """Names of what sophia did not put there."""
@@ -86,6 +104,10 @@ class StoreFolder:
     def aside(self) -> list[str]:
         """Names of what was damaged or replaced and kept."""
         return sorted(e.name for e in self.path.iterdir() if _ASIDE.fullmatch(e.name) or _KEPT.fullmatch(e.name))
+
+    def chronicle(self) -> list[Path]:
+        """The tables of the journal, and what is beside them."""
+        return [path for end in ("", ".wal", ".tmp") if (path := self.path / f"{CHRONICLE}{end}").exists()]
 
     def leftovers(self) -> list[Path]:
         """Unfinished files of a command that was killed."""

@@ -16,15 +16,17 @@ from pathlib import Path
 from time import time
 from typing import NamedTuple
 
-from sophia.store.folder import JOURNAL, open_own
+from sophia.errors import StoreFailed
+from sophia.store.folder import JOURNAL, StoreFolder, open_own
 
-__all__ = ["Journal", "JournalFile", "journal_files"]
+__all__ = ["Journal", "JournalFile", "journal_files", "set_aside"]
 
-_NAME = re.compile(r"(\d{8})\.jsonl")
-_LINE = re.compile(rb'\{"run": (\d{1,18}), "n": (\d{1,18}), ')
+_NAME = re.compile(r"decisions-(\d{8})\.jsonl")
+_LINE = re.compile(rb'\{"run": (\d{1,18}), "at": \d{1,18}\.\d{3}, "n": (\d{1,18}), ')
 _SIZE = 1 << 24
 _CHUNK = 1 << 16
 _IN_THE_WAY = 100
+_RESERVE = 1 << 26  # bytes of the disk that are left to the store and to what is told
 
 
 class JournalFile(NamedTuple):
@@ -38,7 +40,16 @@ class JournalFile(NamedTuple):
 
 
 def journal_files(folder: Path) -> list[JournalFile]:
-    """The files of the journal in the store `folder`, the oldest first; works while another process writes."""
+    """The files of the journal in the store `folder`, the oldest first; works while another process writes. StoreFailed
+    where they cannot be looked at."""
+    try:
+        return _files(folder)
+    except OSError as error:
+        message = f"{folder / JOURNAL} cannot be read ({error.strerror or error}); look at its permissions"
+        raise StoreFailed(message) from error
+
+
+def _files(folder: Path) -> list[JournalFile]:
     found = []
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder / JOURNAL) as entries:
         for entry in entries:
@@ -50,23 +61,33 @@ def journal_files(folder: Path) -> list[JournalFile]:
     return sorted(found)
 
 
+def set_aside(folder: Path) -> Path | None:
+    """Keeps the whole journal of the store `folder` under a dated name; where, if there is one."""
+    if not (folder / JOURNAL).is_dir():
+        return None
+    kept = StoreFolder(folder).new_aside("replaced") / JOURNAL
+    (folder / JOURNAL).rename(kept)
+    return kept
+
+
 class Journal:
     """Appends to the journal of a store. The caller holds the store's lock; one call at a time.
 
-    A file ends after `size` bytes. When all of them come to more than `most`, the oldest go; so do those that nothing
-    was written to for `retention` seconds (0: they stay). What cannot be written is not in the journal, whole batches
-    of it: `dropped` counts the lines, and `fault` says why. Nothing of that is an error of what is decided.
+    A file has at most `size` bytes, or one batch. When all of them come to more than `most`, the oldest go; so do those
+    that nothing was written to for `retention` seconds (0: they stay). What cannot be written is not in the journal,
+    whole batches of it, and neither is what would leave the disk less than 64 MB: `dropped` counts the lines, and
+    `fault` says why. Nothing of that is an error of what is decided.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as store:
         ...     journal = Journal(Path(store))
-        ...     journal.append(3, ['{"n": 1, "route": "reflex"}', '{"n": 2, "route": "cortical"}'])
+        ...     journal.append(3, 1.5, ['{"n": 1, "route": "reflex"}', '{"n": 2, "route": "cortical"}'])
         ...     journal.cut(3, 2)  # the second was never told
         ...     journal.close()
         ...     [file.path.read_text() for file in journal_files(Path(store))]
         True
         1
-        ['{"run": 3, "n": 1, "route": "reflex"}\\n']
+        ['{"run": 3, "at": 1.500, "n": 1, "route": "reflex"}\\n']
     """
 
     def __init__(
@@ -90,68 +111,87 @@ class Journal:
         self.fault: str | None = None
         """Why the last of them could not."""
 
-    def append(self, run: int, lines: list[str]) -> bool:
-        """Adds the records of a batch of run `run`, in order, each an object that begins with `n`; ASCII, without line
-        ends. False where none of them could be written."""
-        data = "".join([f'{{"run": {run}, {line[1:]}\n' for line in lines]).encode("ascii")
+    def append(self, run: int, at: float, lines: list[str]) -> bool:
+        """Adds the records of a batch that run `run` decided `at` that time (seconds since the epoch), in order, each
+        an object that begins with `n`; ASCII, without line ends. False where none of them could be written."""
+        head = f'{{"run": {run}, "at": {max(0.0, min(at, 1e15)):.3f}, '
+        data = "".join([f"{head}{line[1:]}\n" for line in lines]).encode("ascii")
         try:
-            if self._descriptor < 0 or self._written >= self._size:
-                self._begin_file()
+            self._make_room(len(data))
+            if self._descriptor < 0 or self._written + len(data) > self._size:
+                self._begin_file(len(data))
             self._write(data)
-        except OSError as error:
+        except (OSError, StoreFailed) as error:
             self.dropped += len(lines)
-            self.fault = error.strerror or str(error)
+            self.fault = getattr(error, "strerror", None) or str(error)
             return False
         return True
+
+    def last(self) -> tuple[int, int] | None:
+        """Run and number of the last record, if there is one."""
+        for file in reversed(journal_files(self.folder.parent)):
+            for _, line in _backwards(file):
+                if (found := _told(line)) is not None:
+                    return found
+        return None
 
     def cut(self, run: int, n: int) -> int:
         """Takes away what comes after the records of a batch that was told in part: those of `run` from `n` on, of
         later runs, and a line that is not whole. How many."""
         gone = 0
         for file in reversed(journal_files(self.folder.parent)):
-            keep, found = _told(file, run, n)
+            keep, found = _kept(file, run, n)
             gone += found
-            if keep == file.bytes:
-                break
-            self.close()
-            if keep:
+            if keep < file.bytes:
+                self.close()
                 os.truncate(file.path, keep)
+            if keep:
                 break
-            file.path.unlink()
         return gone
 
     def close(self) -> None:
         """Closes the file; the next append opens it again."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
+            with suppress(OSError):
+                os.close(descriptor)
 
-    def _begin_file(self) -> None:
+    def _begin_file(self, need: int) -> None:
         """The newest file, where it has room, else a new one; the oldest go where there are too many bytes."""
         self.close()
         self.folder.mkdir(exist_ok=True)
         files = journal_files(self.folder.parent)
-        newest = files.pop() if files and files[-1].bytes < self._size and not _torn(files[-1]) else None
-        room = self._most - self._size - sum(file.bytes for file in files)
         oldest = self._clock() - self._retention if self._retention else 0.0
+        room = self._most - max(self._size, need) - sum(file.bytes for file in files)
+        left = []
         for file in files:
-            if room >= 0 and file.written >= oldest:
-                break
-            file.path.unlink(missing_ok=True)
-            room += file.bytes
-        if newest is not None:
+            if room < 0 or file.written < oldest:
+                file.path.unlink(missing_ok=True)
+                room += file.bytes
+            else:
+                left.append(file)
+        newest = left[-1] if left else None
+        if newest is not None and newest.bytes + need <= self._size and not _torn(newest):
             self._descriptor = open_own(newest.path, os.O_WRONLY | os.O_APPEND)
             self._written = newest.bytes
         else:
             self._descriptor = self._new_file(files[-1].number + 1 if files else 1)
             self._written = 0
 
+    def _make_room(self, need: int) -> None:
+        """OSError where so many bytes are more than the journal may have, or the disk can spare."""
+        if need > self._most:
+            raise OSError(errno.EFBIG, "a batch is larger than the journal may be")
+        disk = os.statvfs(self.folder.parent)
+        if disk.f_bavail * disk.f_frsize < need + _RESERVE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def _new_file(self, number: int) -> int:
         """A descriptor of the first file from `number` on in whose place nothing else stands."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         for other in range(number, number + _IN_THE_WAY):
             with suppress(FileExistsError):
-                return open_own(self.folder / f"{other:08}.jsonl", flags)
+                return open_own(self.folder / f"decisions-{other:08}.jsonl", flags)
         raise FileExistsError(errno.EEXIST, f"{_IN_THE_WAY} others stand in the place of a new file")
 
     def _write(self, data: bytes) -> None:
@@ -169,12 +209,19 @@ class Journal:
         self._written += len(data)
 
 
-def _told(file: JournalFile, run: int, n: int) -> tuple[int, int]:
-    """How many bytes of a file stay, and how many lines do not: its end is looked at, backwards."""
+def _told(line: bytes) -> tuple[int, int] | None:
+    """Run and number of a record; None for what is none."""
+    found = _LINE.match(line)
+    return None if found is None or not line.endswith(b"\n") else (int(found[1]), int(found[2]))
+
+
+def _kept(file: JournalFile, run: int, n: int) -> tuple[int, int]:
+    """How many bytes of a file stay, and how many lines do not: its end is looked at, backwards. What somebody else has
+    put there, whole, stays, and all before it."""
     keep, gone = file.bytes, 0
     for start, line in _backwards(file):
-        found = _LINE.match(line)
-        if found is not None and line.endswith(b"\n") and (int(found[1]), int(found[2])) < (run, n):
+        told = _told(line)
+        if line.endswith(b"\n") and (told is None or told < (run, n)):
             break
         keep, gone = start, gone + 1
     return keep, gone
@@ -188,15 +235,19 @@ def _torn(file: JournalFile) -> bool:
 def _backwards(file: JournalFile) -> Iterator[tuple[int, bytes]]:
     """The lines of a file from the last one on, with the bytes before each."""
     with file.path.open("rb") as opened:
-        end, rest = file.bytes, b""
-        at = end
+        at = end = file.bytes
+        parts: list[bytes] = []  # of the line whose beginning was not found yet, the last first
         while at > 0:
-            at = max(0, at - _CHUNK)
-            opened.seek(at)
-            rest = opened.read(min(_CHUNK, end - at - len(rest))) + rest
-            while (cut := rest.rfind(b"\n", 0, len(rest) - 1)) >= 0:
-                line, rest = rest[cut + 1 :], rest[: cut + 1]
+            start = max(0, at - _CHUNK)
+            opened.seek(start)
+            chunk, at = opened.read(at - start), start
+            while (cut := chunk.rfind(b"\n", 0, len(chunk) - (not parts))) >= 0:
+                parts.append(chunk[cut + 1 :])
+                chunk = chunk[: cut + 1]
+                line = b"".join(reversed(parts))
+                parts.clear()
                 yield end - len(line), line
                 end -= len(line)
-        if rest:
-            yield 0, rest
+            parts.append(chunk)
+        if end:
+            yield 0, b"".join(reversed(parts))

@@ -87,7 +87,8 @@ class Keeper:
         self.away = False
 
     def begin(self, batch: Batch, ends: list[int] | None, mark: FileMark | None, records: list[str]) -> Ack | None:
-        """See :meth:`sophia.Sophia.begin`. StoreAway where the batch is to be told without the store."""
+        """See :meth:`sophia.Sophia.begin`. StoreAway where the batch is to be told without the store; `records` are
+        then taken back from whoever has not kept them yet."""
         ticket = self.breaker.try_admit()
         if ticket < 0:
             raise self._lost(batch)
@@ -106,6 +107,7 @@ class Keeper:
             raise
         except AskTimeout:
             self.breaker.failed(ticket)
+            records.clear()  # they are told otherwise
             if not self.away:
                 self.hung += 1
                 self.away = True

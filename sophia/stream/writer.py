@@ -97,12 +97,12 @@ class Writer:
 
     def _tell(self, batch: Batch, lines: list[str]) -> None:
         if self._descriptor is None:
-            self._keeper.begin(batch, None, None, lines)
+            self._keeper.begin(batch, None, None, list(lines))
             self._put(lines)
             return
         mark = FileMark.of(self._descriptor, self._path)
         ends = list(accumulate([len(line) + 1 for line in lines]))  # ASCII: a character is a byte
-        ack = self._keeper.begin(batch, ends, mark, lines)
+        ack = self._keeper.begin(batch, ends, mark, list(lines))
         if ack is None:
             self._put(lines)
             return

@@ -69,7 +69,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def test_a_secret_is_found_before_and_nowhere_after(tmp_path: Path) -> None:
     store = tmp_path / "mind"
     stream(tmp_path, store)
-    journal = "mind/decisions/00000001.jsonl"
+    journal = "mind/decisions/decisions-00000001.jsonl"
     assert holding(tmp_path) == [journal, "mind/sophia.db", "out.jsonl", "patterns.jsonl", "report.html"]
     before = (tmp_path / "out.jsonl").read_bytes().splitlines()
     done = forget_scope(store, "ann")

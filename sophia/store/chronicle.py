@@ -1,0 +1,483 @@
+"""The chronicle: what the journal and the patterns of a store say, as tables that are asked in SQL.
+
+One file of DuckDB in the store's folder. It is derived: each time it is opened it takes what the journal has more than
+it, lets go what the journal has no more, and where it cannot be read it is set aside and made anew. Lines are read the
+same way whenever they come, so a chronicle that was made anew has the very same rows. Needs duckdb and pyarrow (the
+extra `brain`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import blake2b
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
+from sophia.store.folder import CHRONICLE, StoreFolder
+from sophia.store.journal import JournalFile, journal_files
+from sophia.store.view import StoreView
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow
+
+__all__ = ["FORMAT", "VIEWS", "Chronicle", "Reading", "missing"]
+
+FORMAT = 1
+"""Of the tables; a file of another is made anew."""
+
+_CHUNK = 1 << 22  # bytes of the journal that are taken in one transaction
+_TAIL = 4096  # bytes by which it is known that the rest of a file only follows what was taken
+
+_TABLES = """
+CREATE TABLE meta (name VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
+CREATE TABLE taken (file INTEGER PRIMARY KEY, bytes BIGINT NOT NULL, tail VARCHAR NOT NULL, strange BIGINT NOT NULL);
+CREATE TABLE decisions (
+    file INTEGER NOT NULL, run BIGINT NOT NULL, n BIGINT NOT NULL, id VARCHAR, decided TIMESTAMPTZ, event TIMESTAMPTZ,
+    ts VARCHAR, scope VARCHAR, route VARCHAR, why VARCHAR, verdict VARCHAR, novelty DOUBLE, rule VARCHAR,
+    severity DOUBLE, pattern BIGINT, intent VARCHAR, confidence DOUBLE, runner_up VARCHAR, match VARCHAR,
+    match_score DOUBLE, answer VARCHAR, k DOUBLE[], policy_version VARCHAR, us DOUBLE, audit BOOLEAN, agrees BOOLEAN,
+    withheld BOOLEAN, danger_score DOUBLE, source VARCHAR, line BIGINT, reason VARCHAR, session VARCHAR,
+    sensor VARCHAR, anomaly DOUBLE);
+CREATE TABLE patterns (
+    id BIGINT PRIMARY KEY, template VARCHAR, count BIGINT, first_n BIGINT, last_n BIGINT, merged_into BIGINT);
+CREATE TABLE chapters (id BIGINT PRIMARY KEY, title VARCHAR, ended VARCHAR, run BIGINT, inputs BIGINT,
+    significance DOUBLE, summary VARCHAR[]);
+"""
+
+VIEWS = {
+    "routes_per_hour": """SELECT date_trunc('hour', coalesce(event, decided)) AS hour, count(*) AS decisions,
+        count(*) FILTER (route = 'reflex') AS reflex, count(*) FILTER (route = 'cortical') AS cortical,
+        count(*) FILTER (route = 'deep_thought') AS deep_thought, count(*) FILTER (rule IS NOT NULL) AS danger
+        FROM decisions GROUP BY ALL ORDER BY hour""",
+    "whys": """SELECT why, route, count(*) AS decisions FROM decisions
+        GROUP BY ALL ORDER BY decisions DESC, why, route""",
+    "top_patterns": """SELECT pattern, count(*) AS decisions, any_value(template) AS template FROM decisions
+        LEFT JOIN patterns ON patterns.id = pattern WHERE pattern IS NOT NULL
+        GROUP BY pattern ORDER BY decisions DESC, pattern""",
+    "first_seen": """SELECT pattern, arg_min(run, (run, n)) AS run, arg_min(n, (run, n)) AS n,
+        arg_min(coalesce(event, decided), (run, n)) AS seen, any_value(template) AS template FROM decisions
+        LEFT JOIN patterns ON patterns.id = pattern WHERE pattern IS NOT NULL GROUP BY pattern ORDER BY run, n""",
+    "calls_avoided": """SELECT date_trunc('day', coalesce(event, decided)) AS day, count(*) AS decisions,
+        count(*) FILTER (route = 'reflex') AS avoided, count(answer) AS answered FROM decisions
+        GROUP BY ALL ORDER BY day""",
+    "latency": """SELECT route, count(*) AS decisions, quantile_disc(us, .5) AS p50, quantile_disc(us, .9) AS p90,
+        quantile_disc(us, .99) AS p99, max(us) AS most FROM decisions GROUP BY route ORDER BY route""",
+}
+"""By name what is ready to be asked, each a query over the tables."""
+
+# Of a record what is taken, and what type it must have to be a record at all.
+_FIELDS: dict[str, str] = {
+    "run": "BIGINT", "at": "DOUBLE", "n": "BIGINT", "id": "VARCHAR", "ts": "VARCHAR", "scope": "VARCHAR",
+    "route": "VARCHAR", "why": "VARCHAR", "verdict": "VARCHAR", "novelty": "DOUBLE", "rule": "VARCHAR",
+    "severity": "DOUBLE", "pattern": "BIGINT", "intent": "VARCHAR", "confidence": "DOUBLE", "runner_up": "VARCHAR",
+    "match": "VARCHAR", "match_score": "DOUBLE", "answer": "VARCHAR", "k": "DOUBLE[]", "policy_version": "VARCHAR",
+    "us": "DOUBLE", "audit": "BOOLEAN", "agrees": "BOOLEAN", "withheld": "BOOLEAN", "danger_score": "DOUBLE",
+    "source": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR", "session": "VARCHAR", "sensor": "VARCHAR",
+    "anomaly": "DOUBLE",
+}  # fmt: skip
+_TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, to_timestamp("at"), try_cast(ts AS TIMESTAMPTZ), ts, scope,
+    route, why, verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id,
+    "match".score, answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session,
+    sensor, anomaly FROM records"""
+
+
+def missing() -> list[str]:
+    """The packages of the extra `brain` that it needs and that are not installed."""
+    return [name for name in ("duckdb", "pyarrow") if find_spec(name) is None]
+
+
+class Chronicle:
+    """The chronicle of the store in `folder`, open for writing; one call at a time. `notes` says what was made anew.
+
+    StoreLocked where another process has it open; StoreFailed where it cannot be written, ConfigError where a package
+    is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if lacking := missing():
+            message = f"this needs {' and '.join(lacking)}; pip install 'sophia-hlb[brain]'"
+            raise ConfigError(message)
+        self.folder = StoreFolder(folder)
+        self.folder.require()
+        self.file = folder / CHRONICLE
+        self.notes: list[str] = []
+        self._connection = self._open()
+
+    def catch_up(self) -> int:
+        """Takes what is new in the journal, the patterns and the chapters; how many decisions. Where that shows damage
+        of the file it is made anew."""
+        try:
+            return self._catch_up()
+        except StoreCorrupt as error:
+            self.renew(str(error))
+            return self._catch_up()
+
+    def renew(self, why: str) -> None:
+        """Sets the file aside, and begins a new one."""
+        self._connection.close()
+        self._set_aside(why)
+        try:
+            self._connection = _connected(self.file)
+        except _duckdb().Error as error:
+            raise _failed(self.file, error) from error
+
+    def _catch_up(self) -> int:
+        files = journal_files(self.folder.path)
+        try:
+            before = self._count()
+            known = {row[0]: row[1:] for row in self._rows("SELECT file, bytes, tail FROM taken")}
+            for number in known.keys() - {file.number for file in files}:
+                self._let_go(number)
+            for file in files:
+                start, tail = known.get(file.number, (0, ""))
+                self._take(file, start, tail)
+            self._mirror()
+            return self._count() - before
+        except _duckdb().Error as error:
+            raise _failed(self.file, error) from error
+
+    def close(self) -> None:
+        """May be called twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Chronicle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        """The file; a new one where there is none, or it is damaged or of another format."""
+        try:
+            return self._ours(_connected(self.file))
+        except _duckdb().Error as error:
+            if "lock" in str(error) and isinstance(error, _duckdb().IOException):
+                message = f"{self.file} is in use by another process; wait for it, or end it"
+                raise StoreLocked(message) from error
+            if not _is_damage(error):
+                raise _failed(self.file, error) from error
+            self._set_aside(str(error).partition("\n")[0][:200])
+        try:
+            return _connected(self.file)
+        except _duckdb().Error as error:
+            raise _failed(self.file, error) from error
+
+    def _ours(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """The same, or that of a new file where this one has other tables."""
+        if _format(connection) == FORMAT:
+            return connection
+        connection.close()
+        self._set_aside("it is of another format")
+        return _connected(self.file)
+
+    def _set_aside(self, why: str) -> None:
+        """What cannot be used stays under a dated name."""
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+        kept = []
+        for path in (self.file, self.file.with_name(f"{CHRONICLE}.wal")):
+            with suppress(FileNotFoundError):
+                path.rename(path.with_name(f"{path.name}.{stamp}.damaged"))
+                kept.append(f"{path.name}.{stamp}.damaged")
+        self.notes.append(f"{CHRONICLE} is made anew ({why}); what it was is kept as {' and '.join(kept) or 'nothing'}")
+
+    def _take(self, file: JournalFile, start: int, tail: str) -> None:
+        """What a file of the journal has beyond `start`; all of it where it is no longer what it was up to there."""
+        try:
+            with file.path.open("rb") as opened:
+                if start and (file.bytes < start or _tail(opened, start) != tail):
+                    self._let_go(file.number)
+                    start = 0
+                while start < file.bytes:
+                    opened.seek(start)
+                    data = _lines(opened, file.bytes - start)
+                    if not data:
+                        break
+                    start += len(data)
+                    self._add(file.number, data, start, _tail(opened, start))
+        except FileNotFoundError:  # the oldest may go meanwhile
+            self._let_go(file.number)
+        except OSError as error:
+            message = f"{file.path} cannot be read ({error.strerror or error})"
+            raise StoreFailed(message) from error
+
+    def _add(self, number: int, data: bytes, end: int, tail: str) -> None:
+        records, strange = _records(data)
+        run = self._connection.execute
+        run("BEGIN")
+        try:
+            self._connection.register("records", records)
+            run(_TAKE.format(file=number))
+            run(
+                "INSERT INTO taken VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes, "
+                "tail = excluded.tail, strange = strange + excluded.strange",
+                [number, end, tail, strange],
+            )
+            run("COMMIT")
+        except BaseException:
+            with suppress(_duckdb().Error):
+                run("ROLLBACK")
+            raise
+        finally:
+            self._connection.unregister("records")
+
+    def _let_go(self, number: int) -> None:
+        for table in ("decisions", "taken"):
+            self._connection.execute(f"DELETE FROM {table} WHERE file = ?", [number])
+
+    def _mirror(self) -> None:
+        """Patterns and chapters as the database of the store has them."""
+        with StoreView(self.folder.file) as view:
+            patterns = view.execute(
+                "SELECT id, template, count, first_n, last_n, merged_into FROM patterns WHERE id > 0"
+            )
+            told = view.execute("SELECT id, data FROM chapters") if view.format >= _CHAPTERS else []
+        chapters = []
+        for id, data in told:
+            with suppress(ValueError, AttributeError):
+                one = json.loads(data)
+                keys = ("title", "ended", "run", "inputs", "significance", "summary")
+                chapters.append({"id": id, **{key: one.get(key) for key in keys}})
+        self._replace("patterns", ("id", "template", "count", "first_n", "last_n", "merged_into"), patterns)
+        self._replace("chapters", tuple(_CHAPTER), [tuple(one[key] for key in _CHAPTER) for one in chapters])
+
+    def _replace(self, table: str, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+        import pyarrow as pa
+
+        types = _CHAPTER if table == "chapters" else _PATTERN
+        columns = [pa.array([_clean(row[i]) for row in rows], _type(types[name])) for i, name in enumerate(names)]
+        run = self._connection.execute
+        run("BEGIN")
+        try:
+            run(f"DELETE FROM {table}")
+            if rows:
+                self._connection.register("given", pa.table(columns, names=list(names)))
+                run(f"INSERT OR REPLACE INTO {table} SELECT * FROM given")
+                self._connection.unregister("given")
+            run("COMMIT")
+        except BaseException:
+            with suppress(_duckdb().Error):
+                run("ROLLBACK")
+            raise
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql).fetchall()
+
+    def _count(self) -> int:
+        return int(self._rows("SELECT count(*) FROM decisions")[0][0])
+
+
+class Reading:
+    """The chronicle `file`, to be asked only: no statement writes, attaches, or reads a file. One call at a time.
+
+    ConfigError for what is no query, and for one that would do more; StoreCorrupt where the file shows to be damaged.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            self._connection = _duckdb().connect(
+                str(file), read_only=True,
+                config={"enable_external_access": "false", "python_enable_replacements": "false"},
+            )  # fmt: skip
+            self._connection.execute("SET TimeZone = 'UTC'")
+            self._connection.execute("SET lock_configuration = true")
+        except _duckdb().Error as error:
+            raise _failed(file, error) from error
+
+    def ask(self, sql: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+        """The names of the columns of a query, and its rows as they are asked for."""
+        try:
+            statements = self._connection.extract_statements(sql)
+            if len(statements) != 1:
+                message = f"--sql: {len(statements)} statements; give one query"
+                raise ConfigError(message)
+            result = self._connection.execute(statements[0])
+            names = [str(column[0]) for column in result.description or ()]
+        except _duckdb().Error as error:
+            raise _refused(self._file, error) from error
+        return names, self._each()
+
+    def _each(self) -> Iterator[tuple[Any, ...]]:
+        while True:
+            try:
+                rows = self._connection.fetchmany(1000)
+            except _duckdb().Error as error:
+                raise _refused(self._file, error) from error
+            if not rows:
+                return
+            yield from rows
+
+    def close(self) -> None:
+        """May be called twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_CHAPTERS = 5  # the format of stores from which on there are some
+_PATTERN = {
+    "id": "BIGINT", "template": "VARCHAR", "count": "BIGINT", "first_n": "BIGINT", "last_n": "BIGINT",
+    "merged_into": "BIGINT",
+}  # fmt: skip
+_CHAPTER = {
+    "id": "BIGINT", "title": "VARCHAR", "ended": "VARCHAR", "run": "BIGINT", "inputs": "BIGINT",
+    "significance": "DOUBLE", "summary": "VARCHAR[]",
+}  # fmt: skip
+
+
+def _duckdb() -> Any:
+    import duckdb
+
+    return duckdb
+
+
+def _is_damage(error: BaseException) -> bool:
+    """Whether DuckDB says that a file or its log cannot be read, or has not the tables that it should have."""
+    d = _duckdb()
+    kinds = (d.IOException, d.SerializationException, d.InternalException, d.FatalException, d.CatalogException)
+    words = str(error)
+    return "Corrupt" in words or (isinstance(error, kinds) and "lock" not in words and "No space" not in words)
+
+
+def _connected(file: Path) -> duckdb.DuckDBPyConnection:
+    """Open for writing, with the tables and views of this format where there are none."""
+    connection: duckdb.DuckDBPyConnection = _duckdb().connect(str(file), config={"python_enable_replacements": "false"})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        if not connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall()[0][0]:
+            connection.execute("BEGIN")
+            connection.execute(_TABLES)
+            for name, query in VIEWS.items():
+                connection.execute(f"CREATE VIEW {name} AS {query}")
+            connection.execute("INSERT INTO meta VALUES ('format', ?)", [str(FORMAT)])
+            connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _format(connection: duckdb.DuckDBPyConnection) -> int:
+    tables = connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
+    if [name for (name,) in tables] != ["chapters", "decisions", "meta", "patterns", "taken"]:
+        return 0
+    found = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchall()
+    return int(found[0][0]) if found and str(found[0][0]).isdigit() else 0
+
+
+def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt:
+    if _is_damage(error):
+        return StoreCorrupt(f"{file} is damaged ({str(error).partition(chr(10))[0][:200]})")
+    return StoreFailed(
+        f"{file} cannot be used ({str(error).partition(chr(10))[0]}); look at the disk and its permissions"
+    )
+
+
+def _refused(file: Path, error: BaseException) -> ConfigError | StoreCorrupt:
+    if _is_damage(error) and not isinstance(error, _duckdb().CatalogException):  # those are of the question
+        return StoreCorrupt(f"{file} is damaged ({str(error).partition(chr(10))[0][:200]})")
+    return ConfigError(f"--sql: {str(error).partition(chr(10))[0]}")
+
+
+def _tail(opened: BinaryIO, end: int) -> str:
+    """What a file is known by that was taken up to `end`."""
+    start = max(0, end - _TAIL)
+    opened.seek(start)
+    return blake2b(opened.read(end - start), digest_size=16).hexdigest()
+
+
+def _lines(opened: BinaryIO, most: int) -> bytes:
+    """Whole lines, about a chunk of them; nothing where none is whole."""
+    data = b""
+    while len(data) < most:
+        data += opened.read(min(_CHUNK, most - len(data)))
+        if end := data.rfind(b"\n") + 1:
+            return data[:end]
+    return b""
+
+
+def _records(data: bytes) -> tuple[pyarrow.Table, int]:
+    """Lines of the journal as a table, and how many of them are no records."""
+    import pyarrow as pa
+
+    with suppress(pa.ArrowInvalid):
+        return _parsed(data), 0
+    good, strange = [], 0
+    for line in data.splitlines():
+        cleaned = _cleaned(line)
+        if cleaned is None:
+            strange += 1
+        else:
+            good.append(cleaned)
+    return _parsed(b"\n".join(good)), strange
+
+
+def _parsed(data: bytes) -> pyarrow.Table:
+    import pyarrow as pa
+    from pyarrow import json as arrow_json
+
+    schema = pa.schema(
+        [
+            (name, _type(kind))
+            for name, kind in _FIELDS.items()
+            if name not in ("rule", "severity", "match", "match_score")
+        ]
+        + [
+            ("danger", pa.struct([("rule", pa.string()), ("severity", pa.float64())])),
+            ("match", pa.struct([("id", pa.string()), ("score", pa.float64())])),
+        ]
+    )
+    if not data.strip():
+        return schema.empty_table()
+    table = arrow_json.read_json(
+        BytesIO(data),
+        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+        parse_options=arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )
+    if any(table.column(name).null_count for name in ("run", "n")):
+        message = "a record without run or n"
+        raise pa.ArrowInvalid(message)
+    return table
+
+
+def _cleaned(line: bytes) -> bytes | None:
+    """One line by itself: as Arrow takes it, with U+FFFD for what no text can hold; None where it is no record."""
+    import pyarrow as pa
+
+    try:
+        one = json.loads(line)
+        if not isinstance(one, dict):
+            return None
+        text = json.dumps({key: _clean(value) for key, value in one.items()}).encode()
+        return text if len(_parsed(text)) == 1 else None
+    except (ValueError, RecursionError, pa.ArrowInvalid):
+        return None
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return [_clean(one) for one in value] if isinstance(value, list) else value
+
+
+def _type(kind: str) -> Any:
+    import pyarrow as pa
+
+    plain = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string(), "BOOLEAN": pa.bool_()}
+    return pa.list_(plain[kind[:-2]]) if kind.endswith("[]") else plain[kind]

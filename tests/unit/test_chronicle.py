@@ -1,0 +1,288 @@
+"""The chronicle of a store: it says what the journal says, whatever happened to either, and can only be asked."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sophia
+from sophia.errors import ConfigError, StoreCorrupt, StoreLocked
+from sophia.forgetting import forget_scope
+from sophia.store.chronicle import VIEWS, Chronicle, Reading, missing
+from sophia.store.folder import StoreFolder
+from sophia.store.journal import Journal, journal_files
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason="needs duckdb and pyarrow")
+
+ODD = [
+    "plain",
+    "",
+    'it\'s "quoted"',
+    "nul \0 inside",
+    "\U0001f600 emoji",
+    "line\nbreak\ttab\r",
+    "ä日本",
+    "x" * 1_000_000,
+]
+
+
+def record(n: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "n": n, "id": f"1.{n}", "ts": None, "scope": "", "route": "cortical", "why": "novel", "verdict": "allow",
+        "novelty": 0.5, "danger": None, "pattern": n % 3 + 1, "intent": None, "confidence": 0.25, "runner_up": None,
+        "match": None, "answer": None, "k": None, "policy_version": "p", "us": 12.5, "audit": False, "agrees": None,
+        "withheld": False, "danger_score": None, "salience": None, "source": "in.log", "line": n, "reason": None,
+        **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    path = tmp_path / "mind"
+    sophia.open(path).close()
+    return path
+
+
+def append(store: Path, records: list[dict[str, Any]], *, run: int = 1, at: float = 0.0, **options: Any) -> None:
+    journal = Journal(store, **options)
+    assert journal.append(run, at, [json.dumps(one) for one in records])
+    journal.close()
+
+
+def rows(store: Path, sql: str = "SELECT * EXCLUDE file FROM decisions ORDER BY run, n") -> list[tuple[Any, ...]]:
+    with Chronicle(store) as chronicle:
+        chronicle.catch_up()
+    with Reading(chronicle.file) as reading:
+        return list(reading.ask(sql)[1])
+
+
+def anew(store: Path) -> list[tuple[Any, ...]]:
+    """What a chronicle says that is made of the same journal now."""
+    copy = store.with_name("copy")
+    shutil.copytree(store, copy, ignore=shutil.ignore_patterns("weaver*"))
+    try:
+        return rows(copy)
+    finally:
+        shutil.rmtree(copy)
+
+
+def test_every_field_is_there_whatever_it_holds(store: Path) -> None:
+    texts = ("id", "scope", "intent", "runner_up", "answer", "source", "reason", "session", "sensor", "ts")
+    records = [record(n, **dict.fromkeys(texts, odd)) for n, odd in enumerate(ODD, 1)]
+    records.append(record(99, danger={"rule": "r", "severity": 0.9, "span": [0, 2], "via": ""}, agrees=True, audit=True,
+                          match={"id": "m1", "score": 0.75}, k=[0.5] * 8, anomaly=0.5, danger_score=0.125))  # fmt: skip
+    append(store, records)
+    names = ", ".join(texts)
+    found = rows(store, f"SELECT {names} FROM decisions WHERE n < 99 ORDER BY n")
+    assert found == [(odd,) * len(texts) for odd in ODD]
+    more = "rule, severity, agrees, audit, match, match_score, k, anomaly, danger_score, pattern, us, novelty"
+    last = ("r", 0.9, True, True, "m1", 0.75, [0.5] * 8, 0.5, 0.125, 1, 12.5, 0.5)
+    assert rows(store, f"SELECT {more} FROM decisions WHERE n = 99") == [last]
+    assert rows(store) == anew(store)
+
+
+def test_what_is_added_bit_by_bit_is_what_comes_at_once(store: Path) -> None:
+    rng = random.Random(5)
+    n = 1
+    for run in (1, 2, 3):
+        for _ in range(8):
+            count = rng.randrange(1, 40)
+            append(store, [record(n + i, scope=rng.choice("ab")) for i in range(count)], run=run, size=3000)
+            n += count
+            assert len(rows(store)) == n - 1
+    assert len(journal_files(store)) > 10
+    assert rows(store) == anew(store)
+    with Chronicle(store) as chronicle:
+        assert chronicle.catch_up() == 0
+
+
+def test_what_the_journal_lets_go_goes(store: Path) -> None:
+    """Cut off, taken out by `forget`, or too old: file by file."""
+    for first in range(1, 100, 3):
+        append(store, [record(first + i, scope="ann" if i == 1 else "bob") for i in range(3)], size=2000, most=1 << 20)
+    assert len(rows(store)) == 99
+    journal_files(store)[0].path.unlink()
+    Journal(store).cut(1, 90)
+    assert rows(store) == anew(store)
+    assert 80 < len(rows(store)) < 90
+    done = forget_scope(store, "ann")
+    assert done.journaled > 20
+    assert str(store.resolve() / "weaver.duckdb") in [str(Path(name).resolve()) for name in done.removed]
+    assert StoreFolder(store).chronicle() == []
+    assert {scope for (scope,) in rows(store, "SELECT scope FROM decisions")} == {"bob"}
+    assert rows(store) == anew(store)
+
+
+def test_a_torn_line_is_taken_when_it_is_whole_and_what_is_no_record_is_passed_over(store: Path) -> None:
+    append(store, [record(1), record(2)])
+    (file,) = journal_files(store)
+    whole = file.path.read_bytes()
+    line = whole.splitlines(keepends=True)[0]
+    file.path.write_bytes(whole + line[:50])
+    assert len(rows(store)) == 2
+    strange = [
+        b"not json\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"run": "x", "n": 1}\n',
+        b'{"run": 1, "n": 4, "scope": "\\ud800"}\n',
+        b"\n",
+    ]
+    file.path.write_bytes(whole + line + b"".join(strange) + line)
+    assert rows(store, "SELECT run, n, scope FROM decisions ORDER BY ALL") == [
+        (1, 1, ""), (1, 1, ""), (1, 1, ""), (1, 2, ""), (1, 4, "\ufffd"),
+    ]  # fmt: skip
+    assert rows(store, "SELECT strange FROM taken") == [(5,)]
+    assert rows(store) == anew(store)
+
+
+def test_instants_are_those_of_the_world(store: Path) -> None:
+    """Whatever the zone of the host is that writes, and of the one that reads."""
+    noon = 2_224_756_800.0  # 2040-07-01T12:00:00Z, in summer
+    append(store, [record(1, ts="2040-07-01T14:00:00+02:00"), record(2, ts="2040-12-01T12:00:00Z")], at=noon)
+    code = (
+        "import sys, pathlib; from sophia.store.chronicle import Chronicle, Reading\n"
+        "with Chronicle(pathlib.Path(sys.argv[1])) as c: c.catch_up()\n"
+        "with Reading(c.file) as r: print([[str(v.astimezone(__import__('datetime').timezone.utc)) for v in row]"
+        " for row in r.ask('SELECT decided, event FROM decisions ORDER BY n')[1]])\n"
+    )
+    said = set()
+    for zone in ("Europe/Berlin", "UTC", "America/New_York"):
+        done = subprocess.run([sys.executable, "-c", code, str(store)], env=_environment(TZ=zone), capture_output=True,
+                              text=True, check=True)  # fmt: skip
+        said.add(done.stdout)
+    noon_told = "2040-07-01 12:00:00+00:00"
+    assert said == {f"[['{noon_told}', '{noon_told}'], ['{noon_told}', '2040-12-01 12:00:00+00:00']]\n"}
+
+
+def _environment(**more: str) -> dict[str, str]:
+    import os
+
+    home = Path(sophia.__file__).resolve().parents[1]
+    return os.environ | {"PYTHONPATH": str(home)} | more
+
+
+def test_flipped_bytes_are_found_or_do_not_matter(store: Path) -> None:
+    """What is read is never other than what the journal says."""
+    append(store, [record(n, answer=f"answer {n}") for n in range(1, 2001)])
+    wanted = rows(store)
+    file = store / "weaver.duckdb"
+    sound = file.read_bytes()
+    rng = random.Random(7)
+    renewed = 0
+    for trial in range(16):
+        data = bytearray(sound)
+        place = rng.randrange(len(data)) if trial % 4 else rng.randrange(12288)
+        data[place] ^= 1 << rng.randrange(8)
+        file.write_bytes(data)
+        with Chronicle(store) as chronicle:
+            chronicle.catch_up()
+        try:
+            with Reading(file) as reading:
+                found = list(reading.ask("SELECT * EXCLUDE file FROM decisions ORDER BY run, n")[1])
+        except StoreCorrupt as error:
+            with Chronicle(store) as again:
+                again.renew(str(error))
+                again.catch_up()
+            chronicle.notes += again.notes
+            found = rows(store)
+        assert found == wanted, (trial, place)
+        renewed += bool(chronicle.notes)
+    assert renewed > 2
+    kept = [path for path in store.iterdir() if path.name.endswith(".damaged")]
+    assert len(kept) >= renewed
+    assert StoreFolder(store).foreign() == []
+
+
+@pytest.mark.parametrize("what", ["garbage", "", "folder", "other tables", "other format"])
+def test_what_is_no_chronicle_is_set_aside(store: Path, what: str) -> None:
+    import duckdb
+
+    append(store, [record(1)])
+    file = store / "weaver.duckdb"
+    if what == "folder":
+        file.mkdir()
+    elif what.startswith("other"):
+        with Chronicle(store):
+            pass
+        with duckdb.connect(str(file)) as other:
+            other.execute("DROP TABLE taken" if what == "other tables" else "UPDATE meta SET value = '99'")
+    else:
+        file.write_bytes(what.encode() * 1000)
+    with Chronicle(store) as chronicle:
+        chronicle.catch_up()
+    assert len(chronicle.notes) == 1
+    assert len(rows(store)) == 1
+
+
+def test_one_process_at_a_time(store: Path) -> None:
+    code = (
+        "import sys, pathlib; from sophia.store.chronicle import Chronicle\n"
+        "c = Chronicle(pathlib.Path(sys.argv[1])); print('open', flush=True); sys.stdin.readline()\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, str(store)], env=_environment(), stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True)  # fmt: skip
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(StoreLocked, match="in use by another process"):
+            Chronicle(store)
+    assert rows(store) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_no_room_for_it_is_an_error_with_a_cure(store: Path) -> None:
+    append(store, [record(n, answer="x" * 200) for n in range(1, 5001)])
+    code = (
+        "import sys, pathlib, resource, signal; from sophia.store.chronicle import Chronicle\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))\n"
+        "c = Chronicle(pathlib.Path(sys.argv[1])); c.catch_up(); c.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(store)], env=_environment(), capture_output=True, text=True)
+    assert done.returncode != 0
+    assert len(rows(store)) == 5000
+
+
+REFUSED = [
+    "INSERT INTO decisions SELECT * FROM decisions", "DELETE FROM decisions", "DROP TABLE decisions",
+    "CREATE TABLE t (x INT)",
+    "UPDATE meta SET value = '2'", "ATTACH 'other.duckdb'", "COPY decisions TO 'out.csv'", "EXPORT DATABASE 'out'",
+    "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM '/etc/passwd'", "SELECT * FROM read_text('/etc/passwd')",
+    "SELECT * FROM glob('/etc/*')", "INSTALL httpfs", "SET enable_external_access = true", "SET threads = 1",
+    "SELECT 1; SELECT 2", "", "SELECT", "SELECT nothing FROM decisions", "PRAGMA memory_limit='1GB'",
+]  # fmt: skip
+
+
+def test_nothing_but_questions(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(store.parent)
+    append(store, [record(1)])
+    before = rows(store)
+    names = sorted(path.name for path in store.parent.iterdir())
+    with Reading(store / "weaver.duckdb") as reading:
+        for sql in REFUSED:
+            with pytest.raises(ConfigError, match="--sql: "):
+                list(reading.ask(sql)[1])
+    assert rows(store) == before
+    assert sorted(path.name for path in store.parent.iterdir()) == names
+
+
+def test_the_views_answer(store: Path) -> None:
+    append(store, [record(n, route="reflex" if n % 2 else "cortical") for n in range(1, 11)], at=3600.0)
+    with sophia.open(store) as brain:
+        brain.route("a line with a pattern", kind="line")
+    rows(store)
+    with Reading(store / "weaver.duckdb") as reading:
+        told = {name: list(reading.ask(f"SELECT * FROM {name}")[1]) for name in VIEWS}
+    assert [row[1:] for row in told["routes_per_hour"]] == [(10, 5, 5, 0, 0)]
+    assert told["whys"] == [("novel", "cortical", 5), ("novel", "reflex", 5)]
+    assert [row[:2] for row in told["top_patterns"]] == [(2, 4), (1, 3), (3, 3)]
+    assert [row[:3] for row in told["first_seen"]] == [(2, 1, 1), (3, 1, 2), (1, 1, 3)]
+    assert told["latency"] == [("cortical", 5, 12.5, 12.5, 12.5, 12.5), ("reflex", 5, 12.5, 12.5, 12.5, 12.5)]
+    assert rows(store, "SELECT template FROM patterns") == [("a line with a pattern",)]
