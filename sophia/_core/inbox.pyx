@@ -1,3 +1,4 @@
+# Over 600 lines: one class, whose steps hand an actor's messages from one to the next, and share its counts.
 """Inboxes: mailboxes as their actors have them: whose handlers take the messages, in what order, and what comes of it.
 
 One thread at a time runs an inbox, the one in whose hands it is: a turn of the loop, the task that awaits a handler, or
