@@ -19,6 +19,7 @@ LAYERS = {
     "whole_file": 1,
     "hdc": 2,
     "config": 3,
+    "config_watch": 4,
     "actors": 3,
     "store": 3,
     "organs": 4,
