@@ -39,7 +39,7 @@ async def watch_config(path: str | os.PathLike[str]) -> AsyncGenerator[ConfigVer
     """What the settings file `path` says now, then each time that it says something else, until the caller stops.
 
     A file that is saved as it was is no change, and an error is told once. A change is seen within a second, also one
-    by rename, by a symbolic link that is turned, and after the file was gone. Several saves within 50 ms are one change.
+    by rename, by a symbolic link that is turned, and after the file was gone. Saves within 50 ms are one change.
     ConfigError where the folder is none, or watchfiles is missing. For one task of an asyncio loop; end it with
     `aclosing`, which lets the thread go that watches.
 

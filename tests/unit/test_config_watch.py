@@ -136,20 +136,21 @@ def test_nothing_is_left_of_a_watch(tmp_path: Path) -> None:
         for seconds in (1, 2):
             by_rename(path, ttl(seconds))
             await anext(versions)
+        assert watching()
 
-    def held() -> tuple[int, int]:
-        """Threads and descriptors; those of an ended loop may take a moment to go."""
-        deadline = monotonic() + 30
-        while threading.active_count() > before and monotonic() < deadline:
-            sleep(0.01)
-        descriptors = Path("/proc/self/fd")
-        return threading.active_count(), len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
+    run(path, story)
+    deadline = monotonic() + 30  # the threads of an ended loop may take a moment to go
+    while watching() and monotonic() < deadline:
+        sleep(0.01)
+    assert not watching()
 
-    before = threading.active_count()
-    run(path, story)
-    once = held()
-    run(path, story)
-    assert held() == once
+
+def watching() -> list[str]:
+    """Threads of watches, and what they have open."""
+    threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("AnyIO")]
+    opened = Path("/proc/self/fd")
+    names = [str(one.readlink()) for one in opened.iterdir() if one.is_symlink()] if opened.is_dir() else []
+    return threads + [name for name in names if "inotify" in name]
 
 
 def test_a_watch_that_is_cancelled_ends(tmp_path: Path) -> None:
