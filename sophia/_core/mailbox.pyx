@@ -201,6 +201,8 @@ cdef class Promise(Timer):
             self.future.set_result(value)
         else:
             self.future.set_exception(error)
+            if isinstance(error, ActorStopped):
+                self.future.exception()  # an end is told as an event: who no longer asks need not hear of it
         return 0
 
     cdef int fire(self) except -1:
@@ -636,7 +638,8 @@ cdef class Delivery:
         mailbox.unsent += 1
         if str(mailbox.unsent).strip("0") == "1":  # the 1st, 10th, 100th ...
             _log.warning(
-                "actor %r had no room, and nobody awaited that: %d deliveries of messages were never sent",
+                "actor %r had no room, and nobody awaited that: messages that were never sent so far: %d (said again at "
+                "ten times as many; counts() has them among 'refused')",
                 mailbox.name, mailbox.unsent,
             )
 

@@ -164,6 +164,43 @@ static void near_empty(int32_t count)
     free(jobs);
 }
 
+/* ---- what finds no room in a deque, which never grows ---- */
+
+/* A worker that no thread runs takes from the shared ring what its full deque cannot hold. */
+static void a_full_deque_overflows(int32_t home)
+{
+    enum { SHARED = 16, MANY = SOPHIA_DEQUE_ROOM + SHARED };
+    sophia_done done = {NULL, 0, 0};
+    sophia_worker worker;
+    sophia_workers workers;
+    memset(&workers, 0, sizeof workers);
+    workers.each = &worker;
+    workers.count = 1;
+    counted *jobs = new_jobs(MANY, count_run, &done, -1);
+    check(sophia_ring_open(&workers.shared, SHARED) && sophia_worker_open(&worker, &workers, 0, -1), "memory");
+    for (size_t i = 0; i < SOPHIA_DEQUE_ROOM; i++) {
+        check(sophia_deque_push(&worker.deque, &jobs[i].job.runnable), "there is room");
+    }
+    for (size_t i = SOPHIA_DEQUE_ROOM; i < MANY; i++) {
+        check(!sophia_deque_push(&worker.deque, &jobs[i].job.runnable), "and then there is none");
+        jobs[i].job.runnable.home = home;
+        check(sophia_ring_offer(&workers.shared, &jobs[i].job.runnable), "in the shared ring there is");
+    }
+    sophia_runnable *runnable = sophia_worker_take_shared(&worker);
+    check(runnable == &jobs[SOPHIA_DEQUE_ROOM].job.runnable, "the first is given");
+    check(sophia_deque_count(&worker.deque) == SOPHIA_DEQUE_ROOM, "the deque is as it was");
+    const size_t there = home < 0 ? sophia_ring_count(&workers.shared) : sophia_ring_count(&worker.inbox);
+    check(there == (home < 0 ? SHARED : SOPHIA_TAKE_MOST) - 1, "what found no room is in another queue");
+    for (; runnable; runnable = sophia_worker_look(&worker)) (void)runnable->run(runnable, &workers);
+    check(take_back(&done) == MANY && !sophia_workers_have_work(&workers), "all came back");
+    for (size_t i = 0; i < MANY; i++) check(jobs[i].runs == 1, "each ran once");
+    sophia_deque_close(&worker.deque);
+    sophia_ring_close(&worker.inbox);
+    sophia_park_close(&worker.park);
+    sophia_ring_close(&workers.shared);
+    free(jobs);
+}
+
 /* ---- a job that keeps its worker until others have run ---- */
 
 static SOPHIA_ATOMIC(uint32_t) others, begun, gate;
@@ -385,6 +422,8 @@ int main(int count, char **arguments)
     near_empty(1);
     near_empty(2);
     near_empty(3);
+    a_full_deque_overflows(-1);
+    a_full_deque_overflows(0);
     for (int i = 0; i < 20 * times; i++) {
         stealing_happens(-1);
         stealing_happens(0);

@@ -13,7 +13,8 @@ import pytest
 from stage import Echo, Recorder, adds_up, play, turns
 
 from sophia.actors import Actor, Orchestrator, Supervision
-from sophia.errors import ActorStopped, AskTimeout, DeadlockError
+from sophia.actors.breaker import Breaker
+from sophia.errors import ActorStopped, AskTimeout, CircuitOpen, DeadlockError
 
 pytestmark = pytest.mark.messages
 
@@ -224,6 +225,89 @@ def test_an_answer_after_the_asker_has_gone_is_counted():
         asked.cancel()
         await asyncio.sleep(2.0)
         assert organs.counts()["late"] == 1
+
+    play(main)
+
+
+@BOTH
+@pytest.mark.parametrize("steps", range(8))
+def test_who_is_cancelled_at_any_step_of_a_question_is_cancelled(steps, blocking):
+    async def main():
+        organs, seen = Orchestrator(), []
+        ref = organs.spawn(lambda: Recorder(seen), blocking=blocking)
+        await ref.ask("first")
+
+        async def ask():
+            return await ref.ask("asked")
+
+        task = asyncio.create_task(ask())
+        await turns(steps)
+        cancelled = task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled() == cancelled
+        assert cancelled or task.result() == "asked"
+        assert await ref.ask("after") == "after"
+        counted = adds_up(organs)
+        assert (counted["sent"], counted["handled"]) == (2 + (steps > 0), len(seen))
+        assert seen in (["first", "after"], ["first", "asked", "after"])
+
+    play(main, patience=0.5 if blocking else 0.0)
+
+
+def test_who_is_cancelled_in_the_turn_in_which_the_answer_comes_is_cancelled():
+    async def main():
+        organs = Orchestrator()
+        asked = organs.spawn(Echo).ask(1)
+        asked.add_done_callback(lambda _: task.cancel())  # before the task that awaits it has its step
+
+        async def ask():
+            return await asked
+
+        task = asyncio.create_task(ask())
+        await asyncio.wait({task})
+        assert task.cancelled()
+        assert asked.result() == 1
+        assert adds_up(organs)["handled"] == 1
+
+    play(main)
+
+
+@pytest.mark.parametrize("timeout", [0.997, 0.999, 1.0, 1.001, 1.003, 1.01])
+def test_a_time_that_is_up_as_the_answer_comes(timeout):
+    """One of the two is told, and the other leaves nothing."""
+
+    async def main():
+        organs, log = Orchestrator(), []
+        ref = organs.spawn(lambda: Sleeper(log))
+        (outcome,) = await asyncio.gather(ref.ask(1.0, timeout), return_exceptions=True)
+        await turns()
+        answered = outcome == 1.0
+        assert answered or isinstance(outcome, AskTimeout)
+        late = organs.counts()["late"]
+        assert (log, late) in ([([1], 0)] if answered else [([1, "cancelled"], 0), ([1], 1)])
+        assert await ref.ask(0.0) == 0.0
+        assert adds_up(organs)["handled"] == 2
+
+    play(main)
+
+
+def test_at_half_open_one_question_tries_and_the_others_are_refused_at_once():
+    async def main():
+        organs, log, loop = Orchestrator(), [], asyncio.get_running_loop()
+        organs.spawn(lambda: Sleeper(log), "slow", breaker=Breaker(open_seconds=5.0))
+        organs.breaker("slow").trip()
+        await asyncio.sleep(5.1)
+        start = loop.time()
+        asked = [asyncio.create_task(organs.send_with_timeout("slow", 100.0, 2.0)) for _ in range(50)]
+        await turns()
+        assert organs.breaker("slow").state == "half_open"
+        refused = [one.exception() for one in asked if one.done()]
+        assert [type(error) for error in refused] == [CircuitOpen] * 49
+        assert (log, loop.time()) == ([1], start)
+        with pytest.raises(AskTimeout):  # it hangs: its own time ends it
+            await next(one for one in asked if not one.done())
+        assert loop.time() - start == pytest.approx(2.0, abs=2e-3)
+        assert (organs.breaker("slow").state, log) == ("open", [1, "cancelled"])
 
     play(main)
 

@@ -164,6 +164,69 @@ def test_stop_twice_at_once():
     play(main)
 
 
+def test_who_waits_behind_a_handler_hears_of_the_end_at_once_and_so_does_a_second_stop():
+    async def main():
+        organs, loop = Orchestrator(), asyncio.get_running_loop()
+
+        class Slow(Actor):
+            async def handle(self, message):
+                await asyncio.sleep(50.0)
+
+        ref = organs.spawn(Slow)
+        asked = [ref.ask(n, 100.0) for n in range(5)]
+        await turns()
+        start = loop.time()
+        ends = await asyncio.gather(*(organs.stop(ref, drain=False) for _ in range(2)))
+        assert all(one.done() for one in asked)
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [ActorStopped] * 5
+        assert ends[0] is ends[1] is await organs.stop(ref)
+        assert loop.time() == start
+
+    play(main)
+
+
+def test_one_that_stops_with_messages_waiting_does_not_spin():
+    """Where anything is ready all the time, the virtual clock stands still."""
+
+    async def main():
+        organs, loop = Orchestrator(), asyncio.get_running_loop()
+
+        class Slow(Actor):
+            async def handle(self, message):
+                await asyncio.sleep(10.0)
+
+        ref = organs.spawn(Slow)
+        ref.send_batch(range(5))
+        await turns()
+        start, jumps, before = loop.time(), loop.jumps, ref.mailbox.counts()["turns"]
+        await organs.stop(ref, None)
+        assert loop.time() - start == pytest.approx(50.0, abs=0.1)
+        assert loop.jumps - jumps == 5
+        assert ref.mailbox.counts()["turns"] - before <= 6
+        assert organs.counts()["handled"] == 5
+
+    play(main)
+
+
+def test_a_thread_that_stops_with_messages_waiting_does_not_spin():
+    async def main():
+        organs, free = Orchestrator(), threading.Event()
+        ref = organs.spawn(lambda: Stuck(free), blocking=True)
+        ref.send_batch(range(5))
+        while not ref.mailbox.hands:
+            await turns(1)
+        stops = [asyncio.create_task(organs.stop(ref, None)) for _ in range(2)]
+        await turns(100)
+        assert not any(stop.done() for stop in stops)
+        free.set()
+        await asyncio.gather(*stops)
+        assert organs.counts()["handled"] == 5
+        assert ref.mailbox.counts()["turns"] <= 4
+
+    play(main, patience=0.05)
+
+
 @pytest.mark.parametrize("blocking", [False, True])
 def test_an_actor_stops_itself(blocking):
     async def main():
@@ -603,6 +666,71 @@ def test_a_signal_handler_stops_an_actor_in_the_middle_of_sending():
         play(main, loop=asyncio.new_event_loop())
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal here")
+@pytest.mark.parametrize("where", ["a dead letter is kept", "an end is counted"])
+def test_a_signal_handler_shuts_down_and_sends_where_a_lock_is_held(where):
+    """In the middle of the sending of a dead letter, and of an actor's end."""
+    code = """
+        import asyncio, os, signal, sys
+        from collections import deque
+        from sophia.actors import Actor, Orchestrator
+
+        class Echo(Actor):
+            def handle(self, message):
+                return message
+
+        once, heard, tasks = [1], [], []
+
+        def interrupt():
+            if once:
+                once.pop()
+                os.kill(os.getpid(), signal.SIGUSR1)
+                while not heard:
+                    pass
+
+        class Letters(deque):
+            def append(self, letter):
+                interrupt()
+                super().append(letter)
+
+        class Counts(dict):
+            def __setitem__(self, key, value):
+                super().__setitem__(key, value)
+                if key == "handled":
+                    interrupt()
+
+        async def main():
+            organs = Orchestrator()
+            ref = organs.spawn(Echo, "echo", overflow="dead_letter", capacity=2)
+            ended = organs.spawn(Echo, "ended")
+            await organs.stop(ended)
+            if sys.argv[1] == "a dead letter is kept":
+                organs.dead_letters._kept = Letters()
+            else:
+                organs._ended = Counts(organs._ended)
+
+            def handle(*_):
+                heard.append(ended.tell("late").outcome)
+                ref.stop()
+                tasks.append(asyncio.ensure_future(organs.shutdown()))
+
+            signal.signal(signal.SIGUSR1, handle)
+            for _ in range(3):
+                ref.tell(1)
+            await organs.stop(ref)
+            report = await tasks[0]
+            counted = organs.counts()
+            parts = counted["handled"] + counted["dead"] + counted["refused"]
+            print(heard, report.hung, counted["sent"] - parts, organs.dead_letters.count)
+
+        asyncio.run(main())
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), where], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.returncode) == ("['stopped'] () 0 2\n", 0), ended.stderr
 
 
 def test_a_question_in_flight_at_the_end_of_the_loop_is_answered_with_the_end():

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 
 from sophia._core import hdc, kindex
 from sophia._core.job import Completions, Ear, Job
+from sophia._core.kernel_actor import Searcher
 from sophia._core.pool import KernelPool
 from sophia._core.vector import Hypervector, SharedVector
 from sophia.errors import ActorStopped, AskTimeout, MailboxFull, PoolForked, ShapeError
@@ -33,6 +35,14 @@ def tasks() -> int:
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def settled(holds: Callable[[], bool]) -> bool:
+    """Whether it holds, now or within seconds: a thread of the pool may be about to."""
+    deadline = time.monotonic() + 30.0
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return holds()
 
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -199,7 +209,7 @@ def test_beyond_its_room_a_pool_refuses(slow_rows: np.ndarray) -> None:
                 taken.append(pool.distances(QUERY, ROWS))
             except MailboxFull as error:
                 full = error
-        assert 3 <= len(taken) <= 5
+        assert len(taken) >= 3  # more where the first ones are done meanwhile
         assert first.result().shape == (len(slow_rows),)
         for job in taken:
             assert job.result()[42] == 0
@@ -309,7 +319,7 @@ def test_nothing_is_left_of_a_closed_pool() -> None:
             for _ in range(4):
                 asyncio.run(main(pool))
             assert tasks() == threads + 2
-            assert descriptors() <= files + 1  # of the last loop
+            assert settled(lambda: descriptors() <= files + 1)  # of the last loop; a worker closes it when it has rung
         assert (tasks(), descriptors()) == (threads, files)
         pool.close()
     pool = KernelPool(2, inline_below=0)
@@ -426,6 +436,47 @@ def test_exit_with_queued_work_ends() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=100, check=False, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@linux
+def test_no_worker_is_left_when_the_interpreter_ends() -> None:
+    """What was registered before the pool's module was there is called after its own end."""
+    code = """
+        import atexit, os
+        import numpy as np
+        before = []
+        atexit.register(lambda: print(len(os.listdir("/proc/self/task")) - before[0]))
+        from sophia._core import hdc
+        from sophia._core.pool import KernelPool
+        before.append(len(os.listdir("/proc/self/task")))
+        pool = KernelPool(3, inline_below=0)
+        jobs = [pool.distances(hdc.random(1), np.zeros((320_000, 1280), np.uint8)) for _ in range(100)]
+        print(len(os.listdir("/proc/self/task")) - before[0])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=100, check=False, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"3\n0\n", b"")
+
+
+def test_workers_need_no_gil() -> None:
+    """The thread that waits for them keeps it: whoever asked for it would get it after an hour."""
+    before = sys.getswitchinterval()
+    with KernelPool(2, inline_below=0) as pool:
+        searcher = pool.actor(Searcher, ROWS, 1)
+        sys.setswitchinterval(3600)
+        try:
+            jobs: list[Job[object]] = [
+                pool.distances(QUERY, ROWS),
+                pool.nearest(QUERY, SHARED, 1),
+                pool.bind(QUERY, SHARED),
+                pool.bundle(SHARED),
+                pool.similarities(np.zeros((2, 8)), np.zeros((9, 8))),
+                searcher.nearest(QUERY),
+            ]
+            while not all(job.done() for job in jobs):
+                pass
+        finally:
+            sys.setswitchinterval(before)
+        assert [job.result() is not None for job in jobs] == [True] * 6
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -1,3 +1,4 @@
+# Over 600 lines: all that becomes of a message for which there is no room.
 """Room in a mailbox: who waits for it, what becomes of messages that find none."""
 
 from __future__ import annotations
@@ -151,6 +152,61 @@ def test_a_cancelled_sender_has_sent_nothing():
         assert seen == [0, 1, 2, 4]
         assert tasks[1].cancelled()
         assert organs.counts()["refused"] == 1
+
+    play(main)
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_sender_that_is_cancelled_as_room_is_made_has_sent_or_not(steps):
+    async def main():
+        organs = Orchestrator()
+        ref, seen, opened = gated(organs, capacity=2)
+        ref.send_batch([0, 1])
+
+        async def send():
+            await ref.tell("late")
+
+        task = asyncio.create_task(send())
+        await turns()
+        opened.set()
+        await turns(steps)
+        cancelled = task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled() == cancelled
+        await turns(9)
+        assert seen in ([0, 1], [0, 1, "late"])
+        assert adds_up(organs)["refused"] == 3 - len(seen)
+        assert cancelled or len(seen) == 3
+
+    play(main)
+
+
+def test_a_sender_that_is_cancelled_in_the_turn_in_which_its_message_is_taken():
+    """The message is sent, and the cancellation is not lost."""
+
+    async def main():
+        organs, tasks = Orchestrator(), []
+
+        class Cancels(Recorder):
+            def handle(self, message):
+                super().handle(message)
+                if message == "taken":  # who sent it has not heard of that yet
+                    outcomes.append((deliveries[0].outcome, tasks[0].done()))
+                    tasks[0].cancel()
+
+        seen, outcomes = [], []
+        ref = organs.spawn(lambda: Cancels(seen), capacity=2)
+        ref.send_batch([0, 1])
+        deliveries = [ref.tell("taken")]
+
+        async def send():
+            await deliveries[0]
+
+        tasks.append(asyncio.create_task(send()))
+        await asyncio.wait(tasks)
+        assert tasks[0].cancelled()
+        assert outcomes == [("accepted", False)]
+        assert (seen, adds_up(organs)["refused"]) == ([0, 1, "taken"], 0)
 
     play(main)
 
@@ -322,6 +378,91 @@ def test_dead_letter_policy():
         await turns()
         assert seen == [0, 1]
         assert [letter.message for letter in organs.dead_letters.kept] == [2, 3, 4, 5]
+
+    play(main)
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.parametrize("overflow", OVERFLOWS)
+def test_a_handler_that_tells_one_that_is_full_goes_on(overflow, blocking):
+    """What became of it is a result: who is slow is the other."""
+
+    async def main():
+        organs, outcomes = Orchestrator(), []
+        full, seen, opened = gated(organs, capacity=2, overflow=overflow)
+
+        class Sends(Actor):
+            def handle(self, message):
+                try:
+                    outcomes.append(full.tell(message).outcome)
+                except MailboxFull:
+                    outcomes.append("full")
+
+        ref = organs.spawn(Sends, blocking=blocking)
+        ref.send_batch(range(3))
+        assert await ref.ask(3) is None
+        what = {"wait": "waiting", "fail": "full", "drop_new": "dropped", "drop_old": "accepted", "dead_letter": "dead"}
+        assert outcomes == ["accepted"] * 2 + [what[overflow]] * 2
+        assert (ref.restarts, organs.counts()["failed"]) == (0, 0)
+        opened.set()
+        await turns()
+        assert seen == ([2, 3] if overflow == "drop_old" else [0, 1])
+
+    play(main, patience=0.5 if blocking else 0.0)
+
+
+class Load:
+    """How many there are."""
+
+    alive = 0
+
+    def __init__(self):
+        Load.alive += 1
+
+    def __del__(self):
+        Load.alive -= 1
+
+
+@pytest.mark.parametrize("overflow", OVERFLOWS)
+def test_a_sender_that_is_always_faster_fills_the_mailbox_and_no_more(overflow):
+    async def main():
+        organs, most = Orchestrator(keep_dead=0), 0
+
+        class Slow(Actor):
+            async def handle(self, message):
+                await asyncio.sleep(0.01)
+
+        ref = organs.spawn(Slow, capacity=16, overflow=overflow)
+        for _ in range(5000):
+            try:
+                delivery = ref.tell(Load())
+            except MailboxFull:
+                await turns(1)
+            else:
+                await (delivery if overflow == "wait" else asyncio.sleep(0))
+            most = max(most, Load.alive)
+            assert most <= 16 + 3  # one is handled, one is sent
+        counted = organs.counts()
+        assert most >= 16
+        assert (counted["sent"], len(ref.mailbox)) == (5000, 16)
+        organs._cells[ref.name].cut()
+
+    play(main)
+    assert Load.alive == 0
+
+
+def test_questions_that_wait_for_room_are_bounded_too():
+    async def main():
+        organs = Orchestrator()
+        ref, _, _ = gated(organs, capacity=2)
+        asked = [ref.ask(n, 1e6) for n in range(2 + 65_536)]
+        with pytest.raises(MailboxFull, match="65536 senders already wait"):
+            await ref.ask("one more", 1e6)
+        assert organs.counts()["waiting"] == len(asked)
+        organs._cells["gated"].cut()
+        await asyncio.sleep(60.0)
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {ActorStopped}
 
     play(main)
 

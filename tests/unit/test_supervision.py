@@ -1,11 +1,14 @@
+# Over 600 lines: all that may follow a failure, in one file with the family that fails.
 """What happens when an actor fails: who starts again, when, how often, and what becomes of its messages."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import math
 import random
+import sys
 import threading
 
 import pytest
@@ -101,6 +104,93 @@ def test_what_a_failure_means():
         for asked in (False, True):
             assert await fate(SystemExit(), asked=asked) == "stop"
         assert await fate(SystemExit(), asked=False, on={SystemExit: "resume"}) == "resume"
+
+    play(main)
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+@pytest.mark.parametrize("told", ["resume", "restart", "stop"])
+def test_a_failure_of_which_no_asker_hears_is_counted_told_and_logged_once(told, blocking, caplog):
+    async def main():
+        organs, error = Orchestrator(Supervision(told=told, **EVEN)), Boom("why")
+        organs.spawn(Recorder, "a", blocking=blocking).tell(error)
+        await asyncio.sleep(1.0)
+        assert organs.counts()["failed"] == 1
+        assert [event[1:] for event in organs.events if event.kind == "failed"] == [("a", error)]
+        (said,) = caplog.records
+        assert said.getMessage() == f"actor 'a' failed on a Boom ({told}): Boom('why')"
+        assert said.exc_info[1] is error
+
+    play(main, patience=0.5 if blocking else 0.0)
+
+
+@pytest.mark.parametrize("kind", ["plain", "awaited", "batch", "blocking"])
+def test_who_asked_one_that_leaves_the_process_hears_why_and_not_when_time_is_up(kind):
+    class Leaves(Actor):
+        def handle(self, message):
+            sys.exit("enough")
+
+    class Later(Actor):
+        async def handle(self, message):
+            await asyncio.sleep(0)
+            sys.exit("enough")
+
+    class Many(Actor):
+        def handle_batch(self, messages):
+            sys.exit("enough")
+
+    async def main():
+        organs, loop = Orchestrator(), asyncio.get_running_loop()
+        start = loop.time()
+        ref = organs.spawn({"awaited": Later, "batch": Many}.get(kind, Leaves), blocking=kind == "blocking")
+        asked = [ref.ask(n, 100.0) for n in range(3)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [ActorStopped] * 3
+        assert all("SystemExit" in str(outcome) and "enough" in str(outcome) for outcome in outcomes)
+        assert isinstance(outcomes[0].__cause__, SystemExit)
+        assert isinstance((await ref.stopped()).error, SystemExit)
+        assert loop.time() - start < 100.0 if kind == "blocking" else loop.time() == start
+
+    play(main, patience=2.0 if kind == "blocking" else 0.0)
+
+
+def test_who_sends_to_one_that_dies_is_told_of_the_cause_once():
+    """In the mailbox, in the line for room, and afterwards; and nothing else is said (`play` hears complaints)."""
+
+    async def main():
+        organs = Orchestrator(Supervision(told="stop"))
+        ref = organs.spawn(Recorder, capacity=4)
+        await turns()
+        ref.tell(Boom("disk gone"))
+        asked = [ref.ask(n) for n in range(20)]  # some find no room
+        told = [asyncio.ensure_future(asyncio.wait_for(ref.tell(n), 60.0)) for n in range(20)]
+        for n in range(20):
+            ref.tell(n)  # nobody awaits it
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [ActorStopped] * 20
+        assert all("disk gone" in str(outcome) for outcome in outcomes)
+        assert [(await one).outcome for one in told] == ["stopped"] * 20
+        assert [event.kind for event in organs.events if event.error is not None] == ["failed", "gave_up", "stopped"]
+        with pytest.raises(ActorStopped, match="disk gone"):
+            organs.tell("recorder", 1)
+        assert ref.tell(1).outcome == "stopped"
+
+    play(main)
+
+
+def test_who_asked_and_went_away_is_not_complained_of():
+    """`play` hears what the loop says of a future whose exception nobody has asked for."""
+
+    async def main():
+        organs = Orchestrator(Supervision(told="stop"))
+        ref = organs.spawn(Recorder)
+        await turns()
+        ref.tell(Boom("disk gone"))
+        for n in range(5):
+            ref.ask(n)
+        await ref.stopped()
+        gc.collect()
+        await turns()
 
     play(main)
 
@@ -315,6 +405,22 @@ def test_messages_wait_out_the_pause_and_come_in_order():
         await late
         await turns()
         assert seen == [1, error, *range(2, 11)]
+
+    play(main)
+
+
+def test_what_comes_in_the_pause_and_finds_no_room_is_a_dead_letter():
+    async def main():
+        organs, seen = Orchestrator(Supervision(backoff=10.0, **EVEN)), []
+        error = Boom()
+        ref = organs.spawn(lambda: Recorder(seen), capacity=4, overflow="dead_letter")
+        ref.tell(error)
+        await asyncio.sleep(1.0)
+        assert ref.state == "restarting"
+        assert [ref.tell(n).outcome for n in range(6)] == ["accepted"] * 4 + ["dead"] * 2
+        await asyncio.sleep(10.0)
+        assert seen == [error, 0, 1, 2, 3]
+        assert [letter.message for letter in organs.dead_letters.kept] == [4, 5]
 
     play(main)
 
