@@ -638,8 +638,8 @@ cdef class Delivery:
         mailbox.unsent += 1
         if str(mailbox.unsent).strip("0") == "1":  # the 1st, 10th, 100th ...
             _log.warning(
-                "actor %r had no room, and nobody awaited that: messages that were never sent so far: %d (said again at "
-                "ten times as many; counts() has them among 'refused')",
+                "actor %r had no room, and nobody awaited that: messages that were never sent so far: %d "
+                "(said again at ten times as many; counts() has them among 'refused')",
                 mailbox.name, mailbox.unsent,
             )
 
