@@ -1,4 +1,4 @@
-"""`sophia weave`: what a store has decided, asked in SQL."""
+"""`sophia weave`: what a store has decided, told as chapters, and asked in SQL."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from sophia.cli.chapters import told
 from sophia.cli.exits import Exit
-from sophia.errors import StoreCorrupt
+from sophia.config import parse_duration
+from sophia.errors import ConfigError, StoreCorrupt
+from sophia.store.chapters import read
+from sophia.store.folder import StoreFolder
+from sophia.store.view import StoreView
 
 __all__ = ["command"]
 
@@ -21,6 +26,53 @@ _ALIGNED = 1000  # rows by whose values columns are aligned; what comes after th
 
 
 def command(options: argparse.Namespace) -> int:
+    """Prints the chapters of the store; or brings its chronicle up to date, and asks that."""
+    if options.sql is not None or options.views:
+        return _ask(options)
+    chapters = _since(_chapters(Path(options.store)), options.since)
+    if options.json:
+        for number, chapter in chapters:
+            sys.stdout.write(json.dumps({"id": number} | chapter) + "\n")
+    elif chapters:
+        sys.stdout.writelines(f"{line}\n" for line in told(chapters, markdown=options.markdown))
+    else:
+        sys.stdout.write("no chapter yet: one ends with the run that it is of\n")
+    sys.stdout.flush()
+    return Exit.DONE
+
+
+def _chapters(store: Path) -> list[tuple[int, dict[str, Any]]]:
+    folder = StoreFolder(store)
+    folder.require()
+    with StoreView(folder.file) as view:
+        return read(view)
+
+
+def _since(chapters: list[tuple[int, dict[str, Any]]], since: str | None) -> list[tuple[int, dict[str, Any]]]:
+    """Those that ended at a time or later, or so long ago or less."""
+    if since is None:
+        return chapters
+    try:
+        oldest = datetime.now(UTC) - timedelta(seconds=parse_duration(since))
+    except (ValueError, OverflowError):
+        try:
+            oldest = datetime.fromisoformat(since)
+        except ValueError:
+            message = f"--since: {since!r} is neither a duration such as 24h nor a time such as 2026-11-30T14:00Z"
+            raise ConfigError(message) from None
+        oldest = oldest if oldest.tzinfo else oldest.replace(tzinfo=UTC)
+    return [one for one in chapters if _ended(one[1]) >= oldest]
+
+
+def _ended(chapter: dict[str, Any]) -> datetime:
+    try:
+        ended = datetime.fromisoformat(str(chapter.get("ended")))
+    except ValueError:  # of a clock that no calendar has
+        return datetime.max.replace(tzinfo=UTC)
+    return ended if ended.tzinfo else ended.replace(tzinfo=UTC)
+
+
+def _ask(options: argparse.Namespace) -> int:
     """Brings the chronicle of the store up to date, and asks it."""
     from sophia.store.chronicle import Chronicle
 
@@ -52,7 +104,7 @@ def _told(file: Path, options: argparse.Namespace) -> Iterator[str]:
     from sophia.store.chronicle import VIEWS, Reading
 
     with Reading(file) as reading:
-        if options.sql:
+        if options.sql is not None:
             names, rows = reading.ask(options.sql)
             yield from _objects(names, rows) if options.json else _lines(names, rows)
             return
@@ -60,10 +112,15 @@ def _told(file: Path, options: argparse.Namespace) -> Iterator[str]:
             names, rows = reading.ask(f"SELECT * FROM {view} LIMIT {options.most}")
             if options.json:
                 yield from _objects(names, rows, view)
-            else:
-                yield f"{view}\n"
-                yield from _lines(names, rows)
-                yield "\n"
+                continue
+            yield f"{view}\n"
+            shown = list(rows)
+            yield from _lines(names, iter(shown))
+            if len(shown) == options.most:
+                total = next(reading.ask(f"SELECT count(*) FROM {view}")[1])[0]
+                if total > len(shown):
+                    yield f"... {total - len(shown):,} more (--most)\n"
+            yield "\n"
 
 
 def _objects(names: list[str], rows: Iterator[tuple[Any, ...]], view: str | None = None) -> Iterator[str]:

@@ -9,7 +9,7 @@ extra `brain`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
+from sophia.store import chapters
 from sophia.store.folder import CHRONICLE, StoreFolder
 from sophia.store.journal import JournalFile, journal_files
 from sophia.store.view import StoreView
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "VIEWS", "Chronicle", "Reading", "missing"]
 
-FORMAT = 1
+FORMAT = 2
 """Of the tables; a file of another is made anew."""
 
 _CHUNK = 1 << 22  # bytes of the journal that are taken in one transaction
@@ -45,33 +46,67 @@ CREATE TABLE decisions (
     severity DOUBLE, pattern BIGINT, intent VARCHAR, confidence DOUBLE, runner_up VARCHAR, match VARCHAR,
     match_score DOUBLE, answer VARCHAR, k DOUBLE[], policy_version VARCHAR, us DOUBLE, audit BOOLEAN, agrees BOOLEAN,
     withheld BOOLEAN, danger_score DOUBLE, source VARCHAR, line BIGINT, reason VARCHAR, session VARCHAR,
-    sensor VARCHAR, anomaly DOUBLE);
+    sensor VARCHAR, anomaly DOUBLE, attention DOUBLE);
 CREATE TABLE patterns (
-    id BIGINT PRIMARY KEY, template VARCHAR, count BIGINT, first_n BIGINT, last_n BIGINT, merged_into BIGINT);
-CREATE TABLE chapters (id BIGINT PRIMARY KEY, title VARCHAR, ended VARCHAR, run BIGINT, inputs BIGINT,
-    significance DOUBLE, summary VARCHAR[]);
+    id BIGINT PRIMARY KEY, template VARCHAR, count BIGINT, first_n BIGINT, last_n BIGINT, merged_into BIGINT,
+    root BIGINT);
+CREATE TABLE chapters (
+    id BIGINT PRIMARY KEY, title VARCHAR, significance DOUBLE, inputs BIGINT, run BIGINT, first BIGINT, last BIGINT,
+    "from" VARCHAR, "to" VARCHAR, began TIMESTAMPTZ, ended TIMESTAMPTZ, summary VARCHAR[], terms VARCHAR[],
+    fewer VARCHAR[], new VARCHAR[], vanished VARCHAR[], new_patterns BIGINT, reflex BIGINT, cortical BIGINT,
+    deep_thought BIGINT, answered BIGINT, danger BIGINT, alarms BIGINT, k_change DOUBLE);
 """
 
+# The time that is asked for: that of the event where it is known, else that of the decision.
+_SEEN = "coalesce(event, decided)"
+# What a pattern is called now: those that were merged are one.
+_NAMED = """(SELECT d.*, coalesce(p.root, d.pattern) AS root, r.template FROM decisions d
+        LEFT JOIN patterns p ON p.id = d.pattern LEFT JOIN patterns r ON r.id = coalesce(p.root, d.pattern)
+        WHERE d.pattern IS NOT NULL)"""
+
 VIEWS = {
-    "routes_per_hour": """SELECT date_trunc('hour', coalesce(event, decided)) AS hour, count(*) AS decisions,
+    "days": """SELECT CAST(ended AS DATE) AS day, count(*) AS chapters,
+        count(*) FILTER (significance >= .3) AS significant, sum(inputs) AS inputs, sum(danger) AS danger,
+        sum(alarms) AS alarms, sum(reflex) AS reflex, sum(new_patterns) AS new_patterns,
+        arg_max(title, significance) AS foremost
+        FROM chapters WHERE first IS NOT NULL GROUP BY day ORDER BY day DESC""",
+    "weeks": """SELECT CAST(date_trunc('week', ended) AS DATE) AS week, count(*) AS chapters,
+        count(*) FILTER (significance >= .3) AS significant, sum(inputs) AS inputs, sum(danger) AS danger,
+        sum(alarms) AS alarms, sum(reflex) AS reflex, sum(new_patterns) AS new_patterns,
+        arg_max(title, significance) AS foremost
+        FROM chapters WHERE first IS NOT NULL GROUP BY week ORDER BY week DESC""",
+    "routes_per_hour": f"""SELECT date_trunc('hour', {_SEEN}) AS hour, count(*) AS decisions,
         count(*) FILTER (route = 'reflex') AS reflex, count(*) FILTER (route = 'cortical') AS cortical,
         count(*) FILTER (route = 'deep_thought') AS deep_thought, count(*) FILTER (rule IS NOT NULL) AS danger
-        FROM decisions GROUP BY ALL ORDER BY hour""",
+        FROM decisions GROUP BY hour ORDER BY hour DESC""",
     "whys": """SELECT why, route, count(*) AS decisions FROM decisions
         GROUP BY ALL ORDER BY decisions DESC, why, route""",
-    "top_patterns": """SELECT pattern, count(*) AS decisions, any_value(template) AS template FROM decisions
-        LEFT JOIN patterns ON patterns.id = pattern WHERE pattern IS NOT NULL
-        GROUP BY pattern ORDER BY decisions DESC, pattern""",
-    "first_seen": """SELECT pattern, arg_min(run, (run, n)) AS run, arg_min(n, (run, n)) AS n,
-        arg_min(coalesce(event, decided), (run, n)) AS seen, any_value(template) AS template FROM decisions
-        LEFT JOIN patterns ON patterns.id = pattern WHERE pattern IS NOT NULL GROUP BY pattern ORDER BY run, n""",
-    "calls_avoided": """SELECT date_trunc('day', coalesce(event, decided)) AS day, count(*) AS decisions,
-        count(*) FILTER (route = 'reflex') AS avoided, count(answer) AS answered FROM decisions
-        GROUP BY ALL ORDER BY day""",
-    "latency": """SELECT route, count(*) AS decisions, quantile_disc(us, .5) AS p50, quantile_disc(us, .9) AS p90,
-        quantile_disc(us, .99) AS p99, max(us) AS most FROM decisions GROUP BY route ORDER BY route""",
+    "top_patterns": f"""SELECT root AS pattern, count(*) AS decisions, max({_SEEN}) AS last_seen,
+        any_value(template) AS template FROM {_NAMED} GROUP BY root ORDER BY decisions DESC, pattern""",
+    "first_seen": f"""SELECT root AS pattern, arg_min({_SEEN}, (run, n)) AS seen, min(run) AS run,
+        arg_min(n, (run, n)) AS n, arg_min(source, (run, n)) AS source, arg_min(line, (run, n)) AS line,
+        count(*) AS decisions, any_value(template) AS template FROM {_NAMED}
+        GROUP BY root ORDER BY run DESC, n DESC""",
+    "silence": f"""WITH times AS (SELECT root, source, count(*) AS decisions, min(event) AS first, max(event) AS last,
+        any_value(template) AS template FROM {_NAMED} WHERE event IS NOT NULL GROUP BY root, source
+        HAVING count(*) >= 8),
+        ends AS (SELECT source, max(event) AS latest FROM decisions GROUP BY source)
+        SELECT root AS pattern, source, decisions, last, round(epoch(latest - last), 3) AS silent_seconds,
+        round(epoch(last - first) / (decisions - 1), 3) AS usual_seconds, template
+        FROM times JOIN ends USING (source) WHERE epoch(latest - last) > 3 * epoch(last - first) / (decisions - 1)
+        ORDER BY silent_seconds / greatest(usual_seconds, .001) DESC, pattern""",
+    "drift": f"""SELECT date_trunc('hour', {_SEEN}) AS hour, count(*) AS decisions,
+        round(count(*) FILTER (why = 'novel') / count(*), 4) AS novel_share, round(avg(novelty), 4) AS novelty,
+        round(avg(confidence), 4) AS confidence, count(DISTINCT pattern) AS patterns
+        FROM decisions GROUP BY hour ORDER BY hour DESC""",
+    "calls_avoided": f"""SELECT date_trunc('day', {_SEEN}) AS day, count(*) AS decisions, count(answer) AS answered,
+        count(*) FILTER (route = 'reflex' AND answer IS NULL) AS reflex_without_answer,
+        count(*) FILTER (route = 'deep_thought') AS deep_thought
+        FROM decisions GROUP BY day ORDER BY day DESC""",
+    "latency": """SELECT route, count(*) AS decisions, quantile_disc(us, .5) AS p50_us, quantile_disc(us, .9) AS p90_us,
+        quantile_disc(us, .99) AS p99_us, max(us) AS max_us FROM decisions GROUP BY route ORDER BY route""",
 }
-"""By name what is ready to be asked, each a query over the tables."""
+"""By name what is ready to be asked, each a query over the tables; what has a time begins with the latest."""
 
 # Of a record what is taken, and what type it must have to be a record at all.
 _FIELDS: dict[str, str] = {
@@ -81,12 +116,12 @@ _FIELDS: dict[str, str] = {
     "match": "VARCHAR", "match_score": "DOUBLE", "answer": "VARCHAR", "k": "DOUBLE[]", "policy_version": "VARCHAR",
     "us": "DOUBLE", "audit": "BOOLEAN", "agrees": "BOOLEAN", "withheld": "BOOLEAN", "danger_score": "DOUBLE",
     "source": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR", "session": "VARCHAR", "sensor": "VARCHAR",
-    "anomaly": "DOUBLE",
+    "anomaly": "DOUBLE", "attention": "DOUBLE",
 }  # fmt: skip
 _TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, to_timestamp("at"), try_cast(ts AS TIMESTAMPTZ), ts, scope,
     route, why, verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id,
     "match".score, answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session,
-    sensor, anomaly FROM records"""
+    sensor, anomaly, salience.attention FROM records"""
 
 
 def missing() -> list[str]:
@@ -240,28 +275,26 @@ class Chronicle:
             patterns = view.execute(
                 "SELECT id, template, count, first_n, last_n, merged_into FROM patterns WHERE id > 0"
             )
-            told = view.execute("SELECT id, data FROM chapters") if view.format >= _CHAPTERS else []
-        chapters = []
-        for id, data in told:
-            with suppress(ValueError, AttributeError):
-                one = json.loads(data)
-                keys = ("title", "ended", "run", "inputs", "significance", "summary")
-                chapters.append({"id": id, **{key: one.get(key) for key in keys}})
-        self._replace("patterns", ("id", "template", "count", "first_n", "last_n", "merged_into"), patterns)
-        self._replace("chapters", tuple(_CHAPTER), [tuple(one[key] for key in _CHAPTER) for one in chapters])
+            told = chapters.read(view)
+        into = {int(row[0]): int(row[5]) for row in patterns if row[5]}
+        self._replace("patterns", _PATTERN, [(*row, _root(int(row[0]), into)) for row in patterns])
+        self._replace("chapters", _CHAPTER, [_chapter_row(number, chapter) for number, chapter in told])
 
-    def _replace(self, table: str, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+    def _replace(self, table: str, types: dict[str, str], rows: list[tuple[Any, ...]]) -> None:
         import pyarrow as pa
 
-        types = _CHAPTER if table == "chapters" else _PATTERN
-        columns = [pa.array([_clean(row[i]) for row in rows], _type(types[name])) for i, name in enumerate(names)]
+        columns = [
+            pa.array([_clean(row[i]) for row in rows], _type("VARCHAR" if kind == "TIMESTAMPTZ" else kind))
+            for i, kind in enumerate(types.values())
+        ]
+        taken = ", ".join(f'try_cast("{name}" AS {kind})' for name, kind in types.items())
         run = self._connection.execute
         run("BEGIN")
         try:
             run(f"DELETE FROM {table}")
             if rows:
-                self._connection.register("given", pa.table(columns, names=list(names)))
-                run(f"INSERT OR REPLACE INTO {table} SELECT * FROM given")
+                self._connection.register("given", pa.table(columns, names=list(types)))
+                run(f"INSERT OR REPLACE INTO {table} SELECT {taken} FROM given")
                 self._connection.unregister("given")
             run("COMMIT")
         except BaseException:
@@ -330,15 +363,35 @@ class Reading:
         self.close()
 
 
-_CHAPTERS = 5  # the format of stores from which on there are some
 _PATTERN = {
     "id": "BIGINT", "template": "VARCHAR", "count": "BIGINT", "first_n": "BIGINT", "last_n": "BIGINT",
-    "merged_into": "BIGINT",
+    "merged_into": "BIGINT", "root": "BIGINT",
 }  # fmt: skip
 _CHAPTER = {
-    "id": "BIGINT", "title": "VARCHAR", "ended": "VARCHAR", "run": "BIGINT", "inputs": "BIGINT",
-    "significance": "DOUBLE", "summary": "VARCHAR[]",
+    "id": "BIGINT", "title": "VARCHAR", "significance": "DOUBLE", "inputs": "BIGINT", "run": "BIGINT",
+    "first": "BIGINT", "last": "BIGINT", "from": "VARCHAR", "to": "VARCHAR", "began": "TIMESTAMPTZ",
+    "ended": "TIMESTAMPTZ", "summary": "VARCHAR[]", "terms": "VARCHAR[]", "fewer": "VARCHAR[]", "new": "VARCHAR[]",
+    "vanished": "VARCHAR[]", "new_patterns": "BIGINT", "reflex": "BIGINT", "cortical": "BIGINT",
+    "deep_thought": "BIGINT", "answered": "BIGINT", "danger": "BIGINT", "alarms": "BIGINT", "k_change": "DOUBLE",
 }  # fmt: skip
+
+
+def _root(pattern: int, into: dict[int, int]) -> int:
+    """The pattern that one was merged into in the end."""
+    seen = {pattern}
+    while (next := into.get(pattern)) is not None and next not in seen:
+        seen.add(next)
+        pattern = next
+    return pattern
+
+
+def _chapter_row(number: int, chapter: dict[str, Any]) -> tuple[Any, ...]:
+    """A chapter of the store as a row; what it does not say is null."""
+    routes = chapter.get("routes")
+    routes = routes if isinstance(routes, dict) else {}
+    told = chapter | {name: routes.get(name, 0) if routes else None for name in ("reflex", "cortical", "deep_thought")}
+    told |= {"id": number, "danger": chapter.get("hits")}
+    return tuple(told.get(name) for name in _CHAPTER)
 
 
 def _duckdb() -> Any:
@@ -392,7 +445,7 @@ def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt:
 def _refused(file: Path, error: BaseException) -> ConfigError | StoreCorrupt:
     if _is_damage(error) and not isinstance(error, _duckdb().CatalogException):  # those are of the question
         return StoreCorrupt(f"{file} is damaged ({str(error).partition(chr(10))[0][:200]})")
-    return ConfigError(f"--sql: {str(error).partition(chr(10))[0]}")
+    return ConfigError(f"--sql: {' '.join(str(error).split())}")
 
 
 def _tail(opened: BinaryIO, end: int) -> str:
@@ -436,11 +489,12 @@ def _parsed(data: bytes) -> pyarrow.Table:
         [
             (name, _type(kind))
             for name, kind in _FIELDS.items()
-            if name not in ("rule", "severity", "match", "match_score")
+            if name not in ("rule", "severity", "match", "match_score", "attention")
         ]
         + [
             ("danger", pa.struct([("rule", pa.string()), ("severity", pa.float64())])),
             ("match", pa.struct([("id", pa.string()), ("score", pa.float64())])),
+            ("salience", pa.struct([("attention", pa.float64())])),
         ]
     )
     if not data.strip():

@@ -22,6 +22,7 @@ from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
+from sophia.stream.weaving import Woven
 from sophia.stream.writer import Writer
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Hooks(NamedTuple):
     collector: Collector | None = None
     alarmed: Callable[[list[Alarm]], None] | None = None
     watch: Watch | None = None
+    weaver: ActorRef | None = None
 
 
 class Source(Actor):
@@ -140,6 +142,8 @@ class StreamThalamus(ThalamusOrgan):
             hooks.alarmed(batch.alarms)
         if hooks.collector is not None:
             hooks.collector.add(events, batch.decisions)
+        if hooks.weaver is not None and hooks.weaver.tell(Woven(events, batch)).outcome != "accepted":
+            self._summary.unwoven += len(events)
         if hooks.watch is not None:
             hooks.watch(self._summary)
         return None if sent else sent

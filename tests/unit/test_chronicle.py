@@ -283,6 +283,6 @@ def test_the_views_answer(store: Path) -> None:
     assert [row[1:] for row in told["routes_per_hour"]] == [(10, 5, 5, 0, 0)]
     assert told["whys"] == [("novel", "cortical", 5), ("novel", "reflex", 5)]
     assert [row[:2] for row in told["top_patterns"]] == [(2, 4), (1, 3), (3, 3)]
-    assert [row[:3] for row in told["first_seen"]] == [(2, 1, 1), (3, 1, 2), (1, 1, 3)]
+    assert [(row[0], *row[2:4]) for row in told["first_seen"]] == [(1, 1, 3), (3, 1, 2), (2, 1, 1)]
     assert told["latency"] == [("cortical", 5, 12.5, 12.5, 12.5, 12.5), ("reflex", 5, 12.5, 12.5, 12.5, 12.5)]
     assert rows(store, "SELECT template FROM patterns") == [("a line with a pattern",)]
