@@ -7,13 +7,11 @@ cimport cython
 
 from sophia._core.decision cimport Decision
 
-from sophia._core.decision import ROUTES, WHYS
-
-__all__ = ["Tally", "patterns_of"]
+from sophia._core import decision as _decision
 
 cdef Py_ssize_t _MOST_SCOPES = 64
 
-if len(WHYS) > MOST_WHYS:
+if len(_decision.WHYS) > MOST_WHYS:
     raise ImportError("more reasons than a tally counts")
 
 
@@ -75,10 +73,10 @@ cdef class Tally:
     @property
     def routes(self) -> dict:
         """How many had each route, those that some had."""
-        return {ROUTES[i]: self._routes[i] for i in range(3) if self._routes[i]}
+        return {_decision.ROUTES[i]: self._routes[i] for i in range(3) if self._routes[i]}
 
     @property
     def whys(self) -> dict:
         """How many had each why, the commonest first."""
-        found = [(self._whys[i], i) for i in range(len(WHYS)) if self._whys[i]]
-        return {WHYS[i]: count for count, i in sorted(found, key=lambda one: (-one[0], one[1]))}
+        found = [(self._whys[i], i) for i in range(len(_decision.WHYS)) if self._whys[i]]
+        return {_decision.WHYS[i]: count for count, i in sorted(found, key=lambda one: (-one[0], one[1]))}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sophia._core.search import hamming
+from sophia._core.search import similarity
 from sophia._core.vector import Hypervector
 
 __all__ = ["DIM", "WINDOW", "ShiftDetector", "Window"]
@@ -84,9 +82,8 @@ class ShiftDetector:
     def _begin(self) -> None:
         """A new stretch."""
         self._known: dict[int, None] = {}
-        self._rows = np.zeros((_PROTOTYPES, DIM // 8), np.uint8)
-        self._learned = 0  # rows that were learned in this stretch
-        self._count = 0  # windows that were
+        self._rows: deque[Hypervector] = deque(maxlen=_PROTOTYPES)
+        self._count = 0  # windows that were learned
         self._age = 0  # windows
         self._early: list[float] = []
 
@@ -128,10 +125,7 @@ class ShiftDetector:
 
     def _likeness(self, window: Window) -> float:
         """The cosine with the most similar window of the stretch; 0 where there is none."""
-        rows = self._rows[: min(self._learned, _PROTOTYPES)]
-        if window.vector is None or not len(rows):
-            return 0.0
-        return float(_cosines(window.vector, rows).max())
+        return 0.0 if window.vector is None else _most_alike(window.vector, self._rows)
 
     def _warm_up(self, strange: float, window: Window) -> None:
         self._age += 1
@@ -139,7 +133,7 @@ class ShiftDetector:
             self._early.append(strange)
         self._learn([window])
         if self._age == _WARM:
-            self._usual = float(np.median(self._early))
+            self._usual = sum(sorted(self._early)[_WARM // 4 - 1 : _WARM // 4 + 1]) / 2  # the median of eight
 
     def _learn(self, windows: Iterable[Window]) -> None:
         for window in windows:
@@ -151,8 +145,7 @@ class ShiftDetector:
             else:
                 self._known.update(dict.fromkeys(window.patterns))
             if window.vector is not None:
-                self._rows[self._learned % _PROTOTYPES] = _row(window.vector)[0]
-                self._learned += 1
+                self._rows.append(window.vector)
         if len(self._known) > _KNOWN:
             for pattern in list(self._known)[: _KNOWN // 4]:
                 del self._known[pattern]
@@ -181,16 +174,18 @@ class ShiftDetector:
 
     def _turn(self) -> int:
         """The first of the pending windows that is of the next stretch: from it on they are least like all before."""
-        pending = self._pending
-        before = self._rows[: min(self._learned, _PROTOTYPES)]
-        rows = np.concatenate([before, *[_row(window.vector) for window in pending]])
-        alike = np.array([_cosines(window.vector, rows) for window in pending])  # [pending, all]
-
-        def likeness(first: int) -> float:
-            most = alike[first:, : len(before) + first].max(axis=1)
-            return round(float(most.mean()), 3)
-
-        return min(range(len(pending) - _LEAST + 1), key=likeness)
+        vectors = [window.vector for window in self._pending]
+        most = [self._likeness(window) for window in self._pending]  # with all before the first that may be of the next
+        best, found = 0, math.inf
+        for first in range(len(vectors) - _LEAST + 1):
+            if first and (last := vectors[first - 1]) is not None:
+                for i in range(first, len(vectors)):
+                    if (vector := vectors[i]) is not None:
+                        most[i] = max(most[i], _cosine(similarity(last, vector)))
+            alike = round(sum(most[first:]) / (len(vectors) - first), 3)
+            if alike < found:
+                best, found = first, alike
+        return best
 
     def _line(self, first: int) -> int:
         """The first input of the next stretch, counted from the first pending one; it may lie in the window before."""
@@ -215,14 +210,10 @@ def _split(is_new: Sequence[bool], near: int) -> int:
     return place
 
 
-def _row(vector: Hypervector | None) -> NDArray[np.uint8]:
-    """A row of packed bits; zeros are like nothing much."""
-    return np.zeros((1, DIM // 8), np.uint8) if vector is None else np.frombuffer(memoryview(vector), np.uint8)[None]
+def _most_alike(vector: Hypervector, others: Iterable[Hypervector]) -> float:
+    return _cosine(max([similarity(vector, other) for other in others], default=0.0))
 
 
-def _cosines(vector: Hypervector | None, rows: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Of the sums that votes were made of: two of these with cosine c agree in 1/2 + asin(c)/pi of their bits."""
-    if vector is None:
-        return np.zeros(len(rows))
-    alike = 1.0 - 2.0 * np.asarray(hamming(vector, rows, dim=DIM), np.float64) / DIM
-    return np.sin(np.clip(alike, 0.0, 1.0) * (math.pi / 2))
+def _cosine(alike: float) -> float:
+    """Of two sums whose votes are so much alike: with cosine c these agree in 1/2 + asin(c)/pi of their bits."""
+    return math.sin(max(0.0, alike) * (math.pi / 2))
