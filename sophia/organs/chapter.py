@@ -85,20 +85,22 @@ class Samples(dict[int, Sample]):
 
 
 class Entry:
-    """A pattern of a stretch: how often it came, and where first."""
+    """A pattern of a stretch: how often it came, and its first input there."""
 
-    __slots__ = ("count", "line", "n", "sample", "source")
+    __slots__ = ("count", "line", "n", "sample", "source", "text")
 
-    def __init__(self, n: int, source: str, line: int, sample: Sample) -> None:
+    def __init__(self, n: int, source: str, line: int, text: str, sample: Sample) -> None:
         self.count = 0
         self.n = n
         self.source = source
         self.line = line
+        self.text = text
         self.sample = sample
+        """Of any input of the pattern: for its words."""
 
 
 class Stretch:
-    """What a stretch of a stream was made of, in a size that does not grow with it (2 MB at most).
+    """What a stretch of a stream was made of, in a size that does not grow with it (4 MB at most).
 
     Where it has over 2,048 patterns, half of those that came once go, and of new ones only every second is taken from
     then on, every fourth, and so on: what is left is a sample of them.
@@ -146,9 +148,8 @@ class Stretch:
                     if self._single % self._every:
                         continue
                 i = patterns.index(pattern)
-                entry = entries[pattern] = Entry(
-                    decisions[i].n, sources[i], lines[i], self._samples.of(pattern, texts[i])
-                )
+                sample, text = self._samples.of(pattern, texts[i]), (texts[i] or "")[:_TEXT]
+                entry = entries[pattern] = Entry(decisions[i].n, sources[i], lines[i], text, sample)
             entry.count += count
         if len(entries) > _ENTRIES:
             self._thin()
@@ -327,6 +328,6 @@ def _vanished(stretch: Stretch, before: Stretch | None) -> list[Entry]:
 
 
 def _sentence(entry: Entry) -> str:
-    text = " ".join(entry.sample.masked.split())
+    text = " ".join(mask(entry.text).split())
     short = text if len(text) <= _SENTENCE else text[: _SENTENCE - 1].rstrip() + "\u2026"
     return short if entry.count == 1 else f"{short} (\u00d7{entry.count:,})"

@@ -13,6 +13,7 @@ import pytest
 
 import sophia
 from sophia._core.decision import Decision
+from sophia._core.pattern import mask
 from sophia.organs.chapter import SIGNIFICANT, Samples, Stretch
 from sophia.organs.shift import DIM, WINDOW, ShiftDetector, Window
 from sophia.organs.weaver import Told, Weaver
@@ -157,6 +158,19 @@ def test_what_a_chapter_tells_is_so() -> None:
     rules = Counter(one.danger.rule for one in decisions[second["first"] - 1 :] if one.danger is not None)
     assert second["danger"] == rules
     assert len(rules) == 2
+
+
+def test_what_is_quoted_is_the_line_of_its_place() -> None:
+    """Not another one of its pattern, whose places may hold other words."""
+    names = ["ana", "bob", "cleo", "dan", "eve", "finn", "gus", "hal"]
+    texts = [f"door opened for {names[n % 8]} in the morning" for n in range(800)] + lines(DISKS, 800, 23)
+    texts += [f"door opened for {names[n % 7]} in the morning" for n in range(3, 803)]
+    chapters = of(texts)
+    assert len(chapters) == 3
+    for quoted in (line for chapter in chapters for line in chapter["summary"]):
+        place, _, words = quoted.partition(": ")
+        line = texts[int(place.removeprefix("in.log:")) - 1]
+        assert (words.rpartition(" (×")[0] or words) == mask(line)
 
 
 def test_what_was_told_before_is_of_little_significance() -> None:
