@@ -25,7 +25,7 @@ def told(chapters: list[tuple[int, dict[str, Any]]], *, markdown: bool = False) 
             inside = [one for _, some in days for one in some]
             yield f"{heading}Week of {week}: {_summed(inside)}"
             if foremost := _foremost(inside):
-                yield f"{'' if markdown else '  '}foremost: {'; '.join(foremost)}"
+                yield f"{'' if markdown else '  '}foremost: {_plain('; '.join(foremost), markdown)}"
             yield ""
     for day, some in reversed(by_day):
         yield f"{heading}{day}{_weekday(day)}: {_summed(some)}"
@@ -41,7 +41,7 @@ def told(chapters: list[tuple[int, dict[str, Any]]], *, markdown: bool = False) 
                 yield ""
             for number, chapter in small:
                 again = ", again" if chapter.get("again") else ""
-                where = f"{_inputs(chapter)}, {_span(chapter)}" if "from" in chapter else _inputs(chapter)
+                where = f"{_inputs(chapter)}, {_span(chapter, markdown)}" if "from" in chapter else _inputs(chapter)
                 title = _plain(chapter.get("title"), markdown)
                 yield f"{'- ' if markdown else '    '}{number}. {title} ({where}{again})"
             yield ""
@@ -49,12 +49,12 @@ def told(chapters: list[tuple[int, dict[str, Any]]], *, markdown: bool = False) 
 
 def _chapter(number: int, chapter: dict[str, Any], markdown: bool) -> Iterator[str]:
     indent, bullet = ("", "- ") if markdown else ("     ", "")
-    title = f"{number}. {_plain(chapter.get('title'))}"
+    title = f"{number}. {_plain(chapter.get('title'), markdown)}"
     weight = f"significance {chapter.get('significance', 1.0):.2f}"
     yield f"### {title} ({weight})" if markdown else f"  {title} ({weight})"
     if markdown:
         yield ""
-    if (facts := _facts(chapter)) is not None:
+    if (facts := _facts(chapter, markdown)) is not None:
         yield indent + facts
     if markdown and facts is not None:
         yield ""
@@ -66,35 +66,35 @@ def _chapter(number: int, chapter: dict[str, Any], markdown: bool) -> Iterator[s
     yield from (f"{indent}{bullet}{words}" for words in changes)
 
 
-def _facts(chapter: dict[str, Any]) -> str | None:
+def _facts(chapter: dict[str, Any], markdown: bool) -> str | None:
     """Where it lies and what became of its inputs; None for one that is no stretch of inputs, as a birth."""
     if "from" not in chapter:
         return None
-    parts = [f"{_inputs(chapter)}, {_span(chapter)}"]
+    parts = [f"{_inputs(chapter)}, {_span(chapter, markdown)}"]
     whole = max(1, chapter["inputs"])
     routes = [f"{count / whole:.0%} {_ROUTES.get(route, route)}" for route, count in chapter["routes"].items() if count]
     parts.append(", ".join(routes))
     if chapter.get("answered"):
         parts.append(f"{chapter['answered']:,} answered from memory")
     for rule, count in chapter.get("danger", {}).items():
-        parts.append(f"danger: {_plain(rule)} {count:,}")
+        parts.append(f"danger: {_plain(rule, markdown)} {count:,}")
     if chapter.get("alarms"):
         parts.append(_counted(chapter["alarms"], "alarm"))
     return "; ".join(parts)
 
 
-def _span(chapter: dict[str, Any]) -> str:
-    first, last = _plain(chapter["from"]), _plain(chapter["to"])
+def _span(chapter: dict[str, Any], markdown: bool) -> str:
+    first, last = _plain(chapter["from"], markdown), _plain(chapter["to"], markdown)
     same = first.rpartition(":")[0] == last.rpartition(":")[0]
     place = f"{first} to {last.rpartition(':')[2] if same else last}"
     begun, ended = chapter.get("events", (None, None))
-    return f"{place} ({_plain(begun)} to {_plain(ended)})" if begun else place
+    return f"{place} ({_plain(begun, markdown)} to {_plain(ended, markdown)})" if begun else place
 
 
 def _changes(chapter: dict[str, Any], markdown: bool) -> Iterator[str]:
     more, fewer = chapter.get("terms", []), chapter.get("fewer", [])
     if fewer:
-        yield f"more: {_plain(', '.join(more)) or 'nothing'}; less: {_plain(', '.join(fewer))}"
+        yield f"more: {_plain(', '.join(more), markdown) or 'nothing'}; less: {_plain(', '.join(fewer), markdown)}"
     new = chapter.get("new_patterns", 0)
     if new:
         first = chapter.get("new", [])
@@ -115,7 +115,7 @@ def _summed(chapters: list[tuple[int, dict[str, Any]]]) -> str:
 
 def _foremost(chapters: list[tuple[int, dict[str, Any]]]) -> list[str]:
     ranked = sorted(chapters, key=lambda one: (-one[1].get("significance", 0.0), one[0]))
-    return [_plain(chapter.get("title")) for _, chapter in ranked if "from" in chapter][:_FOREMOST]
+    return [str(chapter.get("title")) for _, chapter in ranked if "from" in chapter][:_FOREMOST]
 
 
 def _day(chapter: dict[str, Any]) -> str:

@@ -47,6 +47,9 @@ CREATE TABLE decisions (
     match_score DOUBLE, answer VARCHAR, k DOUBLE[], policy_version VARCHAR, us DOUBLE, audit BOOLEAN, agrees BOOLEAN,
     withheld BOOLEAN, danger_score DOUBLE, source VARCHAR, line BIGINT, reason VARCHAR, session VARCHAR,
     sensor VARCHAR, anomaly DOUBLE, attention DOUBLE);
+CREATE TABLE alarms (
+    file INTEGER NOT NULL, run BIGINT NOT NULL, n BIGINT NOT NULL, decided TIMESTAMPTZ, kind VARCHAR, source VARCHAR,
+    pattern BIGINT, noticed TIMESTAMPTZ, since TIMESTAMPTZ, usual DOUBLE, found DOUBLE);
 CREATE TABLE patterns (
     id BIGINT PRIMARY KEY, template VARCHAR, count BIGINT, first_n BIGINT, last_n BIGINT, merged_into BIGINT,
     root BIGINT);
@@ -121,7 +124,10 @@ _FIELDS: dict[str, str] = {
 _TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, to_timestamp("at"), try_cast(ts AS TIMESTAMPTZ), ts, scope,
     route, why, verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id,
     "match".score, answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session,
-    sensor, anomaly, salience.attention FROM records"""
+    sensor, anomaly, salience.attention FROM records WHERE alarm IS NULL"""
+_TAKE_ALARMS = """INSERT INTO alarms SELECT {file}, run, n, to_timestamp("at"), alarm.kind, alarm.source, alarm.pattern,
+    to_timestamp(alarm.at_seconds), to_timestamp(alarm.since_seconds), alarm.usual, alarm.found
+    FROM records WHERE alarm IS NOT NULL"""
 
 
 def missing() -> list[str]:
@@ -252,6 +258,7 @@ class Chronicle:
         try:
             self._connection.register("records", records)
             run(_TAKE.format(file=number))
+            run(_TAKE_ALARMS.format(file=number))
             run(
                 "INSERT INTO taken VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes, "
                 "tail = excluded.tail, strange = strange + excluded.strange",
@@ -266,7 +273,7 @@ class Chronicle:
             self._connection.unregister("records")
 
     def _let_go(self, number: int) -> None:
-        for table in ("decisions", "taken"):
+        for table in ("decisions", "alarms", "taken"):
             self._connection.execute(f"DELETE FROM {table} WHERE file = ?", [number])
 
     def _mirror(self) -> None:
@@ -367,6 +374,10 @@ _PATTERN = {
     "id": "BIGINT", "template": "VARCHAR", "count": "BIGINT", "first_n": "BIGINT", "last_n": "BIGINT",
     "merged_into": "BIGINT", "root": "BIGINT",
 }  # fmt: skip
+_ALARM = {
+    "kind": "VARCHAR", "source": "VARCHAR", "pattern": "BIGINT", "at_seconds": "DOUBLE", "since_seconds": "DOUBLE",
+    "usual": "DOUBLE", "found": "DOUBLE",
+}  # fmt: skip
 _CHAPTER = {
     "id": "BIGINT", "title": "VARCHAR", "significance": "DOUBLE", "inputs": "BIGINT", "run": "BIGINT",
     "first": "BIGINT", "last": "BIGINT", "from": "VARCHAR", "to": "VARCHAR", "began": "TIMESTAMPTZ",
@@ -428,7 +439,7 @@ def _connected(file: Path) -> duckdb.DuckDBPyConnection:
 
 def _format(connection: duckdb.DuckDBPyConnection) -> int:
     tables = connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
-    if [name for (name,) in tables] != ["chapters", "decisions", "meta", "patterns", "taken"]:
+    if [name for (name,) in tables] != ["alarms", "chapters", "decisions", "meta", "patterns", "taken"]:
         return 0
     found = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchall()
     return int(found[0][0]) if found and str(found[0][0]).isdigit() else 0
@@ -495,6 +506,7 @@ def _parsed(data: bytes) -> pyarrow.Table:
             ("danger", pa.struct([("rule", pa.string()), ("severity", pa.float64())])),
             ("match", pa.struct([("id", pa.string()), ("score", pa.float64())])),
             ("salience", pa.struct([("attention", pa.float64())])),
+            ("alarm", pa.struct([(name, _type(kind)) for name, kind in _ALARM.items()])),
         ]
     )
     if not data.strip():
