@@ -19,7 +19,7 @@ __all__ = ["SIGNIFICANT", "Samples", "Stretch", "chapter_of", "instant"]
 SIGNIFICANT = 0.3
 """A chapter of less significance is a line in the log of its day."""
 
-_ENTRIES = 2048
+_ENTRIES = 1024
 _SAMPLES = 4096
 _SCOPES = 64
 _SHOWN = 5
@@ -28,7 +28,7 @@ _LIKE = 0.1  # a chapter that differs less from another one tells it again
 _LINES = 3
 _TERMS = 3
 _COUNTED = 200  # terms by which inputs are chosen
-_CANDIDATES = 48
+_CANDIDATES = 24
 _SENTENCE = 160
 _TEXT = 1000  # characters of an input that are looked at
 _WORD = re.compile(r"[^\W\d_]{3,24}")
@@ -53,7 +53,7 @@ class Sample:
         self._masked: str | None = None
         self.vector: Hypervector | None = None
         """What somebody has made of it."""
-        self._words: frozenset[str] | None = None
+        self._words: tuple[str, ...] | None = None
 
     @property
     def masked(self) -> str:
@@ -63,10 +63,10 @@ class Sample:
         return self._masked
 
     @property
-    def words(self) -> frozenset[str]:
-        """Of three letters or more, each once."""
+    def words(self) -> tuple[str, ...]:
+        """Of three letters or more, each once, by the alphabet: so that sums over them are the same everywhere."""
         if self._words is None:
-            self._words = frozenset(_WORD.findall(self.masked.lower()))
+            self._words = tuple(sorted(set(_WORD.findall(self.masked.lower()))))
         return self._words
 
 
@@ -100,9 +100,9 @@ class Entry:
 
 
 class Stretch:
-    """What a stretch of a stream was made of, in a size that does not grow with it (4 MB at most).
+    """What a stretch of a stream was made of, in a size that does not grow with it (2 MB at most).
 
-    Where it has over 2,048 patterns, half of those that came once go, and of new ones only every second is taken from
+    Where it has over 1,024 patterns, half of those that came once go, and of new ones only every second is taken from
     then on, every fourth, and so on: what is left is a sample of them.
     """
 
@@ -137,6 +137,7 @@ class Stretch:
         self.tally.add(decisions)
         self.places[1], self.decided[1] = f"{sources[-1]}:{lines[-1]}", at[-1]
         entries = self.entries
+        first: dict[int, int] = {}  # place of each pattern, made when it is asked for
         for pattern, count in Counter(patterns).items():
             entry = entries.get(pattern)
             if entry is None:
@@ -147,7 +148,8 @@ class Stretch:
                     self._single += 1
                     if self._single % self._every:
                         continue
-                i = patterns.index(pattern)
+                first = first or dict(zip(reversed(patterns), range(len(patterns) - 1, -1, -1), strict=True))
+                i = first[pattern]
                 sample, text = self._samples.of(pattern, texts[i]), (texts[i] or "")[:_TEXT]
                 entry = entries[pattern] = Entry(decisions[i].n, sources[i], lines[i], text, sample)
             entry.count += count
@@ -270,12 +272,14 @@ def _divergence(words: Mapping[str, int], others: Mapping[str, int]) -> float:
     here, there = sum(words.values()), sum(others.values())
     if not here or not there:
         return float(here != there)
-    bits = 0.0
-    for word in sorted({*words, *others}):  # a constant order, so that equal words give equal sums
-        p, q = words.get(word, 0) / here, others.get(word, 0) / there
+    bits, common = 0.0, 0
+    for word, count in words.items():
+        p, other = count / here, others.get(word, 0)
+        common += other
+        q = other / there
         middle = (p + q) / 2
-        bits += (p * math.log2(p / middle) if p else 0.0) + (q * math.log2(q / middle) if q else 0.0)
-    return min(1.0, max(0.0, bits / 2))
+        bits += p * math.log2(p / middle) + (q * math.log2(q / middle) if q else 0.0)
+    return min(1.0, max(0.0, (bits + 1.0 - common / there) / 2))  # words of the others alone count with all their share
 
 
 def _title(terms: list[str]) -> str:
@@ -296,7 +300,7 @@ def _summary(stretch: Stretch, terms: list[tuple[str, float]]) -> list[Entry]:
     left = {word: math.sqrt(sure) for word, sure in terms[:_COUNTED]}
 
     def gain(entry: Entry) -> tuple[float, int, int]:
-        told = sum(sorted([left[word] for word in entry.sample.words if word in left]))
+        told = sum([left[word] for word in entry.sample.words if word in left])
         return math.log2(1 + entry.count) * told / math.sqrt(4 + len(entry.sample.words)), entry.count, -entry.n
 
     rated = sorted(stretch.entries.values(), key=gain, reverse=True)[:_CANDIDATES]
@@ -305,8 +309,9 @@ def _summary(stretch: Stretch, terms: list[tuple[str, float]]) -> list[Entry]:
         best = max(rated, key=gain)
         rated.remove(best)
         chosen.append(best)
-        for word in best.sample.words & left.keys():
-            left[word] /= 4
+        for word in best.sample.words:
+            if word in left:
+                left[word] /= 4
     return sorted(chosen, key=lambda entry: entry.n)
 
 

@@ -59,7 +59,7 @@ class ShiftDetector:
     median of the second half of the first 16 windows on; what exceeds it by more than an allowance is summed up, never
     below zero (CUSUM, Page 1954), and at a limit there is a shift. What made the sum grow is not learned before it has
     fallen to zero again. Where the shift lies is then worked out among these windows: where those after it are least
-    like all before it, and there at the input where the patterns change.
+    like all before it and most like each other, and there at the input where the patterns change.
 
     At most 200 kB. A window of known patterns costs 5 us, another one 30.
 
@@ -173,18 +173,21 @@ class ShiftDetector:
         return begun
 
     def _turn(self) -> int:
-        """The first of the pending windows that is of the next stretch: from it on they are least like all before."""
+        """The first of the pending windows that is of the next stretch: from it on they are least like all before, and
+        most like each other."""
         vectors = [window.vector for window in self._pending]
         most = [self._likeness(window) for window in self._pending]  # with all before the first that may be of the next
+        alike = [[_alike(one, other) for other in vectors] for one in vectors]
         best, found = 0, math.inf
         for first in range(len(vectors) - _LEAST + 1):
-            if first and (last := vectors[first - 1]) is not None:
-                for i in range(first, len(vectors)):
-                    if (vector := vectors[i]) is not None:
-                        most[i] = max(most[i], _cosine(similarity(last, vector)))
-            alike = round(sum(most[first:]) / (len(vectors) - first), 3)
-            if alike < found:
-                best, found = first, alike
+            after = range(first, len(vectors))
+            if first:
+                for i in after:
+                    most[i] = max(most[i], alike[i][first - 1])
+            own = [max(alike[i][j] for j in after if j != i) for i in after]
+            score = round((sum(most[first:]) - sum(own)) / len(own), 3)
+            if score < found:
+                best, found = first, score
         return best
 
     def _line(self, first: int) -> int:
@@ -212,6 +215,10 @@ def _split(is_new: Sequence[bool], near: int) -> int:
 
 def _most_alike(vector: Hypervector, others: Iterable[Hypervector]) -> float:
     return _cosine(max([similarity(vector, other) for other in others], default=0.0))
+
+
+def _alike(one: Hypervector | None, other: Hypervector | None) -> float:
+    return 0.0 if one is None or other is None else _cosine(similarity(one, other))
 
 
 def _cosine(alike: float) -> float:

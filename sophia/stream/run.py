@@ -32,8 +32,8 @@ _DEPARTED_BYTES = 1 << 26
 
 # Batches that may wait before an organ.
 _WAITING = 4
-# And before the Weaver, which nobody waits for; it is faster than all others.
-_UNREAD = 64
+# Stretches that may wait to be told as chapters; nobody waits for that.
+_UNTOLD = 64
 # Seconds of one wait in the system. Python calls the handlers of signals between two instructions of its main thread:
 # one that came just before such a wait, or to another thread, is not seen until the wait ends.
 _LOOK = 1.0
@@ -151,24 +151,23 @@ class _Pipeline:
         telling = Scribe(self.writer, self._reader.stop)
         scribe = organs.spawn(telling, "scribe", blocking=True, capacity=_WAITING)
         if weaver is not None:
-            weaving = WeavingOrgan(weaver, self._end_chapters)
-            hooks = hooks._replace(
-                weaver=organs.spawn(weaving, "weaver", blocking=True, capacity=_UNREAD, overflow="drop_new")
-            )
+            weaving = WeavingOrgan(weaver, self._tell_chapter)
+            teller = organs.spawn(weaving, "weaver", blocking=True, capacity=_UNTOLD, overflow="drop_new")
+            hooks = hooks._replace(weaver=weaver, teller=teller)
         deciding = StreamThalamus(brain, scribe, summary, hooks)
         thalamus = organs.spawn(deciding, "thalamus", priority="critical", capacity=_WAITING)
         source = Source(self._reader, thalamus, self._strict)
         reading = organs.spawn(source, "source", blocking=self._reader.waits, capacity=_WAITING)
         looking = asyncio.create_task(_look())
         try:
-            for organ in (reading, thalamus, scribe, *([hooks.weaver] if hooks.weaver is not None else [])):
+            for organ in (reading, thalamus, scribe, *([hooks.teller] if hooks.teller is not None else [])):
                 organ.watch(self._ended)
             reading.tell(Read())
             await self._drained(reading.stopped())
             for organ in (thalamus, scribe):  # what one still sends finds the next
                 await self._drained(organs.stop(organ, None))
-            if hooks.weaver is not None:
-                await self._drained(organs.stop(hooks.weaver, None))
+            if hooks.teller is not None:
+                await self._drained(organs.stop(hooks.teller, None))
         finally:
             looking.cancel()
             summary.stopped = source.stopped
@@ -188,9 +187,9 @@ class _Pipeline:
         if self._cancelled:
             raise asyncio.CancelledError
 
-    def _end_chapters(self, chapters: list[dict[str, Any]]) -> None:
-        self._summary.chapters.extend(chapters)
-        self._brain.add_chapters(chapters)
+    def _tell_chapter(self, chapter: dict[str, Any]) -> None:
+        self._summary.chapters.append(chapter)
+        self._brain.add_chapters([chapter])
 
     async def _drained(self, end: Coroutine[object, object, object]) -> None:
         """Waits for an organ's end; who cancels that ends the reading, and what was read is decided and told."""
