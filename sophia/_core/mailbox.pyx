@@ -533,12 +533,14 @@ cdef class Mailbox:
     cdef int bury(self, object message, Promise promise, str reason) except -1:
         cdef bint late = self.retired  # at the moment at which it is counted
         self.dead += 1
-        if promise is not None:
-            if not promise.over():
-                promise.fail(ActorStopped(f"actor {self.name!r} did not handle the message: {reason}"))
-            elif promise.asker is not None:
-                promise.asker.asked.discard(promise)
-        self.on_dead(message, reason, late)
+        try:
+            if promise is not None:
+                if not promise.over():
+                    promise.fail(ActorStopped(f"actor {self.name!r} did not handle the message: {reason}"))
+                elif promise.asker is not None:
+                    promise.asker.asked.discard(promise)
+        finally:  # an interrupt of the one is none of the other
+            self.on_dead(message, reason, late)
         return 0
 
     def retire(self) -> dict:
@@ -638,7 +640,7 @@ cdef class Delivery:
         mailbox.unsent += 1
         if str(mailbox.unsent).strip("0") == "1":  # the 1st, 10th, 100th ...
             _log.warning(
-                "actor %r had no room, and nobody awaited that: messages that were never sent so far: %d (said again at "
+                "actor %r had no room, and nobody awaited that: messages never sent so far: %d (said again at "
                 "ten times as many; counts() has them among 'refused')",
                 mailbox.name, mailbox.unsent,
             )
