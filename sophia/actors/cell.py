@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from sophia._core.inbox import Inbox
@@ -87,7 +87,6 @@ class Cell:
         self.mailbox.accept(getattr(factory, "accepts", None) if accepts is None else accepts, _ALWAYS)
         self.ref = ActorRef(self)
         self._actor: Actor | None = None
-        self._driver: asyncio.Task[None] | None = None
         self._finished: asyncio.Future[None] | None = None
         self._thread: threading.Thread | None = None
         self._budget = Budget(group.supervision)
@@ -182,24 +181,32 @@ class Cell:
     def _on_failure(self, error: BaseException, message: Any, asked: bool) -> bool:
         """Whether the mailbox is to be held."""
         directive = self._group.supervision.directive(error, asked=asked)
-        if not asked or directive != "resume":  # an asker hears of it
-            kind, trace = type(message).__name__, None if asked else error
-            _say("actor %r failed on a %s (%s): %s", self.name, kind, directive, _shown(error), exc_info=trace)
-        self._on_loop(self._orchestrator._note, Event("failed", self.name, error))
-        if directive == "resume":
-            return False
-        self._on_loop(self._after_failure, error, directive)
-        return True
+        with ExitStack() as steps:  # an interrupt of one hinders none of the others
+            if directive != "resume":
+                self.mailbox.hold()
+                steps.callback(self._on_loop, self._after_failure, error, directive)
+            steps.callback(self._on_loop, self._orchestrator._note, Event("failed", self.name, error))
+            if not asked or directive != "resume":  # an asker hears of it
+                kind, trace = type(message).__name__, None if asked else error
+                _say("actor %r failed on a %s (%s): %s", self.name, kind, directive, _shown(error), exc_info=trace)
+        return directive != "resume"
 
     def _after_failure(self, error: BaseException, directive: str) -> None:
         if self.state == "stopped":
             return
         self._at_rest = True
-        if directive == "stop":
-            self.give_up(error)
-        elif self._restart is None:  # else it failed on another message of the same batch
-            self._group.failed(self, self._budget, self._loop.time(), error)
-        self._tell_life()
+        try:
+            if directive == "stop":
+                self.give_up(error)
+            elif self._restart is None:  # else it failed on another message of the same batch
+                self._group.failed(self, self._budget, self._loop.time(), error)
+        except BaseException:  # an interrupt, or a listener that leaves the process
+            if self._restart is None:
+                self._error = error
+                self._ended = True
+            raise
+        finally:
+            self._tell_life()
 
     def _on_dead(self, message: Any, reason: str, late: bool) -> None:
         self._orchestrator.dead_letters.add(self.name, message, reason)
@@ -220,9 +227,14 @@ class Cell:
         self._tell_life()
 
     def _spawn_driver(self, mailbox: Inbox) -> asyncio.Task[None]:
-        self._driver = self._loop.create_task(mailbox.drive(), name=f"sophia-handler-{self.name}")
-        self._driver.add_done_callback(mailbox.driver_ended)
-        return self._driver
+        steps = mailbox.drive()
+        try:
+            task = self._loop.create_task(steps, name=f"sophia-handler-{self.name}")
+        except BaseException:  # an interrupt came between
+            steps.close()
+            raise
+        task.add_done_callback(mailbox.driver_ended)
+        return task
 
     # Its life
 
@@ -398,8 +410,7 @@ class Cell:
         error.__cause__ = self._error
         self.mailbox.disown(error)
         self.mailbox.empty_out(reason)
-        if self._driver is not None:
-            self._driver.cancel()
+        self.mailbox.dismiss()
         self._group.leave(self)
         self._end = Terminated(self.name, reason, self._error)
         self._orchestrator._forget(self, self._end)
