@@ -66,8 +66,9 @@ cdef int MOST_KINDS = 1024
 
 cdef object _log = logging.getLogger("sophia.actors")
 
-# Senders that wait for room in one mailbox.
+# Senders that wait for room in one mailbox; and those after which it is looked for some that wait no more, at least.
 cdef Py_ssize_t MOST_WAITING = 1 << 16
+cdef Py_ssize_t SOME = 64
 
 cdef dict _LEVELS = {name: level for level, name in enumerate(PRIORITIES)}
 cdef object _RUNNING = ContextVar("sophia_running_actor", default=None)
@@ -195,7 +196,7 @@ cdef class Promise(Timer):
         value, error = self.value, self.error
         self.value = self.error = None
         if self.future.done():
-            if self.mailbox is not None:
+            if self.mailbox is not None and self.settled:
                 self.mailbox.late += 1
         elif error is None:
             self.future.set_result(value)
@@ -203,6 +204,18 @@ cdef class Promise(Timer):
             self.future.set_exception(error)
             if isinstance(error, ActorStopped):
                 self.future.exception()  # an end is told as an event: who no longer asks need not hear of it
+        return 0
+
+    cdef int unset(self) except -1:
+        """Nobody waits for it any more, nor is its time to be told."""
+        if self.asker is not None:
+            self.asker.asked.discard(self)
+        if self.wheel is None or self.settled:
+            return 0
+        if self.home.thread == PyThread_get_thread_ident():
+            self.wheel.clear(self)
+        else:
+            self.home.post(self)
         return 0
 
     cdef int fire(self) except -1:
@@ -250,6 +263,34 @@ cdef class Promise(Timer):
                 if not self.settled:
                     self.fail(ActorStopped(f"actor {self.mailbox.name!r} did not answer: its loop is closed"))
         return True
+
+
+cdef class Room(Promise):
+    """What those are told who wait for room with one delivery: coroutines of one loop, each with a future of its own,
+    and threads."""
+
+    cdef bint over(self) except -1:
+        if self.settled:
+            return True
+        if self.threads:
+            return False
+        for future in self.futures:
+            if not future.done():
+                return False
+        return True
+
+    cdef int settle(self) except -1:
+        futures, self.futures = self.futures, []
+        wrong = None
+        for future in futures:
+            try:
+                if not future.done():
+                    future.set_result(None)
+            except BaseException as error:  # the others are told nevertheless
+                wrong = wrong or error
+        if wrong is not None:
+            raise wrong
+        return 0
 
 
 cdef class Mailbox:
@@ -347,7 +388,36 @@ cdef class Mailbox:
             delivery = <Delivery>self.put(message, None, level)
         except MailboxFull:
             return "full"
-        return "full" if delivery.outcome == "waiting" else delivery.outcome
+        if delivery.outcome != "waiting":
+            return delivery.outcome
+        delivery.begun = True  # nobody will wait, as was to be
+        return "full"
+
+    def owe(self, message: object) -> None:
+        """Sends what is to come in any case, before all else: without room it waits for some, whatever the policy."""
+        cdef Delivery delivery
+        if self.forks != _forks:
+            refuse_forked()
+        if not sophia_gate_enter(&self.gate):
+            self.sent += 1
+            self.bury(message, None, "stopped")
+            return
+        cdef bint there = self.opened[0] or self.open(0)
+        there = there and not self.waiting[0] and self.push(message, None, 0)
+        sophia_gate_leave(&self.gate)
+        self.sent += 1
+        if not there:
+            self.refused += 1
+            delivery = new_delivery(self, "waiting", message, False, 0)
+            delivery.owed = True
+            try:
+                delivery.begin(None)
+            finally:
+                delivery.begun = True
+        elif sophia_schedule(&self.scheduled):
+            self.woken(0)
+        elif 0 < self.ready_level < NOT_READY:
+            self.runner.ready(self, 0)
 
     def enter(self) -> Span:
         """What this context does now, it does for the actor."""
@@ -537,8 +607,8 @@ cdef class Mailbox:
             if promise is not None:
                 if not promise.over():
                     promise.fail(ActorStopped(f"actor {self.name!r} did not handle the message: {reason}"))
-                elif promise.asker is not None:
-                    promise.asker.asked.discard(promise)
+                else:
+                    promise.unset()
         finally:  # an interrupt of the one is none of the other
             self.on_dead(message, reason, late)
         return 0
@@ -585,6 +655,26 @@ cdef class Mailbox:
                 self.waiting[level] = empty
         return self.waiting[level]
 
+    cdef int tidy(self, int level) except -1:
+        """Lets those out of the line who wait no more. Now and then: as often as it costs little for each who comes."""
+        cdef Delivery delivery
+        self.arrived[level] = 0
+        queue = self.waiting[level]
+        gone = [delivery for delivery in list(queue) if delivery.over()]
+        if not gone:
+            return 0
+        numbers = {id(delivery) for delivery in gone}
+        gone.clear()
+        for _ in range(len(queue)):  # nobody comes between, as no Python code is run
+            delivery = <Delivery>queue.popleft()
+            if id(delivery) in numbers:
+                gone.append(delivery)
+            else:
+                queue.append(delivery)
+        for delivery in gone:
+            delivery.refuse()
+        return 0
+
 
 cdef Delivery new_delivery(Mailbox mailbox, str outcome, object message, bint many, int level):
     cdef Delivery delivery = Delivery.__new__(Delivery)
@@ -616,18 +706,14 @@ cdef class Delivery:
 
     def _wait_on(self):
         cdef Runner home = self.mailbox.home
-        cdef Promise promise
         if home.thread != PyThread_get_thread_ident():
             raise RuntimeError("only a coroutine on the loop of the actors can await this; in a thread call wait()")
-        self.begin(home)
-        promise = self.promise
-        if promise.future is None:  # a thread waits for it already
-            future = home.loop_future()
-            if not promise.settled:
-                promise.future = future
-                promise.home = home
-        if promise.future is not None:
-            yield from promise.future.__await__()
+        future = home.loop_future()  # of this one alone: others may wait on where this is cancelled
+        if self.begin(future):
+            try:
+                yield from future.__await__()
+            finally:
+                self.leave()
         return self
 
     def __repr__(self) -> str:
@@ -660,48 +746,69 @@ cdef class Delivery:
         cdef bint here = self.mailbox.runner.thread == thread or self.mailbox.home.thread == thread
         if here and not sophia_gate_is_shut(&self.mailbox.gate):
             raise DeadlockError("this thread makes the room that it would wait for; use await, or send from elsewhere")
-        self.begin(None)
-        cdef Promise promise = self.promise
-        try:
-            promise.wait(seconds)
-        finally:
-            if not promise.settled and not promise.threads and promise.future is None:  # nobody else waits
-                take_back(promise)  # what takes it out of the line counts it as refused
-                self.outcome = "dropped"
+        if self.begin(None):
+            try:
+                self.promise.sleep(seconds)
+            finally:
+                self.promise.threads -= 1
+                self.leave()
         return self.outcome == "accepted"
 
-    cdef int begin(self, Runner home) except -1:
-        """Into the line of those who wait for room, once, whoever comes first."""
+    cdef bint begin(self, object future) except -1:
+        """Into the line of those who wait for room, once, whoever comes first: a coroutine with a future, or a thread.
+        Whether it is to wait; nobody waits for what is owed, or for the room of a question."""
         cdef Mailbox mailbox = self.mailbox
-        cdef Promise promise
-        if self.begun:
-            return 0
-        queue = mailbox.line(self.level)
-        if len(queue) >= MOST_WAITING:
-            raise MailboxFull(f"{len(queue)} senders already wait for room in the mailbox of actor {mailbox.name!r}")
-        promise = Promise.__new__(Promise)
-        if self.answer is None:
-            bind(promise, mailbox)
-        if home is not None:
-            promise.home = home
-            promise.future = home.loop_future()
-        if self.begun:  # by another thread, while that was made
-            take_back(promise)
-            return 0
-        self.promise = promise
-        self.begun = True
+        cdef Room promise
+        cdef bint first = False
+        if not self.begun:
+            queue = mailbox.line(self.level)
+            mailbox.arrived[self.level] += 1
+            if mailbox.arrived[self.level] >= SOME and (
+                len(queue) >= MOST_WAITING or mailbox.arrived[self.level] >= len(queue) >> 4
+            ):
+                mailbox.tidy(self.level)
+            if len(queue) >= MOST_WAITING:
+                raise MailboxFull(
+                    f"{len(queue)} senders already wait for room in the mailbox of actor {mailbox.name!r}"
+                )
+            promise = Room.__new__(Room)
+            promise.futures = []
+            if self.answer is None and not self.owed:
+                bind(promise, mailbox)
+            if self.begun:  # by another thread, while that was made
+                take_back(promise)
+            else:
+                self.promise = promise
+                self.begun = first = True
+        promise = self.promise
+        if promise.settled:
+            return False
+        if self.answer is None and not self.owed:
+            if future is None:
+                promise.threads += 1
+            else:
+                promise.futures.append(future)
+                promise.home = mailbox.home
+        if not first:
+            return True
         if sophia_gate_is_shut(&mailbox.gate):  # refused, as was counted
             self.message = None
             self.outcome = "stopped"
-            promise.keep(self)
+            promise.keep(None)
             if self.answer is not None:
                 self.answer.fail(ActorStopped(f"actor {mailbox.name!r} did not handle the message: stopped"))
-            return 0
+            return True
         mailbox.refused -= self.left()
         queue.append(self)
         # there may be room again, and nobody would look
         if sophia_schedule(&mailbox.scheduled):
             mailbox.woken(self.level)
+        return True
+
+    cdef int leave(self) except -1:
+        """One waits no more; with the last one goes the message, if it has not been taken."""
+        if not self.promise.settled and self.promise.over():
+            self.refuse()
         return 0
 
     cdef bint move(self) except -1:
@@ -722,21 +829,23 @@ cdef class Delivery:
                 self.accepted += 1
         self.message = None
         self.outcome = "accepted"
-        self.promise.keep(self)
+        self.promise.keep(None)
         return True
 
     cdef bint waits(self) noexcept:
         """Whether there is something to wait for, also where somebody does already."""
         if not self.begun:
             return self.outcome == "waiting"
-        return self.promise is not None and (not self.promise.settled or self.promise.future is not None)
+        return self.promise is not None and not self.promise.settled
 
     cdef bint decided(self) noexcept:
         """Whether there is nothing to wait for, or somebody does already."""
         return self.begun or self.outcome != "waiting"
 
     cdef bint over(self) except -1:
-        return self.promise.over() or (self.answer is not None and self.answer.over())
+        if self.answer is not None:
+            return self.promise.settled or self.answer.over()
+        return self.promise.settled if self.owed else self.promise.over()
 
     cdef Py_ssize_t left(self) except -1:
         """Messages that have found no room so far."""
@@ -745,11 +854,16 @@ cdef class Delivery:
         return len(self.message) if self.many else 1
 
     cdef int refuse(self) except -1:
-        """Nobody waits for room any more."""
+        """Nobody waits for room any more; who still looks is told."""
+        message = self.message  # which may run code of its own when it goes
         self.mailbox.refused += self.left()
         self.message = None
-        if self.promise.asker is not None:
-            self.promise.asker.asked.discard(self.promise)
+        if not self.promise.settled:
+            self.outcome = "dropped"
+            self.promise.keep(None)
+        if self.answer is not None:
+            self.answer.unset()
+        del message
         return 0
 
     cdef Py_ssize_t give_up(self, str reason) except -1:
@@ -766,8 +880,9 @@ cdef class Delivery:
                 self.message = None
             self.mailbox.bury(message, self.answer, reason)
             n += 1
-        self.outcome = "stopped"
-        self.promise.keep(self)
+        if not self.promise.settled:  # else all who waited have gone meanwhile
+            self.outcome = "stopped"
+            self.promise.keep(None)
         return n
 
 

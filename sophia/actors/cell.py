@@ -483,7 +483,7 @@ def _refuse_awaitable(result: object, what: str, name: str) -> None:
 def _tell_end(watcher: Watcher, end: Terminated) -> None:
     try:
         if isinstance(watcher, ActorRef):
-            watcher.tell(end, "control")
+            watcher.mailbox.owe(end)
         else:
             watcher(end)
     except BaseException as error:
