@@ -503,14 +503,14 @@ cdef class Inbox(Mailbox):
                     ours = True
                     continue
                 messages, promises = self.work_messages, self.work_promises
-                span = enter(self)
+                span = enter(self, task)
                 try:
                     if not self.aborting:
                         self.awaited = True
                         result = await _awaitable(self.work)
                 except BaseException as caught:
                     error = caught
-                span.over = True
+                span.leave()
                 aborted, self.aborting = self.aborting, False
                 begun, self.awaited = self.awaited, False
                 if not begun:
@@ -580,7 +580,11 @@ cdef class Inbox(Mailbox):
             elif hasattr(work, "close"):
                 work.close()
         except BaseException:
-            _log.exception("what a handler of actor %r gave to be awaited cannot be closed", self.name)
+            try:
+                _log.exception("what a handler of actor %r gave to be awaited cannot be closed", self.name)
+            except BaseException as error:  # the log's own
+                if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                    raise
         return 0
 
     cdef int _broken_off(self, object promises) except -1:

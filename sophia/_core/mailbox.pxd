@@ -100,6 +100,7 @@ cdef class Room(Promise):
 # A stretch of code that an actor runs; in a context variable.
 cdef class Span:
     cdef Mailbox mailbox
+    cdef object task                    # None in a thread
     cdef bint over
 
 
@@ -168,7 +169,7 @@ cdef class Delivery:
 
 cdef int level_of(object priority) except -1
 cdef Mailbox running_actor(Runner home)
-cdef Span enter(Mailbox mailbox)
+cdef Span enter(Mailbox mailbox, object task)
 cdef int forks() noexcept
 cdef int refuse_forked() except -1
 cdef Delivery new_delivery(Mailbox mailbox, str outcome, object message, bint many, int level)

@@ -12,6 +12,7 @@ and the scheduled word do not rely on it, but for the shorter way of `put` where
 
 import logging
 import os
+from asyncio import current_task
 from collections import deque
 from contextvars import ContextVar
 from time import monotonic
@@ -100,13 +101,22 @@ cdef class Span:
     def leave(self) -> None:
         """It is no longer."""
         self.over = True
+        self.task = None
 
 
-cdef Span enter(Mailbox mailbox):
+cdef Span enter(Mailbox mailbox, object task):
     cdef Span span = Span.__new__(Span)
     span.mailbox = mailbox
+    span.task = task
     PyContextVar_Set(_RUNNING, span)
     return span
+
+
+cdef object _task_here():
+    try:
+        return current_task()
+    except RuntimeError:  # a thread without a loop
+        return None
 
 
 cdef Mailbox running_actor(Runner home):
@@ -375,8 +385,14 @@ cdef class Mailbox:
 
     @property
     def inside(self) -> bool:
-        """Whether this code runs in a handler of the actor."""
-        return running_actor(self.home) is self
+        """Whether this code runs in a handler of the actor, in the very task of that: another one, though a handler has
+        started it, may wait for the actor's end."""
+        if self.home.current is self and PyThread_get_thread_ident() == self.home.thread:
+            return True
+        cdef Span span = <Span>_RUNNING.get()
+        if span is None or span.over or span.mailbox is not self:
+            return False
+        return span.task is None or span.task is _task_here()  # a task of the handler's own is none
 
     def offer(self, message: object, priority: object = None) -> str:
         """Sends a message if there is room now; what became of it. "full" counts as refused."""
@@ -421,7 +437,7 @@ cdef class Mailbox:
 
     def enter(self) -> Span:
         """What this context does now, it does for the actor."""
-        return enter(self)
+        return enter(self, _task_here())
 
     def empty_out(self, reason: str) -> int:
         """Makes dead letters of what waits, after the gate was shut and the mailbox is held; how many."""
@@ -429,6 +445,7 @@ cdef class Mailbox:
         cdef int level, n = 0
         cdef Promise promise
         cdef Delivery delivery
+        wrong = None
         for level in range(LEVELS):
             while self.opened[level] and sophia_ring_pop(self.rings[level], &slot):
                 message = <object><void *>slot.words[0]
@@ -437,12 +454,21 @@ cdef class Mailbox:
                 if slot.words[1]:
                     promise = <Promise><void *>slot.words[1]
                     Py_DECREF(promise)
-                self.bury(message, promise, reason)
                 n += 1
+                try:
+                    self.bury(message, promise, reason)
+                except BaseException as error:  # of who hears of dead letters: all of them are some
+                    wrong = wrong or error
             queue = self.waiting[level]
             while queue:
                 delivery = <Delivery>queue.popleft()
-                n += delivery.give_up(reason)
+                while delivery.message is not None:
+                    try:
+                        n += delivery.give_up(reason)
+                    except BaseException as error:
+                        wrong = wrong or error
+        if wrong is not None:
+            raise wrong
         return n
 
     def counts(self) -> dict:

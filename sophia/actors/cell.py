@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sophia._core.inbox import Inbox
 from sophia._core.runner import LoopRunner, ThreadRunner
 from sophia.actors.actor import Actor
+from sophia.actors.complaint import complain
 from sophia.actors.message import Control, Terminated
 from sophia.actors.ref import ActorRef
 from sophia.actors.supervision import Budget, Event, Group
@@ -26,8 +26,6 @@ __all__ = ["Cell", "Factory"]
 
 Factory = Callable[[], Actor]
 Watcher = ActorRef | Callable[[Terminated], object]
-
-_log = logging.getLogger("sophia.actors")
 
 # What every actor takes: who watches another is told of its end.
 _ALWAYS = (Terminated,)
@@ -94,13 +92,14 @@ class Cell:
         # What the life waits for: each of these is set, then `_tell_life` called.
         self._at_rest = True
         self._restart: float | None = None
-        self._stopping = self._ended = self._awake = False
+        self._stopping = self._cut = self._ended = self._awake = False
         self._error: BaseException | None = None
         self._end: Terminated | None = None
         self._news: asyncio.Future[None] | None = None
         self._waiting_for_end: set[asyncio.Future[Terminated]] = set()
         group.add(self)
         self._task = self._loop.create_task(self._live(), name=f"sophia-actor-{name}")
+        self._task.add_done_callback(lambda _: self._close("it was cancelled before it had begun to start"))
 
     # What others ask of it
 
@@ -140,7 +139,7 @@ class Cell:
         if self.state == "stopped":
             return
         self.hung = True
-        _say("actor %r does not end: its handler still runs and is left behind", self.name)
+        complain("actor %r does not end: its handler still runs and is left behind", self.name)
         self._task.cancel()
         self._close("its handler hangs")
 
@@ -188,7 +187,7 @@ class Cell:
             steps.callback(self._on_loop, self._orchestrator._note, Event("failed", self.name, error))
             if not asked or directive != "resume":  # an asker hears of it
                 kind, trace = type(message).__name__, None if asked else error
-                _say("actor %r failed on a %s (%s): %s", self.name, kind, directive, _shown(error), exc_info=trace)
+                complain("actor %r failed on a %s (%s): %s", self.name, kind, directive, _shown(error), exc_info=trace)
         return directive != "resume"
 
     def _after_failure(self, error: BaseException, directive: str) -> None:
@@ -209,13 +208,13 @@ class Cell:
             self._tell_life()
 
     def _on_dead(self, message: Any, reason: str, late: bool) -> None:
-        self._orchestrator.dead_letters.add(self.name, message, reason)
         if late:
             self._orchestrator._count_late()
+        self._orchestrator.dead_letters.add(self.name, message, reason)
 
     def _on_collapse(self, error: BaseException) -> None:
         self._on_loop(self._after_failure, error, "stop")
-        _say("actor %r stops, as what stands around its handlers failed", self.name, exc_info=error)
+        complain("actor %r stops, as what stands around its handlers failed", self.name, exc_info=error)
 
     def _on_rest(self) -> None:
         self._on_loop(self._rests)
@@ -241,7 +240,10 @@ class Cell:
     async def _live(self) -> None:
         try:
             while True:
-                if (failure := await self._start()) is None:
+                failure = await self._start()
+                if self._end is not None:  # left behind meanwhile
+                    break
+                if failure is None:
                     self._orchestrator._note(Event("started", self.name))
                     self.state = "stopping" if self._stopping else "running"
                     if self._restart is None:  # else another of its group has failed meanwhile
@@ -249,20 +251,22 @@ class Cell:
                         self._at_rest = False
                         self.mailbox.release()
                 else:
-                    _say("actor %r failed to start: %r", self.name, failure, exc_info=failure)
+                    complain("actor %r failed to start: %r", self.name, failure, exc_info=failure)
                     self._orchestrator._note(Event("failed", self.name, failure))
                     self._after_failure(failure, self._group.supervision.directive(failure, asked=False))
                 await self._until(lambda: self._at_rest and (self._ended or self._restart is not None))
                 await self._finish(started=failure is None)
-                if self._ended:
+                if self._ended or self._cut:
                     break
                 pause, self._restart = self._restart, None
                 self.state = "restarting"
                 self._orchestrator._note(Event("restarting", self.name, self._error))
                 self._awake = False
                 timer = self._home.wheel.call_later(pause or 0.0, self._wake)
-                await self._until(lambda: self._awake or self._ended)
-                timer.cancel()
+                try:
+                    await self._until(lambda: self._awake or self._ended)
+                finally:
+                    timer.cancel()
                 if self._ended:
                     break
                 self.restarts += 1
@@ -359,7 +363,7 @@ class Cell:
             except BaseException as error:
                 if self._is_of_others(error):
                     raise
-                _say("on_stop of actor %r failed", self.name, exc_info=True)
+                complain("on_stop of actor %r failed", self.name, exc_info=True)
             finally:
                 span.leave()
 
@@ -382,7 +386,7 @@ class Cell:
             try:
                 _refuse_awaitable(actor.on_stop(), "on_stop", self.name)
             except BaseException:
-                _say("on_stop of actor %r failed", self.name, exc_info=True)
+                complain("on_stop of actor %r failed", self.name, exc_info=True)
         finally:
             self._on_loop(_settle, finished, None)
 
@@ -392,8 +396,9 @@ class Cell:
         self._stopping = True
         if self.state == "running":
             self.state = "stopping"
-        if cut and self._at_rest:
-            self._ended = True
+        if cut:
+            self._cut = True
+            self._ended = self._ended or self._at_rest
         self.mailbox.shut_gate(cut)
         self._tell_life()
 
@@ -403,25 +408,29 @@ class Cell:
             return
         self.state = "stopped"
         self._ended = True
-        self.mailbox.shut_gate(True)
-        if self._thread_runner is not None:
-            self._thread_runner.end()
         error = ActorStopped(f"actor {self.name!r} did not answer: {reason}")
         error.__cause__ = self._error
-        self.mailbox.disown(error)
-        self.mailbox.empty_out(reason)
-        self.mailbox.dismiss()
-        self._group.leave(self)
-        self._end = Terminated(self.name, reason, self._error)
-        self._orchestrator._forget(self, self._end)
-        self._orchestrator._note(Event("stopped", self.name, self._error))
+        with ExitStack() as steps:  # the last first; each is taken whatever another one raises
+            steps.callback(self._tell_of_end, Terminated(self.name, reason, self._error))
+            steps.callback(self._group.leave, self)
+            steps.callback(self.mailbox.dismiss)
+            steps.callback(self.mailbox.empty_out, reason)
+            steps.callback(self.mailbox.disown, error)
+            if self._thread_runner is not None:
+                steps.callback(self._thread_runner.end)
+            self.mailbox.shut_gate(True)
+
+    def _tell_of_end(self, end: Terminated) -> None:
+        self._end = end
         watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            _tell_end(watcher, self._end)
-        for future in self._waiting_for_end:
-            if not future.done():
-                future.set_result(self._end)
-        self._waiting_for_end.clear()
+        waiting, self._waiting_for_end = self._waiting_for_end, set()
+        with ExitStack() as steps:  # the last first
+            for future in waiting:
+                steps.callback(_settle, future, end)
+            for watcher in reversed(watchers):
+                steps.callback(_tell_end, watcher, end)
+            steps.callback(self._orchestrator._note, Event("stopped", self.name, self._error))
+            self._orchestrator._forget(self, end)
 
     def _on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
         """At once on the loop's thread, else soon; not at all where the loop has ended."""
@@ -439,15 +448,6 @@ class Cell:
         return self._thread
 
 
-def _say(words: str, *values: Any, exc_info: Any = None) -> None:
-    """To the log. A handler or filter of the log that fails must not end the actor that it was to tell of."""
-    try:
-        _log.error(words, *values, exc_info=exc_info)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-
-
 def _shown(error: BaseException) -> str:
     try:
         return repr(error)
@@ -455,12 +455,12 @@ def _shown(error: BaseException) -> str:
         return type(error).__name__
 
 
-def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
+def _settle(future: asyncio.Future[Any], outcome: Terminated | BaseException | None) -> None:
     if not future.done():
-        if error is None:
-            future.set_result(None)
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
         else:
-            future.set_exception(error)
+            future.set_result(outcome)
 
 
 def _wrapped(name: str, error: BaseException) -> BaseException:
@@ -489,4 +489,4 @@ def _tell_end(watcher: Watcher, end: Terminated) -> None:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
-        _say("a watcher of actor %r failed", end.name, exc_info=True)
+        complain("a watcher of actor %r failed", end.name, exc_info=True)

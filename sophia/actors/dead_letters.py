@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["DeadLetter", "DeadLetters"]
+from sophia.actors.complaint import complain
 
-_log = logging.getLogger("sophia.actors")
+__all__ = ["DeadLetter", "DeadLetters"]
 
 # Who may listen, at most.
 _MOST = 64
@@ -58,11 +58,11 @@ class DeadLetters:
             self.count = count = self.count + 1
             self._kept.append(letter)
         if str(count).strip("0") == "1":  # the 1st, 10th, 100th ...: a flood must not flood the log too
-            _log.warning("dead letter %d, to actor %r: %s", count, to, reason)
+            complain("dead letter %d, to actor %r: %s", count, to, reason, level=logging.WARNING)
         for listener in self._listeners:
             try:
                 listener(letter)
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
-                _log.exception("a listener to dead letters failed")
+                complain("a listener to dead letters failed", exc_info=True)

@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import difflib
 import inspect
-import logging
 import os
 import random
 import threading
@@ -23,6 +22,7 @@ from sophia._core.runner import LoopRunner
 from sophia.actors.actor import Actor
 from sophia.actors.breaker import Breaker, Circuit
 from sophia.actors.cell import Cell, Factory
+from sophia.actors.complaint import complain
 from sophia.actors.dead_letters import DeadLetters
 from sophia.actors.message import Terminated
 from sophia.actors.ref import ActorRef
@@ -30,8 +30,6 @@ from sophia.actors.supervision import Event, Group, Supervision
 from sophia.errors import ActorStopped, CircuitOpen, DeadlockError, SophiaError, UnknownActor
 
 __all__ = ["Orchestrator", "Shutdown"]
-
-_log = logging.getLogger("sophia.actors")
 
 _MOST_ACTORS = 100_000
 _MOST_LISTENERS = 64
@@ -415,7 +413,7 @@ class Orchestrator:
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
-                _log.exception("a listener to events of actors failed")
+                complain("a listener to events of actors failed", exc_info=True)
 
     def _forget(self, cell: Cell, end: Terminated) -> None:
         """An actor has ended; its name is free."""

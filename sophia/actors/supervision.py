@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 from collections import deque
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sophia.actors.actor import Unhandled
+from sophia.actors.complaint import complain
 
 if TYPE_CHECKING:
     from sophia.actors.cell import Cell
@@ -22,7 +22,6 @@ Directive = Literal["resume", "restart", "stop"]
 
 _STRATEGIES = ("one_for_one", "one_for_all", "rest_for_one")
 _DIRECTIVES = ("resume", "restart", "stop")
-_log = logging.getLogger("sophia.actors")
 
 
 class Event(NamedTuple):
@@ -188,12 +187,12 @@ class Group:
                 cell.restart(pause, error)
             return
         if self.supervision.exhausted == "escalate" and self.above is not None:
-            _log.error("the group %r gives up and fails: %r", self.name, error)
+            complain("the group %r gives up and fails: %r", self.name, error)
             budget.renew()  # as new after a restart from above
             self.above.failed(self, self.budget_above(), now, error)
             return
         for cell in reversed(cells):
-            _log.error("actor %r failed too often and stops: %r", cell.name, error)
+            complain("actor %r failed too often and stops: %r", cell.name, error)
             cell.give_up(error)
 
     def budget_above(self) -> Budget:
