@@ -99,6 +99,8 @@ cdef class LoopRunner(Runner):
     cdef int ready(self, Mailbox mailbox, int level) except -1:
         cdef Line *line = &self.lines[level]
         cdef bint lost
+        if self.closed:  # nothing runs any more, and what is in line would be held for ever
+            return 0
         if line.items == NULL or line.count > line.mask:
             try:
                 _line_grow(line)

@@ -633,7 +633,7 @@ def test_no_time_left_to_wait_for_room_is_no_time() -> None:
         full = ref.tell(1)
         assert repr(full) == "<Delivery waiting, 0 taken>"
         await asyncio.to_thread(lambda: outcome.append(full.wait(-0.001)))
-        with pytest.raises(ValueError, match="NaN"):
+        with pytest.raises(ValueError, match="timeout is nan"):
             await asyncio.to_thread(ref.tell(2).wait, float("nan"))
 
     play(main, loop=asyncio.new_event_loop())
@@ -915,3 +915,32 @@ def test_a_life_that_is_cancelled_before_its_first_step_is_over() -> None:
         assert (told, organs.names, adds_up(organs)["dead"]) == (["unborn"], [], 2)
 
     play(main)
+
+
+def test_a_handler_that_goes_on_after_the_shutdown_holds_nothing_when_it_has_ended() -> None:
+    class Deaf(Actor):
+        async def handle(self, message: Any) -> None:
+            for _ in range(100):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.1)
+
+    async def main() -> weakref.ref[Orchestrator]:
+        organs = Orchestrator()
+        ref = organs.spawn(Deaf)
+        await turns()
+        ref.tell(1)
+        await turns()
+        assert (await organs.shutdown(0.0)).hung == ("deaf",)
+        organs.events.clear()
+        await asyncio.sleep(1.0)  # the end of the loop cancels it once more
+        return weakref.ref(organs)
+
+    log = logging.getLogger("sophia.actors")
+    log.disabled = True
+    try:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            left = runner.run(main())
+    finally:
+        log.disabled = False
+    gc.collect()
+    assert left() is None
