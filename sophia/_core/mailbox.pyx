@@ -327,7 +327,7 @@ cdef class Mailbox:
         wheel: TimerWheel,
         *,
         priority: str = "medium",
-        capacity: int = 1024,
+        capacity: object = 1024,
         overflow: str = "wait",
         types: object = None,
         on_dead: object,
@@ -335,9 +335,10 @@ cdef class Mailbox:
         if overflow not in OVERFLOWS:
             raise ValueError(f"overflow is {overflow!r}; choose one of {', '.join(OVERFLOWS)}")
         if isinstance(capacity, bool) or not isinstance(capacity, int):
-            raise TypeError(f"capacity is {capacity!r}; it is a whole number, a power of two")
+            raise TypeError(f"capacity is {capacity!r:.80}; it is a whole number, a power of two")
         if not 2 <= capacity <= <Py_ssize_t>SOPHIA_RING_MOST or capacity & (capacity - 1):
-            raise ValueError(f"capacity is {capacity}; use a power of two from 2 to {<Py_ssize_t>SOPHIA_RING_MOST}")
+            most = <Py_ssize_t>SOPHIA_RING_MOST
+            raise ValueError(f"capacity is {capacity!r:.80}; use a power of two from 2 to {most}")
         self.name = name
         self.runner = runner
         self.home = home
@@ -757,16 +758,19 @@ cdef class Delivery:
                 mailbox.name, mailbox.unsent,
             )
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, timeout: object = None) -> bool:
         """In a thread: waits for room, at most so many seconds; False where there was none. The message is sent then
         or not at all. Not on the loop's thread, which would wait for itself."""
         if not self.waits():
             return self.outcome == "accepted"
         cdef double seconds = -1.0
         if timeout is not None:
-            seconds = timeout
+            try:
+                seconds = timeout
+            except (TypeError, OverflowError):
+                seconds = float("nan")
             if seconds != seconds:
-                raise ValueError("timeout is NaN; give seconds, or None for as long as it takes")
+                raise ValueError(f"timeout is {timeout!r:.80}; give seconds, or None for as long as it takes")
             seconds = max(seconds, 0.0)  # what is left of a time may be less than nothing
         cdef unsigned long thread = PyThread_get_thread_ident()
         cdef bint here = self.mailbox.runner.thread == thread or self.mailbox.home.thread == thread
@@ -849,7 +853,8 @@ cdef class Delivery:
             self.accepted = 1
         else:
             while self.message:
-                if not mailbox.push(self.message[0], None, self.level):
+                message = self.message[0]
+                if not mailbox.push(message, None, 0 if type(message) is mailbox.urgent else self.level):
                     return False
                 self.message.popleft()
                 self.accepted += 1

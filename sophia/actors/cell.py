@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sophia._core.inbox import Inbox
 from sophia._core.runner import LoopRunner, ThreadRunner
-from sophia.actors.actor import Actor
+from sophia.actors.actor import Actor, refuse_generators
 from sophia.actors.complaint import complain
 from sophia.actors.message import Control, Terminated
 from sophia.actors.ref import ActorRef
@@ -337,6 +337,7 @@ class Cell:
         if not isinstance(actor, Actor):
             message = f"spawn: {factory!r} gave {actor!r:.80}, which is no Actor; derive its class from Actor"
             raise TypeError(message)
+        refuse_generators(type(actor))
         self.mailbox.accept(type(actor).accepts if self._accepts is None else self._accepts, _ALWAYS)
         actor.ref = self.ref
         actor.orchestrator = self._orchestrator

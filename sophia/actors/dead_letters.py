@@ -12,8 +12,9 @@ from sophia.actors.complaint import complain
 
 __all__ = ["DeadLetter", "DeadLetters"]
 
-# Who may listen, at most.
+# Who may listen, and what is kept, at most.
 _MOST = 64
+_MOST_KEPT = 1_000_000
 
 
 class DeadLetter(NamedTuple):
@@ -28,6 +29,9 @@ class DeadLetters:
     """Counts dead letters and keeps the last of them. Thread-safe."""
 
     def __init__(self, keep: int = 100) -> None:
+        if isinstance(keep, bool) or not isinstance(keep, int) or not 0 <= keep <= _MOST_KEPT:
+            message = f"keep is {keep!r:.80}; give a whole number of dead letters to keep, 0 to {_MOST_KEPT:,}"
+            raise ValueError(message)
         self.count = 0
         self._kept: deque[DeadLetter] = deque(maxlen=keep)
         self._listeners: list[Callable[[DeadLetter], object]] = []
