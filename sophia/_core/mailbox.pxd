@@ -163,7 +163,7 @@ cdef class Delivery:
     cdef int refuse(self) except -1
     cdef bint move(self) except -1
     cdef bint begin(self, object future) except -1
-    cdef int leave(self) except -1
+    cdef int leave(self, object future) except -1
     cdef Py_ssize_t give_up(self, str reason) except -1
 
 

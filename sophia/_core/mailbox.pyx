@@ -419,8 +419,10 @@ cdef class Mailbox:
             self.sent += 1
             self.bury(message, None, "stopped")
             return
-        cdef bint there = self.opened[0] or self.open(0)
-        there = there and not self.waiting[0] and self.push(message, None, 0)
+        if not self.opened[0] and not self.open(0):
+            sophia_gate_leave(&self.gate)
+            raise MemoryError(f"no memory for a ring of {self.capacity} messages")
+        cdef bint there = not self.waiting[0] and self.push(message, None, 0)
         sophia_gate_leave(&self.gate)
         self.sent += 1
         if not there:
@@ -463,11 +465,10 @@ cdef class Mailbox:
             queue = self.waiting[level]
             while queue:
                 delivery = <Delivery>queue.popleft()
-                while delivery.message is not None:
-                    try:
-                        n += delivery.give_up(reason)
-                    except BaseException as error:
-                        wrong = wrong or error
+                try:
+                    n += delivery.give_up(reason)
+                except BaseException as error:
+                    wrong = wrong or error
         if wrong is not None:
             raise wrong
         return n
@@ -740,7 +741,7 @@ cdef class Delivery:
             try:
                 yield from future.__await__()
             finally:
-                self.leave()
+                self.leave(future)
         return self
 
     def __repr__(self) -> str:
@@ -780,8 +781,7 @@ cdef class Delivery:
             try:
                 self.promise.sleep(seconds)
             finally:
-                self.promise.threads -= 1
-                self.leave()
+                self.leave(None)
         return self.outcome == "accepted"
 
     cdef bint begin(self, object future) except -1:
@@ -832,11 +832,20 @@ cdef class Delivery:
         queue.append(self)
         # there may be room again, and nobody would look
         if sophia_schedule(&mailbox.scheduled):
-            mailbox.woken(self.level)
+            try:
+                mailbox.woken(self.level)
+            except BaseException:  # an interrupt
+                if self.answer is None and not self.owed:
+                    self.leave(future)
+                raise
         return True
 
-    cdef int leave(self) except -1:
+    cdef int leave(self, object future) except -1:
         """One waits no more; with the last one goes the message, if it has not been taken."""
+        if future is None:
+            self.promise.threads -= 1
+        elif future in self.promise.futures:
+            self.promise.futures.remove(future)
         if not self.promise.settled and self.promise.over():
             self.refuse()
         return 0
@@ -900,6 +909,7 @@ cdef class Delivery:
     cdef Py_ssize_t give_up(self, str reason) except -1:
         """The actor has ended: dead letters; how many."""
         cdef Py_ssize_t n = 0
+        wrong = None
         if self.message is None:
             return 0
         if self.over():
@@ -909,11 +919,16 @@ cdef class Delivery:
             message = self.message.popleft() if self.many else self.message
             if not self.many or not self.message:
                 self.message = None
-            self.mailbox.bury(message, self.answer, reason)
+            try:
+                self.mailbox.bury(message, self.answer, reason)
+            except BaseException as error:  # of who hears of dead letters: all of them are some
+                wrong = wrong or error
             n += 1
         if not self.promise.settled:  # else all who waited have gone meanwhile
             self.outcome = "stopped"
             self.promise.keep(None)
+        if wrong is not None:
+            raise wrong
         return n
 
 

@@ -131,17 +131,20 @@ class Cell:
             return
         self._error = error
         self._ended = True
-        self._orchestrator._note(Event("gave_up", self.name, error))
-        self._begin_stop(cut=True)
+        try:
+            self._orchestrator._note(Event("gave_up", self.name, error))
+        finally:
+            self._begin_stop(cut=True)
 
     def abandon(self) -> None:
         """It does not come to rest in time: whoever waits for it is told, and what it still does is nobody's."""
         if self.state == "stopped":
             return
         self.hung = True
-        complain("actor %r does not end: its handler still runs and is left behind", self.name)
-        self._task.cancel()
-        self._close("its handler hangs")
+        with ExitStack() as steps:  # an interrupt of one hinders none of the others
+            steps.callback(self._close, "its handler hangs")
+            steps.callback(self._task.cancel)
+            complain("actor %r does not end: its handler still runs and is left behind", self.name)
 
     def watch(self, watcher: Watcher) -> None:
         """See :meth:`ActorRef.watch`."""

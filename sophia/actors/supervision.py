@@ -6,6 +6,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -189,18 +190,19 @@ class Group:
             affected = members[0 if strategy == "one_for_all" else members.index(member) :]
         cells = [c for one in affected for c in (one.cells() if isinstance(one, Group) else [one])]
         pause = budget.take(now, self._chance)
-        if pause is not None:
-            for cell in cells:
-                cell.restart(pause, error)
-            return
-        if self.supervision.exhausted == "escalate" and self.above is not None:
-            complain("the group %r gives up and fails: %r", self.name, error)
-            budget.renew()  # as new after a restart from above
-            self.above.failed(self, self.budget_above(), now, error)
-            return
-        for cell in reversed(cells):
-            complain("actor %r failed too often and stops: %r", cell.name, error)
-            cell.give_up(error)
+        with ExitStack() as steps:  # the last first; an interrupt of one hinders none of the others
+            if pause is not None:
+                for cell in reversed(cells):
+                    steps.callback(cell.restart, pause, error)
+            elif self.supervision.exhausted == "escalate" and self.above is not None:
+                budget.renew()  # as new after a restart from above
+                steps.callback(self.above.failed, self, self.budget_above(), now, error)
+                complain("the group %r gives up and fails: %r", self.name, error)
+            else:
+                for cell in cells:
+                    steps.callback(cell.give_up, error)
+                for cell in reversed(cells):
+                    complain("actor %r failed too often and stops: %r", cell.name, error)
 
     def budget_above(self) -> Budget:
         """What the group above allows this one."""

@@ -259,3 +259,31 @@ def test_an_interrupt_around_a_handler_costs_no_other_message(kind: str, late: b
         assert adds_up(organs)["waiting"] == 0
 
     play(main, loop=loop, complaints=True)  # the loop's, of a task that it had half made
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_sender_that_is_interrupted_as_it_begins_to_wait_for_room_has_sent_nothing(late: bool) -> None:
+    loop = Interrupted()
+
+    async def main() -> None:
+        organs = Orchestrator()
+        seen: list[Any] = []
+        ref = organs.spawn(lambda: Recorder(seen), capacity=2)
+        await turns()
+        ref.tell(0)
+        ref.tell(1)
+        delivery = ref.tell(2)
+        while len(seen) < 2:
+            await turns(1)
+        loop.what, loop.times, loop.late = "_turn", 1, late
+
+        async def wait() -> None:
+            await delivery
+
+        steps = wait()
+        interrupted(lambda: steps.send(None))
+        assert delivery.outcome == "dropped"
+        assert await ref.ask(3) == 3
+        assert (seen, adds_up(organs)["refused"]) == ([0, 1, 3], 1)
+
+    play(main, loop=loop)

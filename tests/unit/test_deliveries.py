@@ -81,6 +81,25 @@ def test_of_two_tasks_that_await_one_delivery_each_may_leave_for_itself(leaves: 
     play(main)
 
 
+def test_a_coroutine_that_is_closed_takes_its_message_with_it_and_leaves_nothing() -> None:
+    async def main() -> None:
+        organs = Orchestrator()
+        ref, seen, opened = gated(organs, capacity=2)
+        ref.send_batch([0, 1])
+        delivery = ref.tell(2)
+        for _ in range(3):
+            steps = outcome(delivery)
+            if delivery.outcome == "waiting":
+                steps.send(None)
+            steps.close()
+        assert delivery.outcome == "dropped"
+        opened.set()
+        await turns()
+        assert (seen, adds_up(organs)["refused"]) == ([0, 1], 1)
+
+    play(main)
+
+
 def test_a_thread_that_waits_no_more_takes_nothing_from_a_coroutine() -> None:
     async def main() -> None:
         organs = Orchestrator()
