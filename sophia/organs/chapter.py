@@ -55,6 +55,10 @@ class Sample:
         """What somebody has made of it."""
         self._words: frozenset[str] | None = None
 
+    def is_of(self, text: str | None) -> bool:
+        """Whether it is made of this text."""
+        return self._text == (text or "")[:_TEXT]
+
     @property
     def masked(self) -> str:
         """Without what is a value."""
@@ -71,7 +75,7 @@ class Sample:
 
 
 class Samples(dict[int, Sample]):
-    """A text of each of the patterns that came last, the first that was seen; 4,096 at most."""
+    """A text of each of the patterns that came last, the first of a stretch; 4,096 at most."""
 
     def of(self, pattern: int, text: str | None) -> Sample:
         """That of a pattern, or this one."""
@@ -81,6 +85,15 @@ class Samples(dict[int, Sample]):
                 for old in list(self)[: _SAMPLES // 2]:
                     del self[old]
             found = self[pattern] = Sample(text)
+        return found
+
+    def anew(self, pattern: int, text: str | None) -> Sample:
+        """This one, with the vector of the pattern where it has one."""
+        found = self.of(pattern, text)
+        if not found.is_of(text):
+            vector = found.vector
+            found = self[pattern] = Sample(text)
+            found.vector = vector
         return found
 
 
@@ -146,9 +159,9 @@ class Stretch:
                     if self._single % self._every:
                         continue
                 i = patterns.index(pattern)
-                entry = entries[pattern] = Entry(
-                    decisions[i].n, sources[i], lines[i], self._samples.of(pattern, texts[i])
-                )
+                # Its own text, of its own scope: others of the pattern may say more than this stretch does.
+                sample = self._samples.anew(pattern, texts[i])
+                entry = entries[pattern] = Entry(decisions[i].n, sources[i], lines[i], sample)
             entry.count += count
         if len(entries) > _ENTRIES:
             self._thin()
