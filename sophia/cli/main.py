@@ -165,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     weave.add_argument("--since", type=text, metavar="24h|TIME", help="chapters that ended so long ago, or since")
     weave.add_argument("--markdown", action="store_true", help="print the chapters as Markdown")
     weave.add_argument("--views", action="store_true", help="print the views")
-    weave.add_argument("--most", type=positive, default=20, metavar="N", help="rows of each view (default 20)")
+    weave.add_argument("--most", type=positive, metavar="N", help="rows of each view (default 20)")
     weave.add_argument("--json", action="store_true", help="print a JSON object a chapter or row")
     weave.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
 

@@ -5,28 +5,37 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from sophia.cli.chapters import told
 from sophia.cli.exits import Exit
 from sophia.config import parse_duration
 from sophia.errors import ConfigError, StoreCorrupt
-from sophia.store.chapters import read
+from sophia.store.chapters import damaged, read
 from sophia.store.folder import StoreFolder
 from sophia.store.view import StoreView
 
+if TYPE_CHECKING:
+    from sophia.store.chronicle import Chronicle, Reading
+
 __all__ = ["command"]
 
+_MOST = 20
+_BREAK_OFF = 0.5  # seconds that a query has to end in that was broken off
 _ALIGNED = 1000  # rows by whose values columns are aligned; what comes after them may be wider
 
 
 def command(options: argparse.Namespace) -> int:
     """Prints the chapters of the store; or brings its chronicle up to date, and asks that."""
+    _refuse_idle(options)
     if options.sql is not None or options.views:
         return _ask(options)
     chapters = _since(_chapters(Path(options.store)), options.since)
@@ -41,10 +50,31 @@ def command(options: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def _refuse_idle(options: argparse.Namespace) -> None:
+    """ConfigError where something is asked for that has no use."""
+    if options.sql is not None and options.views:
+        message = "--sql and --views are two questions; ask one at a time"
+        raise ConfigError(message)
+    asked = "--sql" if options.sql is not None else "--views" if options.views else "chapters"
+    given = {"--most": options.most is not None, "--since": options.since is not None, "--markdown": options.markdown}
+    of_use = {"--sql": (), "--views": ("--most",), "chapters": ("--since", "--markdown")}[asked]
+    for flag, there in given.items():
+        if there and flag not in of_use:
+            instead = {"--most": "; say LIMIT in the query", "--since": "; say WHERE in the query"}.get(flag, "")
+            message = f"{flag} is of no use with {asked}{instead if asked == '--sql' else ''}"
+            raise ConfigError(message)
+    if options.markdown and options.json:
+        message = "--markdown and --json are two ways to print the chapters; name one"
+        raise ConfigError(message)
+
+
 def _chapters(store: Path) -> list[tuple[int, dict[str, Any]]]:
     folder = StoreFolder(store)
     folder.require()
     with StoreView(folder.file) as view:
+        if (count := damaged(view)) and sys.stderr is not None:
+            words = "1 chapter is damaged and left" if count == 1 else f"{count:,} chapters are damaged and left"
+            sys.stderr.write(f"sophia: {words} out; `sophia store repair --store {store}` saves what is sound\n")
         return read(view)
 
 
@@ -73,54 +103,118 @@ def _ended(chapter: dict[str, Any]) -> datetime:
 
 
 def _ask(options: argparse.Namespace) -> int:
-    """Brings the chronicle of the store up to date, and asks it."""
-    from sophia.store.chronicle import Chronicle
-
-    with Chronicle(Path(options.store)) as chronicle:
-        chronicle.catch_up()
-    written = 0
+    """Brings the chronicle of the store up to date, and asks it: in a thread of its own, so that a Ctrl-C is seen while
+    a query is at work."""
+    asking = _Asking(options)
+    asking.start()
     try:
-        for line in _told(chronicle.file, options):
-            sys.stdout.write(line)
-            written += 1
-    except StoreCorrupt as error:  # damage that only shows when it is read
-        with Chronicle(Path(options.store)) as chronicle:
-            chronicle.renew(str(error))
-            chronicle.catch_up()
-        if written:
-            message = f"{error}; it was made anew: ask again, what was printed is not all"
-            raise StoreCorrupt(message) from error
-        for line in _told(chronicle.file, options):
-            sys.stdout.write(line)
-    sys.stdout.flush()
-    for note in chronicle.notes:
-        if sys.stderr is not None:
-            sys.stderr.write(f"sophia: {note}\n")
+        asking.join()
+    except KeyboardInterrupt:
+        asking.interrupt()
+        if asking.is_alive():  # what it has not committed is taken from the journal again
+            os._exit(Exit.INTERRUPTED)
+        raise
+    finally:
+        for note in asking.notes:
+            if sys.stderr is not None:
+                sys.stderr.write(f"sophia: {note}\n")
+    if asking.error is not None:
+        raise asking.error
     return Exit.DONE
 
 
-def _told(file: Path, options: argparse.Namespace) -> Iterator[str]:
-    """The lines that are printed."""
-    from sophia.store.chronicle import VIEWS, Reading
+class _Asking(Thread):
+    """Prints what is asked for. `notes` is what is to be said beside it, `error` what it failed with."""
 
-    with Reading(file) as reading:
-        if options.sql is not None:
-            names, rows = reading.ask(options.sql)
-            yield from _objects(names, rows) if options.json else _lines(names, rows)
-            return
-        for view in VIEWS:
-            names, rows = reading.ask(f"SELECT * FROM {view} LIMIT {options.most}")
-            if options.json:
-                yield from _objects(names, rows, view)
-                continue
-            yield f"{view}\n"
-            shown = list(rows)
-            yield from _lines(names, iter(shown))
-            if len(shown) == options.most:
-                total = next(reading.ask(f"SELECT count(*) FROM {view}")[1])[0]
-                if total > len(shown):
-                    yield f"... {total - len(shown):,} more (--most)\n"
-            yield "\n"
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(name="weave", daemon=True)
+        self._options = options
+        self._open: Chronicle | Reading | None = None
+        self.notes: list[str] = []
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._ask()
+        except BaseException as error:  # raised again where it is waited for
+            self.error = error
+
+    def interrupt(self) -> None:
+        """Breaks off what is at work, and waits a little for its end."""
+        ends = monotonic() + _BREAK_OFF
+        while self.is_alive() and monotonic() < ends:
+            if self._open is not None:
+                self._open.interrupt()
+            self.join(0.05)
+
+    def _ask(self) -> None:
+        file = self._catch_up()
+        written = 0
+        try:
+            for line in self._answer(file):
+                sys.stdout.write(line)
+                written += 1
+        except StoreCorrupt as error:  # damage that only shows when it is read
+            self._catch_up(str(error))
+            if written:
+                message = f"{error}; it was made anew: ask again, what was printed is not all"
+                raise StoreCorrupt(message) from error
+            for line in self._answer(file):
+                sys.stdout.write(line)
+        sys.stdout.flush()
+
+    def _catch_up(self, damage: str | None = None) -> Path:
+        from sophia.store.chronicle import Chronicle
+
+        with Chronicle(Path(self._options.store)) as chronicle:
+            self._open = chronicle
+            try:
+                if damage is not None:
+                    chronicle.renew(damage)
+                chronicle.catch_up()
+                if chronicle.empty:
+                    self.notes.append(f"the journal of {self._options.store} is empty, so no decision can be asked for")
+            finally:
+                self._open = None
+                self.notes += chronicle.notes
+            return chronicle.file
+
+    def _answer(self, file: Path) -> Iterator[str]:
+        from sophia.store.chronicle import Reading
+
+        with Reading(file) as reading:
+            self._open = reading
+            try:
+                yield from _told(reading, self._options)
+            finally:
+                self._open = None
+
+
+def _told(reading: Reading, options: argparse.Namespace) -> Iterator[str]:
+    """The lines that are printed."""
+    from sophia.store.chronicle import VIEWS
+
+    if options.sql is not None:
+        names, rows = reading.ask(options.sql)
+        yield from _objects(names, rows) if options.json else _lines(names, rows)
+        return
+    most = _MOST if options.most is None else options.most
+    bare = not next(reading.ask("SELECT count(*) FROM decisions")[1])[0]
+    for view in VIEWS:
+        names, rows = reading.ask(f"SELECT * FROM {view} LIMIT {most}")
+        if options.json:
+            yield from _objects(names, rows, view)
+            continue
+        shown = list(rows)
+        if not shown and bare:  # that is said in one line
+            continue
+        yield f"{view}\n"
+        yield from _lines(names, iter(shown))
+        if len(shown) == most:
+            total = next(reading.ask(f"SELECT count(*) FROM {view}")[1])[0]
+            if total > len(shown):
+                yield f"... {total - len(shown):,} more (--most)\n"
+        yield "\n"
 
 
 def _objects(names: list[str], rows: Iterator[tuple[Any, ...]], view: str | None = None) -> Iterator[str]:
@@ -132,6 +226,7 @@ def _objects(names: list[str], rows: Iterator[tuple[Any, ...]], view: str | None
 
 def _lines(names: list[str], rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
     """Aligned columns under their names."""
+    names = [_shown(name) for name in names]
     first = [[_shown(value) for value in row] for row in islice(rows, _ALIGNED)]
     widths = [max(map(len, column)) for column in zip(names, *first, strict=True)]
     for cells in chain([names], first, ([_shown(value) for value in row] for row in rows)):
