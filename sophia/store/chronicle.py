@@ -125,8 +125,8 @@ _FIELDS: dict[str, str] = {
 _TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, try(to_timestamp("at")),
     CASE WHEN isfinite(try_cast(ts AS TIMESTAMPTZ)) THEN try_cast(ts AS TIMESTAMPTZ) END, ts, scope, route, why,
     verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id, "match".score,
-    answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session, sensor, anomaly,
-    salience.attention FROM records"""
+    answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session, sensor,
+    anomaly, salience.attention FROM records"""
 
 
 def missing() -> list[str]:
@@ -252,7 +252,8 @@ class Chronicle:
                 )
                 raise StoreFailed(message) from error
             kept.append(f"{path.name}.{stamp}.damaged")
-        self.notes.append(f"{CHRONICLE} is made anew ({why}); what it was is kept as {' and '.join(kept) or 'nothing'}")
+        what = f"; what it was is kept as {' and '.join(kept)}" if kept else ""
+        self.notes.append(f"{CHRONICLE} is made anew ({why}){what}")
 
     def _take(self, file: JournalFile, start: int, tail: str) -> None:
         """What a file of the journal has beyond `start`; all of it where it is no longer what it was up to there."""
