@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -108,10 +108,10 @@ def _ask(options: argparse.Namespace) -> int:
     asking = _Asking(options)
     asking.start()
     try:
-        asking.join()
+        asking.done.wait()
     except KeyboardInterrupt:
         asking.interrupt()
-        if asking.is_alive():  # what it has not committed is taken from the journal again
+        if not asking.done.is_set():  # what it has not committed is taken from the journal again
             os._exit(Exit.INTERRUPTED)
         raise
     finally:
@@ -124,12 +124,16 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 class _Asking(Thread):
-    """Prints what is asked for. `notes` is what is to be said beside it, `error` what it failed with."""
+    """Prints what is asked for. `notes` is what is to be said beside it, `error` what it failed with.
+
+    `done` is set at its end: a `join` that a Ctrl-C breaks off takes a thread for ended that is not.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__(name="weave", daemon=True)
         self._options = options
         self._open: Chronicle | Reading | None = None
+        self.done = Event()
         self.notes: list[str] = []
         self.error: BaseException | None = None
 
@@ -138,14 +142,16 @@ class _Asking(Thread):
             self._ask()
         except BaseException as error:  # raised again where it is waited for
             self.error = error
+        finally:
+            self.done.set()
 
     def interrupt(self) -> None:
         """Breaks off what is at work, and waits a little for its end."""
         ends = monotonic() + _BREAK_OFF
-        while self.is_alive() and monotonic() < ends:
-            if self._open is not None:
-                self._open.interrupt()
-            self.join(0.05)
+        while not self.done.wait(0.05) and monotonic() < ends:
+            opened = self._open
+            if opened is not None:
+                opened.interrupt()
 
     def _ask(self) -> None:
         file = self._catch_up()
