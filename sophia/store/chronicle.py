@@ -400,6 +400,7 @@ class Reading:
 
 
 _LOCKED = "Could not set lock on file"
+_DAMAGE = ("Corrupt", "replaying WAL", "checksum")
 _REFUSALS = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE,
     errno.ENOMEM,
@@ -450,7 +451,7 @@ def _is_damage(error: BaseException) -> bool:
     words = str(error)
     if _LOCKED in words or any(os.strerror(number) in words for number in _REFUSALS):
         return False
-    return "Corrupt database" in words or isinstance(error, kinds)
+    return any(sign in words for sign in _DAMAGE) or isinstance(error, kinds)
 
 
 def _connected(file: Path) -> duckdb.DuckDBPyConnection:

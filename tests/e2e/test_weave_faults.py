@@ -532,7 +532,7 @@ def test_odd_texts_in_every_place(tmp_path: Path) -> None:
         ["--sql", "SELECT * FROM chapters"], ["--sql", "SELECT * FROM patterns", "--json"],
         ["--sql", "SELECT 1 AS \"a\x1b[31m\nb\", chr(27) || '[31m' AS red, [chr(10)] AS list, {'x': chr(7)} AS one"],
     ):  # fmt: skip
-        for encoding in ("utf-8", "ascii"):
+        for encoding in ("utf-8", "ascii") if how in ([], ["--views"]) else ("utf-8",):
             said = _sophia(tmp_path, "weave", "--store", "mind", *how, PYTHONIOENCODING=encoding)
             assert all(line.isprintable() for line in said.split("\n")), how
 
