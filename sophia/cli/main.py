@@ -165,9 +165,21 @@ def _parser() -> argparse.ArgumentParser:
     weave.add_argument("--since", type=text, metavar="24h|TIME", help="chapters that ended so long ago, or since")
     weave.add_argument("--markdown", action="store_true", help="print the chapters as Markdown")
     weave.add_argument("--views", action="store_true", help="print the views")
-    weave.add_argument("--most", type=positive, default=20, metavar="N", help="rows of each view (default 20)")
+    weave.add_argument("--most", type=positive, metavar="N", help="rows of each view (default 20)")
     weave.add_argument("--json", action="store_true", help="print a JSON object a chapter or row")
     weave.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
+
+    ask = commands.add_parser(
+        "ask", help="a question about what was decided", allow_abbrev=False,
+        description="Answers what templates over the store's chronicle can: what was new, dangerous, frequent, silent, "
+        "slow, avoided, what happened, how many, what deserves attention; with words of time (today, yesterday, after 14:00, "
+        "since 2026-11-30 14:00, in the last 3 hours, on 2026-11-30). It says how it understood the question, and what "
+        "it did not. Needs the extra brain.",
+    )  # fmt: skip
+    ask.add_argument("question", nargs="+", type=text, metavar="WORD", help="as: what was new after 14:00?")
+    ask.add_argument("--tz", type=text, default="UTC", metavar="ZONE", help="of the times in it (default UTC)")
+    ask.add_argument("--json", action="store_true", help="print a JSON object a row")
+    ask.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
 
     crystallise = commands.add_parser("crystallise", help="decide on, and learn nothing more", allow_abbrev=False)
     crystallise.add_argument("--undo", action="store_true", help="learn again")

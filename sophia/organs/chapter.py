@@ -55,6 +55,10 @@ class Sample:
         """What somebody has made of it."""
         self._words: tuple[str, ...] | None = None
 
+    def is_of(self, text: str | None) -> bool:
+        """Whether it is made of this text."""
+        return self._text == (text or "")[:_TEXT]
+
     @property
     def masked(self) -> str:
         """Without what is a value."""
@@ -71,7 +75,7 @@ class Sample:
 
 
 class Samples(dict[int, Sample]):
-    """A text of each of the patterns that came last, the first that was seen; 4,096 at most."""
+    """A text of each of the patterns that came last, the first of a stretch; 4,096 at most."""
 
     def of(self, pattern: int, text: str | None) -> Sample:
         """That of a pattern, or this one."""
@@ -83,20 +87,27 @@ class Samples(dict[int, Sample]):
             found = self[pattern] = Sample(text)
         return found
 
+    def anew(self, pattern: int, text: str | None) -> Sample:
+        """This one, with the vector of the pattern where it has one."""
+        found = self.of(pattern, text)
+        if not found.is_of(text):
+            vector = found.vector
+            found = self[pattern] = Sample(text)
+            found.vector = vector
+        return found
+
 
 class Entry:
     """A pattern of a stretch: how often it came, and its first input there."""
 
-    __slots__ = ("count", "line", "n", "sample", "source", "text")
+    __slots__ = ("count", "line", "n", "sample", "source")
 
-    def __init__(self, n: int, source: str, line: int, text: str, sample: Sample) -> None:
+    def __init__(self, n: int, source: str, line: int, sample: Sample) -> None:
         self.count = 0
         self.n = n
         self.source = source
         self.line = line
-        self.text = text
         self.sample = sample
-        """Of any input of the pattern: for its words."""
 
 
 class Stretch:
@@ -150,8 +161,9 @@ class Stretch:
                         continue
                 first = first or dict(zip(reversed(patterns), range(len(patterns) - 1, -1, -1), strict=True))
                 i = first[pattern]
-                sample, text = self._samples.of(pattern, texts[i]), (texts[i] or "")[:_TEXT]
-                entry = entries[pattern] = Entry(decisions[i].n, sources[i], lines[i], text, sample)
+                # Its own text, of its own scope: others of the pattern may say more than this stretch does.
+                sample = self._samples.anew(pattern, texts[i])
+                entry = entries[pattern] = Entry(decisions[i].n, sources[i], lines[i], sample)
             entry.count += count
         if len(entries) > _ENTRIES:
             self._thin()
@@ -333,6 +345,6 @@ def _vanished(stretch: Stretch, before: Stretch | None) -> list[Entry]:
 
 
 def _sentence(entry: Entry) -> str:
-    text = " ".join(mask(entry.text).split())
+    text = " ".join(entry.sample.masked.split())
     short = text if len(text) <= _SENTENCE else text[: _SENTENCE - 1].rstrip() + "\u2026"
     return short if entry.count == 1 else f"{short} (\u00d7{entry.count:,})"

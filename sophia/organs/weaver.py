@@ -40,8 +40,8 @@ class Weaver:
     """Makes chapters of what was decided. One thread at a time.
 
     It reads in windows of 32 inputs, whatever the batches are, and encodes one text of each pattern (of windows full of
-    new ones only 8). 3 MB at most; about .4 us an input of known patterns, 4 us where each is a new one, and 1 to 15 ms a
-    chapter.
+    new ones only 8). 3 MB at most; about .4 us an input of known patterns, 4 us where each is a new one, and 1 to 15 ms
+    a chapter.
 
         >>> import sophia
         >>> weaver = Weaver()

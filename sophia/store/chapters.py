@@ -10,7 +10,7 @@ from typing import Any
 from sophia.store import checksum
 from sophia.store.view import StoreView
 
-__all__ = ["KEPT", "erase", "insert", "last", "read"]
+__all__ = ["KEPT", "damaged", "erase", "insert", "last", "read"]
 
 KEPT = 10_000
 """Chapters that a store has at most, and its birth: the oldest go."""
@@ -18,6 +18,8 @@ KEPT = 10_000
 _QUOTES = ("summary", "terms", "fewer", "new", "vanished")  # lists; `words` and `again` beside them
 _FORGOTTEN = "Forgotten"
 _SINCE = 5  # the format of stores that brought them
+
+_COLUMNS = "id, CAST(data AS BLOB), checksum"  # bytes: what is damaged may be no text
 
 _Run = Callable[..., sqlite3.Cursor]
 
@@ -33,8 +35,12 @@ def erase(run: _Run, scope: str) -> int:
     """Takes what is quoted out of the chapters that inputs of a scope were part of, and of those right after them,
     which tell what is no more; their counts stay. How many there were."""
     erased, before = 0, False
-    for number, data in run("SELECT id, data FROM chapters ORDER BY id").fetchall():
-        chapter = _read(data)
+    for number, data, check in run(f"SELECT {_COLUMNS} FROM chapters ORDER BY id").fetchall():
+        chapter = _read(number, data, check)
+        if chapter is None:  # nobody knows what it quotes, nor of whom
+            run("DELETE FROM chapters WHERE id = ?", (number,))
+            erased, before = erased + 1, True
+            continue
         if "scopes" not in chapter:  # it quotes nobody
             continue
         scopes = chapter["scopes"]
@@ -56,26 +62,33 @@ def read(view: StoreView) -> list[tuple[int, dict[str, Any]]]:
     passed over: `check` tells of that."""
     if view.format < _SINCE:
         return []
-    return _told(view.execute("SELECT id, data FROM chapters ORDER BY id"))
+    return _told(view.execute(f"SELECT {_COLUMNS} FROM chapters ORDER BY id"))
+
+
+def damaged(view: StoreView) -> int:
+    """How many chapters of a store `read` passes over."""
+    if view.format < _SINCE:
+        return 0
+    rows = view.execute(f"SELECT {_COLUMNS} FROM chapters")
+    return len(rows) - len(_told(rows))
 
 
 def last(run: _Run, count: int) -> list[dict[str, Any]]:
     """The last chapters, in order."""
-    rows = run("SELECT id, data FROM chapters ORDER BY id DESC LIMIT ?", (count,)).fetchall()
+    rows = run(f"SELECT {_COLUMNS} FROM chapters ORDER BY id DESC LIMIT ?", (count,)).fetchall()
     return [chapter for _, chapter in reversed(_told(rows))]
 
 
 def _told(rows: Sequence[tuple[Any, ...]]) -> list[tuple[int, dict[str, Any]]]:
-    return [(number, chapter) for number, data in rows if (chapter := _read(data))]
+    return [(row[0], chapter) for row in rows if (chapter := _read(*row)) is not None]
 
 
-def _read(data: str) -> dict[str, Any]:
-    """The object; an empty one where it is damaged."""
-    try:
-        chapter = json.loads(data)
-    except ValueError:
-        return {}
-    return chapter if isinstance(chapter, dict) else {}
+def _read(number: int, data: bytes | None, check: int) -> dict[str, Any] | None:
+    """The object; None where it is damaged."""
+    if not isinstance(data, bytes) or checksum.of_blob(number, "chapter", data) != check:
+        return None
+    chapter = json.loads(data)
+    return chapter if isinstance(chapter, dict) else None
 
 
 def _sealed(number: int, text: str) -> tuple[int, str, int]:

@@ -8,7 +8,10 @@ extra `brain`).
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -35,6 +38,7 @@ FORMAT = 2
 """Of the tables; a file of another is made anew."""
 
 _CHUNK = 1 << 22  # bytes of the journal that are taken in one transaction
+_NO_NUMBER = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)")
 _TAIL = 4096  # bytes by which it is known that the rest of a file only follows what was taken
 
 _TABLES = """
@@ -121,12 +125,13 @@ _FIELDS: dict[str, str] = {
     "source": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR", "session": "VARCHAR", "sensor": "VARCHAR",
     "anomaly": "DOUBLE", "attention": "DOUBLE",
 }  # fmt: skip
-_TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, to_timestamp("at"), try_cast(ts AS TIMESTAMPTZ), ts, scope,
-    route, why, verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id,
-    "match".score, answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session,
-    sensor, anomaly, salience.attention FROM records WHERE alarm IS NULL"""
-_TAKE_ALARMS = """INSERT INTO alarms SELECT {file}, run, n, to_timestamp("at"), alarm.kind, alarm.source, alarm.pattern,
-    to_timestamp(alarm.at_seconds), to_timestamp(alarm.since_seconds), alarm.usual, alarm.found
+_TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, try(to_timestamp("at")),
+    CASE WHEN isfinite(try_cast(ts AS TIMESTAMPTZ)) THEN try_cast(ts AS TIMESTAMPTZ) END, ts, scope, route, why,
+    verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id, "match".score,
+    answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session, sensor,
+    anomaly, salience.attention FROM records WHERE alarm IS NULL"""
+_TAKE_ALARMS = """INSERT INTO alarms SELECT {file}, run, n, try(to_timestamp("at")), alarm.kind, alarm.source,
+    alarm.pattern, try(to_timestamp(alarm.at_seconds)), try(to_timestamp(alarm.since_seconds)), alarm.usual, alarm.found
     FROM records WHERE alarm IS NOT NULL"""
 
 
@@ -150,29 +155,45 @@ class Chronicle:
         self.folder.require()
         self.file = folder / CHRONICLE
         self.notes: list[str] = []
+        self._strange = 0  # lines of the journal that were passed over
         self._connection = self._open()
 
     def catch_up(self) -> int:
         """Takes what is new in the journal, the patterns and the chapters; how many decisions. Where that shows damage
         of the file it is made anew."""
         try:
-            return self._catch_up()
+            added = self._catch_up()
         except StoreCorrupt as error:
             self.renew(str(error))
-            return self._catch_up()
+            added = self._catch_up()
+        if self._strange:
+            lines = "line of the journal is no record" if self._strange == 1 else "lines of the journal are no records"
+            self.notes.append(f"{self._strange:,} {lines} of a decision, and left out")
+            self._strange = 0
+        return added
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no decision."""
+        try:
+            return not self._count()
+        except _duckdb().Error as error:
+            raise _failed(self.file, error) from error
 
     def renew(self, why: str) -> None:
         """Sets the file aside, and begins a new one."""
         self._connection.close()
         self._set_aside(why)
+        self._strange = 0
         try:
             self._connection = _connected(self.file)
         except _duckdb().Error as error:
             raise _failed(self.file, error) from error
 
     def _catch_up(self) -> int:
-        files = journal_files(self.folder.path)
         try:
+            self._mirror()  # before the journal, which then has what a chapter tells of
+            files = journal_files(self.folder.path)
             before = self._count()
             known = {row[0]: row[1:] for row in self._rows("SELECT file, bytes, tail FROM taken")}
             for number in known.keys() - {file.number for file in files}:
@@ -180,10 +201,14 @@ class Chronicle:
             for file in files:
                 start, tail = known.get(file.number, (0, ""))
                 self._take(file, start, tail)
-            self._mirror()
             return self._count() - before
         except _duckdb().Error as error:
             raise _failed(self.file, error) from error
+
+    def interrupt(self) -> None:
+        """Breaks off what is being done, from another thread."""
+        with suppress(_duckdb().Error):
+            self._connection.interrupt()
 
     def close(self) -> None:
         """May be called twice."""
@@ -202,9 +227,6 @@ class Chronicle:
         try:
             return self._ours(_connected(self.file))
         except _duckdb().Error as error:
-            if "lock" in str(error) and isinstance(error, _duckdb().IOException):
-                message = f"{self.file} is in use by another process; wait for it, or end it"
-                raise StoreLocked(message) from error
             if not _is_damage(error):
                 raise _failed(self.file, error) from error
             self._set_aside(str(error).partition("\n")[0][:200])
@@ -226,10 +248,18 @@ class Chronicle:
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
         kept = []
         for path in (self.file, self.file.with_name(f"{CHRONICLE}.wal")):
-            with suppress(FileNotFoundError):
+            try:
                 path.rename(path.with_name(f"{path.name}.{stamp}.damaged"))
-                kept.append(f"{path.name}.{stamp}.damaged")
-        self.notes.append(f"{CHRONICLE} is made anew ({why}); what it was is kept as {' and '.join(kept) or 'nothing'}")
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                message = (
+                    f"{path} cannot be used ({why}), nor set aside ({error.strerror or error}); look at the folder"
+                )
+                raise StoreFailed(message) from error
+            kept.append(f"{path.name}.{stamp}.damaged")
+        what = f"; what it was is kept as {' and '.join(kept)}" if kept else ""
+        self.notes.append(f"{CHRONICLE} is made anew ({why}){what}")
 
     def _take(self, file: JournalFile, start: int, tail: str) -> None:
         """What a file of the journal has beyond `start`; all of it where it is no longer what it was up to there."""
@@ -265,6 +295,7 @@ class Chronicle:
                 [number, end, tail, strange],
             )
             run("COMMIT")
+            self._strange += strange
         except BaseException:
             with suppress(_duckdb().Error):
                 run("ROLLBACK")
@@ -357,6 +388,11 @@ class Reading:
                 return
             yield from rows
 
+    def interrupt(self) -> None:
+        """Breaks off a query that is being answered, from another thread."""
+        with suppress(_duckdb().Error):
+            self._connection.interrupt()
+
     def close(self) -> None:
         """May be called twice."""
         self._connection.close()
@@ -369,6 +405,13 @@ class Reading:
     ) -> None:
         self.close()
 
+
+_LOCKED = "Could not set lock on file"
+_DAMAGE = ("Corrupt", "replaying WAL", "checksum")
+_REFUSALS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE,
+    errno.ENOMEM,
+)  # fmt: skip
 
 _PATTERN = {
     "id": "BIGINT", "template": "VARCHAR", "count": "BIGINT", "first_n": "BIGINT", "last_n": "BIGINT",
@@ -412,11 +455,14 @@ def _duckdb() -> Any:
 
 
 def _is_damage(error: BaseException) -> bool:
-    """Whether DuckDB says that a file or its log cannot be read, or has not the tables that it should have."""
+    """Whether DuckDB says that a file or its log cannot be read, or has not the tables that it should have; not where
+    the system has refused something that says nothing of what is in the file."""
     d = _duckdb()
     kinds = (d.IOException, d.SerializationException, d.InternalException, d.FatalException, d.CatalogException)
     words = str(error)
-    return "Corrupt" in words or (isinstance(error, kinds) and "lock" not in words and "No space" not in words)
+    if _LOCKED in words or any(os.strerror(number) in words for number in _REFUSALS):
+        return False
+    return any(sign in words for sign in _DAMAGE) or isinstance(error, kinds)
 
 
 def _connected(file: Path) -> duckdb.DuckDBPyConnection:
@@ -445,7 +491,9 @@ def _format(connection: duckdb.DuckDBPyConnection) -> int:
     return int(found[0][0]) if found and str(found[0][0]).isdigit() else 0
 
 
-def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt:
+def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt | StoreLocked:
+    if _LOCKED in str(error):
+        return StoreLocked(f"{file} is in use by another process; wait for it, or end it")
     if _is_damage(error):
         return StoreCorrupt(f"{file} is damaged ({str(error).partition(chr(10))[0][:200]})")
     return StoreFailed(
@@ -477,13 +525,19 @@ def _lines(opened: BinaryIO, most: int) -> bytes:
 
 
 def _records(data: bytes) -> tuple[pyarrow.Table, int]:
-    """Lines of the journal as a table, and how many of them are no records."""
+    """Lines of the journal as a table, and how many of them are no records. They are taken at once where each is by
+    itself what the journal writes: a reader of JSON takes several in one line too, and has other ideas of what is none.
+    """
     import pyarrow as pa
 
-    with suppress(pa.ArrowInvalid):
-        return _parsed(data), 0
+    lines = data.count(b"\n")
+    if data.isascii() and data.count(b"\n{") + data.startswith(b"{") == lines and not _NO_NUMBER.search(data):
+        with suppress(pa.ArrowInvalid):
+            table = _parsed(data)
+            if len(table) == lines:
+                return table, 0
     good, strange = [], 0
-    for line in data.splitlines():
+    for line in data.removesuffix(b"\n").split(b"\n"):
         cleaned = _cleaned(line)
         if cleaned is None:
             strange += 1
@@ -523,15 +577,16 @@ def _parsed(data: bytes) -> pyarrow.Table:
 
 
 def _cleaned(line: bytes) -> bytes | None:
-    """One line by itself: as Arrow takes it, with U+FFFD for what no text can hold; None where it is no record."""
+    """One line by itself: as Arrow takes it, with U+FFFD for what no text can hold, and nothing for what is no number;
+    None where it is no record."""
     import pyarrow as pa
 
     try:
-        one = json.loads(line)
+        one = json.loads(line, parse_constant=lambda _: None)
         if not isinstance(one, dict):
             return None
-        text = json.dumps({key: _clean(value) for key, value in one.items()}).encode()
-        return text if len(_parsed(text)) == 1 else None
+        text = json.dumps(_clean(one)).encode()
+        return text if len(_parsed(text)) == 1 else None  # an object begins it: of others Arrow dies
     except (ValueError, RecursionError, pa.ArrowInvalid):
         return None
 
@@ -539,6 +594,8 @@ def _cleaned(line: bytes) -> bytes | None:
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_clean(name): _clean(one) for name, one in value.items()}
     return [_clean(one) for one in value] if isinstance(value, list) else value
 
 
