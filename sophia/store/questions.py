@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from sophia.errors import InputError
+from sophia.errors import ConfigError
 
 __all__ = ["EXAMPLES", "Question", "understood"]
 
@@ -177,24 +177,24 @@ _LAST = r"\b(?:in|over|during|for) the last (?P<count>\d{1,6} )?(?P<unit>minute|
 def understood(question: str, *, now: datetime, zone: tzinfo = UTC) -> Question:
     """The query that answers a question, and how it was understood. `now` and `zone` give words of time their meaning.
 
-    One topic, and any number of words of time; InputError for all else, which says what was not understood.
+    One topic, and any number of words of time; ConfigError for all else, which says what was not understood.
 
         >>> asked = understood("What was new after 14:00?", now=datetime(2026, 11, 30, 18, tzinfo=UTC))
         >>> asked.words
         'patterns that were first seen from 2026-11-30 14:00:00 UTC'
         >>> understood("why is the sky blue?", now=datetime(2026, 11, 30, tzinfo=UTC))
         Traceback (most recent call last):
-        sophia.errors.InputError: this cannot be answered from what was decided: 'why', 'sky', 'blue' ...
+        sophia.errors.ConfigError: this cannot be answered from what was decided: 'why', 'sky', 'blue' ...
     """
     text = " ".join(question.lower().split())
     if len(text) > _LONGEST:
         message = f"a question of {len(text):,} characters; ask one in at most {_LONGEST}"
-        raise InputError(message)
+        raise ConfigError(message)
     try:
         span, rest = _time(text, now.astimezone(zone))
     except (ValueError, OverflowError) as error:
         message = f"the time in {question!r:.200} cannot be read ({error})"
-        raise InputError(message) from error
+        raise ConfigError(message) from error
     words = re.findall(r"[^\W_]+", rest)
     topics = [topic for topic in _TOPICS if topic.asked_by & set(words)]
     strange = [word for word in words if word not in _BESIDE and not any(word in topic.asked_by for topic in topics)]
@@ -204,19 +204,19 @@ def understood(question: str, *, now: datetime, zone: tzinfo = UTC) -> Question:
         raise _refused(strange, topics)
     if span.start is not None and span.end is not None and span.start >= span.end:
         message = f"the time in {question!r:.200} ends before it begins ({span.words})"
-        raise InputError(message)
+        raise ConfigError(message)
     topic = topics[0]
     return Question(f"{topic.words} {span.words}", topic.sql(span))
 
 
-def _refused(strange: list[str], topics: list[_Topic]) -> InputError:
+def _refused(strange: list[str], topics: list[_Topic]) -> ConfigError:
     if strange:
         what = "this cannot be answered from what was decided: " + ", ".join(f"{word!r}" for word in strange[:5])
     elif topics:
         what = "this asks for several things at once: " + "; ".join(topic.words for topic in topics)
     else:
         what = "this asks for nothing that is known"
-    return InputError(
+    return ConfigError(
         f"{what} ... What can be asked: " + " | ".join(EXAMPLES) + "; for all else there is --sql of weave"
     )
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sophia
-from sophia.errors import InputError
+from sophia.errors import ConfigError
 from sophia.store.chronicle import Chronicle, Reading, missing
 from sophia.store.questions import EXAMPLES, understood
 
@@ -69,7 +69,7 @@ def test_words_of_time_are_of_the_zone() -> None:
     ],
 )
 def test_what_is_not_understood_is_refused(question: str, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(ConfigError, match=words):
         understood(question, now=NOW)
 
 
@@ -77,7 +77,7 @@ def test_what_is_not_understood_is_refused(question: str, words: str) -> None:
 def test_any_text_is_understood_or_refused(question: str) -> None:
     try:
         asked = understood(question, now=NOW)
-    except InputError:
+    except ConfigError:
         return
     assert asked.sql.startswith("SELECT ")
     assert ";" not in asked.sql
