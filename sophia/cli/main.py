@@ -173,8 +173,8 @@ def _parser() -> argparse.ArgumentParser:
         "ask", help="a question about what was decided", allow_abbrev=False,
         description="Answers what templates over the store's chronicle can: what was new, dangerous, frequent, silent, "
         "slow, avoided, what happened, how many, what deserves attention; with words of time (today, yesterday, "
-        "after 14:00, since 2026-11-30 14:00, in the last 3 hours, on 2026-11-30). It says how it understood the question, and what "
-        "it did not. Needs the extra brain.",
+        "after 14:00, since 2026-11-30 14:00, in the last 3 hours, on 2026-11-30). It says how it understood the "
+        "question, and what it did not. Needs the extra brain.",
     )  # fmt: skip
     ask.add_argument("question", nargs="+", type=text, metavar="WORD", help="as: what was new after 14:00?")
     ask.add_argument("--tz", type=text, default="UTC", metavar="ZONE", help="of the times in it (default UTC)")
