@@ -192,6 +192,7 @@ def _nothing_untold(store: Path, trial: Trial) -> None:
         ends[run] = chapter["last"]
 
 
+@pytest.mark.once
 def test_kills(tmp_path: Path, expected: list[dict[str, Any]]) -> None:
     kills, seed = 0, 0
     while kills < 10:
@@ -257,6 +258,7 @@ def _flip(command: Run, store: Path, name: str, places: Callable[[int, random.Ra
     return seen
 
 
+@pytest.mark.once
 def test_a_flipped_byte_in_the_tables(command: Run, store: Path) -> None:
     heads = [9, 4100, 8200]
     seen = _flip(command, store, "weaver.duckdb", lambda size, rng: heads + [rng.randrange(size) for _ in range(5)])
@@ -278,6 +280,7 @@ def test_many_flipped_bytes(command: Run, store: Path) -> None:
     _flip(command, store, "weaver.duckdb.wal", lambda size, rng: [rng.randrange(size) for _ in range(40)])
 
 
+@pytest.mark.once
 def test_a_flipped_byte_in_the_journal(command: Run, store: Path) -> None:
     """What is no record any more is left out, and that is said; it is the same for who has read the rest before."""
     (file,) = journal_files(store)
@@ -372,6 +375,7 @@ def _fill_the_disk(folder: Path, shim: Path, wanted: str, how: str, first: int) 
     return code
 
 
+@pytest.mark.once
 def test_no_room_for_the_tables(store: Path, shim: Path) -> None:
     folder, wanted = store.parent, anew(store)
     for path in store.glob("weaver.duckdb*"):
@@ -495,6 +499,7 @@ ODD = [
 ]
 
 
+@pytest.mark.once
 def test_odd_texts_in_every_place(tmp_path: Path) -> None:
     """As scopes, contexts, names, answers, times, texts, lines of a log and names of files."""
     long = "long answer " * 90_000
@@ -592,7 +597,7 @@ def test_a_store_of_an_older_format(command: Run, tmp_path: Path, number: int) -
     import gzip
 
     (tmp_path / "mind").mkdir()
-    packed = HOME / "tests" / "fixtures" / f"store-{number}.db.gz"
+    packed = Path(__file__).parent.parent / "fixtures" / f"store-{number}.db.gz"
     (tmp_path / "mind" / "sophia.db").write_bytes(gzip.decompress(packed.read_bytes()))
     before = (tmp_path / "mind" / "sophia.db").read_bytes()
     done = command("weave", "--store", "mind")
