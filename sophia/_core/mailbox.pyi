@@ -11,8 +11,11 @@ OVERFLOWS: Final[tuple[str, ...]]
 @disjoint_base
 class Runner: ...
 
-@final
+@disjoint_base
 class Promise(Timer): ...
+
+@final
+class Room(Promise): ...
 
 @final
 class Span:

@@ -100,7 +100,7 @@ def _ended(chapter: dict[str, Any]) -> datetime:
 
 def _told(reading: Reading, options: argparse.Namespace) -> Iterator[str]:
     """The lines that are printed."""
-    from sophia.store.chronicle import VIEWS
+    from sophia.store.views import VIEWS
 
     if options.sql is not None:
         names, rows = reading.ask(options.sql)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sophia.store.chronicle import VIEWS, missing
+from sophia.store.chronicle import missing
 from sophia.store.journal import journal_files
+from sophia.store.views import VIEWS
 
 from .conftest import Run, records
 

@@ -1,3 +1,4 @@
+# Over 600 lines: all that may happen to one folder, with the processes and damages that are done to it.
 """What may happen to chapters and their tables: kills, damage, locks, a disk without room, zones, odd texts, bad input.
 
 Chapters and tables are made of what was told: whatever happens to them, decisions go on, and the tables say what ones

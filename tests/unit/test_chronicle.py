@@ -15,9 +15,10 @@ import pytest
 import sophia
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
 from sophia.forgetting import forget_scope
-from sophia.store.chronicle import VIEWS, Chronicle, Reading, missing
+from sophia.store.chronicle import Chronicle, Reading, missing
 from sophia.store.folder import StoreFolder
 from sophia.store.journal import Journal, journal_files
+from sophia.store.views import VIEWS
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="needs duckdb and pyarrow")
 
