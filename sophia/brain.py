@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from time import time
@@ -24,6 +26,7 @@ from sophia.organs.batch import Batch, Columns, check_session, is_line
 from sophia.organs.scanning import Scanners
 from sophia.organs.thalamus import Thalamus
 from sophia.store.ack import Ack
+from sophia.store.changes import Changes
 from sophia.store.journal import Journal
 from sophia.store.ledger import Ledger
 from sophia.store.outputs import KINDS, Output
@@ -39,6 +42,8 @@ __all__ = ["Batch", "Sophia"]
 
 # Inputs that are decided under one lock, at most.
 _BATCH = 256
+# Chapters that wait for a commit, at most.
+_CHAPTERS = 256
 
 
 class Sophia:
@@ -83,6 +88,7 @@ class Sophia:
         self._scanners = scanners
         self._journal = journal
         self._flights: Flights | None = None
+        self._chapters: deque[Mapping[str, Any]] = deque(maxlen=_CHAPTERS)
         _OPEN.add(self)
 
     @property
@@ -557,7 +563,7 @@ class Sophia:
             self._require_usable()
             ledger = None if self._thalamus.frozen else self._ledger
             # Of the batches before: they will all have been told when this one begins.
-            changes = None if ledger is None else ledger.take_when_full(self._thalamus.take_changes, self._n)
+            changes = None if ledger is None else ledger.take_when_full(self._take_changes, self._n)
             n, at = self._n + 1, self._clock()
             try:
                 decisions = self._thalamus.route_batch(columns, n)
@@ -568,7 +574,7 @@ class Sophia:
             whole = False
             if ledger is not None and not ledger.expect(len(columns.texts), columns.chars):
                 whole = True
-                changes = ledger.take(self._thalamus.take_changes, self._n)
+                changes = ledger.take(self._take_changes, self._n)
             ended = [] if columns.sessions is None else self._thalamus.sessions.take_ended()
             return Batch(decisions, columns, n, at, changes, whole, ended, self._thalamus.take_alarms(), self._away)
 
@@ -619,6 +625,23 @@ class Sophia:
         """How many records the journal of the store could not take, and why; see :mod:`sophia.store.journal`."""
         return (0, None) if self._journal is None else (self._journal.dropped, self._journal.fault)
 
+    def add_chapters(self, chapters: Sequence[Mapping[str, Any]]) -> None:
+        """Gives the store chapters that have ended, of decisions that were made; they are committed with what these
+        taught. From any thread. Without a store nothing is done."""
+        if self._store is not None:
+            self._chapters.extend(chapters)
+
+    def chapters(self, count: int = 32) -> list[dict[str, Any]]:
+        """The last chapters of the store, the oldest first, as `sophia weave --json` prints them; those that wait for a
+        commit are among them. Without a store there are none. One commit, and some 10 us a chapter."""
+        with self._lock:
+            self._require_usable()
+            if self._store is None:
+                return []
+            if self._chapters and not self._thalamus.frozen:
+                self._commit_now()
+            return self._store.chapters(count)
+
     def note_outputs(self, files: Mapping[str, str | os.PathLike[str]]) -> None:
         """Tells the store, durably, which files this run is about to write: paths by what they are ("decisions",
         "patterns", "sessions", "alarms", "log", "report"). :func:`sophia.forget_scope` cleans them. Without a store
@@ -650,7 +673,7 @@ class Sophia:
         lock."""
         if self._ledger is not None:
             with self._lock:
-                changes = self._ledger.take(self._thalamus.take_changes, self._n)
+                changes = self._ledger.take(self._take_changes, self._n)
             self._ledger.begin(None, changes)
 
     def regain_store(self) -> None:
@@ -750,6 +773,12 @@ class Sophia:
         followed = self._gestating or thalamus.remembering is not None
         self._route = thalamus.route if followed else thalamus.hot_path.route
 
+    def _take_changes(self) -> Changes:
+        """What was learned since the last call, and the chapters that have ended."""
+        changes = self._thalamus.take_changes()
+        chapters = [self._chapters.popleft() for _ in range(len(self._chapters))]
+        return replace(changes, chapters=(*changes.chapters, *chapters)) if chapters else changes
+
     def _decide_batch(self, columns: Columns) -> list[Decision]:
         with self._lock:
             self._require_usable()
@@ -828,7 +857,7 @@ class Sophia:
 
     def _commit_now(self) -> None:
         if self._ledger is not None and not self._thalamus.frozen:
-            self._ledger.commit(self._thalamus.take_changes, self._n)
+            self._ledger.commit(self._take_changes, self._n)
 
     def _require_fluid(self) -> None:
         self._require_usable()

@@ -360,7 +360,8 @@ class RunSettings(_Checked):
     names), value_key (columns of a sensor's numbers; empty: all but those of other use), sensor (of rows that name
     none), session_key (names, or re:PATTERN; empty: no sessions), tz (of event times that name none), limit (0: all),
     sample (share that is decided), rate (a second; 0: no bound).
-    What becomes of them: store, no_store, store_timeout (seconds, then the run goes on without it), rules, model (a
+    What becomes of them: store, no_store, store_timeout (seconds, then the run goes on without it), no_weave (without
+    chapters), rules, model (a
     router of intents), on_error, workers (threads that search memory; 0: one a core), batch.
     What is told: out, report (a file, or "none"), score, fail_on, cost_per_call, progress, quiet.
     """
@@ -385,6 +386,7 @@ class RunSettings(_Checked):
     store: str = _setting(".sophia", "run", _FILE)
     no_store: bool = _setting(False, "run", _FLAG)
     store_timeout: float = _setting(10.0, "run", _PATIENCE)
+    no_weave: bool = _setting(False, "run", _FLAG)
     rules: tuple[str, ...] = _setting((), "run", _names("it must be a file or a list of files", _is_file))
     model: str | None = _setting(None, "run", _MAYBE_FILE)
     on_error: str = _setting("skip", "run", _words("skip", "stop"))

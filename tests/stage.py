@@ -14,7 +14,7 @@ from virtual_clock import VirtualLoop
 
 from sophia.actors import Actor, Orchestrator
 
-__all__ = ["Echo", "Recorder", "adds_up", "play", "threads_of_actors", "turns"]
+__all__ = ["Echo", "Recorder", "adds_up", "in_thread", "play", "threads_of_actors", "turns"]
 
 
 class Echo(Actor):
@@ -35,6 +35,16 @@ class Recorder(Actor):
         if isinstance(message, BaseException):
             raise message
         return message() if callable(message) else message
+
+
+def in_thread(what: Callable[[], object], seconds: float = 30.0) -> object:
+    """What it gives, in a thread that must come to its end."""
+    got: list[object] = []
+    thread = threading.Thread(target=lambda: got.append(what()), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "it waits for ever"
+    return got[0]
 
 
 def threads_of_actors() -> list[threading.Thread]:

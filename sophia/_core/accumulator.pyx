@@ -45,6 +45,19 @@ cdef extern from "hv_sums.h" nogil:
 
 cdef enum:
     MOST_TOTAL = 0x7FFFFFFF
+    SHORT = 1 << 14  # components that are added with the GIL
+
+
+cdef void _add(const Rows *rows, int32_t times, int8_t *signs, int32_t *sums) noexcept nogil:
+    """Adds rows to sums; packed ones by way of `signs`, which is NULL for others."""
+    cdef const sophia_hv_kernels *kernels = &cpu.active.hv
+    cdef size_t i
+    for i in range(rows.n):
+        if signs == NULL:
+            kernels.add_i8(<const int8_t *>(rows.data + i * rows.stride), times, sums, rows.dim)
+        else:
+            sophia_b1_to_i8(<const uint64_t *>(rows.data + i * rows.stride), signs, rows.dim)
+            kernels.add_i8(signs, times, sums, rows.dim)
 
 
 @cython.final
@@ -119,9 +132,7 @@ cdef class Accumulator:
         cdef Rows rows
         cdef int beyond
         cdef int64_t times
-        cdef size_t i
         cdef int8_t *signs = NULL
-        cdef const sophia_hv_kernels *kernels = &cpu.active.hv
         _filled(self)
         weight = whole(weight, "weight")
         times = PyLong_AsLongLongAndOverflow(-weight if out else weight, &beyond)
@@ -141,14 +152,12 @@ cdef class Accumulator:
                 signs = <int8_t *>scratch_take(_signs_size(self.dim))
                 if signs == NULL:
                     raise MemoryError(f"Accumulator: no memory for {self.dim} components")
-            with nogil:
-                for i in range(rows.n):
-                    if signs == NULL:
-                        kernels.add_i8(<const int8_t *>(rows.data + i * rows.stride), <int32_t>times, self.sums,
-                                       self.dim)
-                    else:
-                        sophia_b1_to_i8(<const uint64_t *>(rows.data + i * rows.stride), signs, self.dim)
-                        kernels.add_i8(signs, <int32_t>times, self.sums, self.dim)
+            # A few small vectors take less than what it costs to get the GIL back from another thread.
+            if rows.n * self.dim <= SHORT:
+                _add(&rows, <int32_t>times, signs, self.sums)
+            else:
+                with nogil:
+                    _add(&rows, <int32_t>times, signs, self.sums)
             self.total += sophia_magnitude(times) * rows.n
             self.count += times * <int64_t>rows.n
         finally:

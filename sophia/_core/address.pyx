@@ -119,7 +119,7 @@ cdef class Address:
         """
         cdef Mailbox mailbox = self.there()
         cdef int level = mailbox.level if priority is None else level_of(priority)
-        cdef Py_ssize_t n = 0, i = 0
+        cdef Py_ssize_t n = 0, i = 0, first = 0
         cdef Delivery delivery
         if mailbox.forks != forks():
             refuse_forked()
@@ -133,17 +133,26 @@ cdef class Address:
             if errors:
                 wrong = {i for i, _ in errors}
                 given = [message for i, message in enumerate(given) if i not in wrong]
+        if mailbox.urgent is not None and level:
+            hasty = [message for message in given if type(message) is mailbox.urgent]
+            if hasty:  # they overtake the others, as each would alone
+                given = hasty + [message for message in given if type(message) is not mailbox.urgent]
+                first = len(hasty)
         if not sophia_gate_enter(&mailbox.gate):
             for message in given:
                 mailbox.sent += 1
                 mailbox.bury(message, None, "stopped")
             delivery = new_delivery(mailbox, "stopped", None, True, level)
         else:
-            if not mailbox.opened[level] and not mailbox.open(level):
+            if not (mailbox.opened[level] or mailbox.open(level)) or (
+                first and not (mailbox.opened[0] or mailbox.open(0))
+            ):
                 sophia_gate_leave(&mailbox.gate)
                 raise MemoryError(f"no memory for a ring of {mailbox.capacity} messages")
-            if not mailbox.waiting[level]:
-                n = _push_all(mailbox, given, level)
+            if first and not mailbox.waiting[0]:
+                n = _push_all(mailbox, given, 0, first, 0)
+            if n == first and not mailbox.waiting[level]:
+                n = _push_all(mailbox, given, first, len(given), level)
             sophia_gate_leave(&mailbox.gate)
             mailbox.sent += n
             if n == len(given):
@@ -155,14 +164,16 @@ cdef class Address:
             elif mailbox.overflow == DROP_OLD or mailbox.overflow == DEAD_LETTER:
                 outcome = "accepted" if mailbox.overflow == DROP_OLD else "dead"
                 delivery = new_delivery(mailbox, outcome, None, True, level)
-                for message in given[n:]:
-                    n += (<Delivery>mailbox.overflowed(message, None, level)).outcome == "accepted"
+                for i in range(n, len(given)):
+                    n += (<Delivery>mailbox.overflowed(given[i], None, 0 if i < first else level)).outcome == "accepted"
             else:
                 mailbox.sent += len(given) - n
                 mailbox.refused += len(given) - n
                 delivery = new_delivery(mailbox, "dropped", None, True, level)
             delivery.accepted = n
             if n:  # now, as other threads may have their turn meanwhile: all is counted
+                if first:
+                    level = 0
                 if sophia_schedule(&mailbox.scheduled):
                     mailbox.woken(level)
                 elif level < mailbox.ready_level and mailbox.ready_level != NOT_READY:
@@ -173,15 +184,23 @@ cdef class Address:
 
 
 cdef double _seconds(object timeout) except -1.0:
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not isfinite(timeout) or timeout <= 0:
-        raise ValueError(f"timeout is {timeout!r}; give a positive number of seconds, as nothing waits for ever")
-    return timeout
+    cdef double seconds = -1.0
+    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
+        try:
+            seconds = timeout
+        except OverflowError:  # no double is that large
+            pass
+    if not (isfinite(seconds) and seconds > 0):
+        raise ValueError(
+            f"timeout is {timeout!r:.80}; give a positive number of seconds, as nothing waits for ever"
+        )
+    return seconds
 
 
-cdef Py_ssize_t _push_all(Mailbox mailbox, list messages, int level) except -1:
-    """As many as there is room for, in order; how many."""
+cdef Py_ssize_t _push_all(Mailbox mailbox, list messages, Py_ssize_t begin, Py_ssize_t n, int level) except -1:
+    """Of those from the one to the other, as many as there is room for, in order; where it ended."""
     cdef sophia_message slots[BATCH]
-    cdef Py_ssize_t n = len(messages), begin = 0, some, i
+    cdef Py_ssize_t some, i
     cdef size_t taken
     while begin < n:
         some = min(n - begin, BATCH)

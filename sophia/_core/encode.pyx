@@ -33,6 +33,10 @@ from sophia._core.idf cimport (
 from sophia._core.vector cimport SOPHIA_BSC, Hypervector, hold, let_go, new_vector, take_dim, whole
 
 
+cdef enum:
+    SHORT = 1 << 20  # bytes of a text times dimensions that are encoded with the GIL
+
+
 cdef uint64_t seed_of(object seed) except? 0:
     seed = whole(seed, "seed")
     if not 0 <= seed < 1 << 64:
@@ -169,8 +173,12 @@ cdef class TextEncoder:
         cdef Hypervector result = new_vector(SOPHIA_BSC, self.dim, arena)
         cdef int code
         hold(result)
-        with nogil:
+        # A short text of a few bits takes less than what it costs to get the GIL back from another thread.
+        if <size_t>size * self.dim <= SHORT:
             code = self.encode_b1_into(data, <size_t>size, <uint64_t *>result.data)
+        else:
+            with nogil:
+                code = self.encode_b1_into(data, <size_t>size, <uint64_t *>result.data)
         let_go(result)
         if code:
             raise_code(code, "text")

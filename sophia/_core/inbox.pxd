@@ -18,6 +18,7 @@ cdef class Inbox(Mailbox):
     cdef int run(self, int budget) except -1
     cdef int run_some(self, int budget) except -1
     cdef int collapse(self, BaseException error) except -1
+    cdef int interrupted(self, BaseException error) except -1
     cdef int next_level(self) noexcept
     cdef int again(self) except -1
     cdef int drop_work(self) except -1

@@ -89,6 +89,10 @@ cdef class Inbox(Mailbox):
         self.handle = handle
         self.handle_batch = handle_batch
 
+    def hold(self) -> None:
+        """Its supervisor is about to be told of a failure: no message is handled before `release`."""
+        self.held = True
+
     def release(self) -> None:
         """Ends the hold of whoever starts, restarts or stops the actor: its messages are handled."""
         if self.forks != forks():
@@ -151,12 +155,7 @@ cdef class Inbox(Mailbox):
         promises, self.work_promises = self.work_promises, None
         self.failed += self.hands
         self.settle_hands()
-        if isinstance(promises, Promise):
-            (<Promise>promises).fail(error)
-        elif promises is not None:
-            for promise in promises:
-                if promise is not None:
-                    (<Promise>promise).fail(error)
+        _fail_all(promises, error)
 
     def counts(self) -> dict:
         """All counters, and how many messages wait, for a handler or for room, and are in a handler's hands."""
@@ -183,11 +182,21 @@ cdef class Inbox(Mailbox):
         is in nobody's hands any more, or held by somebody else."""
         try:
             return self.run_some(budget)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # of what stands around a handler: a listener, a text of an error
+            if isinstance(error, KeyboardInterrupt) and self.runner is self.home:
+                self.interrupted(error)
+                raise
             self.collapse(error)
         return 1
+
+    cdef int interrupted(self, BaseException error) except -1:
+        """The user has interrupted what stands around a handler: it is in these hands still, and goes on."""
+        self.runner.current = None
+        if self.work is None:
+            self.more = not self.held
+            if self.hands:
+                self.disown(ActorStopped(f"actor {self.name!r} did not answer: {_text(error)}"))
+        return 0
 
     cdef int collapse(self, BaseException error) except -1:
         """What must not raise has raised: the actor is held, and its supervisor told, or nobody would ever run it."""
@@ -387,37 +396,42 @@ cdef class Inbox(Mailbox):
             return self.failure(messages, promises, error)
         cdef bint counts = self.hands > 0
         self.settle_hands()
+        wrong = None
         for i in range(len(messages)):
             answer = None if result is None else result[i]
             promise = promises[i] if promises else None
-            if isinstance(answer, BaseException):
-                self.failed += counts
-                if promise is not None:
-                    (<Promise>promise).fail(_as_told(self, answer))
-                self.held = bool(self.on_failure(answer, messages[i], promise is not None)) or self.held
-            elif promise is not None:
-                (<Promise>promise).keep(answer)
+            try:
+                if isinstance(answer, BaseException):
+                    self.failed += counts
+                    if promise is not None:
+                        (<Promise>promise).fail(_as_told(self, answer))
+                    self.held = bool(self.on_failure(answer, messages[i], promise is not None)) or self.held
+                elif promise is not None:
+                    (<Promise>promise).keep(answer)
+            except BaseException as fault:  # the others are told nevertheless
+                wrong = wrong or fault
+        if wrong is not None:
+            raise wrong
         return 0
 
     cdef int failure(self, object messages, object promises, BaseException error) except -1:
         """A handler raised: whoever asked is told, and the supervisor says how it goes on."""
-        cdef bint asked = False
-        cdef bint many = isinstance(promises, (list, tuple))
-        told = _as_told(self, error)
+        cdef bint asked = promises is not None
+        if isinstance(promises, (list, tuple)):
+            asked = any([promise is not None for promise in promises])
         self.failed += self.hands
         self.settle_hands()
-        if many:
-            for promise in promises:
-                if promise is not None:
-                    asked = True
-                    (<Promise>promise).fail(told)
-        elif promises is not None:
-            asked = True
-            (<Promise>promises).fail(told)
+        wrong = None
+        try:
+            _fail_all(promises, _as_told(self, error))
+        except BaseException as fault:  # the supervisor is told nevertheless
+            wrong = fault
         if isinstance(error, KeyboardInterrupt) and self.runner is self.home:  # in a thread it is none of the user's
             self.more = True
             raise error
         self.held = bool(self.on_failure(error, messages, asked)) or self.held
+        if wrong is not None:
+            raise wrong
         return 0
 
     cdef int give_work(self, object work, object messages, object promises) except -1:
@@ -439,14 +453,29 @@ cdef class Inbox(Mailbox):
                 TypeError(f"actor {self.name!r} has a thread of its own, so its handlers cannot be awaited; make them "
                           "plain functions, or spawn it without blocking=True"),
             )
-        if self.driver is None or self.driver.done():
-            self.driver = self.spawn_driver(self)
-        elif self.parked is not None and not self.parked.done():
-            self.parked.set_result(None)
+        try:
+            if self.driver is None or self.driver.done():
+                self.driver = self.spawn_driver(self)
+            elif self.parked is not None and not self.parked.done():
+                self.parked.set_result(None)
+        except BaseException:  # an interrupt came, and that task may never hear of it: the next message has a new one
+            task, self.driver = self.driver, None
+            self.drop_unbegun()
+            if task is not None and not task.done():
+                task._log_destroy_pending = False
+                task.get_coro().close()
+            raise
         return 0
 
+    def dismiss(self) -> None:
+        """The task that awaits handlers is not needed any more."""
+        if self.driver is not None:
+            self.driver.cancel()
+
     def driver_ended(self, task: object) -> None:
-        """The task was cancelled before its first step, so that nothing of `drive` was run."""
+        """The task was cancelled before its first step, so that nothing of `drive` was run; or it has ended."""
+        if not task.cancelled() and (not task._log_destroy_pending or isinstance(task.exception(), KeyboardInterrupt)):
+            task.exception()  # an interrupt, which the user has seen, or the end of a task that was left
         if self.driver is not task:
             return
         self.driver = None
@@ -465,7 +494,7 @@ cdef class Inbox(Mailbox):
         messages = promises = result = error = None
         task = asyncio.current_task()
         try:
-            while True:
+            while self.driver is task:
                 if self.work is None:
                     taken = 0
                     self.parked = self.home.loop_future()
@@ -474,14 +503,14 @@ cdef class Inbox(Mailbox):
                     ours = True
                     continue
                 messages, promises = self.work_messages, self.work_promises
-                span = enter(self)
+                span = enter(self, task)
                 try:
                     if not self.aborting:
                         self.awaited = True
                         result = await _awaitable(self.work)
                 except BaseException as caught:
                     error = caught
-                span.over = True
+                span.leave()
                 aborted, self.aborting = self.aborting, False
                 begun, self.awaited = self.awaited, False
                 if not begun:
@@ -500,9 +529,10 @@ cdef class Inbox(Mailbox):
                             self.finish(messages, promises, result)
                         else:
                             self.failure(messages, promises, error)
-                    except KeyboardInterrupt:
-                        raise
                     except BaseException as fault:
+                        if isinstance(fault, KeyboardInterrupt):
+                            self.interrupted(fault)
+                            raise
                         self.collapse(fault)
                 messages = promises = result = error = None
                 if leaves:
@@ -517,13 +547,14 @@ cdef class Inbox(Mailbox):
                     await asyncio.sleep(0)
         finally:
             messages = promises = result = error = None
-            self.driver = None
-            if self.work is not None:
-                ours = True
-                self.aborting = self.awaited = False
-                self.drop_unbegun()
-            if ours and not self.held:
-                self.again()
+            if self.driver is task:  # else another has taken its place
+                self.driver = None
+                if self.work is not None:
+                    ours = True
+                    self.aborting = self.awaited = False
+                    self.drop_unbegun()
+                if ours and not self.held:
+                    self.again()
 
     cdef int drop_unbegun(self) except -1:
         """A handler is broken off before it has begun: its messages are dead letters."""
@@ -549,19 +580,18 @@ cdef class Inbox(Mailbox):
             elif hasattr(work, "close"):
                 work.close()
         except BaseException:
-            _log.exception("what a handler of actor %r gave to be awaited cannot be closed", self.name)
+            try:
+                _log.exception("what a handler of actor %r gave to be awaited cannot be closed", self.name)
+            except BaseException as error:  # the log's own
+                if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                    raise
         return 0
 
     cdef int _broken_off(self, object promises) except -1:
         """The time of the one who asked was up, or the actor is stopped: no fault of the handler's."""
         self.settle_hands()
-        error = ActorStopped(f"actor {self.name!r} stopped before it had answered")
-        if isinstance(promises, (list, tuple)):
-            for promise in promises:
-                if promise is not None:
-                    (<Promise>promise).fail(error)
-        elif promises is not None and not (<Promise>promises).settled:
-            (<Promise>promises).fail(error)
+        if not isinstance(promises, Promise) or not (<Promise>promises).settled:
+            _fail_all(promises, ActorStopped(f"actor {self.name!r} stopped before it had answered"))
         return 0
 
     cdef void settle_hands(self) noexcept:
@@ -608,6 +638,22 @@ cdef object _awaitable(object work):
     cdef _Begun begun = _Begun.__new__(_Begun)
     begun.steps = work.__await__()
     return begun
+
+
+cdef int _fail_all(object promises, BaseException error) except -1:
+    """Of one message or of a batch: all are told; then what went wrong with that is raised."""
+    if promises is None:
+        return 0
+    wrong = None
+    for promise in promises if isinstance(promises, (list, tuple)) else (promises,):
+        try:
+            if promise is not None:
+                (<Promise>promise).fail(error)
+        except BaseException as fault:
+            wrong = wrong or fault
+    if wrong is not None:
+        raise wrong
+    return 0
 
 
 cdef str _text(BaseException error):

@@ -84,6 +84,7 @@ cdef class Promise(Timer):
     cdef int keep(self, object value) except -1
     cdef int fail(self, object error) except -1
     cdef int settle(self) except -1
+    cdef int unset(self) except -1
     cdef int _end(self, object value, object error) except -1
     cdef object wait(self, double seconds)
     cdef bint sleep(self, double seconds) except -1
@@ -91,9 +92,15 @@ cdef class Promise(Timer):
     cdef bint expired(self) except -1
 
 
+# Room in a mailbox, for all that wait for it with one delivery.
+cdef class Room(Promise):
+    cdef list futures                   # of coroutines
+
+
 # A stretch of code that an actor runs; in a context variable.
 cdef class Span:
     cdef Mailbox mailbox
+    cdef object task                    # None in a thread
     cdef bint over
 
 
@@ -115,6 +122,7 @@ cdef class Mailbox:
     cdef object on_dead, urgent
     cdef uint64_t unsent                # deliveries that were never awaited
     cdef list waiting                   # a deque of deliveries a level, or None
+    cdef Py_ssize_t arrived[LEVELS]     # in these lines since they were tidied
     cdef set asked                      # promises that this actor waits for
     cdef bint held                      # by who starts, restarts or stops the actor
     cdef readonly size_t hands          # messages that a handler has
@@ -130,6 +138,7 @@ cdef class Mailbox:
     cdef object overflowed(self, object message, Promise promise, int level)
     cdef int bury(self, object message, Promise promise, str reason) except -1
     cdef object line(self, int level)
+    cdef int tidy(self, int level) except -1
     cdef bint takes(self, type kind) except -1
     cdef object _wait_for_room(self, object message, Promise promise, int level)
     cdef int abort(self, object promise) except -1
@@ -143,9 +152,9 @@ cdef class Delivery:
     cdef readonly tuple errors
     cdef Mailbox mailbox
     cdef object message                 # of a tell that waits; of a batch a deque of what is left
-    cdef bint many, begun
+    cdef bint many, begun, owed         # owed: it waits for room though nobody waits for that
     cdef int level
-    cdef Promise promise                # of those who wait for room
+    cdef Room promise                   # of those who wait for room
     cdef Promise answer                 # of an ask that waits for room
     cdef bint decided(self) noexcept
     cdef bint waits(self) noexcept
@@ -153,13 +162,14 @@ cdef class Delivery:
     cdef Py_ssize_t left(self) except -1
     cdef int refuse(self) except -1
     cdef bint move(self) except -1
-    cdef int begin(self, Runner home) except -1
+    cdef bint begin(self, object future) except -1
+    cdef int leave(self, object future) except -1
     cdef Py_ssize_t give_up(self, str reason) except -1
 
 
 cdef int level_of(object priority) except -1
 cdef Mailbox running_actor(Runner home)
-cdef Span enter(Mailbox mailbox)
+cdef Span enter(Mailbox mailbox, object task)
 cdef int forks() noexcept
 cdef int refuse_forked() except -1
 cdef Delivery new_delivery(Mailbox mailbox, str outcome, object message, bint many, int level)

@@ -12,6 +12,7 @@ and the scheduled word do not rely on it, but for the shorter way of `put` where
 
 import logging
 import os
+from asyncio import current_task
 from collections import deque
 from contextvars import ContextVar
 from time import monotonic
@@ -66,8 +67,9 @@ cdef int MOST_KINDS = 1024
 
 cdef object _log = logging.getLogger("sophia.actors")
 
-# Senders that wait for room in one mailbox.
+# Senders that wait for room in one mailbox; and those after which it is looked for some that wait no more, at least.
 cdef Py_ssize_t MOST_WAITING = 1 << 16
+cdef Py_ssize_t SOME = 64
 
 cdef dict _LEVELS = {name: level for level, name in enumerate(PRIORITIES)}
 cdef object _RUNNING = ContextVar("sophia_running_actor", default=None)
@@ -99,13 +101,22 @@ cdef class Span:
     def leave(self) -> None:
         """It is no longer."""
         self.over = True
+        self.task = None
 
 
-cdef Span enter(Mailbox mailbox):
+cdef Span enter(Mailbox mailbox, object task):
     cdef Span span = Span.__new__(Span)
     span.mailbox = mailbox
+    span.task = task
     PyContextVar_Set(_RUNNING, span)
     return span
+
+
+cdef object _task_here():
+    try:
+        return current_task()
+    except RuntimeError:  # a thread without a loop
+        return None
 
 
 cdef Mailbox running_actor(Runner home):
@@ -195,7 +206,7 @@ cdef class Promise(Timer):
         value, error = self.value, self.error
         self.value = self.error = None
         if self.future.done():
-            if self.mailbox is not None:
+            if self.mailbox is not None and self.settled:
                 self.mailbox.late += 1
         elif error is None:
             self.future.set_result(value)
@@ -203,6 +214,18 @@ cdef class Promise(Timer):
             self.future.set_exception(error)
             if isinstance(error, ActorStopped):
                 self.future.exception()  # an end is told as an event: who no longer asks need not hear of it
+        return 0
+
+    cdef int unset(self) except -1:
+        """Nobody waits for it any more, nor is its time to be told."""
+        if self.asker is not None:
+            self.asker.asked.discard(self)
+        if self.wheel is None or self.settled:
+            return 0
+        if self.home.thread == PyThread_get_thread_ident():
+            self.wheel.clear(self)
+        else:
+            self.home.post(self)
         return 0
 
     cdef int fire(self) except -1:
@@ -252,6 +275,34 @@ cdef class Promise(Timer):
         return True
 
 
+cdef class Room(Promise):
+    """What those are told who wait for room with one delivery: coroutines of one loop, each with a future of its own,
+    and threads."""
+
+    cdef bint over(self) except -1:
+        if self.settled:
+            return True
+        if self.threads:
+            return False
+        for future in self.futures:
+            if not future.done():
+                return False
+        return True
+
+    cdef int settle(self) except -1:
+        futures, self.futures = self.futures, []
+        wrong = None
+        for future in futures:
+            try:
+                if not future.done():
+                    future.set_result(None)
+            except BaseException as error:  # the others are told nevertheless
+                wrong = wrong or error
+        if wrong is not None:
+            raise wrong
+        return 0
+
+
 cdef class Mailbox:
     """The messages of one actor, and their counters, as its senders see them. Not made directly: what an orchestrator
     makes is an :class:`~sophia._core.inbox.Inbox`; senders have an :class:`~sophia._core.address.Address`.
@@ -276,7 +327,7 @@ cdef class Mailbox:
         wheel: TimerWheel,
         *,
         priority: str = "medium",
-        capacity: int = 1024,
+        capacity: object = 1024,
         overflow: str = "wait",
         types: object = None,
         on_dead: object,
@@ -284,9 +335,10 @@ cdef class Mailbox:
         if overflow not in OVERFLOWS:
             raise ValueError(f"overflow is {overflow!r}; choose one of {', '.join(OVERFLOWS)}")
         if isinstance(capacity, bool) or not isinstance(capacity, int):
-            raise TypeError(f"capacity is {capacity!r}; it is a whole number, a power of two")
+            raise TypeError(f"capacity is {capacity!r:.80}; it is a whole number, a power of two")
         if not 2 <= capacity <= <Py_ssize_t>SOPHIA_RING_MOST or capacity & (capacity - 1):
-            raise ValueError(f"capacity is {capacity}; use a power of two from 2 to {<Py_ssize_t>SOPHIA_RING_MOST}")
+            most = <Py_ssize_t>SOPHIA_RING_MOST
+            raise ValueError(f"capacity is {capacity!r:.80}; use a power of two from 2 to {most}")
         self.name = name
         self.runner = runner
         self.home = home
@@ -334,8 +386,14 @@ cdef class Mailbox:
 
     @property
     def inside(self) -> bool:
-        """Whether this code runs in a handler of the actor."""
-        return running_actor(self.home) is self
+        """Whether this code runs in a handler of the actor, in the very task of that: another one, though a handler has
+        started it, may wait for the actor's end."""
+        if self.home.current is self and PyThread_get_thread_ident() == self.home.thread:
+            return True
+        cdef Span span = <Span>_RUNNING.get()
+        if span is None or span.over or span.mailbox is not self:
+            return False
+        return span.task is None or span.task is _task_here()  # a task of the handler's own is none
 
     def offer(self, message: object, priority: object = None) -> str:
         """Sends a message if there is room now; what became of it. "full" counts as refused."""
@@ -347,11 +405,42 @@ cdef class Mailbox:
             delivery = <Delivery>self.put(message, None, level)
         except MailboxFull:
             return "full"
-        return "full" if delivery.outcome == "waiting" else delivery.outcome
+        if delivery.outcome != "waiting":
+            return delivery.outcome
+        delivery.begun = True  # nobody will wait, as was to be
+        return "full"
+
+    def owe(self, message: object) -> None:
+        """Sends what is to come in any case, before all else: without room it waits for some, whatever the policy."""
+        cdef Delivery delivery
+        if self.forks != _forks:
+            refuse_forked()
+        if not sophia_gate_enter(&self.gate):
+            self.sent += 1
+            self.bury(message, None, "stopped")
+            return
+        if not self.opened[0] and not self.open(0):
+            sophia_gate_leave(&self.gate)
+            raise MemoryError(f"no memory for a ring of {self.capacity} messages")
+        cdef bint there = not self.waiting[0] and self.push(message, None, 0)
+        sophia_gate_leave(&self.gate)
+        self.sent += 1
+        if not there:
+            self.refused += 1
+            delivery = new_delivery(self, "waiting", message, False, 0)
+            delivery.owed = True
+            try:
+                delivery.begin(None)
+            finally:
+                delivery.begun = True
+        elif sophia_schedule(&self.scheduled):
+            self.woken(0)
+        elif 0 < self.ready_level < NOT_READY:
+            self.runner.ready(self, 0)
 
     def enter(self) -> Span:
         """What this context does now, it does for the actor."""
-        return enter(self)
+        return enter(self, _task_here())
 
     def empty_out(self, reason: str) -> int:
         """Makes dead letters of what waits, after the gate was shut and the mailbox is held; how many."""
@@ -359,6 +448,7 @@ cdef class Mailbox:
         cdef int level, n = 0
         cdef Promise promise
         cdef Delivery delivery
+        wrong = None
         for level in range(LEVELS):
             while self.opened[level] and sophia_ring_pop(self.rings[level], &slot):
                 message = <object><void *>slot.words[0]
@@ -367,12 +457,20 @@ cdef class Mailbox:
                 if slot.words[1]:
                     promise = <Promise><void *>slot.words[1]
                     Py_DECREF(promise)
-                self.bury(message, promise, reason)
                 n += 1
+                try:
+                    self.bury(message, promise, reason)
+                except BaseException as error:  # of who hears of dead letters: all of them are some
+                    wrong = wrong or error
             queue = self.waiting[level]
             while queue:
                 delivery = <Delivery>queue.popleft()
-                n += delivery.give_up(reason)
+                try:
+                    n += delivery.give_up(reason)
+                except BaseException as error:
+                    wrong = wrong or error
+        if wrong is not None:
+            raise wrong
         return n
 
     def counts(self) -> dict:
@@ -533,12 +631,14 @@ cdef class Mailbox:
     cdef int bury(self, object message, Promise promise, str reason) except -1:
         cdef bint late = self.retired  # at the moment at which it is counted
         self.dead += 1
-        if promise is not None:
-            if not promise.over():
-                promise.fail(ActorStopped(f"actor {self.name!r} did not handle the message: {reason}"))
-            elif promise.asker is not None:
-                promise.asker.asked.discard(promise)
-        self.on_dead(message, reason, late)
+        try:
+            if promise is not None:
+                if not promise.over():
+                    promise.fail(ActorStopped(f"actor {self.name!r} did not handle the message: {reason}"))
+                else:
+                    promise.unset()
+        finally:  # an interrupt of the one is none of the other
+            self.on_dead(message, reason, late)
         return 0
 
     def retire(self) -> dict:
@@ -583,6 +683,26 @@ cdef class Mailbox:
                 self.waiting[level] = empty
         return self.waiting[level]
 
+    cdef int tidy(self, int level) except -1:
+        """Lets those out of the line who wait no more. Now and then: as often as it costs little for each who comes."""
+        cdef Delivery delivery
+        self.arrived[level] = 0
+        queue = self.waiting[level]
+        gone = [delivery for delivery in list(queue) if delivery.over()]
+        if not gone:
+            return 0
+        numbers = {id(delivery) for delivery in gone}
+        gone.clear()
+        for _ in range(len(queue)):  # nobody comes between, as no Python code is run
+            delivery = <Delivery>queue.popleft()
+            if id(delivery) in numbers:
+                gone.append(delivery)
+            else:
+                queue.append(delivery)
+        for delivery in gone:
+            delivery.refuse()
+        return 0
+
 
 cdef Delivery new_delivery(Mailbox mailbox, str outcome, object message, bint many, int level):
     cdef Delivery delivery = Delivery.__new__(Delivery)
@@ -614,18 +734,14 @@ cdef class Delivery:
 
     def _wait_on(self):
         cdef Runner home = self.mailbox.home
-        cdef Promise promise
         if home.thread != PyThread_get_thread_ident():
             raise RuntimeError("only a coroutine on the loop of the actors can await this; in a thread call wait()")
-        self.begin(home)
-        promise = self.promise
-        if promise.future is None:  # a thread waits for it already
-            future = home.loop_future()
-            if not promise.settled:
-                promise.future = future
-                promise.home = home
-        if promise.future is not None:
-            yield from promise.future.__await__()
+        future = home.loop_future()  # of this one alone: others may wait on where this is cancelled
+        if self.begin(future):
+            try:
+                yield from future.__await__()
+            finally:
+                self.leave(future)
         return self
 
     def __repr__(self) -> str:
@@ -638,68 +754,100 @@ cdef class Delivery:
         mailbox.unsent += 1
         if str(mailbox.unsent).strip("0") == "1":  # the 1st, 10th, 100th ...
             _log.warning(
-                "actor %r had no room, and nobody awaited that: messages that were never sent so far: %d "
-                "(said again at ten times as many; counts() has them among 'refused')",
+                "actor %r had no room, and nobody awaited that: messages never sent so far: %d (said again at "
+                "ten times as many; counts() has them among 'refused')",
                 mailbox.name, mailbox.unsent,
             )
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, timeout: object = None) -> bool:
         """In a thread: waits for room, at most so many seconds; False where there was none. The message is sent then
         or not at all. Not on the loop's thread, which would wait for itself."""
         if not self.waits():
             return self.outcome == "accepted"
         cdef double seconds = -1.0
         if timeout is not None:
-            seconds = timeout
+            try:
+                seconds = timeout
+            except (TypeError, OverflowError):
+                seconds = float("nan")
             if seconds != seconds:
-                raise ValueError("timeout is NaN; give seconds, or None for as long as it takes")
+                raise ValueError(f"timeout is {timeout!r:.80}; give seconds, or None for as long as it takes")
             seconds = max(seconds, 0.0)  # what is left of a time may be less than nothing
         cdef unsigned long thread = PyThread_get_thread_ident()
         cdef bint here = self.mailbox.runner.thread == thread or self.mailbox.home.thread == thread
         if here and not sophia_gate_is_shut(&self.mailbox.gate):
             raise DeadlockError("this thread makes the room that it would wait for; use await, or send from elsewhere")
-        self.begin(None)
-        cdef Promise promise = self.promise
-        try:
-            promise.wait(seconds)
-        finally:
-            if not promise.settled and not promise.threads and promise.future is None:  # nobody else waits
-                take_back(promise)  # what takes it out of the line counts it as refused
-                self.outcome = "dropped"
+        if self.begin(None):
+            try:
+                self.promise.sleep(seconds)
+            finally:
+                self.leave(None)
         return self.outcome == "accepted"
 
-    cdef int begin(self, Runner home) except -1:
-        """Into the line of those who wait for room, once, whoever comes first."""
+    cdef bint begin(self, object future) except -1:
+        """Into the line of those who wait for room, once, whoever comes first: a coroutine with a future, or a thread.
+        Whether it is to wait; nobody waits for what is owed, or for the room of a question."""
         cdef Mailbox mailbox = self.mailbox
-        cdef Promise promise
-        if self.begun:
-            return 0
-        queue = mailbox.line(self.level)
-        if len(queue) >= MOST_WAITING:
-            raise MailboxFull(f"{len(queue)} senders already wait for room in the mailbox of actor {mailbox.name!r}")
-        promise = Promise.__new__(Promise)
-        if self.answer is None:
-            bind(promise, mailbox)
-        if home is not None:
-            promise.home = home
-            promise.future = home.loop_future()
-        if self.begun:  # by another thread, while that was made
-            take_back(promise)
-            return 0
-        self.promise = promise
-        self.begun = True
+        cdef Room promise
+        cdef bint first = False
+        if not self.begun:
+            queue = mailbox.line(self.level)
+            mailbox.arrived[self.level] += 1
+            if mailbox.arrived[self.level] >= SOME and (
+                len(queue) >= MOST_WAITING or mailbox.arrived[self.level] >= len(queue) >> 4
+            ):
+                mailbox.tidy(self.level)
+            if len(queue) >= MOST_WAITING:
+                raise MailboxFull(
+                    f"{len(queue)} senders already wait for room in the mailbox of actor {mailbox.name!r}"
+                )
+            promise = Room.__new__(Room)
+            promise.futures = []
+            if self.answer is None and not self.owed:
+                bind(promise, mailbox)
+            if self.begun:  # by another thread, while that was made
+                take_back(promise)
+            else:
+                self.promise = promise
+                self.begun = first = True
+        promise = self.promise
+        if promise.settled:
+            return False
+        if self.answer is None and not self.owed:
+            if future is None:
+                promise.threads += 1
+            else:
+                promise.futures.append(future)
+                promise.home = mailbox.home
+        if not first:
+            return True
         if sophia_gate_is_shut(&mailbox.gate):  # refused, as was counted
             self.message = None
             self.outcome = "stopped"
-            promise.keep(self)
+            promise.keep(None)
             if self.answer is not None:
                 self.answer.fail(ActorStopped(f"actor {mailbox.name!r} did not handle the message: stopped"))
-            return 0
+            return True
         mailbox.refused -= self.left()
         queue.append(self)
         # there may be room again, and nobody would look
         if sophia_schedule(&mailbox.scheduled):
-            mailbox.woken(self.level)
+            try:
+                mailbox.woken(self.level)
+            except BaseException:  # an interrupt
+                if self.answer is None and not self.owed:
+                    self.leave(future)
+                raise
+        return True
+
+    cdef int leave(self, object future) except -1:
+        """One waits no more; with the last one goes the message, if it has not been taken."""
+        if future is None:
+            self.promise.threads -= 1
+        elif future in self.promise.futures:
+            self.promise.futures.remove(future)
+        if not self.promise.settled and self.promise.over():
+            self.refuse()
         return 0
 
     cdef bint move(self) except -1:
@@ -714,27 +862,30 @@ cdef class Delivery:
             self.accepted = 1
         else:
             while self.message:
-                if not mailbox.push(self.message[0], None, self.level):
+                message = self.message[0]
+                if not mailbox.push(message, None, 0 if type(message) is mailbox.urgent else self.level):
                     return False
                 self.message.popleft()
                 self.accepted += 1
         self.message = None
         self.outcome = "accepted"
-        self.promise.keep(self)
+        self.promise.keep(None)
         return True
 
     cdef bint waits(self) noexcept:
         """Whether there is something to wait for, also where somebody does already."""
         if not self.begun:
             return self.outcome == "waiting"
-        return self.promise is not None and (not self.promise.settled or self.promise.future is not None)
+        return self.promise is not None and not self.promise.settled
 
     cdef bint decided(self) noexcept:
         """Whether there is nothing to wait for, or somebody does already."""
         return self.begun or self.outcome != "waiting"
 
     cdef bint over(self) except -1:
-        return self.promise.over() or (self.answer is not None and self.answer.over())
+        if self.answer is not None:
+            return self.promise.settled or self.answer.over()
+        return self.promise.settled if self.owed else self.promise.over()
 
     cdef Py_ssize_t left(self) except -1:
         """Messages that have found no room so far."""
@@ -743,16 +894,22 @@ cdef class Delivery:
         return len(self.message) if self.many else 1
 
     cdef int refuse(self) except -1:
-        """Nobody waits for room any more."""
+        """Nobody waits for room any more; who still looks is told."""
+        message = self.message  # which may run code of its own when it goes
         self.mailbox.refused += self.left()
         self.message = None
-        if self.promise.asker is not None:
-            self.promise.asker.asked.discard(self.promise)
+        if not self.promise.settled:
+            self.outcome = "dropped"
+            self.promise.keep(None)
+        if self.answer is not None:
+            self.answer.unset()
+        del message
         return 0
 
     cdef Py_ssize_t give_up(self, str reason) except -1:
         """The actor has ended: dead letters; how many."""
         cdef Py_ssize_t n = 0
+        wrong = None
         if self.message is None:
             return 0
         if self.over():
@@ -762,10 +919,16 @@ cdef class Delivery:
             message = self.message.popleft() if self.many else self.message
             if not self.many or not self.message:
                 self.message = None
-            self.mailbox.bury(message, self.answer, reason)
+            try:
+                self.mailbox.bury(message, self.answer, reason)
+            except BaseException as error:  # of who hears of dead letters: all of them are some
+                wrong = wrong or error
             n += 1
-        self.outcome = "stopped"
-        self.promise.keep(self)
+        if not self.promise.settled:  # else all who waited have gone meanwhile
+            self.outcome = "stopped"
+            self.promise.keep(None)
+        if wrong is not None:
+            raise wrong
         return n
 
 

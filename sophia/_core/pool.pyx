@@ -74,9 +74,15 @@ cdef size_t power(object capacity) except 0:
 
 
 cdef double _seconds(object value, str name) except -1.0:
-    cdef double seconds = value
+    cdef double seconds
+    try:
+        seconds = value
+    except TypeError:
+        raise TypeError(f"{name}: {value!r:.80} is no number of seconds from 0 to 1e9") from None
+    except OverflowError:
+        seconds = -1.0
     if not 0.0 <= seconds <= 1e9:       # NaN too
-        raise ValueError(f"{name}: {value!r} is no number of seconds from 0 to 1e9")
+        raise ValueError(f"{name}: {value!r:.80} is no number of seconds from 0 to 1e9")
     return seconds
 
 

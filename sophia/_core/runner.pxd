@@ -22,6 +22,8 @@ cdef class LoopRunner(Runner):
     cdef bint post_armed
     cdef bint closed
     cdef bint arm(self) except -1
+    cdef int ask(self, object call) except -1
+    cdef int arm_posts(self) except -1
     cdef int drain(self) except -1
     cdef int lose(self) except -1
     cdef int next_line(self) noexcept

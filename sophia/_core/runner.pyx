@@ -98,6 +98,9 @@ cdef class LoopRunner(Runner):
 
     cdef int ready(self, Mailbox mailbox, int level) except -1:
         cdef Line *line = &self.lines[level]
+        cdef bint lost
+        if self.closed:  # nothing runs any more, and what is in line would be held for ever
+            return 0
         if line.items == NULL or line.count > line.mask:
             try:
                 _line_grow(line)
@@ -108,7 +111,16 @@ cdef class LoopRunner(Runner):
         line.items[(line.first + line.count) & line.mask] = <void *>mailbox
         line.count += 1
         mailbox.ready_level = level
-        if not self.running and (self.gone() if self.armed else not self.arm()):
+        if self.running:
+            return 0
+        try:
+            lost = self.gone() if self.armed else not self.arm()
+        except BaseException:
+            if not self.armed:  # whatever is sent next finds it at rest, and asks for a turn again
+                mailbox.ready_level = NOT_READY
+                sophia_rest(&mailbox.scheduled)
+            raise
+        if lost:
             self.lose()
         return 0
 
@@ -130,16 +142,26 @@ cdef class LoopRunner(Runner):
         """Asks the loop for a turn; False where it is closed."""
         self.armed = True
         try:
-            if self.thread == PyThread_get_thread_ident():
-                self.call_soon(self._turn, context=self.context)
-            else:
-                self.loop.call_soon_threadsafe(self._turn, context=self.context)
-        except RuntimeError:
+            self.ask(self._turn)
+        except BaseException:
             self.armed = False
-            if not self.loop.is_closed():
-                raise
-            return False
+            if self.loop.is_closed():
+                return False
+            self.armed = True
+            try:
+                self.ask(self._turn)  # an interrupt came: what is in line is to be run nevertheless
+            except BaseException:
+                self.armed = False
+            raise
         return True
+
+    cdef int ask(self, object call) except -1:
+        """Asks the loop to call soon."""
+        if self.thread == PyThread_get_thread_ident():
+            self.call_soon(call, context=self.context)
+        else:
+            self.loop.call_soon_threadsafe(call, context=self.context)
+        return 0
 
     cdef int next_line(self) noexcept:
         """The line whose first is to run: the most urgent, but for one that was passed over too often; -1: none."""
@@ -196,12 +218,25 @@ cdef class LoopRunner(Runner):
     cdef int post(self, Promise promise) except -1:
         self.posted.append(promise)
         if not self.post_armed:
+            self.arm_posts()
+        return 0
+
+    cdef int arm_posts(self) except -1:
+        """Asks the loop to tell those for whom something was posted."""
+        self.post_armed = True
+        try:
+            self.ask(self._take_posts)
+        except BaseException:
+            self.post_armed = False
+            if self.loop.is_closed():  # nobody waits there any more
+                self.posted.clear()
+                return 0
             self.post_armed = True
             try:
-                self.loop.call_soon_threadsafe(self._take_posts)
-            except RuntimeError:  # it is closed: nobody waits there any more
+                self.ask(self._take_posts)  # an interrupt came: they are to be told nevertheless
+            except BaseException:
                 self.post_armed = False
-                self.posted.clear()
+            raise
         return 0
 
     def _take_posts(self):
@@ -218,8 +253,7 @@ cdef class LoopRunner(Runner):
                 posted.reverse()
                 self.posted[:0] = posted
                 if not self.post_armed:
-                    self.post_armed = True
-                    self.loop.call_soon(self._take_posts)
+                    self.arm_posts()
 
 
 cdef void *_line_take(Line *line) noexcept:

@@ -35,3 +35,4 @@ cdef class TimerWheel:
     cdef void drop(self) noexcept
     cdef uint64_t ticks(self) except? 0
     cdef int arm(self) except -1
+    cdef object call_at(self, uint64_t tick)

@@ -153,18 +153,31 @@ cdef class TimerWheel:
             self.armed = None
         if sophia_wheel_next(&self.wheel, &tick, &level):
             self.armed_at = tick
-            self.armed = self.loop.call_at(self.start + <double>tick / TICKS, self._fire)
+            try:
+                handle = self.call_at(tick)
+            except BaseException:
+                if self.armed is None and not self.closed:
+                    self.armed = self.call_at(tick)  # an interrupt came: deadlines are kept nevertheless
+                raise
+            if self.armed is None and not self.closed:
+                self.armed = handle
+            else:  # the loop let others in, who have set or closed the wheel
+                handle.cancel()
         return 0
 
-    def _fire(self):
+    cdef object call_at(self, uint64_t tick):
+        return self.loop.call_at(self.start + <double>tick / TICKS, self._fire, tick)
+
+    def _fire(self, tick: int):
         cdef sophia_timer due
         cdef Timer timer
-        self.armed = None
+        cdef uint64_t now = tick  # of this call: a loop calls up to its clock's resolution early
+        if now == self.armed_at:
+            self.armed = None
         sophia_timer_empty(&due)
-        # a loop calls up to its clock's resolution early
-        cdef uint64_t now = self.ticks()
-        sophia_wheel_advance(&self.wheel, now if now > self.armed_at else self.armed_at, &due)
         try:
+            now = max(now, self.ticks())
+            sophia_wheel_advance(&self.wheel, now, &due)
             while due.next != &due and not self.closed:
                 timer = <Timer>due.next.owner
                 self.clear(timer)

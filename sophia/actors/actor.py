@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
@@ -105,3 +106,16 @@ class Actor:
 
     def on_stop(self) -> Any:
         """After the last message, also before a restart; a plain function or a coroutine."""
+
+
+def refuse_generators(kind: type) -> None:
+    """TypeError for a class whose handlers are generators: to call one runs nothing of it."""
+    methods: dict[type, str] = getattr(kind, "_methods", {})
+    for name in ("on_start", "handle", "handle_batch", "on_stop", *methods.values()):
+        method = getattr(kind, name, None)
+        if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+            message = (
+                f"{name} of {kind.__name__} is a generator, of which a call runs nothing: make it a plain or an async "
+                "function, without yield"
+            )
+            raise TypeError(message)

@@ -344,6 +344,12 @@ class Circuit(CircuitBreaker):
         ignore: Kinds = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> Self:
+        if not isinstance(settings, Breaker):
+            message = f"settings is {settings!r:.80}; give a Breaker, or use Breaker(...).circuit()"
+            raise TypeError(message)
+        if fallback is not None and not callable(fallback):
+            message = f"breaker {settings.name!r}: fallback is {fallback!r:.80}; give a function of the error, or None"
+            raise ConfigError(message)
         given = {field.name: getattr(settings, field.name) for field in fields(settings)}
         self = super().__new__(cls, clock=clock, **given)
         for what, kinds in (("failures", failures), ("ignore", ignore)):
@@ -372,6 +378,9 @@ class Circuit(CircuitBreaker):
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """The function with each of its calls going through the breaker."""
+        if not callable(function):
+            message = f"circuit breaker {self.name!r} is to stand around {function!r:.80}, which is no function"
+            raise TypeError(message)
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             message = f"{function!r} makes a generator: use `with circuit.calling():` inside it"
             raise TypeError(message)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from sophia._core.inbox import Inbox
 from sophia._core.runner import LoopRunner, ThreadRunner
-from sophia.actors.actor import Actor
+from sophia.actors.actor import Actor, refuse_generators
+from sophia.actors.complaint import complain
 from sophia.actors.message import Control, Terminated
 from sophia.actors.ref import ActorRef
 from sophia.actors.supervision import Budget, Event, Group
@@ -26,8 +26,6 @@ __all__ = ["Cell", "Factory"]
 
 Factory = Callable[[], Actor]
 Watcher = ActorRef | Callable[[Terminated], object]
-
-_log = logging.getLogger("sophia.actors")
 
 # What every actor takes: who watches another is told of its end.
 _ALWAYS = (Terminated,)
@@ -87,7 +85,6 @@ class Cell:
         self.mailbox.accept(getattr(factory, "accepts", None) if accepts is None else accepts, _ALWAYS)
         self.ref = ActorRef(self)
         self._actor: Actor | None = None
-        self._driver: asyncio.Task[None] | None = None
         self._finished: asyncio.Future[None] | None = None
         self._thread: threading.Thread | None = None
         self._budget = Budget(group.supervision)
@@ -95,13 +92,14 @@ class Cell:
         # What the life waits for: each of these is set, then `_tell_life` called.
         self._at_rest = True
         self._restart: float | None = None
-        self._stopping = self._ended = self._awake = False
+        self._stopping = self._cut = self._ended = self._awake = False
         self._error: BaseException | None = None
         self._end: Terminated | None = None
         self._news: asyncio.Future[None] | None = None
         self._waiting_for_end: set[asyncio.Future[Terminated]] = set()
         group.add(self)
         self._task = self._loop.create_task(self._live(), name=f"sophia-actor-{name}")
+        self._task.add_done_callback(lambda _: self._close("it was cancelled before it had begun to start"))
 
     # What others ask of it
 
@@ -133,17 +131,20 @@ class Cell:
             return
         self._error = error
         self._ended = True
-        self._orchestrator._note(Event("gave_up", self.name, error))
-        self._begin_stop(cut=True)
+        try:
+            self._orchestrator._note(Event("gave_up", self.name, error))
+        finally:
+            self._begin_stop(cut=True)
 
     def abandon(self) -> None:
         """It does not come to rest in time: whoever waits for it is told, and what it still does is nobody's."""
         if self.state == "stopped":
             return
         self.hung = True
-        _say("actor %r does not end: its handler still runs and is left behind", self.name)
-        self._task.cancel()
-        self._close("its handler hangs")
+        with ExitStack() as steps:  # an interrupt of one hinders none of the others
+            steps.callback(self._close, "its handler hangs")
+            steps.callback(self._task.cancel)
+            complain("actor %r does not end: its handler still runs and is left behind", self.name)
 
     def watch(self, watcher: Watcher) -> None:
         """See :meth:`ActorRef.watch`."""
@@ -182,33 +183,41 @@ class Cell:
     def _on_failure(self, error: BaseException, message: Any, asked: bool) -> bool:
         """Whether the mailbox is to be held."""
         directive = self._group.supervision.directive(error, asked=asked)
-        if not asked or directive != "resume":  # an asker hears of it
-            kind, trace = type(message).__name__, None if asked else error
-            _say("actor %r failed on a %s (%s): %s", self.name, kind, directive, _shown(error), exc_info=trace)
-        self._on_loop(self._orchestrator._note, Event("failed", self.name, error))
-        if directive == "resume":
-            return False
-        self._on_loop(self._after_failure, error, directive)
-        return True
+        with ExitStack() as steps:  # an interrupt of one hinders none of the others
+            if directive != "resume":
+                self.mailbox.hold()
+                steps.callback(self._on_loop, self._after_failure, error, directive)
+            steps.callback(self._on_loop, self._orchestrator._note, Event("failed", self.name, error))
+            if not asked or directive != "resume":  # an asker hears of it
+                kind, trace = type(message).__name__, None if asked else error
+                complain("actor %r failed on a %s (%s): %s", self.name, kind, directive, _shown(error), exc_info=trace)
+        return directive != "resume"
 
     def _after_failure(self, error: BaseException, directive: str) -> None:
         if self.state == "stopped":
             return
         self._at_rest = True
-        if directive == "stop":
-            self.give_up(error)
-        elif self._restart is None:  # else it failed on another message of the same batch
-            self._group.failed(self, self._budget, self._loop.time(), error)
-        self._tell_life()
+        try:
+            if directive == "stop":
+                self.give_up(error)
+            elif self._restart is None:  # else it failed on another message of the same batch
+                self._group.failed(self, self._budget, self._loop.time(), error)
+        except BaseException:  # an interrupt, or a listener that leaves the process
+            if self._restart is None:
+                self._error = error
+                self._ended = True
+            raise
+        finally:
+            self._tell_life()
 
     def _on_dead(self, message: Any, reason: str, late: bool) -> None:
-        self._orchestrator.dead_letters.add(self.name, message, reason)
         if late:
             self._orchestrator._count_late()
+        self._orchestrator.dead_letters.add(self.name, message, reason)
 
     def _on_collapse(self, error: BaseException) -> None:
         self._on_loop(self._after_failure, error, "stop")
-        _say("actor %r stops, as what stands around its handlers failed", self.name, exc_info=error)
+        complain("actor %r stops, as what stands around its handlers failed", self.name, exc_info=error)
 
     def _on_rest(self) -> None:
         self._on_loop(self._rests)
@@ -220,16 +229,24 @@ class Cell:
         self._tell_life()
 
     def _spawn_driver(self, mailbox: Inbox) -> asyncio.Task[None]:
-        self._driver = self._loop.create_task(mailbox.drive(), name=f"sophia-handler-{self.name}")
-        self._driver.add_done_callback(mailbox.driver_ended)
-        return self._driver
+        steps = mailbox.drive()
+        try:
+            task = self._loop.create_task(steps, name=f"sophia-handler-{self.name}")
+        except BaseException:  # an interrupt came between
+            steps.close()
+            raise
+        task.add_done_callback(mailbox.driver_ended)
+        return task
 
     # Its life
 
     async def _live(self) -> None:
         try:
             while True:
-                if (failure := await self._start()) is None:
+                failure = await self._start()
+                if self._end is not None:  # left behind meanwhile
+                    break
+                if failure is None:
                     self._orchestrator._note(Event("started", self.name))
                     self.state = "stopping" if self._stopping else "running"
                     if self._restart is None:  # else another of its group has failed meanwhile
@@ -237,20 +254,22 @@ class Cell:
                         self._at_rest = False
                         self.mailbox.release()
                 else:
-                    _say("actor %r failed to start: %r", self.name, failure, exc_info=failure)
+                    complain("actor %r failed to start: %r", self.name, failure, exc_info=failure)
                     self._orchestrator._note(Event("failed", self.name, failure))
                     self._after_failure(failure, self._group.supervision.directive(failure, asked=False))
                 await self._until(lambda: self._at_rest and (self._ended or self._restart is not None))
                 await self._finish(started=failure is None)
-                if self._ended:
+                if self._ended or self._cut:
                     break
                 pause, self._restart = self._restart, None
                 self.state = "restarting"
                 self._orchestrator._note(Event("restarting", self.name, self._error))
                 self._awake = False
                 timer = self._home.wheel.call_later(pause or 0.0, self._wake)
-                await self._until(lambda: self._awake or self._ended)
-                timer.cancel()
+                try:
+                    await self._until(lambda: self._awake or self._ended)
+                finally:
+                    timer.cancel()
                 if self._ended:
                     break
                 self.restarts += 1
@@ -321,6 +340,7 @@ class Cell:
         if not isinstance(actor, Actor):
             message = f"spawn: {factory!r} gave {actor!r:.80}, which is no Actor; derive its class from Actor"
             raise TypeError(message)
+        refuse_generators(type(actor))
         self.mailbox.accept(type(actor).accepts if self._accepts is None else self._accepts, _ALWAYS)
         actor.ref = self.ref
         actor.orchestrator = self._orchestrator
@@ -347,7 +367,7 @@ class Cell:
             except BaseException as error:
                 if self._is_of_others(error):
                     raise
-                _say("on_stop of actor %r failed", self.name, exc_info=True)
+                complain("on_stop of actor %r failed", self.name, exc_info=True)
             finally:
                 span.leave()
 
@@ -370,7 +390,7 @@ class Cell:
             try:
                 _refuse_awaitable(actor.on_stop(), "on_stop", self.name)
             except BaseException:
-                _say("on_stop of actor %r failed", self.name, exc_info=True)
+                complain("on_stop of actor %r failed", self.name, exc_info=True)
         finally:
             self._on_loop(_settle, finished, None)
 
@@ -380,8 +400,9 @@ class Cell:
         self._stopping = True
         if self.state == "running":
             self.state = "stopping"
-        if cut and self._at_rest:
-            self._ended = True
+        if cut:
+            self._cut = True
+            self._ended = self._ended or self._at_rest
         self.mailbox.shut_gate(cut)
         self._tell_life()
 
@@ -391,26 +412,29 @@ class Cell:
             return
         self.state = "stopped"
         self._ended = True
-        self.mailbox.shut_gate(True)
-        if self._thread_runner is not None:
-            self._thread_runner.end()
         error = ActorStopped(f"actor {self.name!r} did not answer: {reason}")
         error.__cause__ = self._error
-        self.mailbox.disown(error)
-        self.mailbox.empty_out(reason)
-        if self._driver is not None:
-            self._driver.cancel()
-        self._group.leave(self)
-        self._end = Terminated(self.name, reason, self._error)
-        self._orchestrator._forget(self, self._end)
-        self._orchestrator._note(Event("stopped", self.name, self._error))
+        with ExitStack() as steps:  # the last first; each is taken whatever another one raises
+            steps.callback(self._tell_of_end, Terminated(self.name, reason, self._error))
+            steps.callback(self._group.leave, self)
+            steps.callback(self.mailbox.dismiss)
+            steps.callback(self.mailbox.empty_out, reason)
+            steps.callback(self.mailbox.disown, error)
+            if self._thread_runner is not None:
+                steps.callback(self._thread_runner.end)
+            self.mailbox.shut_gate(True)
+
+    def _tell_of_end(self, end: Terminated) -> None:
+        self._end = end
         watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            _tell_end(watcher, self._end)
-        for future in self._waiting_for_end:
-            if not future.done():
-                future.set_result(self._end)
-        self._waiting_for_end.clear()
+        waiting, self._waiting_for_end = self._waiting_for_end, set()
+        with ExitStack() as steps:  # the last first
+            for future in waiting:
+                steps.callback(_settle, future, end)
+            for watcher in reversed(watchers):
+                steps.callback(_tell_end, watcher, end)
+            steps.callback(self._orchestrator._note, Event("stopped", self.name, self._error))
+            self._orchestrator._forget(self, end)
 
     def _on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
         """At once on the loop's thread, else soon; not at all where the loop has ended."""
@@ -428,15 +452,6 @@ class Cell:
         return self._thread
 
 
-def _say(words: str, *values: Any, exc_info: Any = None) -> None:
-    """To the log. A handler or filter of the log that fails must not end the actor that it was to tell of."""
-    try:
-        _log.error(words, *values, exc_info=exc_info)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-
-
 def _shown(error: BaseException) -> str:
     try:
         return repr(error)
@@ -444,12 +459,12 @@ def _shown(error: BaseException) -> str:
         return type(error).__name__
 
 
-def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
+def _settle(future: asyncio.Future[Any], outcome: Terminated | BaseException | None) -> None:
     if not future.done():
-        if error is None:
-            future.set_result(None)
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
         else:
-            future.set_exception(error)
+            future.set_result(outcome)
 
 
 def _wrapped(name: str, error: BaseException) -> BaseException:
@@ -472,10 +487,10 @@ def _refuse_awaitable(result: object, what: str, name: str) -> None:
 def _tell_end(watcher: Watcher, end: Terminated) -> None:
     try:
         if isinstance(watcher, ActorRef):
-            watcher.tell(end, "control")
+            watcher.mailbox.owe(end)
         else:
             watcher(end)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
-        _say("a watcher of actor %r failed", end.name, exc_info=True)
+        complain("a watcher of actor %r failed", end.name, exc_info=True)

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from sophia.actors.complaint import complain
+
 __all__ = ["DeadLetter", "DeadLetters"]
 
-_log = logging.getLogger("sophia.actors")
-
-# Who may listen, at most.
+# Who may listen, and what is kept, at most.
 _MOST = 64
+_MOST_KEPT = 1_000_000
 
 
 class DeadLetter(NamedTuple):
@@ -28,6 +29,9 @@ class DeadLetters:
     """Counts dead letters and keeps the last of them. Thread-safe."""
 
     def __init__(self, keep: int = 100) -> None:
+        if isinstance(keep, bool) or not isinstance(keep, int) or not 0 <= keep <= _MOST_KEPT:
+            message = f"keep is {keep!r:.80}; give a whole number of dead letters to keep, 0 to {_MOST_KEPT:,}"
+            raise ValueError(message)
         self.count = 0
         self._kept: deque[DeadLetter] = deque(maxlen=keep)
         self._listeners: list[Callable[[DeadLetter], object]] = []
@@ -58,11 +62,11 @@ class DeadLetters:
             self.count = count = self.count + 1
             self._kept.append(letter)
         if str(count).strip("0") == "1":  # the 1st, 10th, 100th ...: a flood must not flood the log too
-            _log.warning("dead letter %d, to actor %r: %s", count, to, reason)
+            complain("dead letter %d, to actor %r: %s", count, to, reason, level=logging.WARNING)
         for listener in self._listeners:
             try:
                 listener(letter)
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
-                _log.exception("a listener to dead letters failed")
+                complain("a listener to dead letters failed", exc_info=True)

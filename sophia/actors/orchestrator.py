@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import difflib
 import inspect
-import logging
 import os
 import random
 import threading
@@ -20,9 +19,10 @@ from typing import Any, Self
 
 from sophia._core.mailbox import Delivery
 from sophia._core.runner import LoopRunner
-from sophia.actors.actor import Actor
+from sophia.actors.actor import Actor, refuse_generators
 from sophia.actors.breaker import Breaker, Circuit
 from sophia.actors.cell import Cell, Factory
+from sophia.actors.complaint import complain
 from sophia.actors.dead_letters import DeadLetters
 from sophia.actors.message import Terminated
 from sophia.actors.ref import ActorRef
@@ -30,8 +30,6 @@ from sophia.actors.supervision import Event, Group, Supervision
 from sophia.errors import ActorStopped, CircuitOpen, DeadlockError, SophiaError, UnknownActor
 
 __all__ = ["Orchestrator", "Shutdown"]
-
-_log = logging.getLogger("sophia.actors")
 
 _MOST_ACTORS = 100_000
 _MOST_LISTENERS = 64
@@ -82,7 +80,11 @@ class Orchestrator:
         seed: int | None = None,
     ) -> None:
         _check("supervision", supervision, Supervision | None, "a Supervision, or None")
-        self.dead_letters = DeadLetters(keep_dead)
+        try:
+            self.dead_letters = DeadLetters(keep_dead)
+        except ValueError as error:
+            message = f"keep_dead: {error}"
+            raise ValueError(message) from None
         self.events: deque[Event] = deque(maxlen=100)
         """The last that happened to actors; errors among them hold what their frames hold."""
         try:
@@ -130,6 +132,8 @@ class Orchestrator:
     def group(self, name: str, supervision: Supervision, *, above: Group | None = None) -> Group:
         """A group of actors under a supervision of their own; name it in `spawn`."""
         _check("supervision", supervision, Supervision, "a Supervision")
+        _check("above", above, Group | None, "what organs.group() gives, or None")
+        _check("name", name, str, "a word")
         return Group(name, supervision, self._root if above is None else above, self._chance(name))
 
     def spawn(
@@ -172,6 +176,10 @@ class Orchestrator:
             message = f"spawn: {factory!r:.80} runs already; give a class or a function, which makes one for each spawn"
             raise ValueError(message)
         kinds = None if accepts is None else _classes(accepts)
+        if core is not None:
+            _check_core(core)
+        if isinstance(factory, type | Actor):
+            refuse_generators(factory if isinstance(factory, type) else type(factory))
         _check("group", group, Group | None, "what organs.group() gives, or None")
         _check("breaker", breaker, Breaker | None, "a Breaker, or None")
         _check("blocking", blocking, bool, "True or False")
@@ -181,7 +189,7 @@ class Orchestrator:
             raise SophiaError(message)
         name = self._free_name(factory) if name is None else name
         if not isinstance(name, str) or not name:
-            message = f"name is {name!r}; give a word, or None for one of the class"
+            message = f"name is {name!r:.80}; give a word, or None for one of the class"
             raise ValueError(message)
         if name in self._cells:
             message = f"an actor is called {name!r} already; stop it first or choose another name"
@@ -208,10 +216,7 @@ class Orchestrator:
     def spawn_on_core(self, core: int, factory: Factory | Actor, name: str | None = None, **options: Any) -> ActorRef:
         """As `spawn`, with a hint where the actor should run: a blocking actor's thread is bound to that core where the
         system allows it; an actor of the loop runs where the loop does."""
-        cores = os.cpu_count() or 1
-        if isinstance(core, bool) or not isinstance(core, int) or not 0 <= core < cores:
-            message = f"core is {core!r}; this machine has 0 to {cores - 1}"
-            raise ValueError(message)
+        _check_core(core)
         return self.spawn(factory, name, core=core, **options)
 
     def _free_name(self, factory: Factory | Actor) -> str:
@@ -277,6 +282,10 @@ class Orchestrator:
         if fallback is not None and not callable(fallback):
             wrong = f"fallback is {fallback!r:.80}; give a function of the error"
             raise TypeError(wrong)
+        kinds = ignore if isinstance(ignore, tuple) else (ignore,)
+        if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+            wrong = f"ignore is {ignore!r:.80}; give a tuple of classes of exceptions, as in ignore=(KeyError,)"
+            raise TypeError(wrong)
         try:
             ref, circuit = self._cell(name).ref, self.breaker(name)
         except ActorStopped as error:
@@ -285,24 +294,23 @@ class Orchestrator:
             ticket = circuit.admit()
         except CircuitOpen as error:
             return await _fallen_back(fallback, error)
-        started = self._loop.time()
+        told = False
         try:
+            started = self._loop.time()
             asked = ref.ask(message, timeout, priority)
-        except BaseException:
-            circuit.abandoned(ticket)
-            raise
-        try:
-            answer = await asked
-        except ignore:
-            circuit.abandoned(ticket)
-            raise
-        except Exception as error:
-            circuit.failed(ticket, seconds=self._loop.time() - started)
-            return await _fallen_back(fallback, error)
-        except BaseException:
-            circuit.abandoned(ticket)
-            raise
-        circuit.succeeded(ticket, seconds=self._loop.time() - started)
+            try:
+                answer = await asked
+            except kinds:
+                raise
+            except Exception as error:
+                circuit.failed(ticket, seconds=self._loop.time() - started)
+                told = True
+                return await _fallen_back(fallback, error)
+            circuit.succeeded(ticket, seconds=self._loop.time() - started)
+            told = True
+        finally:
+            if not told:
+                circuit.abandoned(ticket)
         return answer
 
     def broadcast_to_all(self, message: Any, priority: str | None = None) -> dict[str, str]:
@@ -415,7 +423,7 @@ class Orchestrator:
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
-                _log.exception("a listener to events of actors failed")
+                complain("a listener to events of actors failed", exc_info=True)
 
     def _forget(self, cell: Cell, end: Terminated) -> None:
         """An actor has ended; its name is free."""
@@ -438,12 +446,13 @@ class Orchestrator:
             self._ended["dead"] += 1
 
     def _cell(self, name: str) -> Cell:
+        _check("name", name, str, "the name of an actor")
         cell = self._cells.get(name)
         if cell is None and (end := self._ends.get(name)) is not None:
             message = f"actor {name!r} has ended: {end.reason}"
             raise ActorStopped(message) from end.error
         if cell is None:
-            nearest = difflib.get_close_matches(str(name), [*self._cells, *self._ends], n=1, cutoff=0.0)
+            nearest = difflib.get_close_matches(name, [*self._cells, *self._ends], n=1, cutoff=0.0)
             hint = f"; the nearest is {nearest[0]!r}" if nearest else "; none runs"
             if nearest and nearest[0] not in self._cells:
                 hint += ", which has ended"
@@ -471,15 +480,22 @@ def _check(name: str, value: object, kinds: Any, cure: str) -> None:
         raise TypeError(message)
 
 
+def _check_core(core: object) -> None:
+    cores = os.cpu_count() or 1
+    if isinstance(core, bool) or not isinstance(core, int) or not 0 <= core < cores:
+        message = f"core is {core!r:.80}; this machine has 0 to {cores - 1}"
+        raise ValueError(message)
+
+
 def _seconds(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1e9:
-        message = f"{name} is {value!r}; give seconds, from 0 to 1e9"
+        message = f"{name} is {value!r:.80}; give seconds, from 0 to 1e9"
         raise ValueError(message)
     return float(value)
 
 
 def _classes(accepts: Iterable[type]) -> tuple[type, ...]:
-    kinds = (accepts,) if isinstance(accepts, type) else tuple(accepts)
+    kinds = (accepts,) if isinstance(accepts, type) else tuple(accepts) if isinstance(accepts, Iterable) else ()
     if not kinds or not all(isinstance(kind, type) for kind in kinds):
         message = f"accepts is {accepts!r:.80}; name one or more classes of messages, or None for any"
         raise TypeError(message)

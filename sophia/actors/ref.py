@@ -24,6 +24,9 @@ class ActorRef(Address):
     __slots__ = ("_cell",)
 
     def __init__(self, cell: Cell) -> None:
+        if not hasattr(cell, "mailbox"):
+            message = f"cell is {cell!r:.80}; references are made by spawn(), and found by organs.ref(name)"
+            raise TypeError(message)
         super().__init__(cell.mailbox)
         self._cell = cell
 

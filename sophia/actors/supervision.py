@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 from collections import deque
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sophia.actors.actor import Unhandled
+from sophia.actors.complaint import complain
 
 if TYPE_CHECKING:
     from sophia.actors.cell import Cell
@@ -22,7 +23,7 @@ Directive = Literal["resume", "restart", "stop"]
 
 _STRATEGIES = ("one_for_one", "one_for_all", "rest_for_one")
 _DIRECTIVES = ("resume", "restart", "stop")
-_log = logging.getLogger("sophia.actors")
+_MOST_RESTARTS = 1_000_000
 
 
 class Event(NamedTuple):
@@ -68,24 +69,26 @@ class Supervision:
         _one_of("exhausted", self.exhausted, ("stop", "escalate"))
         for name in ("told", "asked"):
             _one_of(name, getattr(self, name), _DIRECTIVES)
+        if not isinstance(self.on, Mapping):
+            message = f"on is {self.on!r:.80}; give a mapping of classes of exceptions to what each means"
+            raise TypeError(message)
         for kind, directive in self.on.items():
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                message = f"on: {kind!r} is no class of exceptions"
+                message = f"on: {kind!r:.80} is no class of exceptions"
                 raise TypeError(message)
             _one_of(f"on[{kind.__name__}]", directive, _DIRECTIVES)
         if self.restarts is not None and (isinstance(self.restarts, bool) or not isinstance(self.restarts, int)):
-            message = f"restarts is {self.restarts!r}; it is a whole number, or None for any number"
+            message = f"restarts is {self.restarts!r:.80}; it is a whole number, or None for any number"
             raise TypeError(message)
-        if self.restarts is not None and self.restarts < 0:
-            message = f"restarts is {self.restarts}; use 0 or more, or None for any number"
+        if self.restarts is not None and not 0 <= self.restarts <= _MOST_RESTARTS:
+            message = f"restarts is {self.restarts!r:.80}; use 0 to {_MOST_RESTARTS:,}, or None for any number"
             raise ValueError(message)
         for name, least in (("period", 1e-3), ("backoff", 0.0), ("backoff_most", 0.0)):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and math.isfinite(value) and least <= value <= 1e6):
-                message = f"{name} is {value!r}; use {least:g} to 1,000,000 seconds"
+            if not _is_number(value := getattr(self, name), least, 1e6):
+                message = f"{name} is {value!r:.80}; use {least:g} to 1,000,000 seconds"
                 raise ValueError(message)
-        if not 0.0 <= self.jitter <= 1.0:
-            message = f"jitter is {self.jitter!r}; it is a share, 0 to 1"
+        if not _is_number(self.jitter, 0.0, 1.0):
+            message = f"jitter is {self.jitter!r:.80}; it is a share, 0 to 1"
             raise ValueError(message)
 
     def directive(self, error: BaseException, *, asked: bool) -> Directive:
@@ -107,8 +110,12 @@ class Supervision:
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        message = f"{name} is {value!r}; choose one of {', '.join(allowed)}"
+        message = f"{name} is {value!r:.80}; choose one of {', '.join(allowed)}"
         raise ValueError(message)
+
+
+def _is_number(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
 
 class Budget:
@@ -183,18 +190,19 @@ class Group:
             affected = members[0 if strategy == "one_for_all" else members.index(member) :]
         cells = [c for one in affected for c in (one.cells() if isinstance(one, Group) else [one])]
         pause = budget.take(now, self._chance)
-        if pause is not None:
-            for cell in cells:
-                cell.restart(pause, error)
-            return
-        if self.supervision.exhausted == "escalate" and self.above is not None:
-            _log.error("the group %r gives up and fails: %r", self.name, error)
-            budget.renew()  # as new after a restart from above
-            self.above.failed(self, self.budget_above(), now, error)
-            return
-        for cell in reversed(cells):
-            _log.error("actor %r failed too often and stops: %r", cell.name, error)
-            cell.give_up(error)
+        with ExitStack() as steps:  # the last first; an interrupt of one hinders none of the others
+            if pause is not None:
+                for cell in reversed(cells):
+                    steps.callback(cell.restart, pause, error)
+            elif self.supervision.exhausted == "escalate" and self.above is not None:
+                budget.renew()  # as new after a restart from above
+                steps.callback(self.above.failed, self, self.budget_above(), now, error)
+                complain("the group %r gives up and fails: %r", self.name, error)
+            else:
+                for cell in cells:
+                    steps.callback(cell.give_up, error)
+                for cell in reversed(cells):
+                    complain("actor %r failed too often and stops: %r", cell.name, error)
 
     def budget_above(self) -> Budget:
         """What the group above allows this one."""

@@ -89,6 +89,7 @@ def add_run_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> No
     add("--max-memory", type=size, default=_UNSET, metavar="512M", help="bound of the memory that tables grow to")
     help = "threads that search memory (default: one a core)"
     add("--workers", type=positive, default=_UNSET, metavar="N", help=help)
+    add("--no-weave", action="store_true", default=_UNSET, help="tell no chapters of the run")
     help = "a store that does not answer for that long is done without (default 10s)"
     add("--store-timeout", type=duration, default=_UNSET, metavar="10s", help=help)
     add("--batch", type=positive, default=_UNSET, metavar="N", help="inputs a batch (default 256)")

@@ -155,15 +155,31 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print JSON")
 
     weave = commands.add_parser(
-        "weave", help="ask in SQL what was decided", allow_abbrev=False,
-        description="Brings weaver.duckdb in the store up to date with the journal of decisions, and prints the views "
-        "routes_per_hour, whys, top_patterns, first_seen, calls_avoided and latency; or the rows of a query over them "
-        "and the tables decisions, patterns and chapters. Needs the extra brain.",
+        "weave", help="the chapters of what was decided; or ask in SQL", allow_abbrev=False,
+        description="Prints the chapters that runs have told, by day. With --views or --sql it brings weaver.duckdb in "
+        "the store up to date with the journal of decisions, and prints the views (days, weeks, routes_per_hour, whys, "
+        "top_patterns, first_seen, silence, drift, calls_avoided, latency), or the rows of a query over them and the "
+        "tables decisions, patterns and chapters (DESCRIBE decisions says what they have); that needs the extra brain.",
     )  # fmt: skip
     weave.add_argument("--sql", type=text, metavar="QUERY", help="one query; nothing is written, no file is read")
-    weave.add_argument("--most", type=positive, default=20, metavar="N", help="rows of each view (default 20)")
-    weave.add_argument("--json", action="store_true", help="print a JSON object a row")
+    weave.add_argument("--since", type=text, metavar="24h|TIME", help="chapters that ended so long ago, or since")
+    weave.add_argument("--markdown", action="store_true", help="print the chapters as Markdown")
+    weave.add_argument("--views", action="store_true", help="print the views")
+    weave.add_argument("--most", type=positive, metavar="N", help="rows of each view (default 20)")
+    weave.add_argument("--json", action="store_true", help="print a JSON object a chapter or row")
     weave.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
+
+    ask = commands.add_parser(
+        "ask", help="a question about what was decided", allow_abbrev=False,
+        description="Answers what templates over the store's chronicle can: what was new, dangerous, frequent, silent, "
+        "slow, avoided, what happened, how many, what deserves attention; with words of time (today, yesterday, "
+        "after 14:00, since 2026-11-30 14:00, in the last 3 hours, on 2026-11-30). It says how it understood the "
+        "question, and what it did not. Needs the extra brain.",
+    )  # fmt: skip
+    ask.add_argument("question", nargs="+", type=text, metavar="WORD", help="as: what was new after 14:00?")
+    ask.add_argument("--tz", type=text, default="UTC", metavar="ZONE", help="of the times in it (default UTC)")
+    ask.add_argument("--json", action="store_true", help="print a JSON object a row")
+    ask.add_argument("--store", type=file, default=".sophia", metavar="DIR", help="the store (default .sophia)")
 
     crystallise = commands.add_parser("crystallise", help="decide on, and learn nothing more", allow_abbrev=False)
     crystallise.add_argument("--undo", action="store_true", help="learn again")

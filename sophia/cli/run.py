@@ -120,6 +120,7 @@ def command(options: argparse.Namespace) -> int:
                 alarms=outputs.alarms,
                 alarmed=progress.alarmed,
                 patience=wanted.store_timeout,
+                weave=not wanted.no_weave,
                 tell=lambda words: progress.tell(words, "store"),
             )
         finally:

@@ -496,7 +496,7 @@ class Thalamus:
             dumps,
             audit,
             life,
-            chapter,
+            () if chapter is None else (chapter,),
             self._tally(),
             made,
             let_go,

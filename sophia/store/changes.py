@@ -53,8 +53,8 @@ class Changes:
     replayed. `dumps` replace a derived table's dump and its whole log, this change's piece included. `audit` is the
     state of the audit of answers, or None where it is the one that the store has. `memories` are new, `let_go` how many
     of the oldest that were made of inputs go for them. `life` is the state of the brain's gestation, or None where it
-    is the one that the store has; `chapter` is a new one of its story; `tally` is how often danger rules hit so far, or
-    None where it is what the store has.
+    is the one that the store has; `chapters` are new ones of its story; `tally` is how often danger rules hit so far,
+    or None where it is what the store has.
     """
 
     answers: Answers
@@ -63,14 +63,14 @@ class Changes:
     dumps: dict[str, bytes] = field(default_factory=dict)
     audit: str | None = None
     life: str | None = None
-    chapter: Mapping[str, Any] | None = None
+    chapters: Sequence[Mapping[str, Any]] = ()
     tally: str | None = None
     memories: Sequence[MemoryRow] = ()
     let_go: int = 0
 
     def __bool__(self) -> bool:
         learned = self.answers or self.patterns or self.logs or self.dumps or self.memories
-        return bool(learned or self.audit or self.let_go or self.life or self.chapter or self.tally)
+        return bool(learned or self.audit or self.let_go or self.life or self.chapters or self.tally)
 
 
 NOTHING = Changes(Answers(), [])

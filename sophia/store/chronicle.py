@@ -8,8 +8,11 @@ extra `brain`).
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterator, Sequence
+import os
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -20,20 +23,23 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
+from sophia.store import chapters
 from sophia.store.folder import CHRONICLE, StoreFolder
 from sophia.store.journal import JournalFile, journal_files
 from sophia.store.view import StoreView
+from sophia.store.views import VIEWS
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow
 
-__all__ = ["FORMAT", "VIEWS", "Chronicle", "Reading", "missing"]
+__all__ = ["FORMAT", "Chronicle", "Reading", "missing"]
 
-FORMAT = 1
+FORMAT = 2
 """Of the tables; a file of another is made anew."""
 
 _CHUNK = 1 << 22  # bytes of the journal that are taken in one transaction
+_NO_NUMBER = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)")
 _TAIL = 4096  # bytes by which it is known that the rest of a file only follows what was taken
 
 _TABLES = """
@@ -45,33 +51,19 @@ CREATE TABLE decisions (
     severity DOUBLE, pattern BIGINT, intent VARCHAR, confidence DOUBLE, runner_up VARCHAR, match VARCHAR,
     match_score DOUBLE, answer VARCHAR, k DOUBLE[], policy_version VARCHAR, us DOUBLE, audit BOOLEAN, agrees BOOLEAN,
     withheld BOOLEAN, danger_score DOUBLE, source VARCHAR, line BIGINT, reason VARCHAR, session VARCHAR,
-    sensor VARCHAR, anomaly DOUBLE);
+    sensor VARCHAR, anomaly DOUBLE, attention DOUBLE);
+CREATE TABLE alarms (
+    file INTEGER NOT NULL, run BIGINT NOT NULL, n BIGINT NOT NULL, decided TIMESTAMPTZ, kind VARCHAR, source VARCHAR,
+    pattern BIGINT, noticed TIMESTAMPTZ, since TIMESTAMPTZ, usual DOUBLE, found DOUBLE);
 CREATE TABLE patterns (
-    id BIGINT PRIMARY KEY, template VARCHAR, count BIGINT, first_n BIGINT, last_n BIGINT, merged_into BIGINT);
-CREATE TABLE chapters (id BIGINT PRIMARY KEY, title VARCHAR, ended VARCHAR, run BIGINT, inputs BIGINT,
-    significance DOUBLE, summary VARCHAR[]);
+    id BIGINT PRIMARY KEY, template VARCHAR, count BIGINT, first_n BIGINT, last_n BIGINT, merged_into BIGINT,
+    root BIGINT);
+CREATE TABLE chapters (
+    id BIGINT PRIMARY KEY, title VARCHAR, significance DOUBLE, inputs BIGINT, run BIGINT, first BIGINT, last BIGINT,
+    "from" VARCHAR, "to" VARCHAR, began TIMESTAMPTZ, ended TIMESTAMPTZ, summary VARCHAR[], terms VARCHAR[],
+    fewer VARCHAR[], new VARCHAR[], vanished VARCHAR[], new_patterns BIGINT, reflex BIGINT, cortical BIGINT,
+    deep_thought BIGINT, answered BIGINT, danger BIGINT, alarms BIGINT, k_change DOUBLE);
 """
-
-VIEWS = {
-    "routes_per_hour": """SELECT date_trunc('hour', coalesce(event, decided)) AS hour, count(*) AS decisions,
-        count(*) FILTER (route = 'reflex') AS reflex, count(*) FILTER (route = 'cortical') AS cortical,
-        count(*) FILTER (route = 'deep_thought') AS deep_thought, count(*) FILTER (rule IS NOT NULL) AS danger
-        FROM decisions GROUP BY ALL ORDER BY hour""",
-    "whys": """SELECT why, route, count(*) AS decisions FROM decisions
-        GROUP BY ALL ORDER BY decisions DESC, why, route""",
-    "top_patterns": """SELECT pattern, count(*) AS decisions, any_value(template) AS template FROM decisions
-        LEFT JOIN patterns ON patterns.id = pattern WHERE pattern IS NOT NULL
-        GROUP BY pattern ORDER BY decisions DESC, pattern""",
-    "first_seen": """SELECT pattern, arg_min(run, (run, n)) AS run, arg_min(n, (run, n)) AS n,
-        arg_min(coalesce(event, decided), (run, n)) AS seen, any_value(template) AS template FROM decisions
-        LEFT JOIN patterns ON patterns.id = pattern WHERE pattern IS NOT NULL GROUP BY pattern ORDER BY run, n""",
-    "calls_avoided": """SELECT date_trunc('day', coalesce(event, decided)) AS day, count(*) AS decisions,
-        count(*) FILTER (route = 'reflex') AS avoided, count(answer) AS answered FROM decisions
-        GROUP BY ALL ORDER BY day""",
-    "latency": """SELECT route, count(*) AS decisions, quantile_disc(us, .5) AS p50, quantile_disc(us, .9) AS p90,
-        quantile_disc(us, .99) AS p99, max(us) AS most FROM decisions GROUP BY route ORDER BY route""",
-}
-"""By name what is ready to be asked, each a query over the tables."""
 
 # Of a record what is taken, and what type it must have to be a record at all.
 _FIELDS: dict[str, str] = {
@@ -81,12 +73,16 @@ _FIELDS: dict[str, str] = {
     "match": "VARCHAR", "match_score": "DOUBLE", "answer": "VARCHAR", "k": "DOUBLE[]", "policy_version": "VARCHAR",
     "us": "DOUBLE", "audit": "BOOLEAN", "agrees": "BOOLEAN", "withheld": "BOOLEAN", "danger_score": "DOUBLE",
     "source": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR", "session": "VARCHAR", "sensor": "VARCHAR",
-    "anomaly": "DOUBLE",
+    "anomaly": "DOUBLE", "attention": "DOUBLE",
 }  # fmt: skip
-_TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, to_timestamp("at"), try_cast(ts AS TIMESTAMPTZ), ts, scope,
-    route, why, verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id,
-    "match".score, answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session,
-    sensor, anomaly FROM records"""
+_TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, try(to_timestamp("at")),
+    CASE WHEN isfinite(try_cast(ts AS TIMESTAMPTZ)) THEN try_cast(ts AS TIMESTAMPTZ) END, ts, scope, route, why,
+    verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id, "match".score,
+    answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session, sensor,
+    anomaly, salience.attention FROM records WHERE alarm IS NULL"""
+_TAKE_ALARMS = """INSERT INTO alarms SELECT {file}, run, n, try(to_timestamp("at")), alarm.kind, alarm.source,
+    alarm.pattern, try(to_timestamp(alarm.at_seconds)), try(to_timestamp(alarm.since_seconds)), alarm.usual, alarm.found
+    FROM records WHERE alarm IS NOT NULL"""
 
 
 def missing() -> list[str]:
@@ -109,29 +105,45 @@ class Chronicle:
         self.folder.require()
         self.file = folder / CHRONICLE
         self.notes: list[str] = []
+        self._strange = 0  # lines of the journal that were passed over
         self._connection = self._open()
 
     def catch_up(self) -> int:
         """Takes what is new in the journal, the patterns and the chapters; how many decisions. Where that shows damage
         of the file it is made anew."""
         try:
-            return self._catch_up()
+            added = self._catch_up()
         except StoreCorrupt as error:
             self.renew(str(error))
-            return self._catch_up()
+            added = self._catch_up()
+        if self._strange:
+            lines = "line of the journal is no record" if self._strange == 1 else "lines of the journal are no records"
+            self.notes.append(f"{self._strange:,} {lines} of a decision, and left out")
+            self._strange = 0
+        return added
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no decision."""
+        try:
+            return not self._count()
+        except _duckdb().Error as error:
+            raise _failed(self.file, error) from error
 
     def renew(self, why: str) -> None:
         """Sets the file aside, and begins a new one."""
         self._connection.close()
         self._set_aside(why)
+        self._strange = 0
         try:
             self._connection = _connected(self.file)
         except _duckdb().Error as error:
             raise _failed(self.file, error) from error
 
     def _catch_up(self) -> int:
-        files = journal_files(self.folder.path)
         try:
+            self._mirror()  # before the journal, which then has what a chapter tells of
+            files = journal_files(self.folder.path)
             before = self._count()
             known = {row[0]: row[1:] for row in self._rows("SELECT file, bytes, tail FROM taken")}
             for number in known.keys() - {file.number for file in files}:
@@ -139,10 +151,14 @@ class Chronicle:
             for file in files:
                 start, tail = known.get(file.number, (0, ""))
                 self._take(file, start, tail)
-            self._mirror()
             return self._count() - before
         except _duckdb().Error as error:
             raise _failed(self.file, error) from error
+
+    def interrupt(self) -> None:
+        """Breaks off what is being done, from another thread."""
+        with suppress(_duckdb().Error):
+            self._connection.interrupt()
 
     def close(self) -> None:
         """May be called twice."""
@@ -161,9 +177,6 @@ class Chronicle:
         try:
             return self._ours(_connected(self.file))
         except _duckdb().Error as error:
-            if "lock" in str(error) and isinstance(error, _duckdb().IOException):
-                message = f"{self.file} is in use by another process; wait for it, or end it"
-                raise StoreLocked(message) from error
             if not _is_damage(error):
                 raise _failed(self.file, error) from error
             self._set_aside(str(error).partition("\n")[0][:200])
@@ -185,10 +198,18 @@ class Chronicle:
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
         kept = []
         for path in (self.file, self.file.with_name(f"{CHRONICLE}.wal")):
-            with suppress(FileNotFoundError):
+            try:
                 path.rename(path.with_name(f"{path.name}.{stamp}.damaged"))
-                kept.append(f"{path.name}.{stamp}.damaged")
-        self.notes.append(f"{CHRONICLE} is made anew ({why}); what it was is kept as {' and '.join(kept) or 'nothing'}")
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                message = (
+                    f"{path} cannot be used ({why}), nor set aside ({error.strerror or error}); look at the folder"
+                )
+                raise StoreFailed(message) from error
+            kept.append(f"{path.name}.{stamp}.damaged")
+        what = f"; what it was is kept as {' and '.join(kept)}" if kept else ""
+        self.notes.append(f"{CHRONICLE} is made anew ({why}){what}")
 
     def _take(self, file: JournalFile, start: int, tail: str) -> None:
         """What a file of the journal has beyond `start`; all of it where it is no longer what it was up to there."""
@@ -217,12 +238,14 @@ class Chronicle:
         try:
             self._connection.register("records", records)
             run(_TAKE.format(file=number))
+            run(_TAKE_ALARMS.format(file=number))
             run(
                 "INSERT INTO taken VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes, "
                 "tail = excluded.tail, strange = strange + excluded.strange",
                 [number, end, tail, strange],
             )
             run("COMMIT")
+            self._strange += strange
         except BaseException:
             with suppress(_duckdb().Error):
                 run("ROLLBACK")
@@ -231,7 +254,7 @@ class Chronicle:
             self._connection.unregister("records")
 
     def _let_go(self, number: int) -> None:
-        for table in ("decisions", "taken"):
+        for table in ("decisions", "alarms", "taken"):
             self._connection.execute(f"DELETE FROM {table} WHERE file = ?", [number])
 
     def _mirror(self) -> None:
@@ -240,28 +263,26 @@ class Chronicle:
             patterns = view.execute(
                 "SELECT id, template, count, first_n, last_n, merged_into FROM patterns WHERE id > 0"
             )
-            told = view.execute("SELECT id, data FROM chapters") if view.format >= _CHAPTERS else []
-        chapters = []
-        for id, data in told:
-            with suppress(ValueError, AttributeError):
-                one = json.loads(data)
-                keys = ("title", "ended", "run", "inputs", "significance", "summary")
-                chapters.append({"id": id, **{key: one.get(key) for key in keys}})
-        self._replace("patterns", ("id", "template", "count", "first_n", "last_n", "merged_into"), patterns)
-        self._replace("chapters", tuple(_CHAPTER), [tuple(one[key] for key in _CHAPTER) for one in chapters])
+            told = chapters.read(view)
+        into = {int(row[0]): int(row[5]) for row in patterns if row[5]}
+        self._replace("patterns", _PATTERN, [(*row, _root(int(row[0]), into)) for row in patterns])
+        self._replace("chapters", _CHAPTER, [_chapter_row(number, chapter) for number, chapter in told])
 
-    def _replace(self, table: str, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+    def _replace(self, table: str, types: dict[str, str], rows: list[tuple[Any, ...]]) -> None:
         import pyarrow as pa
 
-        types = _CHAPTER if table == "chapters" else _PATTERN
-        columns = [pa.array([_clean(row[i]) for row in rows], _type(types[name])) for i, name in enumerate(names)]
+        columns = [
+            pa.array([_clean(row[i]) for row in rows], _type("VARCHAR" if kind == "TIMESTAMPTZ" else kind))
+            for i, kind in enumerate(types.values())
+        ]
+        taken = ", ".join(f'try_cast("{name}" AS {kind})' for name, kind in types.items())
         run = self._connection.execute
         run("BEGIN")
         try:
             run(f"DELETE FROM {table}")
             if rows:
-                self._connection.register("given", pa.table(columns, names=list(names)))
-                run(f"INSERT OR REPLACE INTO {table} SELECT * FROM given")
+                self._connection.register("given", pa.table(columns, names=list(types)))
+                run(f"INSERT OR REPLACE INTO {table} SELECT {taken} FROM given")
                 self._connection.unregister("given")
             run("COMMIT")
         except BaseException:
@@ -317,6 +338,11 @@ class Reading:
                 return
             yield from rows
 
+    def interrupt(self) -> None:
+        """Breaks off a query that is being answered, from another thread."""
+        with suppress(_duckdb().Error):
+            self._connection.interrupt()
+
     def close(self) -> None:
         """May be called twice."""
         self._connection.close()
@@ -330,15 +356,46 @@ class Reading:
         self.close()
 
 
-_CHAPTERS = 5  # the format of stores from which on there are some
+_LOCKED = "Could not set lock on file"
+_DAMAGE = ("Corrupt", "replaying WAL", "checksum")
+_REFUSALS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE,
+    errno.ENOMEM,
+)  # fmt: skip
+
 _PATTERN = {
     "id": "BIGINT", "template": "VARCHAR", "count": "BIGINT", "first_n": "BIGINT", "last_n": "BIGINT",
-    "merged_into": "BIGINT",
+    "merged_into": "BIGINT", "root": "BIGINT",
+}  # fmt: skip
+_ALARM = {
+    "kind": "VARCHAR", "source": "VARCHAR", "pattern": "BIGINT", "at_seconds": "DOUBLE", "since_seconds": "DOUBLE",
+    "usual": "DOUBLE", "found": "DOUBLE",
 }  # fmt: skip
 _CHAPTER = {
-    "id": "BIGINT", "title": "VARCHAR", "ended": "VARCHAR", "run": "BIGINT", "inputs": "BIGINT",
-    "significance": "DOUBLE", "summary": "VARCHAR[]",
+    "id": "BIGINT", "title": "VARCHAR", "significance": "DOUBLE", "inputs": "BIGINT", "run": "BIGINT",
+    "first": "BIGINT", "last": "BIGINT", "from": "VARCHAR", "to": "VARCHAR", "began": "TIMESTAMPTZ",
+    "ended": "TIMESTAMPTZ", "summary": "VARCHAR[]", "terms": "VARCHAR[]", "fewer": "VARCHAR[]", "new": "VARCHAR[]",
+    "vanished": "VARCHAR[]", "new_patterns": "BIGINT", "reflex": "BIGINT", "cortical": "BIGINT",
+    "deep_thought": "BIGINT", "answered": "BIGINT", "danger": "BIGINT", "alarms": "BIGINT", "k_change": "DOUBLE",
 }  # fmt: skip
+
+
+def _root(pattern: int, into: dict[int, int]) -> int:
+    """The pattern that one was merged into in the end."""
+    seen = {pattern}
+    while (next := into.get(pattern)) is not None and next not in seen:
+        seen.add(next)
+        pattern = next
+    return pattern
+
+
+def _chapter_row(number: int, chapter: dict[str, Any]) -> tuple[Any, ...]:
+    """A chapter of the store as a row; what it does not say is null."""
+    routes = chapter.get("routes")
+    routes = routes if isinstance(routes, dict) else {}
+    told = chapter | {name: routes.get(name, 0) if routes else None for name in ("reflex", "cortical", "deep_thought")}
+    told |= {"id": number, "danger": chapter.get("hits")}
+    return tuple(told.get(name) for name in _CHAPTER)
 
 
 def _duckdb() -> Any:
@@ -348,11 +405,14 @@ def _duckdb() -> Any:
 
 
 def _is_damage(error: BaseException) -> bool:
-    """Whether DuckDB says that a file or its log cannot be read, or has not the tables that it should have."""
+    """Whether DuckDB says that a file or its log cannot be read, or has not the tables that it should have; not where
+    the system has refused something that says nothing of what is in the file."""
     d = _duckdb()
     kinds = (d.IOException, d.SerializationException, d.InternalException, d.FatalException, d.CatalogException)
     words = str(error)
-    return "Corrupt" in words or (isinstance(error, kinds) and "lock" not in words and "No space" not in words)
+    if _LOCKED in words or any(os.strerror(number) in words for number in _REFUSALS):
+        return False
+    return any(sign in words for sign in _DAMAGE) or isinstance(error, kinds)
 
 
 def _connected(file: Path) -> duckdb.DuckDBPyConnection:
@@ -375,13 +435,15 @@ def _connected(file: Path) -> duckdb.DuckDBPyConnection:
 
 def _format(connection: duckdb.DuckDBPyConnection) -> int:
     tables = connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()
-    if [name for (name,) in tables] != ["chapters", "decisions", "meta", "patterns", "taken"]:
+    if [name for (name,) in tables] != ["alarms", "chapters", "decisions", "meta", "patterns", "taken"]:
         return 0
     found = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchall()
     return int(found[0][0]) if found and str(found[0][0]).isdigit() else 0
 
 
-def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt:
+def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt | StoreLocked:
+    if _LOCKED in str(error):
+        return StoreLocked(f"{file} is in use by another process; wait for it, or end it")
     if _is_damage(error):
         return StoreCorrupt(f"{file} is damaged ({str(error).partition(chr(10))[0][:200]})")
     return StoreFailed(
@@ -392,7 +454,7 @@ def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt:
 def _refused(file: Path, error: BaseException) -> ConfigError | StoreCorrupt:
     if _is_damage(error) and not isinstance(error, _duckdb().CatalogException):  # those are of the question
         return StoreCorrupt(f"{file} is damaged ({str(error).partition(chr(10))[0][:200]})")
-    return ConfigError(f"--sql: {str(error).partition(chr(10))[0]}")
+    return ConfigError(f"--sql: {' '.join(str(error).split())}")
 
 
 def _tail(opened: BinaryIO, end: int) -> str:
@@ -413,13 +475,19 @@ def _lines(opened: BinaryIO, most: int) -> bytes:
 
 
 def _records(data: bytes) -> tuple[pyarrow.Table, int]:
-    """Lines of the journal as a table, and how many of them are no records."""
+    """Lines of the journal as a table, and how many of them are no records. They are taken at once where each is by
+    itself what the journal writes: a reader of JSON takes several in one line too, and has other ideas of what is none.
+    """
     import pyarrow as pa
 
-    with suppress(pa.ArrowInvalid):
-        return _parsed(data), 0
+    lines = data.count(b"\n")
+    if data.isascii() and data.count(b"\n{") + data.startswith(b"{") == lines and not _NO_NUMBER.search(data):
+        with suppress(pa.ArrowInvalid):
+            table = _parsed(data)
+            if len(table) == lines:
+                return table, 0
     good, strange = [], 0
-    for line in data.splitlines():
+    for line in data.removesuffix(b"\n").split(b"\n"):
         cleaned = _cleaned(line)
         if cleaned is None:
             strange += 1
@@ -436,11 +504,13 @@ def _parsed(data: bytes) -> pyarrow.Table:
         [
             (name, _type(kind))
             for name, kind in _FIELDS.items()
-            if name not in ("rule", "severity", "match", "match_score")
+            if name not in ("rule", "severity", "match", "match_score", "attention")
         ]
         + [
             ("danger", pa.struct([("rule", pa.string()), ("severity", pa.float64())])),
             ("match", pa.struct([("id", pa.string()), ("score", pa.float64())])),
+            ("salience", pa.struct([("attention", pa.float64())])),
+            ("alarm", pa.struct([(name, _type(kind)) for name, kind in _ALARM.items()])),
         ]
     )
     if not data.strip():
@@ -457,15 +527,16 @@ def _parsed(data: bytes) -> pyarrow.Table:
 
 
 def _cleaned(line: bytes) -> bytes | None:
-    """One line by itself: as Arrow takes it, with U+FFFD for what no text can hold; None where it is no record."""
+    """One line by itself: as Arrow takes it, with U+FFFD for what no text can hold, and nothing for what is no number;
+    None where it is no record."""
     import pyarrow as pa
 
     try:
-        one = json.loads(line)
+        one = json.loads(line, parse_constant=lambda _: None)
         if not isinstance(one, dict):
             return None
-        text = json.dumps({key: _clean(value) for key, value in one.items()}).encode()
-        return text if len(_parsed(text)) == 1 else None
+        text = json.dumps(_clean(one)).encode()
+        return text if len(_parsed(text)) == 1 else None  # an object begins it: of others Arrow dies
     except (ValueError, RecursionError, pa.ArrowInvalid):
         return None
 
@@ -473,6 +544,8 @@ def _cleaned(line: bytes) -> bytes | None:
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_clean(name): _clean(one) for name, one in value.items()}
     return [_clean(one) for one in value] if isinstance(value, list) else value
 
 

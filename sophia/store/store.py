@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sophia.errors import ConfigError, SophiaError, StoreCorrupt, StoreFailed
-from sophia.store import checksum, memories, outputs, schema, segments, tidying
+from sophia.store import chapters, checksum, memories, outputs, schema, segments, tidying
 from sophia.store.ack import Ack
 from sophia.store.answer_key import AnswerKey, split_key
 from sophia.store.archive import ArchiveState, agrees, remove_archive
@@ -314,11 +314,8 @@ class Store:
                 self._put_meta("life", changes.life)
             if changes.tally is not None:
                 self._put_meta("tally", changes.tally)
-            if changes.chapter is not None:
-                number = run("SELECT coalesce(max(id), 0) + 1 FROM chapters").fetchone()[0]
-                text = json.dumps(changes.chapter)
-                seal = checksum.of_blob(number, "chapter", text.encode())
-                run("INSERT INTO chapters VALUES (?, ?, ?)", (number, text, seal))
+            for chapter in changes.chapters:
+                chapters.insert(run, chapter)
             if changes.memories:
                 memories.insert(self._connection, changes.memories)
             if changes.let_go:
@@ -568,9 +565,9 @@ class Store:
 
     def erase(self, scope: str, patterns: Without, dumps: dict[str, bytes], life: str | None = None) -> tuple[int, int]:
         """Deletes the memories and answers of a scope in the same way, and in the same step what else it has brought:
-        rows of patterns, and what dumps and `life` take the place of. How many memories and answers there were. What
-        went stays in the log, and in derived files, until `clean`. StoreFailed where it cannot be written: then nothing
-        is done.
+        rows of patterns, what chapters quote, and what dumps and `life` take the place of. How many memories and
+        answers there were. What went stays in the log, and in derived files, until `clean`. StoreFailed where it cannot
+        be written: then nothing is done.
         """
         rows = [(row,) for row, _ in self._of_scope(scope)]
         with self._guarded(), self._transaction() as run:
@@ -588,6 +585,7 @@ class Store:
                 run("DELETE FROM log WHERE name = ?", (name,))
             if life is not None:
                 self._put_meta("life", life)
+            chapters.erase(run, scope)
             if patterns.shown:
                 self._put_meta(_SHOWN, json.dumps(sorted(self.shown_otherwise | patterns.shown)))
             self._count()
@@ -598,6 +596,11 @@ class Store:
         """Patterns that `erase` has taken out, or given another template, and that files of runs may still show."""
         kept = self.meta(_SHOWN)
         return set() if kept is None else set(json.loads(kept))
+
+    def chapters(self, count: int) -> list[dict[str, Any]]:
+        """The last chapters, in order."""
+        with self._guarded():
+            return chapters.last(self._connection.execute, count)
 
     def settle_outputs(self) -> None:
         """The files of runs show no more than the store."""

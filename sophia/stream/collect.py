@@ -130,15 +130,17 @@ class Example:
 
 
 class Kept:
-    """How often something was seen, how often with a danger rule's hit or drawn for an audit, and its first input."""
+    """How often something was seen, how often with a danger rule's hit or drawn for an audit, its first input, and the
+    number of its last one."""
 
-    __slots__ = ("count", "danger", "drawn", "example")
+    __slots__ = ("count", "danger", "drawn", "example", "last")
 
     def __init__(self, example: Example) -> None:
         self.count = 0
         self.danger = 0
         self.drawn = 0
         self.example = example
+        self.last = example.n
 
 
 class RuleHits:
@@ -385,6 +387,7 @@ class Collector:
     def _count_named(
         self, kept: dict[_Name, Kept], events: list[Event], decisions: list[Decision], names: Sequence[_Name | None]
     ) -> None:
+        ends = dict(zip(names, [decision.n for decision in decisions], strict=True))
         for name, count in Counter(names).items():
             if name is None:
                 continue
@@ -393,6 +396,7 @@ class Collector:
                 first = names.index(name)
                 entry = kept[name] = Kept(Example(events[first], decisions[first]))
             entry.count += count
+            entry.last = ends[name]
         if len(kept) > NAMED:
             order = sorted(kept, key=lambda name: (-kept[name].count, kept[name].example.n))
             self.forgotten = max(self.forgotten, kept[order[NAMED // 2]].count)

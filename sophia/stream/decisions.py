@@ -114,6 +114,15 @@ def alarm_line(alarm: Alarm) -> str:
     )
 
 
+def journalled(lines: list[str], first: int, alarms: list[Alarm]) -> list[str]:
+    """The records of a batch whose inputs are numbered from `first`, as the journal has them: with its alarms, each
+    right before the record of the input at which it was noticed."""
+    before: dict[int, list[str]] = {}
+    for alarm in alarms:
+        before.setdefault(alarm.n, []).append(f'{{"n": {alarm.n}, "alarm": {alarm_line(alarm)}}}')
+    return [one for n, line in enumerate(lines, first) for one in (*before.get(n, ()), line)]
+
+
 def pattern_line(pattern: Pattern) -> str:
     """One pattern as a line of JSON, without the line end."""
     merged = "null" if pattern.merged_into is None else str(pattern.merged_into)

@@ -103,7 +103,7 @@ def _read(one: Output, scope: str, named: _Named, done: Erased) -> None:
     for line in _lines(one.path):
         found = _decision(line) if one.kind == DECISIONS else _session(line)
         if found is None:
-            strange += 1
+            strange += one.kind != DECISIONS or _journalled_alarm(line) is None
             continue
         mine = found["scope"] == scope
         if mine:
@@ -120,6 +120,8 @@ def _erase(one: Output, scope: str, template: Template, named: _Named, done: Era
     unknown = one.run not in named.read
     if one.kind == DECISIONS:
         done.decisions += _rewrite(one.path, lambda line: _without_decision(line, scope))
+        if any(b'"alarm": {' in line for line in _lines(one.path)):  # of a journal
+            _rewrite(one.path, lambda line: _without_journalled(line, named, unknown=unknown))
     elif one.kind == SESSIONS:
         done.sessions += _rewrite(one.path, lambda line: _without_session(line, scope))
     elif one.kind == ALARMS:
@@ -211,6 +213,19 @@ def _without_alarm(line: bytes, named: _Named, *, unknown: bool) -> bytes | None
         return line
     theirs = unknown or found["pattern"] in named.theirs
     return None if theirs and found["pattern"] not in named.others else line
+
+
+def _journalled_alarm(line: bytes) -> dict[str, Any] | None:
+    """The alarm that a line of a journal tells."""
+    found = _object(line, "n", "alarm")
+    return found["alarm"] if found is not None and isinstance(found["alarm"], dict) else None
+
+
+def _without_journalled(line: bytes, named: _Named, *, unknown: bool) -> bytes | None:
+    alarm = _journalled_alarm(line)
+    if alarm is None or _without_alarm(json.dumps(alarm).encode(), named, unknown=unknown) is not None:
+        return line
+    return None
 
 
 def _words(template: str) -> set[str]:

@@ -15,13 +15,16 @@ from sophia.actors.ref import ActorRef
 from sophia.brain import Batch, Sophia
 from sophia.errors import InputError
 from sophia.organs.batch import Columns
+from sophia.organs.chapter import Stretch
 from sophia.organs.thalamus_organ import ThalamusOrgan
+from sophia.organs.weaver import Weaver
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.intake import Intake
 from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
+from sophia.stream.weaving import read
 from sophia.stream.writer import Writer
 
 if TYPE_CHECKING:
@@ -66,6 +69,8 @@ class Hooks(NamedTuple):
     collector: Collector | None = None
     alarmed: Callable[[list[Alarm]], None] | None = None
     watch: Watch | None = None
+    weaver: Weaver | None = None
+    teller: ActorRef | None = None
 
 
 class Source(Actor):
@@ -140,9 +145,22 @@ class StreamThalamus(ThalamusOrgan):
             hooks.alarmed(batch.alarms)
         if hooks.collector is not None:
             hooks.collector.add(events, batch.decisions)
+        if hooks.weaver is not None:
+            self._end(read(hooks.weaver, events, batch))
         if hooks.watch is not None:
             hooks.watch(self._summary)
         return None if sent else sent
+
+    def on_stop(self) -> None:
+        """Ends the last stretch of the stream."""
+        if self._hooks.weaver is not None:
+            self._end(self._hooks.weaver.finish())
+
+    def _end(self, stretches: list[Stretch]) -> None:
+        """Hands over what is to be told as chapters. Nobody waits for that."""
+        for stretch in stretches:
+            if self._hooks.teller is None or self._hooks.teller.tell(stretch).outcome != "accepted":
+                self._summary.unwoven += stretch.tally.inputs
 
 
 class Scribe(Actor):

@@ -142,6 +142,22 @@ class Plots:
 
         return self._figure(name, label, draw)
 
+    def spans(
+        self, name: str, label: str, rows: Sequence[tuple[str, int, int]], joints: Sequence[int], last: int
+    ) -> str:
+        """For each row its name, and from where to where it came; `joints` are lines across."""
+
+        def draw(axes: Axes) -> None:
+            for i, (_, start, stop) in enumerate(rows):
+                axes.plot([start, max(stop, start + last / 400)], [i, i], color=_COLOURS["reflex"], linewidth=5)
+            for joint in joints:
+                axes.axvline(joint, color=_COLOURS["dim"], linewidth=1, linestyle=(0, (4, 3)))
+            axes.grid(visible=False)
+            axes.set(ylabel="pattern", xlabel="input", xlim=(1, last), ylim=(len(rows) - 0.5, -0.5))
+            axes.set_yticks(range(len(rows)), [name for name, *_ in rows], fontsize=9)
+
+        return self._figure(name, label, draw, thousands="x", height=max(2.0, 0.9 + 0.2 * len(rows)))
+
     def spread(self, name: str, label: str, edges: Sequence[float], parts: dict[str, Sequence[float]]) -> str:
         """How often values of each size came, on a logarithmic axis."""
 
@@ -157,13 +173,15 @@ class Plots:
         return self._figure(name, label, draw, thousands="y")
 
     @staticmethod
-    def _figure(name: str, label: str, draw: Callable[[Axes], None], thousands: str = "xy") -> str:
+    def _figure(
+        name: str, label: str, draw: Callable[[Axes], None], thousands: str = "xy", height: float = _SIZE[1]
+    ) -> str:
         import matplotlib
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
-        figure = Figure(figsize=_SIZE, layout="tight")
+        figure = Figure(figsize=(_SIZE[0], height), layout="tight")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         draw(axes)

@@ -7,6 +7,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import resources
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sophia._core import cpu
 from sophia.brain import Sophia
 from sophia.config import Settings
+from sophia.errors import SophiaError
 from sophia.names import ending
 from sophia.organs.danger import SEVERITIES
 from sophia.stream.collect import NAMED, QUIET, ROUTES, Collector, Example, Kept
@@ -29,6 +31,7 @@ from sophia.stream.mask import Part, excerpt, window
 from sophia.stream.partial import Partial
 from sophia.stream.plots import Plots, plots
 from sophia.stream.score import Score
+from sophia.stream.story import story_of
 from sophia.stream.summary import Summary, alarm_words, anomaly_words
 from sophia.stream.timeline import Timeline
 
@@ -49,6 +52,8 @@ _FIRST = ("danger", "invalid", "empty", "too-long", "repeat")
 _LABELS = 30
 _REPEATS = 20
 _ORDERS = 3
+_SPANS = 20
+_RECALLED = 6
 _DRAWN = 4
 _AXIS = 24
 _SOURCES = 12
@@ -139,6 +144,8 @@ class _Page:
         self._cost = cost_per_call or None  # 0, as if not given
         self._sources = list(counts.formats)
         self._total = summary.decisions
+        remembering = brain.thalamus.remembering
+        self._memory = remembering if remembering is not None and remembering.recalls else None
 
     def content(self, draw: Plots) -> dict[str, Any]:
         reasons = self._collected.reasons
@@ -177,6 +184,12 @@ class _Page:
             "salient": [
                 (f"{one.attention:.2f}", self._shown(one)) for one in self._collected.salient if self._survives(one)
             ],
+            "story": story_of(self._summary),
+            "spans": [
+                {"id": id, "count": kept.count, "first": kept.example.n, "last": kept.last}
+                for id, kept in patterns[:_SPANS]
+            ],
+            "recalled": self._recalled(),
             "alarms": [_clean(alarm_words(alarm), 300) for alarm in self._summary.first_alarms],
             "anomalies": [_clean(anomaly_words(one), 300) for one in self._summary.first_anomalies],
             "anomalies_total": self._summary.anomalies,
@@ -230,6 +243,20 @@ class _Page:
             "known_from": confidence(self._settings.cortical_confidence),
             "reflex_from": confidence(self._settings.reflex_confidence),
         }
+
+    def _recalled(self) -> list[dict[str, Any]]:
+        """Some inputs, and the memories of their owner that are most like each."""
+        found: list[dict[str, Any]] = []
+        for example in self._collected.sample if self._memory is not None else ():
+            with suppress(SophiaError, ValueError):  # closed, or a text that nothing can be compared with
+                like = self._memory.recall(example.text, 4, scope=example.scope)  # type: ignore[union-attr]
+                others = [one for one in like if one.text != example.text][:3]
+                if others:
+                    shown = [(f"{one.score:.2f}", excerpt(one.text or "")) for one in others]
+                    found.append({"text": excerpt(example.text), "place": self._shown(example).place, "like": shown})
+            if len(found) == _RECALLED:
+                break
+        return found
 
     def _title(self) -> str:
         names = [_clean(_file(name), 60) for name in self._sources[:2]]
@@ -338,6 +365,7 @@ class _Page:
             entry = joined.setdefault(self._later.survivor(id), Kept(kept.example))
             entry.count += kept.count
             entry.danger += kept.danger
+            entry.last = max(entry.last, kept.last)
             if kept.example.n < entry.example.n:
                 entry.example = kept.example
         return sorted(joined.items(), key=lambda item: (-item[1].count, item[1].example.n))
@@ -603,6 +631,15 @@ class _Page:
         }
         if not sum(columns["danger"]):
             del drawn["danger"]
+        often = self._patterns()[:_SPANS]
+        if len(often) > 1 and self._summary.chapters:
+            drawn["spans"] = draw.spans(
+                "spans",
+                f"From where to where each of the {len(often)} most frequent patterns came",
+                [(f"{id}", kept.example.n, kept.last) for id, kept in often],
+                [one["first"] for one in self._summary.chapters][1:],
+                max(2, self._total),
+            )
         for one in self._courses():
             course = one["course"]
             if course.rows:

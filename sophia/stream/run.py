@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sophia._core.rhythm import Alarm
 from sophia.actors.message import Terminated
 from sophia.actors.orchestrator import Orchestrator
 from sophia.actors.supervision import Supervision
 from sophia.brain import Sophia
+from sophia.organs.weaver import RECENT, Weaver
 from sophia.stream.intake import Intake
 from sophia.stream.keeper import Keeper, KeepingOrgan
 from sophia.stream.pipeline import Hooks, Read, Scribe, Source, StreamThalamus, Watch
@@ -18,6 +19,7 @@ from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
+from sophia.stream.weaving import WeavingOrgan
 from sophia.stream.writer import Files, Writer
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ _DEPARTED_BYTES = 1 << 26
 
 # Batches that may wait before an organ.
 _WAITING = 4
+# Stretches that may wait to be told as chapters; nobody waits for that.
+_UNTOLD = 64
 # Seconds of one wait in the system. Python calls the handlers of signals between two instructions of its main thread:
 # one that came just before such a wait, or to another thread, is not seen until the wait ends.
 _LOOK = 1.0
@@ -54,6 +58,7 @@ def run(
     alarmed: Callable[[list[Alarm]], None] | None = None,
     patience: float = 10.0,
     tell: Callable[[str], None] = lambda _: None,
+    weave: bool = True,
 ) -> Summary:
     """Decides every event of `reader`; returns the totals.
 
@@ -71,6 +76,8 @@ def run(
     come to their end all sessions do; those of a run that ends earlier go on in the store, if there is one. One line
     for each pattern that came too seldom or too often goes to `alarms`, and `alarmed` is told of it at once.
 
+    With `weave` the run is told as chapters (:mod:`sophia.organs.weaver`): `Summary.chapters`, and the store has them.
+
     A store that does not answer within `patience` seconds is done without: see :class:`sophia.stream.keeper.Keeper`.
     `tell` is told of that, on the thread of the event loop.
     """
@@ -81,7 +88,10 @@ def run(
     limit = brain.settings.max_chars if strict else None
     pipeline = _Pipeline(reader, brain, files, summary, limit, patience, tell)
     hooks = Hooks(zone, session_key, score, collector, alarmed, watch)
-    asyncio.run(pipeline.run(hooks))
+    weaver = None
+    if weave:
+        weaver = Weaver(run=brain.thalamus.hot_path.run, newest=table.newest, recent=brain.chapters(RECENT))
+    asyncio.run(pipeline.run(hooks, weaver))
     writer = pipeline.writer
     summary.output_gone = writer.output_gone or reader.output_gone
     summary.interrupted = reader.stopped and not summary.output_gone
@@ -125,7 +135,7 @@ class _Pipeline:
         self._cancelled = False
         self.writer: Writer
 
-    async def run(self, hooks: Hooks) -> None:
+    async def run(self, hooks: Hooks, weaver: Weaver | None) -> None:
         """Reads, decides and tells to the end; raises what an organ failed with."""
         brain, summary = self._brain, self._summary
         # What fails ends the run: the store knows what was told, and learns the rest anew.
@@ -140,18 +150,24 @@ class _Pipeline:
         self.writer = Writer(brain, self._files, summary, keeper)
         telling = Scribe(self.writer, self._reader.stop)
         scribe = organs.spawn(telling, "scribe", blocking=True, capacity=_WAITING)
+        if weaver is not None:
+            weaving = WeavingOrgan(weaver, self._tell_chapter)
+            teller = organs.spawn(weaving, "weaver", blocking=True, capacity=_UNTOLD, overflow="drop_new")
+            hooks = hooks._replace(weaver=weaver, teller=teller)
         deciding = StreamThalamus(brain, scribe, summary, hooks)
         thalamus = organs.spawn(deciding, "thalamus", priority="critical", capacity=_WAITING)
         source = Source(self._reader, thalamus, self._strict)
         reading = organs.spawn(source, "source", blocking=self._reader.waits, capacity=_WAITING)
         looking = asyncio.create_task(_look())
         try:
-            for organ in (reading, thalamus, scribe):
+            for organ in (reading, thalamus, scribe, *([hooks.teller] if hooks.teller is not None else [])):
                 organ.watch(self._ended)
             reading.tell(Read())
             await self._drained(reading.stopped())
             for organ in (thalamus, scribe):  # what one still sends finds the next
                 await self._drained(organs.stop(organ, None))
+            if hooks.teller is not None:
+                await self._drained(organs.stop(hooks.teller, None))
         finally:
             looking.cancel()
             summary.stopped = source.stopped
@@ -159,11 +175,21 @@ class _Pipeline:
             if self.writer.output_gone:
                 brain.discard()  # the next open learns what arrived, and that only
             await organs.shutdown(_AWAY if keeper.away else None)
-        for name in ("scribe", "hippocampus", "thalamus", "source"):  # what one fails with may make others fail
+        for name in (
+            "scribe",
+            "hippocampus",
+            "thalamus",
+            "source",
+            "weaver",
+        ):  # what one fails with may make others fail
             if name in self._errors:
                 raise self._errors[name]
         if self._cancelled:
             raise asyncio.CancelledError
+
+    def _tell_chapter(self, chapter: dict[str, Any]) -> None:
+        self._summary.chapters.append(chapter)
+        self._brain.add_chapters([chapter])
 
     async def _drained(self, end: Coroutine[object, object, object]) -> None:
         """Waits for an organ's end; who cancels that ends the reading, and what was read is decided and told."""

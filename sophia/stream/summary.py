@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from time import monotonic, process_time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
@@ -12,6 +12,7 @@ from sophia._core.rhythm import Alarm
 from sophia.config import Settings
 from sophia.names import ending
 from sophia.organs.audit import AuditReport, false_serve_interval
+from sophia.organs.chapter import SIGNIFICANT
 from sophia.store.session_table import Session
 from sophia.stream.event import Event
 from sophia.stream.times import duration, told
@@ -34,6 +35,7 @@ SHOWN_OF_ONE = 5
 """Anomalies of one sensor that are named; a noisy one must not hide the others."""
 _NAMED_SENSORS = 100
 _COUNTED_SENSORS = 2048  # the counts of more are cut to half: what is let go has the fewest anomalies
+_CHAPTERS = 1000
 _SENSOR = 80  # characters of the name of a sensor that are shown
 
 
@@ -112,6 +114,10 @@ class Summary:
         """By kind."""
         self.first_alarms: list[Alarm] = []
         """The first 20 of each kind."""
+        self.chapters: deque[dict[str, Any]] = deque(maxlen=_CHAPTERS)
+        """Those that have ended, the last 1,000 of them."""
+        self.unwoven = 0
+        """Inputs that no chapter tells of, as the Weaver could not keep up."""
         self._us: Counter[float] = Counter()
         self._started = monotonic()
         self._cpu = process_time()
@@ -267,6 +273,11 @@ class Summary:
             "withheld": self.withheld,
         }
 
+    @property
+    def significant(self) -> list[dict[str, Any]]:
+        """The chapters that are more than a line in the log of the day."""
+        return [one for one in self.chapters if one["significance"] >= SIGNIFICANT]
+
     def end(self) -> None:
         """Stops the clocks: what follows (files of the end, a report page) is no part of the run's time."""
         self._ended = monotonic() - self._started, process_time() - self._cpu
@@ -317,6 +328,7 @@ class Summary:
             },
             "memories": None if self.memories is None else {"made": self.memories[0], "let_go": self.memories[1]},
             "alarms": dict(sorted(self.alarms.items())),
+            "chapters": {"told": len(self.chapters), "significant": len(self.significant), "unwoven": self.unwoven},
             "faults": {"store": {"hung": self.hung, "decisions": self.unkept}} if self.hung else {},
             "interrupted": self.interrupted,
             "output_closed": self.output_gone,

@@ -17,7 +17,15 @@ from sophia.errors import OutputFailed
 from sophia.store.ack import Ack
 from sophia.store.pending import FileMark
 from sophia.store.session_table import Session
-from sophia.stream.decisions import alarm_line, pattern_line, reason_of, record_line, session_line, unkept_line
+from sophia.stream.decisions import (
+    alarm_line,
+    journalled,
+    pattern_line,
+    reason_of,
+    record_line,
+    session_line,
+    unkept_line,
+)
 from sophia.stream.event import Event
 from sophia.stream.summary import Summary
 
@@ -96,13 +104,14 @@ class Writer:
         self._summary.add(events, decisions, reasons)
 
     def _tell(self, batch: Batch, lines: list[str]) -> None:
+        records = journalled(lines, batch.n, batch.alarms) if batch.alarms else list(lines)
         if self._descriptor is None:
-            self._keeper.begin(batch, None, None, list(lines))
+            self._keeper.begin(batch, None, None, records)
             self._put(lines)
             return
         mark = FileMark.of(self._descriptor, self._path)
         ends = list(accumulate([len(line) + 1 for line in lines]))  # ASCII: a character is a byte
-        ack = self._keeper.begin(batch, ends, mark, list(lines))
+        ack = self._keeper.begin(batch, ends, mark, records)
         if ack is None:
             self._put(lines)
             return

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import subprocess
@@ -17,8 +18,9 @@ from typing import Any
 
 import pytest
 from stage import Recorder, adds_up, play, turns
+from virtual_clock import VirtualLoop
 
-from sophia.actors import Actor, ActorRef, Control, Orchestrator, Supervision, handles
+from sophia.actors import Actor, ActorRef, Control, Orchestrator, Shutdown, Supervision, handles
 from sophia.errors import ActorStopped, AskTimeout, DeadlockError
 
 pytestmark = pytest.mark.messages
@@ -631,7 +633,7 @@ def test_no_time_left_to_wait_for_room_is_no_time() -> None:
         full = ref.tell(1)
         assert repr(full) == "<Delivery waiting, 0 taken>"
         await asyncio.to_thread(lambda: outcome.append(full.wait(-0.001)))
-        with pytest.raises(ValueError, match="NaN"):
+        with pytest.raises(ValueError, match="timeout is nan"):
             await asyncio.to_thread(ref.tell(2).wait, float("nan"))
 
     play(main, loop=asyncio.new_event_loop())
@@ -742,3 +744,203 @@ def test_a_fork_in_a_blocking_handler_leaves_no_child_that_sleeps() -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.count("gone") == 1, done.stderr
+
+
+def test_one_that_was_left_behind_as_it_started_does_not_come_back() -> None:
+    """Its messages are counted once, though its `on_start` takes no notice of a cancellation."""
+
+    class Stubborn(Recorder):
+        async def on_start(self) -> None:
+            for _ in range(3):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(1.0)
+
+    async def main() -> None:
+        organs = Orchestrator()
+        seen: list[Any] = []
+        ref = organs.spawn(lambda: Stubborn(seen))
+        await turns()
+        ref.send_batch(range(5))
+        await organs.stop(ref, 0.1)
+        assert (ref.state, adds_up(organs)["dead"]) == ("stopped", 5)
+        await asyncio.sleep(10.0)
+        assert (ref.state, adds_up(organs)["dead"], seen) == ("stopped", 5, [])
+        assert [event.kind for event in organs.events] == ["stopped"]
+
+    play(main)
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("how", ["stop", "hang", "gives up", "listener"])
+def test_an_actor_ends_whatever_the_log_and_listeners_do(how: str, error: type[BaseException]) -> None:
+    class Filter(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise error
+
+    class Deaf(Actor):
+        async def handle(self, message: Any) -> None:
+            if how == "gives up":
+                raise ValueError(message)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60.0)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60.0)
+
+    class Loop(VirtualLoop):
+        """Goes on where it was left."""
+
+        def run_until_complete(self, future: Any) -> Any:
+            future = asyncio.ensure_future(future, loop=self)
+            while True:
+                try:
+                    return super().run_until_complete(future)
+                except (KeyboardInterrupt, SystemExit):
+                    if future.done():
+                        raise
+
+    told: list[str] = []
+    log, filtering = logging.getLogger("sophia.actors"), Filter()
+
+    def fails(_: Any) -> None:
+        raise error
+
+    async def main() -> None:
+        organs = Orchestrator(Supervision(restarts=0))
+        ref = organs.spawn(Deaf, "deaf")
+        await turns()
+        waiting = asyncio.ensure_future(ref.stopped())
+        if how == "listener":
+            organs.dead_letters.subscribe(fails)
+            organs.subscribe(fails)
+            ref.watch(fails)
+        else:
+            log.addFilter(filtering)
+        ref.watch(lambda end: told.append(end.name))
+        ref.tell(1)
+        await turns()
+        asked = [ref.ask(number, 1000.0) for number in range(3) if how != "gives up"]
+        if how == "stop":
+            ref.stop()
+            await asyncio.sleep(130.0)
+            asked.clear()
+        elif how != "gives up":
+            with contextlib.suppress(BaseException):
+                await organs.stop(ref, 0.1)
+        await asyncio.wait({waiting}, timeout=500.0)
+        assert waiting.result().name == "deaf"
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} <= {ActorStopped}
+        assert (told, organs.names) == (["deaf"], [])
+        assert organs.counts()["waiting"] == 0
+        adds_up(organs)
+
+    try:
+        play(main, loop=Loop(), complaints=True)
+    finally:
+        log.removeFilter(filtering)
+
+
+def test_one_that_is_cut_while_its_group_is_to_restart_ends_with_its_handler() -> None:
+    class Busy(Actor):
+        def handle(self, message: threading.Event) -> None:
+            message.wait(30)
+
+    async def main() -> None:
+        organs = Orchestrator()
+        group = organs.group("group", Supervision("one_for_all", backoff=1000.0, jitter=0.0))
+        failing, busy = organs.spawn(Recorder, group=group), organs.spawn(Busy, group=group, blocking=True)
+        await turns()
+        message = threading.Event()
+        asked = busy.ask(message, 1e6)
+        while not busy.mailbox.hands:
+            await asyncio.sleep(0.001)
+        failing.tell(ValueError())
+        await turns()
+        ending = asyncio.ensure_future(organs.stop(busy, drain=False))
+        await turns()
+        message.set()
+        assert await asked is None
+        await ending
+        assert (busy.restarts, await organs.shutdown(0.0)) == (0, Shutdown(0, 0, ()))
+
+    play(main, loop=asyncio.new_event_loop())
+
+
+@pytest.mark.parametrize("how", ["stop", "stopped", "shutdown"])
+def test_a_task_of_a_handler_s_own_may_wait_for_the_end(how: str) -> None:
+    """The handler does not wait for that; where it does so itself, it is told at once."""
+    tasks: list[asyncio.Task[Any]] = []
+
+    def ends(actor: Actor) -> Any:
+        if how == "stopped":
+            actor.ref.stop()
+            return actor.ref.stopped()
+        return actor.orchestrator.stop(actor.ref, 5.0) if how == "stop" else actor.orchestrator.shutdown(5.0)
+
+    class Ends(Actor):
+        async def handle(self, message: str) -> None:
+            if message == "itself":
+                await ends(self)
+            tasks.append(asyncio.ensure_future(ends(self)))
+            await asyncio.sleep(0.5)
+
+    async def main() -> None:
+        organs = Orchestrator()
+        ref = organs.spawn(Ends)
+        with pytest.raises(DeadlockError):
+            await ref.ask("itself")
+        if how == "stopped":
+            ref = organs.spawn(Ends)
+        assert await ref.ask("task") is None
+        await tasks.pop()
+        assert ref.state == "stopped"
+
+    play(main)
+
+
+def test_a_life_that_is_cancelled_before_its_first_step_is_over() -> None:
+    async def main() -> None:
+        organs = Orchestrator()
+        told: list[str] = []
+        ref = organs.spawn(Recorder, "unborn")
+        ref.tell(1)
+        asked = ref.ask(2)
+        ref.watch(lambda end: told.append(end.name))
+        for task in asyncio.all_tasks():
+            if task.get_name() == "sophia-actor-unborn":
+                task.cancel()
+        await ref.stopped()
+        with pytest.raises(ActorStopped):
+            await asked
+        assert (told, organs.names, adds_up(organs)["dead"]) == (["unborn"], [], 2)
+
+    play(main)
+
+
+def test_a_handler_that_goes_on_after_the_shutdown_holds_nothing_when_it_has_ended() -> None:
+    class Deaf(Actor):
+        async def handle(self, message: Any) -> None:
+            for _ in range(100):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.1)
+
+    async def main() -> weakref.ref[Orchestrator]:
+        organs = Orchestrator()
+        ref = organs.spawn(Deaf)
+        await turns()
+        ref.tell(1)
+        await turns()
+        assert (await organs.shutdown(0.0)).hung == ("deaf",)
+        organs.events.clear()
+        await asyncio.sleep(1.0)  # the end of the loop cancels it once more
+        return weakref.ref(organs)
+
+    log = logging.getLogger("sophia.actors")
+    log.disabled = True
+    try:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            left = runner.run(main())
+    finally:
+        log.disabled = False
+    gc.collect()
+    assert left() is None

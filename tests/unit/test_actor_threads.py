@@ -7,25 +7,15 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
-from stage import adds_up
+from stage import adds_up, in_thread
 
 from sophia.actors import Actor, DeadLetter, Orchestrator, Supervision
 from sophia.errors import ActorStopped, AskTimeout, UnknownActor
 
 pytestmark = pytest.mark.messages
-
-
-def in_thread(what: Callable[[], object], seconds: float = 30.0) -> object:
-    """What it gives, in a thread that must come to its end."""
-    got: list[object] = []
-    thread = threading.Thread(target=lambda: got.append(what()), daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert not thread.is_alive(), "it waits for ever"
-    return got[0]
 
 
 class Echo(Actor):

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 import sophia
-from sophia.errors import ConfigError, StoreCorrupt, StoreLocked
+from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
 from sophia.forgetting import forget_scope
-from sophia.store.chronicle import VIEWS, Chronicle, Reading, missing
+from sophia.store.chronicle import Chronicle, Reading, missing
 from sophia.store.folder import StoreFolder
 from sophia.store.journal import Journal, journal_files
+from sophia.store.views import VIEWS
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="needs duckdb and pyarrow")
 
@@ -283,6 +284,49 @@ def test_the_views_answer(store: Path) -> None:
     assert [row[1:] for row in told["routes_per_hour"]] == [(10, 5, 5, 0, 0)]
     assert told["whys"] == [("novel", "cortical", 5), ("novel", "reflex", 5)]
     assert [row[:2] for row in told["top_patterns"]] == [(2, 4), (1, 3), (3, 3)]
-    assert [row[:3] for row in told["first_seen"]] == [(2, 1, 1), (3, 1, 2), (1, 1, 3)]
+    assert [(row[0], *row[2:4]) for row in told["first_seen"]] == [(1, 1, 3), (3, 1, 2), (2, 1, 1)]
     assert told["latency"] == [("cortical", 5, 12.5, 12.5, 12.5, 12.5), ("reflex", 5, 12.5, 12.5, 12.5, 12.5)]
     assert rows(store, "SELECT template FROM patterns") == [("a line with a pattern",)]
+
+
+def test_a_line_is_the_same_in_whatever_company(store: Path) -> None:
+    """What a reader of JSON would take otherwise, die of, or fail with; alone, and beside what it refuses."""
+    head = b'{"run": 1, "at": 1.000, "n": %d'
+    lines = [
+        b"null", b"true", b'"text"', b"7", head % 1 + b"}" + head % 2 + b"}", head % 3 + b"}\r" + head % 4 + b"}",
+        head % 5 + b', "n": 6}', head % 7 + b', "us": NaN, "k": [1, NaN, -Infinity]}',
+        head % 8 + b', "scope": "a\xff"}',
+        head % 9 + b', "danger": {"rule": "\\ud800", "severity": 0.5}, "match": {"id": "\\udc00", "score": NaN}}',
+        b'{"run": 1, "at": 1e300, "n": 10}', head % 11 + b', "ts": "infinity"}', head % 12 + b', "us": 1e400}',
+        head % 13 + b', "us": -Inf}', head % 99999999999999999999, b"{", b"",
+    ]  # fmt: skip
+    found = {}
+    for i, line in enumerate(lines):
+        for company in (b"", b"none\n"):
+            folder = store / "decisions"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            (folder / "decisions-00000001.jsonl").write_bytes(line + b"\n" + company)
+            told = rows(store, "SELECT n, decided, event, scope, us, k, rule, match, match_score FROM decisions")
+            assert found.setdefault(i, repr(told)) == repr(told), (line, company)
+    assert [i for i, told in found.items() if told != "[]"] == [6, 7, 9, 10, 11, 12]
+    assert "\\ufffd" in ascii(found[9])
+    assert "nan" not in found[7] + found[9]
+
+
+def test_a_refusal_of_the_system_is_no_damage(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import duckdb
+
+    from sophia.store import chronicle
+
+    for words in ("Permission denied", "Read-only file system", "Too many open files", "No space left on device"):
+
+        def refuse(file: Path, words: str = words) -> Any:
+            message = f'IO Error: Cannot open file "{file}": {words}'
+            raise duckdb.IOException(message)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(chronicle, "_connected", refuse)
+            with pytest.raises(StoreFailed, match=words):
+                Chronicle(store)
+    assert not list(store.glob("*.damaged"))

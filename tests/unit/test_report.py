@@ -84,7 +84,7 @@ def test_the_first_screen_answers_four_questions(demo: Page) -> None:
 
 def test_there_is_a_table_under_each_plot(demo: Page) -> None:
     names = [svg["aria-label"] for svg in demo.all("svg")]
-    assert len(names) == len(set(names)) == 5
+    assert len(names) == len(set(names)) == 6
     for part in demo.source.split("<svg ")[1:]:
         assert "<table>" in part.split("<figure>")[0]
 

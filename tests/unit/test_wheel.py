@@ -246,3 +246,49 @@ def test_many_timers_are_one_of_the_loop(loop):
     jumps = loop.jumps
     let_pass(loop, 10.0)
     assert loop.jumps - jumps <= 8  # a few cascades for nothing, and the sleep
+
+
+class Hasty(VirtualLoop):
+    """Lets others in while it takes a timer."""
+
+    others = None
+
+    def call_at(self, *given, **named):
+        others, self.others = self.others, None
+        if others is not None:
+            others()
+        return super().call_at(*given, **named)
+
+
+@pytest.mark.parametrize("between", [0.1, 0.2, 0.5])
+def test_none_is_early_that_is_set_while_the_loop_takes_another(between):
+    loop = Hasty()
+    wheel, came = TimerWheel(loop), []
+    start = loop.time()
+
+    def later(seconds: float) -> None:
+        wheel.call_later(seconds, lambda: came.append((seconds, loop.time() - start)))
+
+    try:
+        for seconds in (1.0, 3.0, 6.0):
+            later(seconds)
+        loop.others = lambda: later(between)
+        later(0.2)
+        let_pass(loop, 10.0)
+        assert [seconds for seconds, _ in came] == sorted([between, 0.2, 1.0, 3.0, 6.0])
+        for seconds, after in came:
+            assert seconds - BLUR <= after <= seconds + 2 * TICK
+        assert loop.timers == []
+    finally:
+        loop.close()
+
+
+def test_closed_while_the_loop_takes_a_timer_it_leaves_none():
+    loop = Hasty()
+    wheel, came = TimerWheel(loop), []
+    loop.others = wheel.close
+    wheel.call_later(1.0, came.append, 1)
+    assert loop.timers == []
+    let_pass(loop, 2.0)
+    assert came == []
+    loop.close()

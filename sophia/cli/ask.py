@@ -1,0 +1,41 @@
+"""`sophia ask`: a question in plain English, answered as far as templates over the chronicle can."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from sophia.cli.asking import ask
+from sophia.cli.rows import aligned, objects
+from sophia.errors import ConfigError
+from sophia.store.questions import understood
+
+if TYPE_CHECKING:
+    from sophia.store.chronicle import Reading
+
+__all__ = ["command"]
+
+
+def command(options: argparse.Namespace) -> int:
+    """Says how the question was understood, and prints the rows that answer it."""
+    try:
+        zone = ZoneInfo(options.tz)
+    except (OSError, ValueError, LookupError) as error:
+        message = f"--tz: {options.tz!r} is no time zone that is known here; use UTC, or one as Europe/Berlin"
+        raise ConfigError(message) from error
+    asked = understood(" ".join(options.question), now=datetime.now(UTC), zone=zone)
+
+    def answer(reading: Reading) -> Iterator[str]:
+        names, rows = reading.ask(asked.sql)
+        if options.json:
+            yield from objects(names, rows)
+            return
+        yield f"{asked.words}:\n"
+        found = list(rows)
+        yield from aligned(names, iter(found)) if found else ("none\n",)
+
+    return ask(Path(options.store), answer)

@@ -1,0 +1,350 @@
+"""Chapters: stretches of a stream, counted, and told by what sets each apart from the one before."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sophia._core.decision import Decision
+from sophia._core.pattern import mask
+from sophia._core.tally import Tally
+from sophia._core.vector import Hypervector
+
+__all__ = ["SIGNIFICANT", "Samples", "Stretch", "chapter_of", "instant"]
+
+SIGNIFICANT = 0.3
+"""A chapter of less significance is a line in the log of its day."""
+
+_ENTRIES = 1024
+_SAMPLES = 4096
+_SCOPES = 64
+_SHOWN = 5
+_COMMON = 64  # words that are kept of a chapter
+_LIKE = 0.1  # a chapter that differs less from another one tells it again
+_LINES = 3
+_TERMS = 3
+_COUNTED = 200  # terms by which inputs are chosen
+_CANDIDATES = 24
+_SENTENCE = 160
+_TEXT = 1000  # characters of an input that are looked at
+_WORD = re.compile(r"[^\W\d_]{3,24}")
+_SMALL = 32  # inputs from which on a stretch is half a chapter
+_GONE = 0.01  # share of the stretch before from which on a pattern is missed
+_SURE = 10.83  # log-likelihood ratio of a word beyond chance (p = .001)
+_EVERYDAY = frozenset(
+    _WORD.findall(
+        "the and for you that this with are was have not can but its from what how just your will they there all get "
+        "has any one out when would then some like about don does did been which them than who why where use"
+    )
+)
+
+
+class Sample:
+    """A text of a pattern: without what is a value, as its words, and as a vector."""
+
+    __slots__ = ("_masked", "_text", "_words", "vector")
+
+    def __init__(self, text: str | None) -> None:
+        self._text = (text or "")[:_TEXT]
+        self._masked: str | None = None
+        self.vector: Hypervector | None = None
+        """What somebody has made of it."""
+        self._words: tuple[str, ...] | None = None
+
+    def is_of(self, text: str | None) -> bool:
+        """Whether it is made of this text."""
+        return self._text == (text or "")[:_TEXT]
+
+    @property
+    def masked(self) -> str:
+        """Without what is a value."""
+        if self._masked is None:
+            self._masked = mask(self._text)
+        return self._masked
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of three letters or more, each once, by the alphabet: so that sums over them are the same everywhere."""
+        if self._words is None:
+            self._words = tuple(sorted(set(_WORD.findall(self.masked.lower()))))
+        return self._words
+
+
+class Samples(dict[int, Sample]):
+    """A text of each of the patterns that came last, the first of a stretch; 4,096 at most."""
+
+    def of(self, pattern: int, text: str | None) -> Sample:
+        """That of a pattern, or this one."""
+        found = self.get(pattern)
+        if found is None:
+            if len(self) >= _SAMPLES:
+                for old in list(self)[: _SAMPLES // 2]:
+                    del self[old]
+            found = self[pattern] = Sample(text)
+        return found
+
+    def anew(self, pattern: int, text: str | None) -> Sample:
+        """This one, with the vector of the pattern where it has one."""
+        found = self.of(pattern, text)
+        if not found.is_of(text):
+            vector = found.vector
+            found = self[pattern] = Sample(text)
+            found.vector = vector
+        return found
+
+
+class Entry:
+    """A pattern of a stretch: how often it came, and its first input there."""
+
+    __slots__ = ("count", "line", "n", "sample", "source")
+
+    def __init__(self, n: int, source: str, line: int, sample: Sample) -> None:
+        self.count = 0
+        self.n = n
+        self.source = source
+        self.line = line
+        self.sample = sample
+
+
+class Stretch:
+    """What a stretch of a stream was made of, in a size that does not grow with it (2 MB at most).
+
+    Where it has over 1,024 patterns, half of those that came once go, and of new ones only every second is taken from
+    then on, every fourth, and so on: what is left is a sample of them.
+    """
+
+    def __init__(self, newest: int, samples: Samples) -> None:
+        self._samples = samples
+        self.newest = newest
+        """The last pattern that was known before it."""
+        self.tally = Tally()
+        self.places = ["", ""]
+        self.decided = [0.0, 0.0]
+        self.fresh = 0
+        """Patterns that began in it."""
+        self.alarms = 0
+        self.entries: dict[int, Entry] = {}
+        self._every = 1  # so many single patterns stand for one that was kept
+        self._single = 0
+
+    def add(
+        self,
+        patterns: Sequence[int],
+        decisions: list[Decision],
+        texts: Sequence[str | None],
+        sources: Sequence[str],
+        lines: Sequence[int],
+        at: Sequence[float],
+    ) -> None:
+        """The next inputs, in order: the pattern of each (0: none), and when it was decided."""
+        if not decisions:
+            return
+        if not self.tally.inputs:
+            self.places[0], self.decided[0] = f"{sources[0]}:{lines[0]}", at[0]
+        self.tally.add(decisions)
+        self.places[1], self.decided[1] = f"{sources[-1]}:{lines[-1]}", at[-1]
+        entries = self.entries
+        first: dict[int, int] = {}  # place of each pattern, made when it is asked for
+        for pattern, count in Counter(patterns).items():
+            entry = entries.get(pattern)
+            if entry is None:
+                if not pattern:
+                    continue
+                self.fresh += pattern > self.newest
+                if count == 1:
+                    self._single += 1
+                    if self._single % self._every:
+                        continue
+                first = first or dict(zip(reversed(patterns), range(len(patterns) - 1, -1, -1), strict=True))
+                i = first[pattern]
+                # Its own text, of its own scope: others of the pattern may say more than this stretch does.
+                sample = self._samples.anew(pattern, texts[i])
+                entry = entries[pattern] = Entry(decisions[i].n, sources[i], lines[i], sample)
+            entry.count += count
+        if len(entries) > _ENTRIES:
+            self._thin()
+
+    def _thin(self) -> None:
+        """Lets go half of the patterns that came once, or, where those are few, the rarest half of all."""
+        singles = [pattern for pattern, entry in self.entries.items() if entry.count == 1]
+        if len(singles) >= _ENTRIES // 4:
+            self._every *= 2
+            gone = singles[::2]
+        else:
+            gone = sorted(self.entries, key=lambda pattern: (self.entries[pattern].count, pattern))[: _ENTRIES // 2]
+        for pattern in gone:
+            del self.entries[pattern]
+
+    def words(self) -> dict[str, int]:
+        """How often each word came, from what was kept: of an input counts each once."""
+        found: Counter[str] = Counter()
+        for entry in self.entries.values():
+            weight = entry.count if entry.count > 1 else self._every
+            for word in entry.sample.words:
+                found[word] += weight
+        return dict(sorted(found.items()))
+
+
+def chapter_of(
+    stretch: Stretch,
+    words: Mapping[str, int],
+    before: Stretch | None,
+    earlier: Mapping[str, int] | None,
+    recent: Iterable[Mapping[str, Any]] = (),
+    *,
+    run: int,
+) -> dict[str, Any]:
+    """A stretch as a chapter, for JSON; `words` are its own, `earlier` those of the stretch `before`, if there was one;
+    `recent` are the chapters that it may be like.
+
+    The terms are words that are more (or fewer) in it than chance would have, by the log-likelihood ratio (Dunning
+    1993); the title is made of the first three. The summary quotes three inputs, masked, with their places: those that
+    have most of these terms and came most often, each for what the ones before it do not have.
+
+    Its significance is n/(n + 32) * (.6 change + .2 new + .2 alarm) for n inputs: `change` is the least Jensen-Shannon
+    divergence, in bits, between its commonest words and those of a recent chapter (1 where there is none), `new` the
+    share of its inputs that began a pattern, `alarm` the share with a danger rule or an alarm, times 20; 1 at most.
+    """
+    tally = stretch.tally
+    n = tally.inputs
+    more, fewer = _contrast(words, earlier)
+    common = dict(sorted(words.items(), key=lambda one: (-one[1], one[0]))[:_COMMON])
+    changes = [(_divergence(common, one["words"]), one) for one in recent if one.get("words")]
+    change, like = min(changes, key=lambda one: one[0], default=(1.0, None))
+    alarm = min(1.0, 20.0 * (sum(tally.rules.values()) + stretch.alarms) / n)
+    significance = n / (n + _SMALL) * (0.6 * change + 0.2 * min(1.0, stretch.fresh / n) + 0.2 * alarm)
+    rules = sorted(tally.rules.items(), key=lambda one: (-one[1], one[0]))
+    return {
+        "title": _title([word for word, _ in more]),
+        "run": run,
+        "ended": instant(stretch.decided[1]),
+        "began": instant(stretch.decided[0]),
+        "inputs": n,
+        "significance": round(min(1.0, significance), 3),
+        "summary": [f"{one.source}:{one.line}: {_sentence(one)}" for one in _summary(stretch, more)],
+        "first": tally.first,
+        "last": tally.last,
+        "from": stretch.places[0],
+        "to": stretch.places[1],
+        "events": [tally.first_ts, tally.last_ts],
+        "routes": tally.routes,
+        "whys": tally.whys,
+        "hits": sum(tally.rules.values()),
+        "danger": dict(rules[:_SHOWN]),
+        "alarms": stretch.alarms,
+        "answered": tally.answered,
+        "again": like["title"] if like is not None and change < _LIKE else None,
+        "words": common,
+        "terms": [word for word, _ in more[:_SHOWN]],
+        "fewer": [word for word, _ in fewer[:_SHOWN]],
+        "new_patterns": stretch.fresh,
+        "new": [_sentence(entry) for entry in _new(stretch)],
+        "vanished": [_sentence(entry) for entry in _vanished(stretch, before)],
+        "scopes": sorted(tally.scopes) if len(tally.scopes) <= _SCOPES else None,
+        "k_change": None,
+    }
+
+
+def instant(seconds: float) -> str:
+    """A time in UTC; as a number where no calendar has it."""
+    try:
+        at = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _contrast(
+    words: Mapping[str, int], earlier: Mapping[str, int] | None
+) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    """Words that are more and fewer than before, with how sure that is; where there is no before, those that come
+    most."""
+    more: list[tuple[str, float]] = []
+    fewer: list[tuple[str, float]] = []
+    if not earlier:
+        more = [(word, float(count)) for word, count in words.items() if word not in _EVERYDAY]
+    elif words:
+        here, there = sum(words.values()), sum(earlier.values())
+        for word in {**words, **earlier}:
+            a, b = words.get(word, 0), earlier.get(word, 0)
+            usual = (a + b) / (here + there)
+            sure = 2.0 * sum(k * math.log(k / whole / usual) for k, whole in ((a, here), (b, there)) if k)
+            if sure > _SURE and word not in _EVERYDAY:
+                (more if a * there >= b * here else fewer).append((word, sure))
+    for found in (more, fewer):
+        found.sort(key=lambda one: (-one[1], one[0]))
+    return more, fewer
+
+
+def _divergence(words: Mapping[str, int], others: Mapping[str, int]) -> float:
+    here, there = sum(words.values()), sum(others.values())
+    if not here or not there:
+        return float(here != there)
+    bits, common = 0.0, 0
+    for word, count in words.items():
+        p, other = count / here, others.get(word, 0)
+        common += other
+        q = other / there
+        middle = (p + q) / 2
+        bits += p * math.log2(p / middle) + (q * math.log2(q / middle) if q else 0.0)
+    return min(1.0, max(0.0, (bits + 1.0 - common / there) / 2))  # words of the others alone count with all their share
+
+
+def _title(terms: list[str]) -> str:
+    chosen: list[str] = []
+    for term in terms:
+        if not any(term in other or other in term for other in chosen):
+            chosen.append(term)
+        if len(chosen) == _TERMS:
+            break
+    if not chosen:
+        return "As before"
+    title = chosen[0] if len(chosen) == 1 else f"{', '.join(chosen[:-1])} and {chosen[-1]}"
+    return title[0].upper() + title[1:]
+
+
+def _summary(stretch: Stretch, terms: list[tuple[str, float]]) -> list[Entry]:
+    """Up to three inputs, in their order: each adds most to what those chosen before it tell."""
+    left = {word: math.sqrt(sure) for word, sure in terms[:_COUNTED]}
+
+    def gain(entry: Entry) -> tuple[float, int, int]:
+        told = sum([left[word] for word in entry.sample.words if word in left])
+        return math.log2(1 + entry.count) * told / math.sqrt(4 + len(entry.sample.words)), entry.count, -entry.n
+
+    rated = sorted(stretch.entries.values(), key=gain, reverse=True)[:_CANDIDATES]
+    chosen: list[Entry] = []
+    while rated and len(chosen) < _LINES:
+        best = max(rated, key=gain)
+        rated.remove(best)
+        chosen.append(best)
+        for word in best.sample.words:
+            if word in left:
+                left[word] /= 4
+    return sorted(chosen, key=lambda entry: entry.n)
+
+
+def _new(stretch: Stretch) -> list[Entry]:
+    new = [(entry.count, -pattern, entry) for pattern, entry in stretch.entries.items() if pattern > stretch.newest]
+    return [entry for *_, entry in sorted(new, key=lambda one: one[:2], reverse=True)[:_SHOWN]]
+
+
+def _vanished(stretch: Stretch, before: Stretch | None) -> list[Entry]:
+    if before is None:
+        return []
+    least = max(8.0, _GONE * before.tally.inputs)
+    gone = [
+        (entry.count, -pattern, entry)
+        for pattern, entry in before.entries.items()
+        if entry.count >= least and pattern not in stretch.entries
+    ]
+    return [entry for *_, entry in sorted(gone, key=lambda one: one[:2], reverse=True)[:_SHOWN]]
+
+
+def _sentence(entry: Entry) -> str:
+    text = " ".join(entry.sample.masked.split())
+    short = text if len(text) <= _SENTENCE else text[: _SENTENCE - 1].rstrip() + "\u2026"
+    return short if entry.count == 1 else f"{short} (\u00d7{entry.count:,})"

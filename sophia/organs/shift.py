@@ -1,0 +1,226 @@
+"""Where a stream becomes another one: windows of it as hypervectors, and a cumulative sum of how strange they are."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from sophia._core.search import similarity
+from sophia._core.vector import Hypervector
+
+__all__ = ["DIM", "WINDOW", "ShiftDetector", "Window"]
+
+WINDOW = 32
+"""Inputs of one window."""
+DIM = 2048
+"""Bits of a window's vector: two unrelated ones are alike by .02, and 10,000 would cost five times as much."""
+
+_WARM = 16  # windows in which a stretch is learned, and how strange its windows usually are
+_ALLOWANCE = 0.25  # so much stranger than usual is nothing yet
+_LIMIT = 4.0  # of the sum
+_CALM = 1.0  # below that sum it is learned what is usual
+_RATE = 1 / 64
+_PROTOTYPES = 64
+_PENDING = 64
+_LAG = (
+    8  # windows after which one is learned: two streams may meet in the midst of a window, whose half would say enough
+)
+_LEAST = 4  # windows of a new stretch when it is found
+_FEW = WINDOW // 4
+_KNOWN = 1 << 16
+_SKIP = 8  # of windows of known patterns one in so many is looked at
+
+
+class Window:
+    """`WINDOW` inputs: the pattern of each (0: none), and the vote of their texts (None: there was no text), which is
+    `made` when it is first asked for."""
+
+    __slots__ = ("_made", "_vector", "patterns")
+
+    def __init__(self, patterns: Sequence[int], made: Callable[[], Hypervector | None]) -> None:
+        self.patterns = patterns
+        self._made: Callable[[], Hypervector | None] | None = made
+        self._vector: Hypervector | None = None
+
+    @property
+    def vector(self) -> Hypervector | None:
+        if self._made is not None:
+            self._vector, self._made = self._made(), None
+        return self._vector
+
+
+class ShiftDetector:
+    """Finds the inputs at which a stream becomes another one. One thread at a time.
+
+    A window is strange by the share of its inputs whose pattern the present stretch does not have, times how unlike its
+    text is to the most similar of the last 64 windows. A log line that was seen before is not strange however rare it
+    is, and chat, where each line is new, is not while it is about the same. What is usual follows the stream, from the
+    median of the second half of the first 16 windows on; what exceeds it by more than an allowance is summed up, never
+    below zero (CUSUM, Page 1954), and at a limit there is a shift. What made the sum grow is not learned before it has
+    fallen to zero again. Where the shift lies is then worked out among these windows: where those after it are least
+    like all before it and most like each other, and there at the input where the patterns change.
+
+    At most 200 kB. A window of known patterns costs 5 us, another one 30.
+
+        >>> from sophia._core.hdc import random
+        >>> tea, cup = random("tea", dim=DIM), random("cup", dim=DIM)
+        >>> detector = ShiftDetector()
+        >>> [detector.add(Window((1, 2) * 16, lambda: tea)) for _ in range(40)] == [0] * 40
+        True
+        >>> [detector.add(Window((3, 4) * 16, lambda: cup)) for _ in range(6)]
+        [0, 0, 0, 0, 0, 192]
+    """
+
+    def __init__(self) -> None:
+        self._pending: list[Window] = []
+        self._last: Window | None = None
+        self._usual = 0.0
+        self._sum = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        """A new stretch."""
+        self._known: dict[int, None] = {}
+        self._rows: deque[Hypervector] = deque(maxlen=_PROTOTYPES)
+        self._count = 0  # windows that were learned
+        self._age = 0  # windows
+        self._early: list[float] = []
+
+    @property
+    def held(self) -> int:
+        """How many of the latest windows may still turn out to belong to the next stretch, in part or wholly."""
+        return len(self._pending) + 1
+
+    def add(self, window: Window) -> int:
+        """Takes the next window; 0, or how many of the latest inputs are a new stretch."""
+        share = self._unknown(window)
+        if share is None:  # it says nothing
+            if self._pending:
+                self._hold(window)
+            return 0
+        if self._age < _WARM:
+            self._warm_up(share * (1.0 - self._likeness(window)) if self._age >= _WARM // 2 else 0.0, window)
+            return 0
+        most = self._sum + share - self._usual - _ALLOWANCE
+        strange = share * (1.0 - self._likeness(window)) if most > 0.0 else 0.0
+        self._sum = max(0.0, self._sum + strange - self._usual - _ALLOWANCE)
+        if self._sum < _CALM:
+            self._usual += (min(strange, self._usual + _ALLOWANCE) - self._usual) * _RATE
+        self._hold(window)
+        if self._sum == 0.0 and len(self._pending) > _LAG:
+            self._learn(self._pending[:-_LAG])
+            del self._pending[:-_LAG]
+        return self._cut() if self._sum > _LIMIT and len(self._pending) >= _LEAST else 0
+
+    def _unknown(self, window: Window) -> float | None:
+        """The share of its inputs whose pattern the stretch does not have; None where too few have one."""
+        patterns = [pattern for pattern in window.patterns if pattern]
+        if len(patterns) < _FEW:
+            return None
+        known = self._known
+        if known.keys() >= set(patterns):
+            return 0.0
+        return sum([pattern not in known for pattern in patterns]) / len(patterns)
+
+    def _likeness(self, window: Window) -> float:
+        """The cosine with the most similar window of the stretch; 0 where there is none."""
+        return 0.0 if window.vector is None else _most_alike(window.vector, self._rows)
+
+    def _warm_up(self, strange: float, window: Window) -> None:
+        self._age += 1
+        if self._age > _WARM // 2:
+            self._early.append(strange)
+        self._learn([window])
+        if self._age == _WARM:
+            self._usual = sum(sorted(self._early)[_WARM // 4 - 1 : _WARM // 4 + 1]) / 2  # the median of eight
+
+    def _learn(self, windows: Iterable[Window]) -> None:
+        for window in windows:
+            self._last = window
+            self._count += 1
+            if self._known.keys() >= set(window.patterns):
+                if self._count % _SKIP and self._age >= _WARM:
+                    continue
+            else:
+                self._known.update(dict.fromkeys(window.patterns))
+            if window.vector is not None:
+                self._rows.append(window.vector)
+        if len(self._known) > _KNOWN:
+            for pattern in list(self._known)[: _KNOWN // 4]:
+                del self._known[pattern]
+
+    def _hold(self, window: Window) -> None:
+        self._pending.append(window)
+        if len(self._pending) > _PENDING:
+            self._learn([self._pending.pop(0)])
+
+    def _cut(self) -> int:
+        """Ends the stretch where it did end; how many of the latest inputs are of the next."""
+        pending = self._pending
+        first = self._turn()
+        begun = len(pending) * WINDOW - self._line(first)
+        self._last = pending[first - 1] if first else self._last
+        self._pending = []
+        self._sum = 0.0
+        usual = self._usual
+        self._begin()
+        for window in pending[first:]:
+            share = self._unknown(window) or 0.0
+            self._warm_up(share * (1.0 - self._likeness(window)) if self._age >= _WARM // 2 else 0.0, window)
+        if self._age > _WARM:  # the median was that of the first sixteen; after them nothing was learned of it
+            self._usual = min(self._usual, usual)
+        return begun
+
+    def _turn(self) -> int:
+        """The first of the pending windows that is of the next stretch: from it on they are least like all before, and
+        most like each other."""
+        vectors = [window.vector for window in self._pending]
+        most = [self._likeness(window) for window in self._pending]  # with all before the first that may be of the next
+        alike = [[_alike(one, other) for other in vectors] for one in vectors]
+        best, found = 0, math.inf
+        for first in range(len(vectors) - _LEAST + 1):
+            after = range(first, len(vectors))
+            if first:
+                for i in after:
+                    most[i] = max(most[i], alike[i][first - 1])
+            own = [max(alike[i][j] for j in after if j != i) for i in after]
+            score = round((sum(most[first:]) - sum(own)) / len(own), 3)
+            if score < found:
+                best, found = first, score
+        return best
+
+    def _line(self, first: int) -> int:
+        """The first input of the next stretch, counted from the first pending one; it may lie in the window before."""
+        pending = self._pending
+        before = pending[first - 1] if first else self._last
+        old = set(self._known).union(*[window.patterns for window in pending[: max(first - 1, 0)]])
+        new = set[int]().union(*[window.patterns for window in pending[first + 1 :]]) - old
+        earlier = before.patterns if before is not None else ()
+        patterns = [*earlier, *pending[first].patterns]
+        is_new = [pattern in new for pattern in patterns]
+        return first * WINDOW - len(earlier) + _split(is_new, len(earlier))
+
+
+def _split(is_new: Sequence[bool], near: int) -> int:
+    """The place from which on most are new and before which most are not; of equal ones that nearest to `near`."""
+    right = sum(is_new)
+    best, place = right, 0
+    for i, one in enumerate(is_new, 1):
+        right += -1 if one else 1
+        if right > best or (right == best and abs(i - near) < abs(place - near)):
+            best, place = right, i
+    return place
+
+
+def _most_alike(vector: Hypervector, others: Iterable[Hypervector]) -> float:
+    return _cosine(max([similarity(vector, other) for other in others], default=0.0))
+
+
+def _alike(one: Hypervector | None, other: Hypervector | None) -> float:
+    return 0.0 if one is None or other is None else _cosine(similarity(one, other))
+
+
+def _cosine(alike: float) -> float:
+    """Of two sums whose votes are so much alike: with cosine c these agree in 1/2 + asin(c)/pi of their bits."""
+    return math.sin(max(0.0, alike) * (math.pi / 2))

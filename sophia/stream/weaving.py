@@ -1,0 +1,45 @@
+"""The Weaver of a run: what it reads, and the organ that tells its chapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sophia.actors.actor import Actor, handles
+from sophia.organs.batch import Batch
+from sophia.organs.chapter import Stretch
+from sophia.organs.weaver import Told, Weaver
+from sophia.stream.event import Event
+
+__all__ = ["WeavingOrgan", "read"]
+
+
+def read(weaver: Weaver, events: list[Event], batch: Batch) -> list[Stretch]:
+    """Reads a batch along: the stretches that have ended. On the thread that decided, as it looks at each decision."""
+    ended = weaver.read(
+        Told(
+            batch.decisions,
+            [event.text for event in events],
+            [event.source for event in events],
+            [event.line for event in events],
+            [batch.at] * len(events),
+        )
+    )
+    if batch.alarms:
+        weaver.count_alarms(len(batch.alarms))
+    return ended
+
+
+class WeavingOrgan(Actor):
+    """Makes chapters of the stretches that have ended. It has a thread of its own: each takes some milliseconds, which
+    hold nobody up."""
+
+    def __init__(self, weaver: Weaver, tell: Callable[[dict[str, Any]], None]) -> None:
+        """`tell` is called with each chapter."""
+        self._weaver = weaver
+        self._tell = tell
+
+    @handles(Stretch)
+    def weave(self, stretch: Stretch) -> None:
+        """Tells one stretch."""
+        self._tell(self._weaver.tell(stretch))

@@ -1,0 +1,95 @@
+"""Questions: what is understood of them, that all queries run, and that what is not understood is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sophia
+from sophia.errors import ConfigError
+from sophia.store.chronicle import Chronicle, Reading, missing
+from sophia.store.questions import EXAMPLES, understood
+
+NOW = datetime(2026, 11, 30, 18, 30, tzinfo=UTC)  # a Monday
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("What was new after 14:00?", "first seen from 2026-11-30 14:00:00 UTC"),
+        ("what was new yesterday after 14:00", "first seen from 2026-11-29 14:00:00 UTC until 2026-11-30 00:00:00 UTC"),
+        ("what was new since yesterday?", "first seen from 2026-11-29 00:00:00 UTC"),
+        ("what was new after yesterday?", "first seen from 2026-11-30 00:00:00 UTC"),
+        ("WHAT  WAS\nNEW?", "first seen in all that is kept"),
+        ("new patterns before 2026-11-30 09:15:30", "first seen until 2026-11-30 09:15:30 UTC"),
+        ("new after 2026-11-28", "first seen from 2026-11-29 00:00:00 UTC"),
+        ("new since 2026-11-28T07:00Z", "first seen from 2026-11-28 07:00:00 UTC"),
+        ("what was new on 2026-11-28?", "from 2026-11-28 00:00:00 UTC until 2026-11-29 00:00:00 UTC"),
+        ("what was dangerous in the last 90 minutes?", "danger rule hit from 2026-11-30 17:00:00 UTC"),
+        ("what happened this week?", "chapters that ended from 2026-11-30 00:00:00 UTC"),
+        ("what happened in the last week?", "chapters that ended from 2026-11-23 18:30:00 UTC"),
+        ("how many inputs this hour?", "by route from 2026-11-30 18:00:00 UTC"),
+        ("how many lines were new today?", "first seen from 2026-11-30 00:00:00 UTC"),
+        ("which patterns are the most frequent?", "how often they came in all that is kept"),
+        ("how many calls were avoided?", "calls that were avoided in all"),
+    ],
+)
+def test_what_is_understood_is_said(question: str, words: str) -> None:
+    assert words in understood(question, now=NOW).words
+
+
+def test_words_of_time_are_of_the_zone() -> None:
+    asked = understood("what was new after 14:00?", now=NOW, zone=ZoneInfo("Europe/Berlin"))
+    assert asked.words.endswith("2026-11-30 14:00:00 CET")
+    assert "TIMESTAMPTZ '2026-11-30 13:00:00.000000+00'" in asked.sql
+    late = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)  # the next day there
+    assert "2026-12-01 00:00:00" in understood("new today", now=late, zone=ZoneInfo("Europe/Berlin")).words
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("why is the sky blue?", "'why', 'sky', 'blue'"),
+        ("what was not dangerous?", "'not'"),
+        ("was user 17 dangerous?", "'user', '17'"),
+        ("what was new and dangerous?", "several things at once"),
+        ("", "asks for nothing"),
+        ("what is it?", "asks for nothing"),
+        ("what was new after 25:00?", "hour must be in 0..23"),
+        ("what was new on 2026-02-30?", "cannot be read"),
+        ("new in the last 999999 weeks", "cannot be read"),
+        ("new since 16:00 before 14:00", "ends before it begins"),
+        ("new " * 200, "at most 500"),
+        ("new'; DROP TABLE decisions; --", "'drop', 'table'"),
+    ],
+)
+def test_what_is_not_understood_is_refused(question: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        understood(question, now=NOW)
+
+
+@given(st.text(max_size=80) | st.lists(st.sampled_from([*" ".join(EXAMPLES).split(), "since", "25:61"])).map(" ".join))
+def test_any_text_is_understood_or_refused(question: str) -> None:
+    try:
+        asked = understood(question, now=NOW)
+    except ConfigError:
+        return
+    assert asked.sql.startswith("SELECT ")
+    assert ";" not in asked.sql
+
+
+@pytest.mark.skipif(bool(missing()), reason="needs duckdb and pyarrow")
+def test_every_query_can_be_asked(tmp_path: Path) -> None:
+    sophia.open(tmp_path / "mind").close()
+    with Chronicle(tmp_path / "mind") as chronicle:
+        chronicle.catch_up()
+    with Reading(chronicle.file) as reading:
+        for question in EXAMPLES:
+            names, rows = reading.ask(understood(question, now=NOW).sql)
+            assert names
+            assert len(list(rows)) <= 1
