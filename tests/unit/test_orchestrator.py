@@ -625,8 +625,9 @@ def test_the_interpreter_ends_with_a_loop_that_was_never_closed():
 
 
 def test_a_signal_ends_a_program_in_the_middle_of_work():
-    code = EXIT.format(threads=1, seconds=60.0, end="print('ready', flush=True); await asyncio.sleep(60)",
-                       run="asyncio.run(main())")  # fmt: skip
+    # A signal between Python's last look for one and the system's wait is seen when that wait ends.
+    end = "print('ready', flush=True); [await asyncio.sleep(1) for _ in range(60)]"
+    code = EXIT.format(threads=1, seconds=60.0, end=end, run="asyncio.run(main())")
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
