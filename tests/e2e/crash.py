@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sophia
 
@@ -174,10 +174,18 @@ def _read(process: subprocess.Popen[bytes], ends: float | None, kill_at_line: in
             return got
 
 
-def unbroken(folder: Path, messages: list[str], lines: list[str], *more: str) -> list[dict[str, Any]]:
-    """The decisions of one run over everything."""
+class Whole(NamedTuple):
+    """One run over everything: its decisions, and how long it took, from which kills take their moments."""
+
+    decisions: list[dict[str, Any]]
+    seconds: float
+
+
+def unbroken(folder: Path, messages: list[str], lines: list[str], *more: str) -> Whole:
     folder.mkdir()
     trial = Trial(folder, messages, lines)
+    began = time.monotonic()
     assert trial.run(*more) == 0, trial.errors
+    seconds = time.monotonic() - began
     assert not trial.left
-    return trial.told.comparable()
+    return Whole(trial.told.comparable(), seconds)

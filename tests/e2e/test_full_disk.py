@@ -31,7 +31,7 @@ def shim(compiler: str, programs: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return unbroken(tmp_path_factory.mktemp("unbroken") / "one", MESSAGES, LINES)
+    return unbroken(tmp_path_factory.mktemp("unbroken") / "one", MESSAGES, LINES).decisions
 
 
 def run(folder: Path, shim: Path, told: Told, first: int, how: str) -> tuple[int, str, int]:
@@ -135,4 +135,4 @@ def test_an_output_that_is_full_while_the_store_is_not(tmp_path: Path) -> None:
     told = Told()
     done = subprocess.run([*command, "-"], cwd=tmp_path, env=environment, capture_output=True, check=True)
     told.add(done.stdout)
-    assert told.comparable() == unbroken(tmp_path / "one", [], LINES)
+    assert told.comparable() == unbroken(tmp_path / "one", [], LINES).decisions
