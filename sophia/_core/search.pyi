@@ -17,6 +17,7 @@ def similarity(a: object, b: object, *, dim: int | None = None) -> Any: ...
 
 cosine = similarity
 
+def greatest_similarity(vector: Vector, others: list[Any]) -> float: ...
 def topk(
     query: object,
     rows: object,

@@ -113,6 +113,33 @@ def similarity(a: object, b: object, *, dim: int | None = None):
 cosine = similarity     # the same thing in both models: components are +-1
 
 
+def greatest_similarity(Vector vector not None, list others not None) -> float:
+    """The similarity with the most similar of `others`; -1.0 where there is none. Keeps the GIL and makes no array: for
+    some dozens of small vectors, at about 12 ns each.
+
+        >>> from sophia._core.vector import Hypervector
+        >>> one, other = (Hypervector.from_bytes(bytes([byte]) * 8, 64) for byte in (0, 255))
+        >>> greatest_similarity(one, [other, one, other])
+        1.0
+    """
+    cdef double best = -1.0, found
+    cdef Vector one
+    cdef object other
+    cdef int64_t product
+    for other in others:
+        one = <Vector?>other
+        _check(vector, one)
+        if vector.model == SOPHIA_BSC:
+            product = <int64_t>vector.dim - 2 * <int64_t>cpu.active.hv.hamming_b1(
+                <uint64_t *>vector.data, <uint64_t *>one.data, vector.nbytes // 8)
+        else:
+            product = cpu.active.hv.dot_i8(<int8_t *>vector.data, <int8_t *>one.data, vector.dim)
+        found = <double>product / <double>vector.dim
+        if found > best:
+            best = found
+    return best
+
+
 cdef str _score_dtype(int measure):
     return "uint32" if measure == HAMMING else "int64" if measure == DOT else "float64"
 

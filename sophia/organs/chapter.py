@@ -7,20 +7,22 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from heapq import nlargest
+from typing import Any, Protocol
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import mask
 from sophia._core.tally import Tally
-from sophia._core.vector import Hypervector
 
-__all__ = ["SIGNIFICANT", "Samples", "Stretch", "chapter_of", "instant"]
+__all__ = ["SIGNIFICANT", "TEXT", "Input", "Stretch", "chapter_of", "instant"]
 
 SIGNIFICANT = 0.3
 """A chapter of less significance is a line in the log of its day."""
 
-_ENTRIES = 1024
-_SAMPLES = 4096
+TEXT = 1000
+"""Characters of an input that are looked at."""
+
+_ENTRIES = 512
 _SCOPES = 64
 _SHOWN = 5
 _COMMON = 64  # words that are kept of a chapter
@@ -30,8 +32,8 @@ _TERMS = 3
 _COUNTED = 200  # terms by which inputs are chosen
 _CANDIDATES = 24
 _SENTENCE = 160
-_TEXT = 1000  # characters of an input that are looked at
 _WORD = re.compile(r"[^\W\d_]{3,24}")
+_ASCII_WORD = re.compile(r"[a-z]{3,24}")  # the same, in a third of the time
 _SMALL = 32  # inputs from which on a stretch is half a chapter
 _GONE = 0.01  # share of the stretch before from which on a pattern is missed
 _SURE = 10.83  # log-likelihood ratio of a word beyond chance (p = .001)
@@ -43,82 +45,55 @@ _EVERYDAY = frozenset(
 )
 
 
-class Sample:
-    """A text of a pattern: without what is a value, as its words, and as a vector."""
+class Input(Protocol):
+    """What was decided: its text, and where it stands."""
 
-    __slots__ = ("_masked", "_text", "_words", "vector")
+    @property
+    def source(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def text(self) -> str | None: ...
 
-    def __init__(self, text: str | None) -> None:
-        self._text = (text or "")[:_TEXT]
+
+class Entry:
+    """A pattern of a stretch: how often it came, and its first input there."""
+
+    __slots__ = ("_masked", "_text", "_words", "count", "line", "n", "source")
+
+    def __init__(self, n: int, first: Input) -> None:
+        self.count = 0
+        self.n = n
+        self.source = first.source
+        self.line = first.line
+        self._text = (first.text or "")[:TEXT]
         self._masked: str | None = None
-        self.vector: Hypervector | None = None
-        """What somebody has made of it."""
         self._words: tuple[str, ...] | None = None
-
-    def is_of(self, text: str | None) -> bool:
-        """Whether it is made of this text."""
-        return self._text == (text or "")[:_TEXT]
 
     @property
     def masked(self) -> str:
-        """Without what is a value."""
+        """Its text without what is a value."""
         if self._masked is None:
             self._masked = mask(self._text)
         return self._masked
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Of three letters or more, each once, by the alphabet: so that sums over them are the same everywhere."""
+        """Of three letters or more, each once, in their order: so that sums over them are the same everywhere."""
         if self._words is None:
-            self._words = tuple(sorted(set(_WORD.findall(self.masked.lower()))))
+            text = self.masked.lower()
+            self._words = tuple(dict.fromkeys((_ASCII_WORD if text.isascii() else _WORD).findall(text)))
         return self._words
 
 
-class Samples(dict[int, Sample]):
-    """A text of each of the patterns that came last, the first of a stretch; 4,096 at most."""
-
-    def of(self, pattern: int, text: str | None) -> Sample:
-        """That of a pattern, or this one."""
-        found = self.get(pattern)
-        if found is None:
-            if len(self) >= _SAMPLES:
-                for old in list(self)[: _SAMPLES // 2]:
-                    del self[old]
-            found = self[pattern] = Sample(text)
-        return found
-
-    def anew(self, pattern: int, text: str | None) -> Sample:
-        """This one, with the vector of the pattern where it has one."""
-        found = self.of(pattern, text)
-        if not found.is_of(text):
-            vector = found.vector
-            found = self[pattern] = Sample(text)
-            found.vector = vector
-        return found
-
-
-class Entry:
-    """A pattern of a stretch: how often it came, and its first input there."""
-
-    __slots__ = ("count", "line", "n", "sample", "source")
-
-    def __init__(self, n: int, source: str, line: int, sample: Sample) -> None:
-        self.count = 0
-        self.n = n
-        self.source = source
-        self.line = line
-        self.sample = sample
-
-
 class Stretch:
-    """What a stretch of a stream was made of, in a size that does not grow with it (2 MB at most).
+    """What a stretch of a stream was made of, in a size that does not grow with it (1 MB at most).
 
-    Where it has over 1,024 patterns, half of those that came once go, and of new ones only every second is taken from
+    Where it has over 512 patterns, half of those that came once go, and of new ones only every second is taken from
     then on, every fourth, and so on: what is left is a sample of them.
     """
 
-    def __init__(self, newest: int, samples: Samples) -> None:
-        self._samples = samples
+    def __init__(self, newest: int) -> None:
         self.newest = newest
         """The last pattern that was known before it."""
         self.tally = Tally()
@@ -134,19 +109,17 @@ class Stretch:
     def add(
         self,
         patterns: Sequence[int],
+        inputs: Sequence[Input],
         decisions: list[Decision],
-        texts: Sequence[str | None],
-        sources: Sequence[str],
-        lines: Sequence[int],
         at: Sequence[float],
     ) -> None:
         """The next inputs, in order: the pattern of each (0: none), and when it was decided."""
         if not decisions:
             return
         if not self.tally.inputs:
-            self.places[0], self.decided[0] = f"{sources[0]}:{lines[0]}", at[0]
+            self.places[0], self.decided[0] = f"{inputs[0].source}:{inputs[0].line}", at[0]
         self.tally.add(decisions)
-        self.places[1], self.decided[1] = f"{sources[-1]}:{lines[-1]}", at[-1]
+        self.places[1], self.decided[1] = f"{inputs[-1].source}:{inputs[-1].line}", at[-1]
         entries = self.entries
         first: dict[int, int] = {}  # place of each pattern, made when it is asked for
         for pattern, count in Counter(patterns).items():
@@ -161,9 +134,7 @@ class Stretch:
                         continue
                 first = first or dict(zip(reversed(patterns), range(len(patterns) - 1, -1, -1), strict=True))
                 i = first[pattern]
-                # Its own text, of its own scope: others of the pattern may say more than this stretch does.
-                sample = self._samples.anew(pattern, texts[i])
-                entry = entries[pattern] = Entry(decisions[i].n, sources[i], lines[i], sample)
+                entry = entries[pattern] = Entry(decisions[i].n, inputs[i])
             entry.count += count
         if len(entries) > _ENTRIES:
             self._thin()
@@ -181,11 +152,11 @@ class Stretch:
 
     def words(self) -> dict[str, int]:
         """How often each word came, from what was kept: of an input counts each once."""
-        found: Counter[str] = Counter()
+        found: dict[str, int] = {}
         for entry in self.entries.values():
             weight = entry.count if entry.count > 1 else self._every
-            for word in entry.sample.words:
-                found[word] += weight
+            for word in entry.words:
+                found[word] = found.get(word, 0) + weight
         return dict(sorted(found.items()))
 
 
@@ -269,12 +240,18 @@ def _contrast(
         more = [(word, float(count)) for word, count in words.items() if word not in _EVERYDAY]
     elif words:
         here, there = sum(words.values()), sum(earlier.values())
-        for word in {**words, **earlier}:
-            a, b = words.get(word, 0), earlier.get(word, 0)
-            usual = (a + b) / (here + there)
-            sure = 2.0 * sum(k * math.log(k / whole / usual) for k, whole in ((a, here), (b, there)) if k)
+        only_here, only_there = 2.0 * math.log((here + there) / here), 2.0 * math.log((here + there) / there)
+        for word, a in words.items():
+            b = earlier.get(word, 0)
+            sure = a * only_here
+            if b:
+                usual = (a + b) / (here + there)
+                sure = 2.0 * (a * math.log(a / here / usual) + b * math.log(b / there / usual))
             if sure > _SURE and word not in _EVERYDAY:
                 (more if a * there >= b * here else fewer).append((word, sure))
+        for word, b in earlier.items():
+            if b * only_there > _SURE and word not in words and word not in _EVERYDAY:
+                fewer.append((word, b * only_there))
     for found in (more, fewer):
         found.sort(key=lambda one: (-one[1], one[0]))
     return more, fewer
@@ -284,14 +261,16 @@ def _divergence(words: Mapping[str, int], others: Mapping[str, int]) -> float:
     here, there = sum(words.values()), sum(others.values())
     if not here or not there:
         return float(here != there)
-    bits, common = 0.0, 0
-    for word, count in words.items():
-        p, other = count / here, others.get(word, 0)
-        common += other
-        q = other / there
+    bits, ours, theirs = 0.0, 0, 0
+    for word in [word for word in words if word in others]:
+        count, other = words[word], others[word]
+        ours += count
+        theirs += other
+        p, q = count / here, other / there
         middle = (p + q) / 2
-        bits += p * math.log2(p / middle) + (q * math.log2(q / middle) if q else 0.0)
-    return min(1.0, max(0.0, (bits + 1.0 - common / there) / 2))  # words of the others alone count with all their share
+        bits += p * math.log2(p / middle) + q * math.log2(q / middle)
+    # words of one of them alone count with all their share
+    return min(1.0, max(0.0, (bits + 2.0 - ours / here - theirs / there) / 2))
 
 
 def _title(terms: list[str]) -> str:
@@ -312,16 +291,16 @@ def _summary(stretch: Stretch, terms: list[tuple[str, float]]) -> list[Entry]:
     left = {word: math.sqrt(sure) for word, sure in terms[:_COUNTED]}
 
     def gain(entry: Entry) -> tuple[float, int, int]:
-        told = sum([left[word] for word in entry.sample.words if word in left])
-        return math.log2(1 + entry.count) * told / math.sqrt(4 + len(entry.sample.words)), entry.count, -entry.n
+        told = sum([left[word] for word in entry.words if word in left])
+        return math.log2(1 + entry.count) * told / math.sqrt(4 + len(entry.words)), entry.count, -entry.n
 
-    rated = sorted(stretch.entries.values(), key=gain, reverse=True)[:_CANDIDATES]
+    rated = nlargest(_CANDIDATES, stretch.entries.values(), key=gain)
     chosen: list[Entry] = []
     while rated and len(chosen) < _LINES:
         best = max(rated, key=gain)
         rated.remove(best)
         chosen.append(best)
-        for word in best.sample.words:
+        for word in best.words:
             if word in left:
                 left[word] /= 4
     return sorted(chosen, key=lambda entry: entry.n)
@@ -345,6 +324,6 @@ def _vanished(stretch: Stretch, before: Stretch | None) -> list[Entry]:
 
 
 def _sentence(entry: Entry) -> str:
-    text = " ".join(entry.sample.masked.split())
+    text = " ".join(entry.masked.split())
     short = text if len(text) <= _SENTENCE else text[: _SENTENCE - 1].rstrip() + "\u2026"
     return short if entry.count == 1 else f"{short} (\u00d7{entry.count:,})"

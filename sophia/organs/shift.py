@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from sophia._core.search import similarity
+from sophia._core.search import greatest_similarity, similarity
 from sophia._core.vector import Hypervector
 
 __all__ = ["DIM", "WINDOW", "ShiftDetector", "Window"]
@@ -36,10 +36,12 @@ class Window:
     """`WINDOW` inputs: the pattern of each (0: none), and the vote of their texts (None: there was no text), which is
     `made` when it is first asked for."""
 
-    __slots__ = ("_made", "_vector", "patterns")
+    __slots__ = ("_made", "_vector", "distinct", "patterns")
 
     def __init__(self, patterns: Sequence[int], made: Callable[[], Hypervector | None]) -> None:
         self.patterns = patterns
+        self.distinct = set(patterns)
+        self.distinct.discard(0)
         self._made: Callable[[], Hypervector | None] | None = made
         self._vector: Hypervector | None = None
 
@@ -73,7 +75,7 @@ class ShiftDetector:
     """
 
     def __init__(self) -> None:
-        self._pending: list[Window] = []
+        self._pending: deque[Window] = deque()
         self._last: Window | None = None
         self._usual = 0.0
         self._sum = 0.0
@@ -82,7 +84,7 @@ class ShiftDetector:
     def _begin(self) -> None:
         """A new stretch."""
         self._known: dict[int, None] = {}
-        self._rows: deque[Hypervector] = deque(maxlen=_PROTOTYPES)
+        self._rows: list[Hypervector] = []
         self._count = 0  # windows that were learned
         self._age = 0  # windows
         self._early: list[float] = []
@@ -108,60 +110,58 @@ class ShiftDetector:
         if self._sum < _CALM:
             self._usual += (min(strange, self._usual + _ALLOWANCE) - self._usual) * _RATE
         self._hold(window)
-        if self._sum == 0.0 and len(self._pending) > _LAG:
-            self._learn(self._pending[:-_LAG])
-            del self._pending[:-_LAG]
+        while self._sum == 0.0 and len(self._pending) > _LAG:
+            self._learn(self._pending.popleft())
         return self._cut() if self._sum > _LIMIT and len(self._pending) >= _LEAST else 0
 
     def _unknown(self, window: Window) -> float | None:
         """The share of its inputs whose pattern the stretch does not have; None where too few have one."""
-        patterns = [pattern for pattern in window.patterns if pattern]
-        if len(patterns) < _FEW:
+        known, new = self._known, 0
+        count = len(window.patterns) - window.patterns.count(0)
+        if count < _FEW:
             return None
-        known = self._known
-        if known.keys() >= set(patterns):
-            return 0.0
-        return sum([pattern not in known for pattern in patterns]) / len(patterns)
+        if not known.keys() >= window.distinct:
+            new = sum([pattern not in known for pattern in window.patterns if pattern])
+        return new / count
 
     def _likeness(self, window: Window) -> float:
         """The cosine with the most similar window of the stretch; 0 where there is none."""
-        return 0.0 if window.vector is None else _most_alike(window.vector, self._rows)
+        return 0.0 if window.vector is None else _cosine(greatest_similarity(window.vector, self._rows))
 
     def _warm_up(self, strange: float, window: Window) -> None:
         self._age += 1
         if self._age > _WARM // 2:
             self._early.append(strange)
-        self._learn([window])
+        self._learn(window)
         if self._age == _WARM:
             self._usual = sum(sorted(self._early)[_WARM // 4 - 1 : _WARM // 4 + 1]) / 2  # the median of eight
 
-    def _learn(self, windows: Iterable[Window]) -> None:
-        for window in windows:
-            self._last = window
-            self._count += 1
-            if self._known.keys() >= set(window.patterns):
-                if self._count % _SKIP and self._age >= _WARM:
-                    continue
-            else:
-                self._known.update(dict.fromkeys(window.patterns))
-            if window.vector is not None:
-                self._rows.append(window.vector)
-        if len(self._known) > _KNOWN:
-            for pattern in list(self._known)[: _KNOWN // 4]:
-                del self._known[pattern]
+    def _learn(self, window: Window) -> None:
+        self._last = window
+        self._count += 1
+        if not self._known.keys() >= window.distinct:
+            self._known.update(dict.fromkeys(sorted(window.distinct)))
+            if len(self._known) > _KNOWN:
+                for pattern in list(self._known)[: _KNOWN // 4]:
+                    del self._known[pattern]
+        elif self._count % _SKIP and self._age >= _WARM:
+            return
+        if window.vector is not None:
+            self._rows.append(window.vector)
+            del self._rows[:-_PROTOTYPES]
 
     def _hold(self, window: Window) -> None:
         self._pending.append(window)
         if len(self._pending) > _PENDING:
-            self._learn([self._pending.pop(0)])
+            self._learn(self._pending.popleft())
 
     def _cut(self) -> int:
         """Ends the stretch where it did end; how many of the latest inputs are of the next."""
-        pending = self._pending
-        first = self._turn()
-        begun = len(pending) * WINDOW - self._line(first)
+        pending = list(self._pending)
+        first = self._turn(pending)
+        begun = len(pending) * WINDOW - self._line(pending, first)
         self._last = pending[first - 1] if first else self._last
-        self._pending = []
+        self._pending.clear()
         self._sum = 0.0
         usual = self._usual
         self._begin()
@@ -172,30 +172,36 @@ class ShiftDetector:
             self._usual = min(self._usual, usual)
         return begun
 
-    def _turn(self) -> int:
+    def _turn(self, pending: list[Window]) -> int:
         """The first of the pending windows that is of the next stretch: from it on they are least like all before, and
         most like each other."""
-        vectors = [window.vector for window in self._pending]
-        most = [self._likeness(window) for window in self._pending]  # with all before the first that may be of the next
-        alike = [[_alike(one, other) for other in vectors] for one in vectors]
+        vectors = [window.vector for window in pending]
+        most = [self._likeness(window) for window in pending]  # with all before the first that may be of the next
+        count = len(vectors)
+        alike = [[_alike(vectors[i], vectors[j]) for j in range(i)] for i in range(count)]
+        scores: list[float] = []
+        own = [0.0] * count  # with the others from the first on
+        for first in reversed(range(count - 1)):
+            for i in range(first + 1, count):
+                own[first] = max(own[first], alike[i][first])
+                own[i] = max(own[i], alike[i][first])
+            scores.append(sum(own[first:]))
+        scores.reverse()
         best, found = 0, math.inf
-        for first in range(len(vectors) - _LEAST + 1):
-            after = range(first, len(vectors))
+        for first in range(count - _LEAST + 1):
             if first:
-                for i in after:
+                for i in range(first, count):
                     most[i] = max(most[i], alike[i][first - 1])
-            own = [max(alike[i][j] for j in after if j != i) for i in after]
-            score = round((sum(most[first:]) - sum(own)) / len(own), 3)
+            score = round((sum(most[first:]) - scores[first]) / (count - first), 3)
             if score < found:
                 best, found = first, score
         return best
 
-    def _line(self, first: int) -> int:
+    def _line(self, pending: list[Window], first: int) -> int:
         """The first input of the next stretch, counted from the first pending one; it may lie in the window before."""
-        pending = self._pending
         before = pending[first - 1] if first else self._last
-        old = set(self._known).union(*[window.patterns for window in pending[: max(first - 1, 0)]])
-        new = set[int]().union(*[window.patterns for window in pending[first + 1 :]]) - old
+        old = set(self._known).union(*[window.distinct for window in pending[: max(first - 1, 0)]])
+        new = set[int]().union(*[window.distinct for window in pending[first + 1 :]]) - old
         earlier = before.patterns if before is not None else ()
         patterns = [*earlier, *pending[first].patterns]
         is_new = [pattern in new for pattern in patterns]
@@ -211,10 +217,6 @@ def _split(is_new: Sequence[bool], near: int) -> int:
         if right > best or (right == best and abs(i - near) < abs(place - near)):
             best, place = right, i
     return place
-
-
-def _most_alike(vector: Hypervector, others: Iterable[Hypervector]) -> float:
-    return _cosine(max([similarity(vector, other) for other in others], default=0.0))
 
 
 def _alike(one: Hypervector | None, other: Hypervector | None) -> float:

@@ -4,35 +4,43 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
 from sophia._core.accumulator import Accumulator
 from sophia._core.decision import Decision
 from sophia._core.encode import TextEncoder
+from sophia._core.pattern import mask
 from sophia._core.tally import patterns_of
 from sophia._core.vector import Hypervector
-from sophia.organs.chapter import Samples, Stretch, chapter_of
+from sophia.organs.chapter import TEXT, Input, Stretch, chapter_of
 from sophia.organs.shift import DIM, WINDOW, ShiftDetector, Window
 
-__all__ = ["RECENT", "Told", "Weaver"]
+__all__ = ["RECENT", "Passage", "Told", "Weaver"]
 
 RECENT = 32
 """Chapters that a new one is compared with."""
 
 _ADMITTED = 256  # inputs that are counted at once
-_ENCODED = 8  # texts of a window that are encoded where they are not known: chat has a new one in every line
+_VECTORS = 4096  # that are kept, three quarters of them the newest
+_ENCODED = 8  # texts of a window at most that are encoded where they are not known
+_EARNED = 2  # of these a window, in the long run: chat has a new one in every line
+_SAVED = 160  # for a while with many, as where a stream becomes another one
+
+
+class Passage(NamedTuple):
+    """An input of its own: where it stands, and what it says."""
+
+    source: str
+    line: int
+    text: str | None
 
 
 class Told(NamedTuple):
-    """Inputs that were decided, in order: the decisions, and of each its text, its place, and when it was decided
-    (seconds since the epoch)."""
+    """Inputs that were decided, in order, their decisions, and when each was decided (seconds since the epoch)."""
 
+    inputs: Sequence[Input]
     decisions: list[Decision]
-    texts: list[str | None]
-    sources: list[str]
-    lines: list[int]
     at: list[float]
 
 
@@ -40,15 +48,15 @@ class Weaver:
     """Makes chapters of what was decided. One thread at a time.
 
     It reads in windows of 32 inputs, whatever the batches are, and encodes one text of each pattern (of windows full of
-    new ones only 8). 3 MB at most; about .4 us an input of known patterns, 4 us where each is a new one, and 1 to 15 ms
-    a chapter.
+    new ones 8, and after 26 such windows 2). 3 MB at most; about .4 us an input of known patterns, 2 us where each is a
+    new one, and 1 to 6 ms a chapter.
 
         >>> import sophia
         >>> weaver = Weaver()
         >>> def read(brain, stream, at):
-        ...     texts = [stream.format(i) for i in range(800)]
-        ...     made = list(brain.route_many(texts, kind="line"))
-        ...     return weaver.add(Told(made, texts, ["log"] * 800, list(range(at, at + 800)), [0.0] * 800))
+        ...     inputs = [Passage("log", at + i, stream.format(i)) for i in range(800)]
+        ...     made = list(brain.route_many([one.text for one in inputs], kind="line"))
+        ...     return weaver.add(Told(inputs, made, [0.0] * 800))
         >>> with sophia.open(None) as brain:
         ...     chapters = read(brain, "kettle {} is filled with water", 1)
         ...     chapters += read(brain, "disk sd{} has been mounted again", 801)
@@ -62,12 +70,13 @@ class Weaver:
         self._run = run
         self._detector = ShiftDetector()
         self._encoder = TextEncoder(DIM, seed=0)
-        self._samples = Samples()
-        self._stretch = Stretch(newest, self._samples)
+        self._budget = _SAVED
+        self._vectors: dict[int, Hypervector | None] = {}  # of one text of each pattern
+        self._stretch = Stretch(newest)
         self._before: Stretch | None = None
         self._earlier: dict[str, int] | None = None
         self._recent: deque[Mapping[str, Any]] = deque(recent, maxlen=RECENT)
-        self._waiting = Told([], [], [], [], [])  # inputs that may still belong to the next stretch
+        self._waiting = Told([], [], [])  # inputs that may still belong to the next stretch
         self._patterns: list[int] = []  # of these
         self._read = 0  # how many of these were in a window
 
@@ -88,8 +97,9 @@ class Weaver:
         self._patterns += patterns_of(told.decisions)
         while self._read + WINDOW <= len(self._patterns):
             start, self._read = self._read, self._read + WINDOW
+            self._budget = min(_SAVED, self._budget + _EARNED)
             patterns = self._patterns[start : self._read]
-            made = partial(self._vector, patterns, self._waiting.texts[start : self._read])
+            made = partial(self._vector, patterns, self._waiting.inputs[start : self._read])
             if begun := self._detector.add(Window(patterns, made)):
                 self._admit(max(0, self._read - begun))
                 ended += self._close()
@@ -116,24 +126,32 @@ class Weaver:
         """There were alarms at the inputs that were added last."""
         self._stretch.alarms += alarms
 
-    def _vector(self, patterns: list[int], texts: Sequence[str | None]) -> Hypervector | None:
+    def _vector(self, patterns: list[int], inputs: Sequence[Input]) -> Hypervector | None:
         """The vote of the texts of a window: of each pattern the first that was seen, as often as it came."""
         votes = Accumulator("BSC", DIM)
-        encoded = 0
+        vectors, left = self._vectors, min(_ENCODED, self._budget)
         for pattern, times in Counter(patterns).items():
-            if not pattern:
+            if pattern in vectors:
+                vector = vectors[pattern]
+            elif pattern and left:
+                left -= 1
+                self._budget -= 1
+                vector = vectors[pattern] = self._encoded(inputs[patterns.index(pattern)].text)
+            else:
                 continue
-            sample = self._samples.get(pattern)
-            if sample is None or sample.vector is None:
-                if encoded == _ENCODED:
-                    continue
-                encoded += 1
-                sample = self._samples.of(pattern, texts[patterns.index(pattern)])
-                with suppress(ValueError):  # no letter and no digit
-                    sample.vector = self._encoder.encode(sample.masked.replace("<*>", " "))
-            if sample.vector is not None:
-                votes.add(sample.vector, times)
+            if vector is not None:
+                votes.add(vector, times)
+        if len(vectors) > _VECTORS:
+            for old in list(vectors)[: _VECTORS // 4]:
+                del vectors[old]
         return votes.bundle() if votes.total else None
+
+    def _encoded(self, text: str | None) -> Hypervector | None:
+        """None where there is no letter and no digit."""
+        try:
+            return self._encoder.encode(mask((text or "")[:TEXT]).replace("<*>", " "))
+        except ValueError:
+            return None
 
     def _admit(self, count: int) -> None:
         """So many of the inputs that wait belong to this stretch."""
@@ -148,5 +166,5 @@ class Weaver:
         stretch = self._stretch
         if not stretch.tally.inputs:
             return []
-        self._stretch = Stretch(max([stretch.newest, *stretch.entries]), self._samples)
+        self._stretch = Stretch(max([stretch.newest, *stretch.entries]))
         return [stretch]

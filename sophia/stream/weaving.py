@@ -16,15 +16,7 @@ __all__ = ["WeavingOrgan", "read"]
 
 def read(weaver: Weaver, events: list[Event], batch: Batch) -> list[Stretch]:
     """Reads a batch along: the stretches that have ended. On the thread that decided, as it looks at each decision."""
-    ended = weaver.read(
-        Told(
-            batch.decisions,
-            [event.text for event in events],
-            [event.source for event in events],
-            [event.line for event in events],
-            [batch.at] * len(events),
-        )
-    )
+    ended = weaver.read(Told(events, batch.decisions, [batch.at] * len(events)))
     if batch.alarms:
         weaver.count_alarms(len(batch.alarms))
     return ended

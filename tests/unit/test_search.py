@@ -7,6 +7,7 @@ import pytest
 from oracle import hdc as oracle
 
 from sophia._core import hdc
+from sophia._core.search import greatest_similarity
 from sophia._core.vector import Hypervector
 from sophia.errors import ShapeError
 
@@ -187,3 +188,29 @@ def test_what_is_farther_than_a_limit_need_not_be_found() -> None:
         assert limited[: within.sum()].tolist() == distances[within].tolist()
         assert found[: within.sum()].tolist() == numbers[within].tolist()
     assert hdc.topk_sketch(query, near, column, 20, limit=-5)[0][0] == 0
+
+
+@pytest.mark.parametrize("model", ["BSC", "MAP"])
+@pytest.mark.parametrize("dim", [64, 100, 2048, 10_000])
+def test_the_greatest_similarity(simd: str, model: str, dim: int) -> None:
+    one, *others = (hdc.random("g", i, dim=dim, model=model) for i in range(20))
+    assert greatest_similarity(one, []) == -1.0
+    for count in (1, 2, 19):
+        assert greatest_similarity(one, others[:count]) == max(hdc.similarity(one, other) for other in others[:count])
+    assert greatest_similarity(one, [others[0], one]) == 1.0
+
+
+def test_the_greatest_similarity_refuses_what_cannot_be_compared() -> None:
+    one = hdc.random("g", dim=64)
+    for other, error in (
+        (hdc.random("g", dim=128), ShapeError),
+        (hdc.random("g", dim=64, model="MAP"), ShapeError),
+        (None, TypeError),
+        (b"x" * 8, TypeError),
+    ):
+        with pytest.raises(error):
+            greatest_similarity(one, [one, other])
+    with pytest.raises(TypeError):
+        greatest_similarity(None, [])  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        greatest_similarity(one, (one,))  # type: ignore[arg-type]

@@ -14,9 +14,9 @@ import pytest
 import sophia
 from sophia._core.decision import Decision
 from sophia._core.pattern import mask
-from sophia.organs.chapter import SIGNIFICANT, Samples, Stretch
+from sophia.organs.chapter import SIGNIFICANT, Stretch
 from sophia.organs.shift import DIM, WINDOW, ShiftDetector, Window
-from sophia.organs.weaver import Told, Weaver
+from sophia.organs.weaver import Passage, Told, Weaver
 
 KITCHEN = [
     "kettle {} is filled with water",
@@ -61,9 +61,8 @@ def told(texts: list[str], decisions: list[Decision], sizes: Iterator[int]) -> l
         stop = start + next(sizes)
         part = texts[start:stop]
         places = list(range(start + 1, start + 1 + len(part)))
-        chapters += weaver.add(
-            Told(decisions[start:stop], list(part), ["in.log"] * len(part), places, [0.0] * len(part))
-        )
+        inputs = [Passage("in.log", *one) for one in zip(places, part, strict=True)]
+        chapters += weaver.add(Told(inputs, decisions[start:stop], [0.0] * len(part)))
         start = stop
     return chapters + weaver.end()
 
@@ -122,7 +121,8 @@ def test_batches_do_not_matter() -> None:
 def test_levels_do_not_matter(simd: str) -> None:
     texts = lines(KITCHEN, 900, 17) + lines(DISKS, 900, 18)
     assert [abs(n - 901) <= 2 for n in begins(of(texts))[1:]] == [True]
-    vectors = [Weaver()._vector([1, 2, 3], ["a kettle", "a stove", "a fridge"]) for _ in range(2)]
+    inputs = [Passage("x", 1, one) for one in ("a kettle", "a stove", "a fridge")]
+    vectors = [Weaver()._vector([1, 2, 3], inputs) for _ in range(2)]
     assert bytes(memoryview(vectors[0])) == bytes(memoryview(vectors[1]))  # type: ignore[arg-type]
     seen = _VECTORS.setdefault("vector", bytes(memoryview(vectors[0])))  # type: ignore[arg-type]
     assert bytes(memoryview(vectors[0])) == seen  # type: ignore[arg-type]
@@ -179,7 +179,7 @@ def test_what_was_told_before_is_of_little_significance() -> None:
     chapters = []
     for start in (0, 1000):
         weaver = Weaver(newest=max(one.pattern or 0 for one in decisions[:1000]) if start else 0, recent=chapters)
-        weaver.add(Told(decisions[start : start + 1000], list(texts), ["x"] * 1000, [1] * 1000, [0.0] * 1000))
+        weaver.add(Told([Passage("x", 1, text) for text in texts], decisions[start : start + 1000], [0.0] * 1000))
         chapters += weaver.end()
     first, again = chapters
     assert again["again"] == first["title"]
@@ -192,7 +192,7 @@ def test_an_alarm_and_a_danger_make_it_significant() -> None:
     decisions = decided(texts)
     plain, loud = Weaver(), Weaver()
     for weaver in (plain, loud):
-        weaver.add(Told(decisions, list(texts), ["x"] * 1000, [1] * 1000, [0.0] * 1000))
+        weaver.add(Told([Passage("x", 1, text) for text in texts], decisions, [0.0] * 1000))
     loud.count_alarms(50)
     (quiet,), (alarmed,) = plain.end(), loud.end()
     assert alarmed["alarms"] == 50
@@ -202,14 +202,14 @@ def test_an_alarm_and_a_danger_make_it_significant() -> None:
 def test_nothing_is_no_chapter() -> None:
     weaver = Weaver()
     assert weaver.end() == []
-    assert weaver.add(Told([], [], [], [], [])) == []
+    assert weaver.add(Told([], [], [])) == []
     assert weaver.end() == []
 
 
 def test_inputs_without_texts_are_counted() -> None:
     decisions = decided(["", " ", "\t"] * 100)
     weaver = Weaver()
-    weaver.add(Told(decisions, [None] * 300, ["x"] * 300, [1] * 300, [0.0] * 300))
+    weaver.add(Told([Passage("x", 1, None)] * 300, decisions, [0.0] * 300))
     (chapter,) = weaver.end()
     assert (chapter["inputs"], chapter["summary"], chapter["title"]) == (300, [], "As before")
 
@@ -227,11 +227,9 @@ def test_odd_texts(odd: str) -> None:
 def test_a_stretch_does_not_grow() -> None:
     """A million patterns, each once: what is kept is a sample, and words count for what they stand for."""
     decisions = decided(["same words here"])
-    stretch = Stretch(0, Samples())
+    stretch = Stretch(0)
     for start in range(1, 60_000, 64):
-        stretch.add(
-            range(start, start + 64), decisions * 64, ["same words here"] * 64, ["x"] * 64, [1] * 64, [0.0] * 64
-        )
+        stretch.add(range(start, start + 64), [Passage("x", 1, "same words here")] * 64, decisions * 64, [0.0] * 64)
     assert len(stretch.entries) <= 2048
     assert stretch.tally.inputs >= 59_000
     assert stretch.words()["same"] == pytest.approx(stretch.tally.inputs, rel=0.1)
