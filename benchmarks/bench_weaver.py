@@ -97,9 +97,15 @@ def _run(path: Path, folder: Path, store: Path, *more: str) -> list[str | Path]:
     return processes.sophia("run", path, "--quiet", "--report", "none", "--out", out, "--store", store, *more)
 
 
+def _decisions(store: Path) -> list[bytes]:
+    """The lines of its journal, but for those of alarms."""
+    lines = [line for file in journal_files(store) for line in file.path.read_bytes().splitlines(keepends=True)]
+    return [line for line in lines if b', "alarm": {' not in line]
+
+
 def _filling(suite: Suite, folder: Path, store: Path) -> None:
     """Batches of 1,000 into tables of one file; each way has a table of its own."""
-    lines = [line for file in journal_files(store) for line in file.path.read_bytes().splitlines(keepends=True)]
+    lines = _decisions(store)
     assert len(lines) == LINES
     piece = b"".join(lines)[: chronicle._CHUNK].rpartition(b"\n")[0] + b"\n"
     together = piece.count(b"\n")
@@ -177,7 +183,7 @@ def _filling(suite: Suite, folder: Path, store: Path) -> None:
 
 def _asking(suite: Suite, folder: Path, store: Path) -> None:
     """A million decisions: the journal ten times, as ten runs over a hundred hours."""
-    lines = [line for file in journal_files(store) for line in file.path.read_bytes().splitlines(keepends=True)]
+    lines = _decisions(store)
     rests = [line[found.end() :] for line in lines if (found := _HEAD.match(line)) is not None]
     assert len(rests) == LINES
     files: list[Path] = []

@@ -158,10 +158,12 @@ def _parser() -> argparse.ArgumentParser:
         "weave", help="the chapters of what was decided; or ask in SQL", allow_abbrev=False,
         description="Prints the chapters that runs have told, by day. With --views or --sql it brings weaver.duckdb in "
         "the store up to date with the journal of decisions, and prints the views (days, weeks, routes_per_hour, whys, "
-        "top_patterns, first_seen, silence, drift, calls_avoided, latency), or the rows of a query over them and the "
-        "tables decisions, patterns and chapters (DESCRIBE decisions says what they have); that needs the extra brain.",
+        "top_patterns, first_seen, silence, drift, k_series, calls_avoided, latency), or the rows of a query over them "
+        "and the tables decisions, alarms, patterns and chapters (DESCRIBE decisions says what they have); --parquet "
+        "writes these tables to files. That needs the extra brain.",
     )  # fmt: skip
     weave.add_argument("--sql", type=text, metavar="QUERY", help="one query; nothing is written, no file is read")
+    weave.add_argument("--parquet", type=file, metavar="DIR", help="write each table to a file of Parquet in there")
     weave.add_argument("--since", type=text, metavar="24h|TIME", help="chapters that ended so long ago, or since")
     weave.add_argument("--markdown", action="store_true", help="print the chapters as Markdown")
     weave.add_argument("--views", action="store_true", help="print the views")

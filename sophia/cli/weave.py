@@ -34,6 +34,8 @@ def command(options: argparse.Namespace) -> int:
     _refuse_idle(options)
     if options.sql is not None or options.views:
         return ask(Path(options.store), partial(_told, options=options))
+    if options.parquet is not None:
+        return ask(Path(options.store), partial(_exported, options=options))
     chapters = _since(_chapters(Path(options.store)), options.since)
     if options.json:
         for number, chapter in chapters:
@@ -48,12 +50,13 @@ def command(options: argparse.Namespace) -> int:
 
 def _refuse_idle(options: argparse.Namespace) -> None:
     """ConfigError where something is asked for that has no use."""
-    if options.sql is not None and options.views:
-        message = "--sql and --views are two questions; ask one at a time"
+    questions = {"--sql": options.sql is not None, "--views": options.views, "--parquet": options.parquet is not None}
+    asked, *others = [flag for flag, there in questions.items() if there] or ["chapters"]
+    if others:
+        message = f"{asked} and {others[0]} are two questions; ask one at a time"
         raise ConfigError(message)
-    asked = "--sql" if options.sql is not None else "--views" if options.views else "chapters"
     given = {"--most": options.most is not None, "--since": options.since is not None, "--markdown": options.markdown}
-    of_use = {"--sql": (), "--views": ("--most",), "chapters": ("--since", "--markdown")}[asked]
+    of_use = {"--views": ("--most",), "chapters": ("--since", "--markdown")}.get(asked, ())
     for flag, there in given.items():
         if there and flag not in of_use:
             instead = {"--most": "; say LIMIT in the query", "--since": "; say WHERE in the query"}.get(flag, "")
@@ -96,6 +99,14 @@ def _ended(chapter: dict[str, Any]) -> datetime:
     except ValueError:  # of a clock that no calendar has
         return datetime.max.replace(tzinfo=UTC)
     return ended if ended.tzinfo else ended.replace(tzinfo=UTC)
+
+
+def _exported(reading: Reading, options: argparse.Namespace) -> Iterator[str]:
+    """A line for each file of Parquet that was written."""
+    from sophia.store.parquet import export
+
+    for path, rows in export(reading, Path(options.parquet)):
+        yield json.dumps({"file": str(path), "rows": rows}) + "\n" if options.json else f"{path}: {rows:,} rows\n"
 
 
 def _told(reading: Reading, options: argparse.Namespace) -> Iterator[str]:

@@ -46,6 +46,8 @@ VIEWS = {
         round(count(*) FILTER (why = 'novel') / count(*), 4) AS novel_share, round(avg(novelty), 4) AS novelty,
         round(avg(confidence), 4) AS confidence, count(DISTINCT pattern) AS patterns
         FROM decisions GROUP BY hour ORDER BY hour DESC""",
+    "k_series": f"""SELECT {_SEEN} AS seen, run, n, scope, session, k FROM decisions WHERE k IS NOT NULL
+        ORDER BY run DESC, n DESC""",
     "calls_avoided": f"""SELECT date_trunc('day', {_SEEN}) AS day, count(*) AS decisions, count(answer) AS answered,
         count(*) FILTER (route = 'reflex' AND answer IS NULL) AS reflex_without_answer,
         count(*) FILTER (route = 'deep_thought') AS deep_thought

@@ -48,7 +48,29 @@ def test_the_views(command: Run, store: Path) -> None:
         assert words in told
     done = command("weave", "--store", "mind", "--views", "--json")
     views = {json.loads(line)["view"] for line in done.stdout.splitlines()}
-    assert views == {*VIEWS} - {"silence"}  # no line says when
+    assert views == {*VIEWS} - {"silence", "k_series"}  # no line says when, none has a K-Vector
+
+
+def test_tables_as_parquet(command: Run, store: Path) -> None:
+    from pyarrow import parquet
+
+    done = command("weave", "--store", "mind", "--parquet", "out")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.splitlines()[0] == b"out/decisions.parquet: 401 rows"
+    done = command("weave", "--store", "mind", "--parquet", "out", "--json")
+    told = {Path(one["file"]).stem: one["rows"] for one in map(json.loads, done.stdout.splitlines())}
+    tables = {name: parquet.read_table(store.parent / "out" / f"{name}.parquet") for name in told}
+    assert told == {name: len(table) for name, table in tables.items()}
+    assert set(told) == {"decisions", "alarms", "patterns", "chapters"}
+    done = command("weave", "--store", "mind", "--sql", "SELECT id, route FROM decisions ORDER BY run, n", "--json")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == tables["decisions"].select(
+        ["id", "route"]
+    ).to_pylist()
+    done = command("weave", "--store", "mind", "--parquet", "in.log")
+    assert (done.returncode, done.stderr) == (
+        2,
+        b"sophia: --parquet: 'in.log' is no folder; name one, or one that can be made\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import sophia
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
 from sophia.forgetting import forget_scope
-from sophia.store.chronicle import Chronicle, Reading, missing
+from sophia.store.chronicle import FORMAT, Chronicle, Reading, missing
 from sophia.store.folder import StoreFolder
 from sophia.store.journal import Journal, journal_files
 from sophia.store.views import VIEWS
@@ -221,6 +222,62 @@ def test_what_is_no_chronicle_is_set_aside(store: Path, what: str) -> None:
         chronicle.catch_up()
     assert len(chronicle.notes) == 1
     assert len(rows(store)) == 1
+
+
+def _of_format_2(store: Path) -> Path:
+    """A chronicle as the format before had it, without one of the views, and with a row that only it has."""
+    import duckdb
+
+    append(store, [record(n) for n in range(1, 9)])
+    rows(store)
+    file = store / "weaver.duckdb"
+    with duckdb.connect(str(file)) as old:
+        old.execute("DROP VIEW k_series")
+        old.execute("DROP VIEW days")
+        old.execute("CREATE VIEW days AS SELECT 1 AS old")
+        old.execute("CREATE VIEW of_before AS SELECT 1 AS old")
+        old.execute("UPDATE meta SET value = '2' WHERE name = 'format'")
+        old.execute("INSERT INTO meta VALUES ('mark', 'not made anew')")
+    return file
+
+
+def test_an_earlier_format_is_migrated(store: Path) -> None:
+    file = _of_format_2(store)
+    with Chronicle(store) as chronicle:
+        assert chronicle.catch_up() == 0
+    assert chronicle.notes == []
+    with Reading(file) as reading:
+        assert list(reading.ask("SELECT value FROM meta WHERE name = 'mark'")[1]) == [("not made anew",)]
+        assert list(reading.ask("SELECT value FROM meta WHERE name = 'format'")[1]) == [(str(FORMAT),)]
+        views = {row[0] for row in reading.ask("SELECT view_name FROM duckdb_views() WHERE NOT internal")[1]}
+        assert views == {*VIEWS}
+        assert list(reading.ask("SELECT * FROM days")[1]) == []
+    assert rows(store) == anew(store)
+    assert not list(store.glob("*.damaged"))
+
+
+@pytest.mark.parametrize("views", range(3))
+def test_a_kill_while_it_is_migrated_leaves_it_as_it_was(store: Path, views: int) -> None:
+    file = _of_format_2(store)
+    code = (
+        "import os, pathlib, signal, sys\nfrom sophia.store import chronicle\n"
+        "views = dict(chronicle.VIEWS)\n"
+        "class Killing(dict):\n"
+        "    def items(self):\n"
+        "        yield from list(views.items())[: int(sys.argv[2])]\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "chronicle.VIEWS = Killing()\n"
+        "chronicle.Chronicle(pathlib.Path(sys.argv[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(store), str(views)], env=_environment())
+    assert done.returncode == -signal.SIGKILL
+    with Chronicle(store) as chronicle:
+        assert chronicle.catch_up() == 0
+    assert chronicle.notes == []
+    with Reading(file) as reading:
+        assert list(reading.ask("SELECT value FROM meta WHERE name = 'mark'")[1]) == [("not made anew",)]
+        assert list(reading.ask("SELECT * FROM days")[1]) == []
+    assert rows(store) == anew(store)
 
 
 def test_one_process_at_a_time(store: Path) -> None:
