@@ -8,6 +8,7 @@ time of whole processes, in pairs, each into a store of its own with its journal
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 import re
@@ -78,7 +79,9 @@ def run() -> Suite:
         longest = (logs["OpenSSH"] * (LINES // len(logs["OpenSSH"]) + 1))[:LINES]
         _reading_along(suite, folder, f"{LINES:,} lines of OpenSSH", _written(folder / "ssh.log", longest))
         _joints(suite, folder, logs)
-    _heartbeat(suite, lines)
+        _heartbeat(suite, "logs", lines)
+        if irc is not None:
+            _heartbeat(suite, "#ubuntu", chat.read_bytes().splitlines())
     return suite
 
 
@@ -339,10 +342,9 @@ def _chapters(store: Path) -> list[dict[str, Any]]:
     return [chapter for chapter in map(json.loads, done.stdout.splitlines()) if "from" in chapter]
 
 
-def _heartbeat(suite: Suite, lines: Sequence[bytes]) -> None:
-    """How late a task of the event loop is at worst that wants to run each millisecond, while all logs, one after the
-    other, are woven as in a run, read on the loop and told by the organ in its thread; and as if the loop itself did
-    both."""
+def _heartbeat(suite: Suite, what: str, lines: Sequence[bytes]) -> None:
+    """How late a task of the event loop is at worst that wants to run each millisecond, while lines are woven as in a
+    run, read on the loop and told by the organ in its thread; and as if the loop itself did both."""
     texts = [line.decode(errors="replace") for line in lines]
     woven: list[Batched] = []
     with sophia.open(None) as brain:
@@ -350,14 +352,18 @@ def _heartbeat(suite: Suite, lines: Sequence[bytes]) -> None:
             some: list[str | None] = [*texts[start : start + 256]]
             events = [Event(start + i, "log", start + i, text, flags=PLAIN) for i, text in enumerate(some, 1)]
             woven.append((events, brain.decide(Columns(some, lines=[True] * len(some)))))
+    gc.collect()
+    gc.freeze()  # what is kept here for all sides is not to be gone through by a collection while one of them is timed
     sides: dict[str, Callable[[list[Batched]], Any]] = {"organ": _in_organ, "loop": _on_loop, "nothing": _nothing}
     late: dict[str, list[float]] = {name: [] for name in sides}
     chapters = 0
-    for _ in range(7):
+    for turn in range(8):
         for name, side in sides.items():
             found, told = asyncio.run(_latest(side(woven)))
-            late[name].append(1e3 * found)
             chapters = max(chapters, told)
+            if turn:  # the first one imports what it needs
+                late[name].append(1e3 * found)
+    gc.unfreeze()
     medians = {name: statistics.median(values) for name, values in late.items()}
     ours = medians.pop("organ")
     note = (
@@ -365,8 +371,8 @@ def _heartbeat(suite: Suite, lines: Sequence[bytes]) -> None:
         f"taken; the highest of all: {', '.join(f'{name} {max(values):.1f}' for name, values in late.items())}"
     )
     peers = {"on the loop itself": medians["loop"], "nothing woven": medians["nothing"]}
-    bars = [Bar("milliseconds that the loop is held at worst", ours, "<=", 5.0)]
-    suite.add(Row("the event loop held while weaving", "ms", ours, peers, bars, note))
+    bars = [Bar(f"{what}: milliseconds that the loop is held at worst", ours, "<=", 5.0)]
+    suite.add(Row(f"the event loop held while weaving {what}", "ms", ours, peers, bars, note))
 
 
 async def _latest(work: Any) -> tuple[float, Any]:

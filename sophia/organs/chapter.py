@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from heapq import nlargest
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sophia._core.decision import Decision
 from sophia._core.pattern import mask
 from sophia._core.tally import Tally
 
-__all__ = ["SIGNIFICANT", "TEXT", "Input", "Stretch", "chapter_of", "instant"]
+__all__ = ["SIGNIFICANT", "TEXT", "Input", "Stretch", "Terms", "chapter_of", "instant", "terms_of"]
 
 SIGNIFICANT = 0.3
 """A chapter of less significance is a line in the log of its day."""
@@ -23,6 +23,7 @@ TEXT = 1000
 """Characters of an input that are looked at."""
 
 _ENTRIES = 512
+_STEP = 100  # texts
 _SCOPES = 64
 _SHOWN = 5
 _COMMON = 64  # words that are kept of a chapter
@@ -150,6 +151,13 @@ class Stretch:
         for pattern in gone:
             del self.entries[pattern]
 
+    def look(self) -> Iterator[None]:
+        """Looks at the texts, which is most of the work of telling it: in steps of half a millisecond."""
+        for i, entry in enumerate(self.entries.values(), 1):
+            _ = entry.words
+            if i % _STEP == 0:
+                yield
+
     def words(self) -> dict[str, int]:
         """How often each word came, from what was kept: of an input counts each once."""
         found: dict[str, int] = {}
@@ -163,18 +171,17 @@ class Stretch:
 def chapter_of(
     stretch: Stretch,
     words: Mapping[str, int],
+    terms: Terms,
     before: Stretch | None,
-    earlier: Mapping[str, int] | None,
     recent: Iterable[Mapping[str, Any]] = (),
     *,
     run: int,
 ) -> dict[str, Any]:
-    """A stretch as a chapter, for JSON; `words` are its own, `earlier` those of the stretch `before`, if there was one;
-    `recent` are the chapters that it may be like.
+    """A stretch as a chapter, for JSON; `words` and `terms` are its own, `before` is the stretch before it, if there
+    was one; `recent` are the chapters that it may be like.
 
-    The terms are words that are more (or fewer) in it than chance would have, by the log-likelihood ratio (Dunning
-    1993); the title is made of the first three. The summary quotes three inputs, masked, with their places: those that
-    have most of these terms and came most often, each for what the ones before it do not have.
+    The title is made of the first three terms that are more in it. The summary quotes three inputs, masked, with their
+    places: those that have most of these terms and came most often, each for what the ones before it do not have.
 
     Its significance is n/(n + 32) * (.6 change + .2 new + .2 alarm) for n inputs: `change` is the least Jensen-Shannon
     divergence, in bits, between its commonest words and those of a recent chapter (1 where there is none), `new` the
@@ -182,7 +189,7 @@ def chapter_of(
     """
     tally = stretch.tally
     n = tally.inputs
-    more, fewer = _contrast(words, earlier)
+    more, fewer = terms
     common = dict(sorted(words.items(), key=lambda one: (-one[1], one[0]))[:_COMMON])
     changes = [(_divergence(common, one["words"]), one) for one in recent if one.get("words")]
     change, like = min(changes, key=lambda one: one[0], default=(1.0, None))
@@ -229,11 +236,16 @@ def instant(seconds: float) -> str:
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _contrast(
-    words: Mapping[str, int], earlier: Mapping[str, int] | None
-) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-    """Words that are more and fewer than before, with how sure that is; where there is no before, those that come
-    most."""
+class Terms(NamedTuple):
+    """Words that tell a stretch apart from the one before, with how sure that is, the surest first."""
+
+    more: list[tuple[str, float]]
+    fewer: list[tuple[str, float]]
+
+
+def terms_of(words: Mapping[str, int], earlier: Mapping[str, int] | None) -> Terms:
+    """Words that are more, and fewer, than chance would have where they were as frequent as before, by the
+    log-likelihood ratio (Dunning 1993); where there is no before, those that come most."""
     more: list[tuple[str, float]] = []
     fewer: list[tuple[str, float]] = []
     if not earlier:
@@ -254,7 +266,7 @@ def _contrast(
                 fewer.append((word, b * only_there))
     for found in (more, fewer):
         found.sort(key=lambda one: (-one[1], one[0]))
-    return more, fewer
+    return Terms(more, fewer)
 
 
 def _divergence(words: Mapping[str, int], others: Mapping[str, int]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from sophia._core.encode import TextEncoder
 from sophia._core.pattern import mask
 from sophia._core.tally import patterns_of
 from sophia._core.vector import Hypervector
-from sophia.organs.chapter import TEXT, Input, Stretch, chapter_of
+from sophia.organs.chapter import TEXT, Input, Stretch, chapter_of, terms_of
 from sophia.organs.shift import DIM, WINDOW, ShiftDetector, Window
 
 __all__ = ["RECENT", "Passage", "Told", "Weaver"]
@@ -116,11 +116,19 @@ class Weaver:
     def tell(self, stretch: Stretch) -> dict[str, Any]:
         """The chapter of a stretch, in the order in which they have ended: milliseconds. May be called in another
         thread than `read`, by one at a time."""
+        return next(step for step in self.telling(stretch) if step is not None)
+
+    def telling(self, stretch: Stretch) -> Iterator[dict[str, Any] | None]:
+        """`tell` in steps of a millisecond or two, for who lets others in between: None after each but the last."""
+        for _ in stretch.look():
+            yield None
         words = stretch.words()
-        chapter = chapter_of(stretch, words, self._before, self._earlier, self._recent, run=self._run)
+        terms = terms_of(words, self._earlier)
+        yield None
+        chapter = chapter_of(stretch, words, terms, self._before, self._recent, run=self._run)
         self._before, self._earlier = stretch, words
         self._recent.append(chapter)
-        return chapter
+        yield chapter
 
     def count_alarms(self, alarms: int) -> None:
         """There were alarms at the inputs that were added last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import sleep
 from typing import Any
 
 from sophia.actors.actor import Actor, handles
@@ -12,6 +13,10 @@ from sophia.organs.weaver import Told, Weaver
 from sophia.stream.event import Event
 
 __all__ = ["WeavingOrgan", "read"]
+
+# Seconds between two steps of telling. A thread that computes lets another one in after 5 ms only, unless it waits for
+# something: so the event loop is held for one step at most.
+_PAUSE = 1e-4
 
 
 def read(weaver: Weaver, events: list[Event], batch: Batch) -> list[Stretch]:
@@ -34,4 +39,7 @@ class WeavingOrgan(Actor):
     @handles(Stretch)
     def weave(self, stretch: Stretch) -> None:
         """Tells one stretch."""
-        self._tell(self._weaver.tell(stretch))
+        for chapter in self._weaver.telling(stretch):
+            if chapter is not None:
+                self._tell(chapter)
+            sleep(_PAUSE)

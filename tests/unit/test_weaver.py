@@ -199,6 +199,21 @@ def test_an_alarm_and_a_danger_make_it_significant() -> None:
     assert alarmed["significance"] == pytest.approx(quiet["significance"] + 0.2 * 1000 / 1032, abs=2e-3)
 
 
+def test_a_chapter_can_be_told_in_steps() -> None:
+    """Of half a millisecond or two: other threads are let in between."""
+    texts = chat([f"word{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(300)], 600, 23)
+    inputs = [Passage("x", n, text) for n, text in enumerate(texts, 1)]
+    decisions = decided(texts)
+    one, two = Weaver(), Weaver()
+    one.add(Told(inputs, decisions, [0.0] * 600))
+    assert two.read(Told(inputs, decisions, [0.0] * 600)) == []
+    (stretch,) = two.finish()
+    *steps, chapter = two.telling(stretch)
+    assert len(steps) >= 3
+    assert steps == [None] * len(steps)
+    assert [chapter] == one.end()
+
+
 def test_nothing_is_no_chapter() -> None:
     weaver = Weaver()
     assert weaver.end() == []
