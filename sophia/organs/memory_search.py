@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache
@@ -74,7 +75,7 @@ def arrow() -> bool:
     return find_spec("pyarrow") is not None
 
 
-class MemorySearch:
+class MemorySearch(ABC):
     """Memories that can be searched. Closed with :meth:`close` or as a context manager. Thread-safe."""
 
     _others = False  # whether another process may have written since the last call
@@ -275,9 +276,9 @@ class MemorySearch:
         """:meth:`recall_many`, from an event loop."""
         return await self._aside.run(self.recall_many, queries, k, **choice)
 
+    @abstractmethod
     def close(self) -> None:
         """May be called twice."""
-        raise NotImplementedError
 
     def __enter__(self: Own) -> Own:
         return self

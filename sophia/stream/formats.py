@@ -6,6 +6,7 @@ caller who wants no more than k events may give it k lines.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from itertools import count
 
 from sophia.errors import InputError
@@ -97,7 +98,7 @@ class Keys:
         self.named = named
 
 
-class Decoder:
+class Decoder(ABC):
     """One source in one format. Not shared between threads."""
 
     __slots__ = ("counts", "line", "source")
@@ -107,9 +108,9 @@ class Decoder:
         self.counts = counts
         self.line = 0  # lines of this source that were taken
 
+    @abstractmethod
     def feed(self, block: Block) -> list[Event]:
         """The events that these lines complete; the counts are up to date when it returns."""
-        raise NotImplementedError
 
     def finish(self) -> list[Event]:
         """What is still open at the end of the source: at most one event."""

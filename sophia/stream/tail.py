@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from abc import ABC, abstractmethod
 from time import monotonic
 
 from sophia.errors import InputError
@@ -40,7 +41,7 @@ MARK = 256
 """First and last bytes that tell whether a file is still the one that was read."""
 
 
-class _Opened:
+class _Opened(ABC):
     """One thing that was opened under a name."""
 
     __slots__ = ("_owned", "at_end", "fd", "gate", "identity", "lane", "last", "refused", "spare")
@@ -56,9 +57,9 @@ class _Opened:
         self.last = monotonic()  # when a byte came, or it became spare
         self._owned = owned
 
+    @abstractmethod
     def take(self, ready: set[int], /) -> bytes | None:
         """The next bytes, b"" if there are none now, None if there never will be."""
-        raise NotImplementedError
 
     def close(self) -> None:
         if self._owned:
