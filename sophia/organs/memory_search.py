@@ -288,7 +288,7 @@ class MemorySearch(ABC):
     ) -> None:
         self.close()
 
-    def _found(self, memories: Iterable[Memory], now: int) -> None:
+    def _found(self, memories: Iterable[Memory], now: int) -> None:  # noqa: B027 (who wants to know overrides it)
         """Is told what a recall found, under the lock."""
 
     def _load(self, rows: Sequence[MemoryRow | None]) -> None:

@@ -121,7 +121,7 @@ class Decoder(ABC):
         """What the columns of its rows are is known."""
         return False
 
-    def adopt_header(self, other: Self) -> None:
+    def adopt_header(self, other: Self) -> None:  # noqa: B027 (most have none)
         """Reads rows under the header of `other`, as a file that was cut to nothing goes on without one."""
 
     def _bad(self, reason: str) -> str:
@@ -327,7 +327,7 @@ class CsvDecoder(Decoder):
     def has_header(self) -> bool:
         return self._parser is not None
 
-    def adopt_header(self, other: Self) -> None:
+    def adopt_header(self, other: Self) -> None:  # noqa: B027 (most have none)
         if other._parser is not None:
             self._parser = RecordParser(other._parser.delimiter)
         self._columns = other._columns
