@@ -327,7 +327,7 @@ class CsvDecoder(Decoder):
     def has_header(self) -> bool:
         return self._parser is not None
 
-    def adopt_header(self, other: Self) -> None:  # noqa: B027 (most have none)
+    def adopt_header(self, other: Self) -> None:
         if other._parser is not None:
             self._parser = RecordParser(other._parser.delimiter)
         self._columns = other._columns
