@@ -14,9 +14,10 @@ from sophia.cli.exits import Exit, exit_of
 __all__ = ["command"]
 
 _NEEDED = ("numpy", "google-re2")
-# Without them a run has no report page (jinja2, matplotlib) or no live block (rich), and memories have no mapped
-# segments (pyarrow) or no long-term index (lancedb).
-_BRAIN = ("jinja2", "lancedb", "matplotlib", "pyarrow", "rich")
+# Without them a run has no report page (jinja2, matplotlib) or no live block (rich), memories have no mapped segments
+# (pyarrow) or no long-term index (lancedb), decisions cannot be asked in SQL (duckdb), settings are not watched
+# (watchfiles).
+_BRAIN = ("duckdb", "jinja2", "lancedb", "matplotlib", "pyarrow", "rich", "watchfiles")
 
 
 def command(options: argparse.Namespace) -> int:

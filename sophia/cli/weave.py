@@ -83,7 +83,9 @@ def _since(chapters: list[tuple[int, dict[str, Any]]], since: str | None) -> lis
         return chapters
     try:
         oldest = datetime.now(UTC) - timedelta(seconds=parse_duration(since))
-    except (ValueError, OverflowError):
+    except OverflowError:  # longer ago than any calendar goes
+        return chapters
+    except ValueError:
         try:
             oldest = datetime.fromisoformat(since)
         except ValueError:

@@ -577,9 +577,15 @@ def test_what_cannot_be_asked_is_refused(command: Run, store: Path) -> None:
         (["--views", "--markdown"], "--markdown"),
         (["--most", "3"], "--most"),
         (["--markdown", "--json"], "--json"),
+        (["--parquet", "out", "--views"], "--views"),
+        (["--parquet", "out", "--sql", "SELECT 1"], "--sql"),
+        (["--parquet", "out", "--most", "3"], "--most"),
+        (["--parquet", "mind/sophia.db"], "no folder"),
     ):
         refused(command("weave", "--store", "mind", *asked), 2, words)
     assert command("weave", "--store", "mind", "--views", "--most", "0").returncode == 2
+    all_of_them = command("weave", "--store", "mind").stdout
+    assert command("weave", "--store", "mind", "--since", "999999999999w").stdout == all_of_them
     assert kept(store) == before
 
 

@@ -181,16 +181,18 @@ class MailboxMachine(RuleBasedStateMachine):
         self.number += 1
         return -self.number if fails else self.number
 
+    def tell_one(self, level: int, number: int) -> None:
+        try:
+            outcome = self.ref.tell(number, PRIORITIES[level]).outcome
+        except MailboxFull:
+            outcome = "full"
+        assert outcome == self.model.send(level, number, waits=False)
+
     @rule(level=LEVELS, count=st.integers(1, 6), fails=st.integers(0, 20), then=st.booleans())
     def tell(self, level: int, count: int, fails: int, then: bool) -> None:
         def send() -> None:
             for n in range(count):
-                number = self.fresh(fails == n)
-                try:
-                    outcome = self.ref.tell(number, PRIORITIES[level]).outcome
-                except MailboxFull:
-                    outcome = "full"
-                assert outcome == self.model.send(level, number, waits=False)
+                self.tell_one(level, self.fresh(fails == n))
 
         self.step(send)
         if then:
@@ -201,12 +203,7 @@ class MailboxMachine(RuleBasedStateMachine):
         def send() -> None:
             for level in levels:
                 for _ in range(count):
-                    number = self.fresh(False)
-                    try:
-                        outcome = self.ref.tell(number, PRIORITIES[level]).outcome
-                    except MailboxFull:
-                        outcome = "full"
-                    assert outcome == self.model.send(level, number, waits=False)
+                    self.tell_one(level, self.fresh(False))
 
         self.step(send)
 
