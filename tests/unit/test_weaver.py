@@ -255,5 +255,5 @@ def test_a_detector_does_not_grow() -> None:
     for start in range(1, 200_000, WINDOW):
         assert not detector.add(Window(range(start, start + WINDOW), lambda: None))
         assert detector.held <= 65
-    assert len(detector._known) <= (1 << 16) + WINDOW
+    assert len(detector._known) <= (1 << 14) + WINDOW
     assert DIM % 8 == 0
