@@ -137,7 +137,7 @@ class Stretch:
                 i = first[pattern]
                 entry = entries[pattern] = Entry(decisions[i].n, inputs[i])
             entry.count += count
-        if len(entries) > _ENTRIES:
+        while len(entries) > _ENTRIES:
             self._thin()
 
     def _thin(self) -> None:

@@ -21,7 +21,7 @@ __all__ = ["RECENT", "Passage", "Told", "Weaver"]
 RECENT = 32
 """Chapters that a new one is compared with."""
 
-_ADMITTED = 256  # inputs that are counted at once
+_ADMITTED = 256  # inputs that are counted at once, or a window more
 _VECTORS = 4096  # that are kept, three quarters of them the newest
 _ENCODED = 8  # texts of a window at most that are encoded where they are not known
 _EARNED = 2  # of these a window, in the long run: chat has a new one in every line
@@ -29,7 +29,7 @@ _SAVED = 160  # for a while with many, as where a stream becomes another one
 
 
 class Passage(NamedTuple):
-    """An input of its own: where it stands, and what it says."""
+    """An input for who has no stream of them: where it stands, and what it says."""
 
     source: str
     line: int
@@ -103,8 +103,9 @@ class Weaver:
             if begun := self._detector.add(Window(patterns, made)):
                 self._admit(max(0, self._read - begun))
                 ended += self._close()
-        if (done := self._read - WINDOW * self._detector.held) >= _ADMITTED:
-            self._admit(done)
+            # Here and not once a call: a stretch that lets go of patterns would else depend on how inputs were batched.
+            if (done := self._read - WINDOW * self._detector.held) >= _ADMITTED:
+                self._admit(done)
         return ended
 
     def finish(self) -> list[Stretch]:

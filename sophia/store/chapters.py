@@ -43,6 +43,7 @@ def erase(run: _Run, scope: str) -> int:
             continue
         if "scopes" not in chapter:  # it quotes nobody
             continue
+        found = dict(chapter)
         scopes = chapter["scopes"]
         part = scopes is None or scope in scopes
         chapter["again"] = None  # it may name one that is quoted no more
@@ -51,7 +52,7 @@ def erase(run: _Run, scope: str) -> int:
             erased += 1
         if part and scopes is not None:
             chapter["scopes"] = [one for one in scopes if one != scope]
-        if part or before or "again" in chapter:
+        if chapter != found:
             run("INSERT OR REPLACE INTO chapters VALUES (?, ?, ?)", _sealed(number, json.dumps(chapter)))
         before = part
     return erased
@@ -62,7 +63,7 @@ def read(view: StoreView) -> list[tuple[int, dict[str, Any]]]:
     passed over: `check` tells of that."""
     if view.format < _SINCE:
         return []
-    return _told(view.execute(f"SELECT {_COLUMNS} FROM chapters ORDER BY id"))
+    return _sound(view.execute(f"SELECT {_COLUMNS} FROM chapters ORDER BY id"))
 
 
 def damaged(view: StoreView) -> int:
@@ -70,16 +71,16 @@ def damaged(view: StoreView) -> int:
     if view.format < _SINCE:
         return 0
     rows = view.execute(f"SELECT {_COLUMNS} FROM chapters")
-    return len(rows) - len(_told(rows))
+    return len(rows) - len(_sound(rows))
 
 
 def last(run: _Run, count: int) -> list[dict[str, Any]]:
     """The last chapters, in order."""
     rows = run(f"SELECT {_COLUMNS} FROM chapters ORDER BY id DESC LIMIT ?", (count,)).fetchall()
-    return [chapter for _, chapter in reversed(_told(rows))]
+    return [chapter for _, chapter in reversed(_sound(rows))]
 
 
-def _told(rows: Sequence[tuple[Any, ...]]) -> list[tuple[int, dict[str, Any]]]:
+def _sound(rows: Sequence[tuple[Any, ...]]) -> list[tuple[int, dict[str, Any]]]:
     return [(row[0], chapter) for row in rows if (chapter := _read(*row)) is not None]
 
 
