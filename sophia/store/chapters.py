@@ -35,19 +35,23 @@ def erase(run: _Run, scope: str) -> int:
     """Takes what is quoted out of the chapters that inputs of a scope were part of, and of those right after them,
     which tell what is no more; their counts stay. How many there were."""
     erased, before = 0, False
+    gone: set[object] = set()  # titles that are quoted no more
+    unknown = False  # whether one of them cannot be read
     for number, data, check in run(f"SELECT {_COLUMNS} FROM chapters ORDER BY id").fetchall():
         chapter = _read(number, data, check)
         if chapter is None:  # nobody knows what it quotes, nor of whom
             run("DELETE FROM chapters WHERE id = ?", (number,))
-            erased, before = erased + 1, True
+            erased, before, unknown = erased + 1, True, True
             continue
         if "scopes" not in chapter:  # it quotes nobody
             continue
         found = dict(chapter)
         scopes = chapter["scopes"]
         part = scopes is None or scope in scopes
-        chapter["again"] = None  # it may name one that is quoted no more
+        if unknown or chapter.get("again") in gone:
+            chapter["again"] = None
         if (part or before) and chapter.get("title") != _FORGOTTEN:
+            gone.add(chapter.get("title"))
             chapter |= {"title": _FORGOTTEN, "again": None, "words": {}} | {name: [] for name in _QUOTES}
             erased += 1
         if part and scopes is not None:

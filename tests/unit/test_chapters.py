@@ -88,6 +88,28 @@ def test_a_forgotten_scope_is_quoted_no_more(tmp_path: Path) -> None:
     assert kept(tmp_path) == left
 
 
+def test_what_has_nothing_to_do_with_a_forgotten_scope_stays(tmp_path: Path) -> None:
+    made = [
+        chapter("one", [""]), chapter("two", ["ana"]), chapter("three", [""]), chapter("four", [""], again="one"),
+        chapter("five", [""], again="two"), chapter("six", [""], again="three"),
+    ]  # fmt: skip
+    write(tmp_path, made)
+
+    def as_it_lies() -> list[tuple[Any, ...]]:
+        with sqlite3.connect(tmp_path / "sophia.db") as database:
+            return database.execute("SELECT * FROM chapters ORDER BY id").fetchall()
+
+    before = as_it_lies()
+    forget_scope(tmp_path, "nobody")
+    assert as_it_lies() == before
+    forget_scope(tmp_path, "ana")
+    left = kept(tmp_path)
+    assert left[0] == made[0]
+    assert left[3] == made[3]
+    assert [one["again"] for one in left] == [None, None, None, "one", None, None]
+    assert not any("two" in json.dumps(one) or "three" in json.dumps(one) for one in left)
+
+
 def test_a_damaged_row_is_passed_over(tmp_path: Path) -> None:
     write(tmp_path, [chapter("one", [""]), chapter("two", [""])])
     file = StoreFolder(tmp_path).file
