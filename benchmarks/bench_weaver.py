@@ -29,10 +29,10 @@ from benchmarks.harness import Bar, Contender, Row, Suite, Timing
 from sophia.actors.orchestrator import Orchestrator
 from sophia.organs.batch import Batch, Columns
 from sophia.organs.weaver import Weaver
+from sophia.organs.weaver_organ import WeaverOrgan
 from sophia.store import chronicle
 from sophia.store.journal import journal_files
 from sophia.stream.event import PLAIN, Event
-from sophia.stream.weaving import WeavingOrgan, read
 
 if TYPE_CHECKING:
     import duckdb
@@ -399,9 +399,9 @@ async def _in_organ(woven: list[Batched]) -> int:
     chapters: list[dict[str, Any]] = []
     weaver = Weaver()
     async with Orchestrator() as organs:
-        teller = organs.spawn(WeavingOrgan(weaver, chapters.append), "weaver", blocking=True, capacity=64)
+        teller = organs.spawn(WeaverOrgan(weaver, chapters.append), "weaver", blocking=True, capacity=64)
         for events, batch in woven:
-            for stretch in read(weaver, events, batch):
+            for stretch in weaver.follow(events, batch):
                 sent = teller.tell(stretch)
                 if not sent:
                     await sent
@@ -416,7 +416,7 @@ async def _on_loop(woven: list[Batched]) -> int:
     chapters: list[dict[str, Any]] = []
     weaver = Weaver()
     for events, batch in woven:
-        chapters += [weaver.tell(stretch) for stretch in read(weaver, events, batch)]
+        chapters += [weaver.tell(stretch) for stretch in weaver.follow(events, batch)]
         await asyncio.sleep(0)
     chapters += weaver.end()
     return len(chapters)

@@ -13,6 +13,7 @@ from sophia._core.encode import TextEncoder
 from sophia._core.pattern import mask
 from sophia._core.tally import patterns_of
 from sophia._core.vector import Hypervector
+from sophia.organs.batch import Batch
 from sophia.organs.chapter import TEXT, Input, Stretch, chapter_of, terms_of
 from sophia.organs.shift import DIM, WINDOW, ShiftDetector, Window
 
@@ -37,9 +38,19 @@ class Passage(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Inputs that were decided, in order, their decisions, and when each was decided (seconds since the epoch)."""
+    """Inputs that were decided, in order, their decisions, and when each was decided (seconds since the epoch); the
+    numbers of those at which there was an alarm."""
 
     inputs: Sequence[Input]
+    decisions: list[Decision]
+    at: list[float]
+    alarms: Sequence[int] = ()
+
+
+class Waiting(NamedTuple):
+    """What was told and is not counted yet."""
+
+    inputs: list[Input]
     decisions: list[Decision]
     at: list[float]
 
@@ -76,7 +87,8 @@ class Weaver:
         self._before: Stretch | None = None
         self._earlier: dict[str, int] | None = None
         self._recent: deque[Mapping[str, Any]] = deque(recent, maxlen=RECENT)
-        self._waiting = Told([], [], [])  # inputs that may still belong to the next stretch
+        self._waiting = Waiting([], [], [])  # inputs that may still belong to the next stretch
+        self._alarms: deque[int] = deque()  # at these
         self._patterns: list[int] = []  # of these
         self._read = 0  # how many of these were in a window
 
@@ -91,9 +103,11 @@ class Weaver:
     def read(self, told: Told) -> list[Stretch]:
         """The part of `add` that has to see every input: the stretches that have ended, to be told."""
         ended: list[Stretch] = []
-        columns: Any = self._waiting
-        for column, more in zip(columns, told, strict=True):
-            column += more
+        waiting = self._waiting
+        waiting.inputs.extend(told.inputs)
+        waiting.decisions.extend(told.decisions)
+        waiting.at.extend(told.at)
+        self._alarms.extend(told.alarms)
         self._patterns += patterns_of(told.decisions)
         while self._read + WINDOW <= len(self._patterns):
             start, self._read = self._read, self._read + WINDOW
@@ -107,6 +121,11 @@ class Weaver:
             if (done := self._read - WINDOW * self._detector.held) >= _ADMITTED:
                 self._admit(done)
         return ended
+
+    def follow(self, inputs: Sequence[Input], batch: Batch) -> list[Stretch]:
+        """`read` of the inputs of a batch, with its alarms."""
+        alarms = [alarm.n for alarm in batch.alarms]
+        return self.read(Told(inputs, batch.decisions, [batch.at] * len(inputs), alarms))
 
     def finish(self) -> list[Stretch]:
         """That part of `end`."""
@@ -130,10 +149,6 @@ class Weaver:
         self._before, self._earlier = stretch, words
         self._recent.append(chapter)
         yield chapter
-
-    def count_alarms(self, alarms: int) -> None:
-        """There were alarms at the inputs that were added last."""
-        self._stretch.alarms += alarms
 
     def _vector(self, patterns: list[int], inputs: Sequence[Input]) -> Hypervector | None:
         """The vote of the texts of a window: of each pattern the first that was seen, as often as it came."""
@@ -164,9 +179,13 @@ class Weaver:
 
     def _admit(self, count: int) -> None:
         """So many of the inputs that wait belong to this stretch."""
-        columns: Any = self._waiting
-        self._stretch.add(self._patterns[:count], *[column[:count] for column in columns])
-        for column in (self._patterns, *columns):
+        waiting = self._waiting
+        decisions = waiting.decisions[:count]
+        self._stretch.add(self._patterns[:count], waiting.inputs[:count], decisions, waiting.at[:count])
+        while decisions and self._alarms and self._alarms[0] <= decisions[-1].n:
+            self._alarms.popleft()
+            self._stretch.alarms += 1
+        for column in (self._patterns, *waiting):
             del column[:count]
         self._read = max(0, self._read - count)
 

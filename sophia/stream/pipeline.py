@@ -24,7 +24,6 @@ from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
-from sophia.stream.weaving import read
 from sophia.stream.writer import Writer
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ class StreamThalamus(ThalamusOrgan):
         if hooks.collector is not None:
             hooks.collector.add(events, batch.decisions)
         if hooks.weaver is not None:
-            self._end(read(hooks.weaver, events, batch))
+            self._end(hooks.weaver.follow(events, batch))
         if hooks.watch is not None:
             hooks.watch(self._summary)
         return None if sent else sent

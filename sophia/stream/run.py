@@ -12,6 +12,7 @@ from sophia.actors.orchestrator import Orchestrator
 from sophia.actors.supervision import Supervision
 from sophia.brain import Sophia
 from sophia.organs.weaver import RECENT, Weaver
+from sophia.organs.weaver_organ import WeaverOrgan
 from sophia.stream.intake import Intake
 from sophia.stream.keeper import Keeper, KeepingOrgan
 from sophia.stream.pipeline import Hooks, Read, Scribe, Source, StreamThalamus, Watch
@@ -19,7 +20,6 @@ from sophia.stream.readers import Reader
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
-from sophia.stream.weaving import WeavingOrgan
 from sophia.stream.writer import Files, Writer
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _DEPARTED_BYTES = 1 << 26
 _WAITING = 4
 # Stretches that may wait to be told as chapters; nobody waits for that.
 _UNTOLD = 64
+# Whose error is raised where several have one: what one fails with may make those after it fail.
+_ERRORS = ("scribe", "hippocampus", "thalamus", "source", "weaver")
 # Seconds of one wait in the system. Python calls the handlers of signals between two instructions of its main thread:
 # one that came just before such a wait, or to another thread, is not seen until the wait ends.
 _LOOK = 1.0
@@ -87,7 +89,7 @@ def run(
     files = Files(out, patterns, sessions, alarms)
     limit = brain.settings.max_chars if strict else None
     pipeline = _Pipeline(reader, brain, files, summary, limit, patience, tell)
-    hooks = Hooks(zone, session_key, score, collector, alarmed, watch)
+    hooks = Hooks(zone=zone, session_key=session_key, score=score, collector=collector, alarmed=alarmed, watch=watch)
     weaver = None
     if weave:
         weaver = Weaver(run=brain.thalamus.hot_path.run, newest=table.newest, recent=brain.chapters(RECENT))
@@ -151,7 +153,7 @@ class _Pipeline:
         telling = Scribe(self.writer, self._reader.stop)
         scribe = organs.spawn(telling, "scribe", blocking=True, capacity=_WAITING)
         if weaver is not None:
-            weaving = WeavingOrgan(weaver, self._tell_chapter)
+            weaving = WeaverOrgan(weaver, self._tell_chapter)
             teller = organs.spawn(weaving, "weaver", blocking=True, capacity=_UNTOLD, overflow="drop_new")
             hooks = hooks._replace(weaver=weaver, teller=teller)
         deciding = StreamThalamus(brain, scribe, summary, hooks)
@@ -175,13 +177,7 @@ class _Pipeline:
             if self.writer.output_gone:
                 brain.discard()  # the next open learns what arrived, and that only
             await organs.shutdown(_AWAY if keeper.away else None)
-        for name in (
-            "scribe",
-            "hippocampus",
-            "thalamus",
-            "source",
-            "weaver",
-        ):  # what one fails with may make others fail
+        for name in _ERRORS:
             if name in self._errors:
                 raise self._errors[name]
         if self._cancelled:

@@ -207,12 +207,24 @@ def test_an_alarm_and_a_danger_make_it_significant() -> None:
     texts = lines(KITCHEN, 1000, 22)
     decisions = decided(texts)
     plain, loud = Weaver(), Weaver()
-    for weaver in (plain, loud):
-        weaver.add(Told([Passage("x", 1, text) for text in texts], decisions, [0.0] * 1000))
-    loud.count_alarms(50)
+    for weaver, alarms in ((plain, ()), (loud, range(1, 51))):
+        weaver.add(Told([Passage("x", 1, text) for text in texts], decisions, [0.0] * 1000, alarms))
     (quiet,), (alarmed,) = plain.end(), loud.end()
     assert alarmed["alarms"] == 50
     assert alarmed["significance"] == pytest.approx(quiet["significance"] + 0.2 * 1000 / 1032, abs=2e-3)
+
+
+@pytest.mark.parametrize("size", [1, 100, 256, 2000])
+def test_an_alarm_counts_for_the_chapter_of_its_input(size: int) -> None:
+    texts = lines(KITCHEN, 1000, 24) + lines(DISKS, 1000, 25)
+    decisions = decided(texts)
+    weaver, chapters = Weaver(), []
+    for start in range(0, 2000, size):
+        part = slice(start, start + size)
+        alarms = [n for n in (1, 1, 500, 999, 1003, 2000) if start < n <= start + size]
+        inputs = [Passage("x", n, text) for n, text in enumerate(texts[part], start + 1)]
+        chapters += weaver.add(Told(inputs, decisions[part], [0.0] * len(inputs), alarms))
+    assert [one["alarms"] for one in chapters + weaver.end()] == [4, 2]
 
 
 def test_a_chapter_can_be_told_in_steps() -> None:
