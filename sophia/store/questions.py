@@ -50,8 +50,8 @@ class _Span(NamedTuple):
     def words(self) -> str:
         if self.start is None and self.end is None:
             return "in all that is kept"
-        start = "" if self.start is None else f" from {_told(self.start)}"
-        return (start + ("" if self.end is None else f" until {_told(self.end)}")).strip()
+        start = "" if self.start is None else f" from {_spoken(self.start)}"
+        return (start + ("" if self.end is None else f" until {_spoken(self.end)}")).strip()
 
 
 class _Topic(NamedTuple):
@@ -163,13 +163,13 @@ _BESIDE = _set(
     "what which who was were is are be been has have had did does do the a an any all there it of to in at on for by "
     "me show tell list give please how many much came come comes coming seen see kind kinds pattern patterns most "
     "deserves deserve worth fell fall gone went long took take that and or my our us so far up with from sort number "
-    "count total ones things thing anything something everything made were we i know known known"
+    "count total ones things thing anything something everything made we i know known"
 )
 _UNITS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _CLOCK = r"(?P<clock>\d{1,2}:\d{2}(?::\d{2})?)"
 _DATE = r"(?P<date>\d{4}-\d{2}-\d{2})"
 _LIMITS = {"after": "start", "since": "start", "from": "start", "before": "end", "until": "end", "till": "end"}
-_LIMIT = rf"\b(?P<word>{'|'.join(_LIMITS)}) (?=\d)(?:{_DATE}[ t]?)?{_CLOCK}?z?\b"
+_LIMIT = rf"\b(?P<word>{'|'.join(_LIMITS)}) (?=\d)(?:{_DATE}[ t]?)?{_CLOCK}?(?P<utc>z?)\b"
 _NAMED = rf"\b(?:(?P<word>{'|'.join(_LIMITS)}) )?(?P<name>today|yesterday|this week|this hour)\b"
 _LAST = r"\b(?:in|over|during|for) the last (?P<count>\d{1,6} )?(?P<unit>minute|hour|day|week)s?\b"
 
@@ -251,18 +251,22 @@ def _time(text: str, now: datetime) -> tuple[_Span, str]:
         return " "
 
     def last(found: re.Match[str]) -> str:
-        ends["start"] = now - timedelta(seconds=int(found["count"] or 1) * _UNITS[found["unit"]])
+        # Of the time that has gone by, whatever clocks were set to meanwhile.
+        seconds = int(found["count"] or 1) * _UNITS[found["unit"]]
+        ends["start"] = (now.astimezone(UTC) - timedelta(seconds=seconds)).astimezone(now.tzinfo)
         return " "
 
     def limit(found: re.Match[str]) -> str:
         word, clock = found["word"], found["clock"]
         at = _day(found["date"], now) if found["date"] else base
+        if found["utc"]:
+            at = at.replace(tzinfo=UTC)
         if clock:
             hour, minute, second = (*map(int, clock.split(":")), 0)[:3]
             at = at.replace(hour=hour, minute=minute, second=second)
         elif word == "after":
             at += timedelta(days=1)
-        ends[_LIMITS[word]] = at
+        ends[_LIMITS[word]] = at.astimezone(now.tzinfo)
         return " "
 
     for pattern, read in ((_NAMED, named), (rf"\bon {_DATE}\b", on), (_LAST, last), (_LIMIT, limit)):
@@ -279,5 +283,5 @@ def _literal(at: datetime) -> str:
     return f"TIMESTAMPTZ '{at.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S.%f')}+00'"
 
 
-def _told(at: datetime) -> str:
+def _spoken(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S %Z").strip()

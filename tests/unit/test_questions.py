@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -47,8 +47,19 @@ def test_words_of_time_are_of_the_zone() -> None:
     asked = understood("what was new after 14:00?", now=NOW, zone=ZoneInfo("Europe/Berlin"))
     assert asked.words.endswith("2026-11-30 14:00:00 CET")
     assert "TIMESTAMPTZ '2026-11-30 13:00:00.000000+00'" in asked.sql
+    for question in ("new since 2026-11-30T14:00Z", "what was new after 14:00Z?", "new from 2026-11-30 14:00z"):
+        asked = understood(question, now=NOW, zone=ZoneInfo("Europe/Berlin"))  # which says a zone itself
+        assert asked.words.endswith("2026-11-30 15:00:00 CET")
+        assert "TIMESTAMPTZ '2026-11-30 14:00:00.000000+00'" in asked.sql
     late = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)  # the next day there
     assert "2026-12-01 00:00:00" in understood("new today", now=late, zone=ZoneInfo("Europe/Berlin")).words
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25", "2026-06-01"])
+def test_the_last_hours_are_hours_also_where_clocks_are_set(day: str) -> None:
+    now = datetime.fromisoformat(f"{day}T02:00Z")
+    asked = understood("what was new in the last 3 hours?", now=now, zone=ZoneInfo("Europe/Berlin"))
+    assert f"TIMESTAMPTZ '{now - timedelta(hours=3):%Y-%m-%d %H:%M:%S}.000000+00'" in asked.sql
 
 
 @pytest.mark.parametrize(
