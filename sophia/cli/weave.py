@@ -33,7 +33,7 @@ def command(options: argparse.Namespace) -> int:
     """Prints the chapters of the store; or brings its chronicle up to date, and asks that."""
     _refuse_idle(options)
     if options.sql is not None or options.views:
-        return ask(Path(options.store), partial(_told, options=options))
+        return ask(Path(options.store), partial(_viewed if options.sql is None else _answered, options=options))
     if options.parquet is not None:
         return ask(Path(options.store), partial(_exported, options=options))
     chapters = _since(_chapters(Path(options.store)), options.since)
@@ -107,18 +107,28 @@ def _exported(reading: Reading, options: argparse.Namespace) -> Iterator[str]:
     """A line for each file of Parquet that was written."""
     from sophia.store.parquet import export
 
-    for path, rows in export(reading, Path(options.parquet)):
-        yield json.dumps({"file": str(path), "rows": rows}) + "\n" if options.json else f"{path}: {rows:,} rows\n"
+    try:
+        for path, rows in export(reading, Path(options.parquet)):
+            yield json.dumps({"file": str(path), "rows": rows}) + "\n" if options.json else f"{path}: {rows:,} rows\n"
+    except ConfigError as error:
+        message = f"--parquet: {error}"
+        raise ConfigError(message) from error
 
 
-def _told(reading: Reading, options: argparse.Namespace) -> Iterator[str]:
-    """The lines that are printed."""
-    from sophia.store.views import VIEWS
-
-    if options.sql is not None:
+def _answered(reading: Reading, options: argparse.Namespace) -> Iterator[str]:
+    """The rows of a query."""
+    try:
         names, rows = reading.ask(options.sql)
         yield from objects(names, rows) if options.json else aligned(names, rows)
-        return
+    except ConfigError as error:
+        message = f"--sql: {error}"
+        raise ConfigError(message) from error
+
+
+def _viewed(reading: Reading, options: argparse.Namespace) -> Iterator[str]:
+    """The rows of the views."""
+    from sophia.store.views import VIEWS
+
     most = _MOST if options.most is None else options.most
     bare = not next(reading.ask("SELECT count(*) FROM decisions")[1])[0]
     for view in VIEWS:

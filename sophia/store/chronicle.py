@@ -330,7 +330,7 @@ class Reading:
         try:
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1:
-                message = f"--sql: {len(statements)} statements; give one query"
+                message = f"{len(statements)} statements; give one query"
                 raise ConfigError(message)
             result = self._connection.execute(statements[0])
             names = [str(column[0]) for column in result.description or ()]
@@ -498,7 +498,7 @@ def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt | St
 def _refused(file: Path, error: BaseException) -> ConfigError | StoreCorrupt:
     if _is_damage(error) and not isinstance(error, _duckdb().CatalogException):  # those are of the question
         return StoreCorrupt(f"{file} is damaged ({str(error).partition(chr(10))[0][:200]})")
-    return ConfigError(f"--sql: {' '.join(str(error).split())}")
+    return ConfigError(" ".join(str(error).split()))
 
 
 def _tail(opened: BinaryIO, end: int) -> str:

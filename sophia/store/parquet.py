@@ -35,12 +35,12 @@ def export(reading: Reading, folder: Path) -> Iterator[Exported]:
     ConfigError where a file cannot be written, or would replace what is no Parquet.
     """
     if folder.exists() and not folder.is_dir():
-        message = f"--parquet: {str(folder)!r} is no folder; name one, or one that can be made"
+        message = f"{str(folder)!r} is no folder; name one, or one that can be made"
         raise ConfigError(message)
     for table, order in _TABLES.items():
         path = folder / f"{table}.parquet"
         writing = _Writing(reading, f"SELECT * FROM {table} ORDER BY {order}")
-        write_whole(path, "--parquet:", _is_parquet, writing.write)
+        write_whole(path, "Parquet file", _is_parquet, writing.write)
         yield Exported(path, writing.rows)
 
 

@@ -109,7 +109,8 @@ def test_a_store_without_decisions_and_none_at_all(command: Run, tmp_path: Path)
 
 
 def test_forget_takes_the_tables_with_it(command: Run, store: Path) -> None:
-    command("weave", "--store", "mind")
+    command("weave", "--store", "mind", "--views")
+    assert list(store.glob("weaver.duckdb*"))
     done = command("forget", "--scope", "", "--store", "mind", "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)["journaled"] == 401

@@ -87,12 +87,12 @@ def test_what_is_no_parquet_is_not_replaced(chronicle: Path, tmp_path: Path, nam
 def test_a_place_that_is_no_folder_is_refused(chronicle: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(ConfigError, match="--parquet"):
+        with pytest.raises(ConfigError, match=r"no folder|cannot be written"):
             exported(chronicle, place)
 
 
-def test_damage_that_shows_while_it_is_written_leaves_the_file_of_before(chronicle: Path, tmp_path: Path) -> None:
-    """No room: the file that was there stays, whole."""
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of its own files")
+def test_no_room_leaves_the_files_of_before(chronicle: Path, tmp_path: Path) -> None:
     exported(chronicle, tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     code = (
