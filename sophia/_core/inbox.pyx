@@ -61,9 +61,6 @@ cdef class Inbox(Mailbox):
     awaits handlers, None where they cannot be awaited. The other arguments are a mailbox's.
     """
 
-    def __cinit__(self, *arguments: object, **named: object):
-        self.held = True
-
     def __init__(
         self,
         *arguments: object,
@@ -78,11 +75,6 @@ cdef class Inbox(Mailbox):
         self.on_rest = on_rest
         self.on_collapse = on_collapse
         self.spawn_driver = spawn_driver
-
-    @property
-    def busy(self) -> bool:
-        """Whether a handler of the actor runs or is awaited."""
-        return self.work is not None or (self.runner is not None and self.runner.current is self)
 
     def serve(self, handle: object | None, handle_batch: object = None) -> None:
         """Whose handlers take the messages from now on; without `handle` that of batches takes single ones, too."""

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Final, Self, final
+from typing import Any, Final, Never, Self, final
 
 from typing_extensions import disjoint_base
 
@@ -9,7 +9,8 @@ PRIORITIES: Final[tuple[str, ...]]
 OVERFLOWS: Final[tuple[str, ...]]
 
 @disjoint_base
-class Runner: ...
+class Runner:
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
 
 @disjoint_base
 class Promise(Timer): ...
@@ -33,7 +34,6 @@ class Mailbox:
         priority: str = "medium",
         capacity: int = 1024,
         overflow: str = "wait",
-        types: Iterable[type] | None = None,
         on_dead: Callable[[Any, str, bool], object],
     ) -> None: ...
     def __len__(self) -> int: ...

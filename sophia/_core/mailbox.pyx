@@ -136,14 +136,17 @@ cdef int refuse_forked() except -1:
 cdef class Runner:
     """What runs mailboxes. Not made directly."""
 
+    def __init__(self):
+        raise TypeError("Runner: make a LoopRunner or a ThreadRunner")
+
     cdef int ready(self, Mailbox mailbox, int level) except -1:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} runs no mailboxes")
 
     cdef int post(self, Promise promise) except -1:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} answers nobody; the runner of the loop does")
 
     cdef object loop_future(self):
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no event loop")
 
     cdef bint gone(self) except -1:
         return False
@@ -309,7 +312,7 @@ cdef class Mailbox:
 
     `capacity` messages of each priority may wait, a power of two. `overflow` is what happens to one more: "wait" (the
     sender may await room), "fail" (MailboxFull), "drop_new", "drop_old" (the oldest of its priority becomes a dead
-    letter) or "dead_letter". `types` are the classes of messages that are taken, None for any.
+    letter) or "dead_letter".
     """
 
     def __cinit__(self):
@@ -329,9 +332,10 @@ cdef class Mailbox:
         priority: str = "medium",
         capacity: object = 1024,
         overflow: str = "wait",
-        types: object = None,
         on_dead: object,
     ):
+        if type(self) is Mailbox:
+            raise TypeError("Mailbox: make an Inbox")
         if overflow not in OVERFLOWS:
             raise ValueError(f"overflow is {overflow!r}; choose one of {', '.join(OVERFLOWS)}")
         if isinstance(capacity, bool) or not isinstance(capacity, int):
@@ -346,8 +350,6 @@ cdef class Mailbox:
         self.level = level_of(priority)
         self.capacity = capacity
         self.overflow = OVERFLOWS.index(overflow)
-        self.types = None if types is None else tuple(types)
-        self.accepted = None if types is None else {}
         self.always = ()
         self.on_dead = on_dead
         self.waiting = [None] * LEVELS
@@ -489,11 +491,11 @@ cdef class Mailbox:
 
     cdef int abort(self, object promise) except -1:
         """Breaks off the handler that is awaited; with a promise, only where it is that one's."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no handlers")
 
     cdef int lost(self, str reason) except -1:
         """Nothing will ever run it again."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no handlers")
 
     # The side of the senders
 

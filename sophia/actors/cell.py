@@ -59,7 +59,6 @@ class Cell:
         self.state = "starting"
         self.restarts = 0
         self.hung = False
-        self.blocking = blocking
         self._orchestrator = orchestrator
         self._group = group
         self._factory = factory

@@ -37,6 +37,8 @@ _MOST_LISTENERS = 64
 _MOST_ENDS = 1000
 # Seconds of a shutdown after an error.
 _AFTER_ERROR = 1.0
+# Seconds that a handler has to end after its actor was cut off.
+_GRACE = 1.0
 # Seconds that an interpreter's exit gives to threads of actors, all together.
 _EXIT_SECONDS = 2.0
 
@@ -157,8 +159,13 @@ class Orchestrator:
         stopped and started again). `capacity` messages of each priority may wait, a power of two; `overflow` is
         "wait", "fail", "drop_new", "drop_old" or "dead_letter". `accepts` are the classes of messages that it takes,
         in place of those that its class names. With `blocking` its handlers run in a thread of their own, where they
-        may wait for disks and locks. `start_timeout`, in seconds, bounds `on_start` and `on_stop`. `breaker` are the
-        settings of the circuit breaker that `send_with_timeout` goes through.
+        may wait for disks and locks; `core` is the processor that this thread is bound to, a hint.
+        `start_timeout`, in seconds, bounds `on_start` and `on_stop`; of a blocking actor `on_start` alone, whose
+        failure is told once its thread has ended, as no thread can be broken off. `breaker` are the settings of the
+        circuit breaker that `send_with_timeout` goes through.
+
+        For the thread of the loop: RuntimeError elsewhere. ActorStopped where the orchestrator shuts down; TypeError
+        and ValueError for arguments, and a name that is taken; SophiaError where there are too many actors.
         """
         if self._closing is not None:
             message = "the orchestrator shuts down and starts no more actors"
@@ -501,9 +508,6 @@ def _classes(accepts: Iterable[type]) -> tuple[type, ...]:
         raise TypeError(message)
     return kinds
 
-
-# Seconds that a handler has to end after its actor was cut off.
-_GRACE = 1.0
 
 _LIVE: weakref.WeakSet[Orchestrator] = weakref.WeakSet()
 

@@ -159,6 +159,7 @@ class Group:
         self.members: dict[Cell | Group, None] = {}
         self.budget = Budget(supervision)
         self._chance = chance
+        self._budget_above: Budget | None = None
 
     def cells(self) -> list[Cell]:
         """All actors of the group and of those below it, in the order in which they were started."""
@@ -210,5 +211,3 @@ class Group:
             self._budget_above = Budget(self.above.supervision)
         assert self._budget_above is not None
         return self._budget_above
-
-    _budget_above: Budget | None = None

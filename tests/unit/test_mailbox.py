@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -10,7 +11,9 @@ import time
 import pytest
 from stage import Echo, Recorder, adds_up, gated, play, turns
 
-from sophia._core.mailbox import PRIORITIES
+from sophia._core.mailbox import PRIORITIES, Mailbox, Runner
+from sophia._core.runner import LoopRunner
+from sophia._core.wheel import TimerWheel
 from sophia.actors import Actor, Orchestrator, handles
 from sophia.errors import ActorStopped, AskTimeout, DeadlockError
 
@@ -521,3 +524,12 @@ def test_a_batch_that_is_sent_on_waits_for_room(how, blocking):
     assert arrived == list(range(301))
     counted = adds_up(organs)
     assert counted["refused"] == counted["dead"] == counted["failed"] == 0
+
+
+def test_what_is_made_by_others_is_not_made_directly():
+    with pytest.raises(TypeError, match="LoopRunner"):
+        Runner()
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        runner = LoopRunner(loop)
+        with pytest.raises(TypeError, match="make an Inbox"):
+            Mailbox("name", runner, runner, TimerWheel(loop), on_dead=print)

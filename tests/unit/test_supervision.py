@@ -229,7 +229,9 @@ def test_an_exit_of_the_process_anywhere(where, later):
         ref.tell(1)
         await asyncio.sleep(1.0)
         ref.stop()
-        await ref.stopped()
+        end = await ref.stopped()
+        assert isinstance(end.error, type(None) if where == "on_stop" else SystemExit)
+        assert organs.counts()["handled"] == (where != "on_start")
 
     play(main)
 
