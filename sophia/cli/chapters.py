@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+from sophia.store.chapters import SIGNIFICANT
+
 __all__ = ["told"]
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ROUTES = {"reflex": "reflex", "cortical": "cortical", "deep_thought": "deep thought"}
-_WORTH = 0.3  # of less significance one is a line in the log of its day
 _FOREMOST = 3
 
 
@@ -30,9 +31,9 @@ def told(chapters: list[tuple[int, dict[str, Any]]], *, markdown: bool = False) 
     for day, some in reversed(by_day):
         yield f"{heading}{day}{_weekday(day)}: {_summed(some)}"
         yield ""
-        small = [one for one in some if one[1].get("significance", 1.0) < _WORTH]
+        small = [one for one in some if one[1].get("significance", 1.0) < SIGNIFICANT]
         for number, chapter in some:
-            if chapter.get("significance", 1.0) >= _WORTH:
+            if chapter.get("significance", 1.0) >= SIGNIFICANT:
                 yield from _chapter(number, chapter, markdown)
                 yield ""
         if small:

@@ -14,10 +14,7 @@ from sophia._core.decision import Decision
 from sophia._core.pattern import mask
 from sophia._core.tally import Tally
 
-__all__ = ["SIGNIFICANT", "TEXT", "Input", "Stretch", "Terms", "chapter_of", "instant", "terms_of"]
-
-SIGNIFICANT = 0.3
-"""A chapter of less significance is a line in the log of its day."""
+__all__ = ["TEXT", "Input", "Stretch", "Terms", "chapter_of", "terms_of"]
 
 TEXT = 1000
 """Characters of an input that are looked at."""
@@ -199,8 +196,8 @@ def chapter_of(
     return {
         "title": _title([word for word, _ in more]),
         "run": run,
-        "ended": instant(stretch.decided[1]),
-        "began": instant(stretch.decided[0]),
+        "ended": _instant(stretch.decided[1]),
+        "began": _instant(stretch.decided[0]),
         "inputs": n,
         "significance": round(min(1.0, significance), 3),
         "summary": [f"{one.source}:{one.line}: {_sentence(one)}" for one in _summary(stretch, more)],
@@ -227,7 +224,7 @@ def chapter_of(
     }
 
 
-def instant(seconds: float) -> str:
+def _instant(seconds: float) -> str:
     """A time in UTC; as a number where no calendar has it."""
     try:
         at = datetime.fromtimestamp(seconds, UTC)

@@ -10,10 +10,13 @@ from typing import Any
 from sophia.store import checksum
 from sophia.store.view import StoreView
 
-__all__ = ["KEPT", "damaged", "erase", "insert", "last", "read"]
+__all__ = ["KEPT", "SIGNIFICANT", "damaged", "erase", "insert", "last", "read"]
 
 KEPT = 10_000
 """Chapters that a store has at most, and its birth: the oldest go."""
+
+SIGNIFICANT = 0.3
+"""A chapter of less significance is a line in the log of its day."""
 
 _QUOTES = ("summary", "terms", "fewer", "new", "vanished")  # lists; `words` and `again` beside them
 _FORGOTTEN = "Forgotten"

@@ -12,8 +12,8 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -44,7 +44,24 @@ _CHUNK = 1 << 22  # bytes of the journal that are taken in one transaction
 _NO_NUMBER = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)")
 _TAIL = 4096  # bytes by which it is known that the rest of a file only follows what was taken
 
-_TABLES = """
+_PATTERN = {
+    "id": "BIGINT", "template": "VARCHAR", "count": "BIGINT", "first_n": "BIGINT", "last_n": "BIGINT",
+    "merged_into": "BIGINT", "root": "BIGINT",
+}  # fmt: skip
+_CHAPTER = {
+    "id": "BIGINT", "title": "VARCHAR", "significance": "DOUBLE", "inputs": "BIGINT", "run": "BIGINT",
+    "first": "BIGINT", "last": "BIGINT", "from": "VARCHAR", "to": "VARCHAR", "began": "TIMESTAMPTZ",
+    "ended": "TIMESTAMPTZ", "summary": "VARCHAR[]", "terms": "VARCHAR[]", "fewer": "VARCHAR[]", "new": "VARCHAR[]",
+    "vanished": "VARCHAR[]", "new_patterns": "BIGINT", "reflex": "BIGINT", "cortical": "BIGINT",
+    "deep_thought": "BIGINT", "answered": "BIGINT", "danger": "BIGINT", "alarms": "BIGINT", "k_change": "DOUBLE",
+}  # fmt: skip
+
+
+def _columns(types: dict[str, str]) -> str:
+    return ", ".join(f'"{name}" {kind}{" PRIMARY KEY" if name == "id" else ""}' for name, kind in types.items())
+
+
+_TABLES = f"""
 CREATE TABLE meta (name VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 CREATE TABLE taken (file INTEGER PRIMARY KEY, bytes BIGINT NOT NULL, tail VARCHAR NOT NULL, strange BIGINT NOT NULL);
 CREATE TABLE decisions (
@@ -57,25 +74,22 @@ CREATE TABLE decisions (
 CREATE TABLE alarms (
     file INTEGER NOT NULL, run BIGINT NOT NULL, n BIGINT NOT NULL, decided TIMESTAMPTZ, kind VARCHAR, source VARCHAR,
     pattern BIGINT, noticed TIMESTAMPTZ, since TIMESTAMPTZ, usual DOUBLE, found DOUBLE);
-CREATE TABLE patterns (
-    id BIGINT PRIMARY KEY, template VARCHAR, count BIGINT, first_n BIGINT, last_n BIGINT, merged_into BIGINT,
-    root BIGINT);
-CREATE TABLE chapters (
-    id BIGINT PRIMARY KEY, title VARCHAR, significance DOUBLE, inputs BIGINT, run BIGINT, first BIGINT, last BIGINT,
-    "from" VARCHAR, "to" VARCHAR, began TIMESTAMPTZ, ended TIMESTAMPTZ, summary VARCHAR[], terms VARCHAR[],
-    fewer VARCHAR[], new VARCHAR[], vanished VARCHAR[], new_patterns BIGINT, reflex BIGINT, cortical BIGINT,
-    deep_thought BIGINT, answered BIGINT, danger BIGINT, alarms BIGINT, k_change DOUBLE);
+CREATE TABLE patterns ({_columns(_PATTERN)});
+CREATE TABLE chapters ({_columns(_CHAPTER)});
 """
 
+_ALARM = {
+    "kind": "VARCHAR", "source": "VARCHAR", "pattern": "BIGINT", "at_seconds": "DOUBLE", "since_seconds": "DOUBLE",
+    "usual": "DOUBLE", "found": "DOUBLE",
+}  # fmt: skip
 # Of a record what is taken, and what type it must have to be a record at all.
 _FIELDS: dict[str, str] = {
     "run": "BIGINT", "at": "DOUBLE", "n": "BIGINT", "id": "VARCHAR", "ts": "VARCHAR", "scope": "VARCHAR",
-    "route": "VARCHAR", "why": "VARCHAR", "verdict": "VARCHAR", "novelty": "DOUBLE", "rule": "VARCHAR",
-    "severity": "DOUBLE", "pattern": "BIGINT", "intent": "VARCHAR", "confidence": "DOUBLE", "runner_up": "VARCHAR",
-    "match": "VARCHAR", "match_score": "DOUBLE", "answer": "VARCHAR", "k": "DOUBLE[]", "policy_version": "VARCHAR",
-    "us": "DOUBLE", "audit": "BOOLEAN", "agrees": "BOOLEAN", "withheld": "BOOLEAN", "danger_score": "DOUBLE",
+    "route": "VARCHAR", "why": "VARCHAR", "verdict": "VARCHAR", "novelty": "DOUBLE", "pattern": "BIGINT",
+    "intent": "VARCHAR", "confidence": "DOUBLE", "runner_up": "VARCHAR", "answer": "VARCHAR", "k": "DOUBLE[]",
+    "policy_version": "VARCHAR", "us": "DOUBLE", "audit": "BOOLEAN", "agrees": "BOOLEAN", "withheld": "BOOLEAN", "danger_score": "DOUBLE",
     "source": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR", "session": "VARCHAR", "sensor": "VARCHAR",
-    "anomaly": "DOUBLE", "attention": "DOUBLE",
+    "anomaly": "DOUBLE",
 }  # fmt: skip
 _TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, try(to_timestamp("at")),
     CASE WHEN isfinite(try_cast(ts AS TIMESTAMPTZ)) THEN try_cast(ts AS TIMESTAMPTZ) END, ts, scope, route, why,
@@ -181,7 +195,7 @@ class Chronicle:
         except _duckdb().Error as error:
             if not _is_damage(error):
                 raise _failed(self.file, error) from error
-            self._set_aside(str(error).partition("\n")[0][:200])
+            self._set_aside(_first_line(error)[:200])
         try:
             return _connected(self.file)
         except _duckdb().Error as error:
@@ -243,10 +257,7 @@ class Chronicle:
 
     def _add(self, number: int, data: bytes, end: int, tail: str) -> None:
         records, strange = _records(data)
-        run = self._connection.execute
-        run("BEGIN")
-        try:
-            self._connection.register("records", records)
+        with self._writing(records=records) as run:
             run(_TAKE.format(file=number))
             run(_TAKE_ALARMS.format(file=number))
             run(
@@ -254,14 +265,7 @@ class Chronicle:
                 "tail = excluded.tail, strange = strange + excluded.strange",
                 [number, end, tail, strange],
             )
-            run("COMMIT")
-            self._strange += strange
-        except BaseException:
-            with suppress(_duckdb().Error):
-                run("ROLLBACK")
-            raise
-        finally:
-            self._connection.unregister("records")
+        self._strange += strange
 
     def _let_go(self, number: int) -> None:
         for table in ("decisions", "alarms", "taken"):
@@ -286,19 +290,27 @@ class Chronicle:
             for i, kind in enumerate(types.values())
         ]
         taken = ", ".join(f'try_cast("{name}" AS {kind})' for name, kind in types.items())
+        with self._writing(given=pa.table(columns, names=list(types))) as run:
+            run(f"DELETE FROM {table}")
+            run(f"INSERT OR REPLACE INTO {table} SELECT {taken} FROM given")
+
+    @contextmanager
+    def _writing(self, **tables: pyarrow.Table) -> Iterator[Callable[..., object]]:
+        """A transaction in which Arrow tables have names; what runs a statement in it."""
         run = self._connection.execute
         run("BEGIN")
         try:
-            run(f"DELETE FROM {table}")
-            if rows:
-                self._connection.register("given", pa.table(columns, names=list(types)))
-                run(f"INSERT OR REPLACE INTO {table} SELECT {taken} FROM given")
-                self._connection.unregister("given")
+            for name, table in tables.items():
+                self._connection.register(name, table)
+            yield run
             run("COMMIT")
         except BaseException:
             with suppress(_duckdb().Error):
                 run("ROLLBACK")
             raise
+        finally:
+            for name in tables:
+                self._connection.unregister(name)
 
     def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql).fetchall()
@@ -389,22 +401,6 @@ _REFUSALS = (
     errno.ENOMEM,
 )  # fmt: skip
 
-_PATTERN = {
-    "id": "BIGINT", "template": "VARCHAR", "count": "BIGINT", "first_n": "BIGINT", "last_n": "BIGINT",
-    "merged_into": "BIGINT", "root": "BIGINT",
-}  # fmt: skip
-_ALARM = {
-    "kind": "VARCHAR", "source": "VARCHAR", "pattern": "BIGINT", "at_seconds": "DOUBLE", "since_seconds": "DOUBLE",
-    "usual": "DOUBLE", "found": "DOUBLE",
-}  # fmt: skip
-_CHAPTER = {
-    "id": "BIGINT", "title": "VARCHAR", "significance": "DOUBLE", "inputs": "BIGINT", "run": "BIGINT",
-    "first": "BIGINT", "last": "BIGINT", "from": "VARCHAR", "to": "VARCHAR", "began": "TIMESTAMPTZ",
-    "ended": "TIMESTAMPTZ", "summary": "VARCHAR[]", "terms": "VARCHAR[]", "fewer": "VARCHAR[]", "new": "VARCHAR[]",
-    "vanished": "VARCHAR[]", "new_patterns": "BIGINT", "reflex": "BIGINT", "cortical": "BIGINT",
-    "deep_thought": "BIGINT", "answered": "BIGINT", "danger": "BIGINT", "alarms": "BIGINT", "k_change": "DOUBLE",
-}  # fmt: skip
-
 
 def _root(pattern: int, into: dict[int, int]) -> int:
     """The pattern that one was merged into in the end."""
@@ -489,16 +485,18 @@ def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt | St
     if _LOCKED in str(error):
         return StoreLocked(f"{file} is in use by another process; wait for it, or end it")
     if _is_damage(error):
-        return StoreCorrupt(f"{file} is damaged ({str(error).partition(chr(10))[0][:200]})")
-    return StoreFailed(
-        f"{file} cannot be used ({str(error).partition(chr(10))[0]}); look at the disk and its permissions"
-    )
+        return StoreCorrupt(f"{file} is damaged ({_first_line(error)[:200]})")
+    return StoreFailed(f"{file} cannot be used ({_first_line(error)}); look at the disk and its permissions")
 
 
 def _refused(file: Path, error: BaseException) -> ConfigError | StoreCorrupt:
     if _is_damage(error) and not isinstance(error, _duckdb().CatalogException):  # those are of the question
-        return StoreCorrupt(f"{file} is damaged ({str(error).partition(chr(10))[0][:200]})")
+        return StoreCorrupt(f"{file} is damaged ({_first_line(error)[:200]})")
     return ConfigError(" ".join(str(error).split()))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _tail(opened: BinaryIO, end: int) -> str:
@@ -545,11 +543,7 @@ def _parsed(data: bytes) -> pyarrow.Table:
     from pyarrow import json as arrow_json
 
     schema = pa.schema(
-        [
-            (name, _type(kind))
-            for name, kind in _FIELDS.items()
-            if name not in ("rule", "severity", "match", "match_score", "attention")
-        ]
+        [(name, _type(kind)) for name, kind in _FIELDS.items()]
         + [
             ("danger", pa.struct([("rule", pa.string()), ("severity", pa.float64())])),
             ("match", pa.struct([("id", pa.string()), ("score", pa.float64())])),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from sophia.errors import ConfigError
+from sophia.store.views import NAMED, ROUTES, SEEN
 
 __all__ = ["EXAMPLES", "Question", "understood"]
 
@@ -25,7 +26,6 @@ EXAMPLES = (
 
 _MOST = 50
 _LONGEST = 500
-_SEEN = "coalesce(event, decided)"
 
 
 class Question(NamedTuple):
@@ -75,20 +75,17 @@ def _new(span: _Span) -> str:
 
 def _danger(span: _Span) -> str:
     return (
-        f"SELECT rule, max(severity) AS severity, count(*) AS inputs, min({_SEEN}) AS first, max({_SEEN}) AS last, "
-        f"arg_max(source, {_SEEN}) AS source, arg_max(line, {_SEEN}) AS line FROM decisions "
-        f"WHERE rule IS NOT NULL AND {span.holds(_SEEN)} GROUP BY rule ORDER BY severity DESC, inputs DESC, rule "
+        f"SELECT rule, max(severity) AS severity, count(*) AS inputs, min({SEEN}) AS first, max({SEEN}) AS last, "
+        f"arg_max(source, {SEEN}) AS source, arg_max(line, {SEEN}) AS line FROM decisions "
+        f"WHERE rule IS NOT NULL AND {span.holds(SEEN)} GROUP BY rule ORDER BY severity DESC, inputs DESC, rule "
         f"LIMIT {_MOST}"
     )
 
 
 def _often(span: _Span) -> str:
     return (
-        "SELECT coalesce(p.root, d.pattern) AS pattern, count(*) AS inputs, any_value(r.template) AS template "
-        "FROM decisions d LEFT JOIN patterns p ON p.id = d.pattern "
-        "LEFT JOIN patterns r ON r.id = coalesce(p.root, d.pattern) "
-        f"WHERE d.pattern IS NOT NULL AND {span.holds(_SEEN)} "
-        f"GROUP BY coalesce(p.root, d.pattern) ORDER BY inputs DESC, pattern LIMIT {_MOST}"
+        f"SELECT root AS pattern, count(*) AS inputs, any_value(template) AS template FROM {NAMED} "
+        f"WHERE {span.holds(SEEN)} GROUP BY root ORDER BY inputs DESC, root LIMIT {_MOST}"
     )
 
 
@@ -100,18 +97,14 @@ def _happened(span: _Span) -> str:
 
 
 def _counted(span: _Span) -> str:
-    return (
-        "SELECT count(*) AS inputs, count(*) FILTER (route = 'reflex') AS reflex, "
-        "count(*) FILTER (route = 'cortical') AS cortical, count(*) FILTER (route = 'deep_thought') AS deep_thought, "
-        f"count(*) FILTER (rule IS NOT NULL) AS danger FROM decisions WHERE {span.holds(_SEEN)}"
-    )
+    return f"SELECT count(*) AS inputs, {ROUTES} FROM decisions WHERE {span.holds(SEEN)}"
 
 
 def _avoided(span: _Span) -> str:
     return (
         "SELECT count(answer) AS answered_from_memory, count(*) FILTER (route = 'reflex' AND answer IS NULL) AS "
         "reflex_without_answer, count(*) FILTER (route = 'deep_thought') AS deep_thought, count(*) AS inputs "
-        f"FROM decisions WHERE {span.holds(_SEEN)}"
+        f"FROM decisions WHERE {span.holds(SEEN)}"
     )
 
 
@@ -122,14 +115,14 @@ def _silent(span: _Span) -> str:
 def _slow(span: _Span) -> str:
     return (
         "SELECT route, count(*) AS inputs, quantile_disc(us, .5) AS p50_us, quantile_disc(us, .99) AS p99_us, "
-        f"max(us) AS max_us FROM decisions WHERE {span.holds(_SEEN)} GROUP BY route ORDER BY p99_us DESC, route"
+        f"max(us) AS max_us FROM decisions WHERE {span.holds(SEEN)} GROUP BY route ORDER BY p99_us DESC, route"
     )
 
 
 def _attention(span: _Span) -> str:
     return (
-        f"SELECT attention, {_SEEN} AS seen, source, line, route, why FROM decisions "
-        f"WHERE attention IS NOT NULL AND {span.holds(_SEEN)} ORDER BY attention DESC, run, n LIMIT {_MOST}"
+        f"SELECT attention, {SEEN} AS seen, source, line, route, why FROM decisions "
+        f"WHERE attention IS NOT NULL AND {span.holds(SEEN)} ORDER BY attention DESC, run, n LIMIT {_MOST}"
     )
 
 

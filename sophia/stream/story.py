@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sophia.store.chapters import SIGNIFICANT
 from sophia.stream.mask import excerpt
 from sophia.stream.summary import Summary
 
@@ -21,7 +22,7 @@ def story_of(summary: Summary) -> dict[str, Any] | None:
     if not summary.chapters:
         return None
     significant = summary.significant
-    small = [one for one in summary.chapters if one not in significant]
+    small = [one for one in summary.chapters if one["significance"] < SIGNIFICANT]
     return {
         "told": len(summary.chapters),
         "shown": [_chapter(one) for one in significant[:_SHOWN]],

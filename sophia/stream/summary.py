@@ -12,7 +12,7 @@ from sophia._core.rhythm import Alarm
 from sophia.config import Settings
 from sophia.names import ending
 from sophia.organs.audit import AuditReport, false_serve_interval
-from sophia.organs.chapter import SIGNIFICANT
+from sophia.store.chapters import SIGNIFICANT
 from sophia.store.session_table import Session
 from sophia.stream.event import Event
 from sophia.stream.times import duration, told

@@ -15,9 +15,10 @@ import sophia
 from sophia._core import cpu
 from sophia._core.decision import Decision
 from sophia._core.pattern import mask
-from sophia.organs.chapter import SIGNIFICANT, Stretch
+from sophia.organs.chapter import Stretch
 from sophia.organs.shift import WINDOW, ShiftDetector, Window
 from sophia.organs.weaver import Passage, Told, Weaver
+from sophia.store.chapters import SIGNIFICANT
 
 KITCHEN = [
     "kettle {} is filled with water",
