@@ -87,7 +87,8 @@ _FIELDS: dict[str, str] = {
     "run": "BIGINT", "at": "DOUBLE", "n": "BIGINT", "id": "VARCHAR", "ts": "VARCHAR", "scope": "VARCHAR",
     "route": "VARCHAR", "why": "VARCHAR", "verdict": "VARCHAR", "novelty": "DOUBLE", "pattern": "BIGINT",
     "intent": "VARCHAR", "confidence": "DOUBLE", "runner_up": "VARCHAR", "answer": "VARCHAR", "k": "DOUBLE[]",
-    "policy_version": "VARCHAR", "us": "DOUBLE", "audit": "BOOLEAN", "agrees": "BOOLEAN", "withheld": "BOOLEAN", "danger_score": "DOUBLE",
+    "policy_version": "VARCHAR", "us": "DOUBLE", "audit": "BOOLEAN", "agrees": "BOOLEAN", "withheld": "BOOLEAN",
+    "danger_score": "DOUBLE",
     "source": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR", "session": "VARCHAR", "sensor": "VARCHAR",
     "anomaly": "DOUBLE",
 }  # fmt: skip
