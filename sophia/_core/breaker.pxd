@@ -35,7 +35,6 @@ cdef extern from "breaker.h" nogil:
     uint64_t sophia_breaker_word(sophia_breaker *breaker)
     uint64_t sophia_breaker_since(sophia_breaker *breaker)
     int64_t sophia_breaker_closed(sophia_breaker *breaker)
-    uint64_t sophia_breaker_open_ticks(const sophia_breaker *breaker, uint64_t word)
     uint64_t sophia_breaker_elapsed(uint64_t word, uint64_t since, uint64_t now)
     uint64_t sophia_breaker_left(const sophia_breaker *breaker, uint64_t word, uint64_t since, uint64_t now)
     int64_t sophia_breaker_ask(

@@ -2,14 +2,13 @@
 
 from libc.stdint cimport int32_t, uint64_t
 
-from sophia._core.job cimport Completions, Job, sophia_runnable, sophia_workers
+from sophia._core.job cimport Completions, Job, sophia_workers
 
 
 cdef extern from "workers.h" nogil:
     sophia_workers *sophia_workers_open(int32_t count, size_t capacity, const int32_t *processors) noexcept
     void sophia_workers_close(sophia_workers *workers, long long nanoseconds) noexcept
     void sophia_workers_free(sophia_workers *workers) noexcept
-    void sophia_workers_wake(sophia_workers *workers, sophia_runnable *runnable) noexcept
 
 
 # The least power of two that holds `capacity`, what a ring can have. ValueError, TypeError.

@@ -38,7 +38,8 @@ cdef extern from "workers.h" nogil:
         sophia_worker *each
         int32_t count
         uint64_t full
-    const int SOPHIA_WORKERS_MOST
+    enum:
+        SOPHIA_WORKERS_MOST
     const size_t SOPHIA_RING_MOST
     uint64_t sophia_read(uint64_t *counter) noexcept
 
@@ -112,7 +113,7 @@ cdef class KernelPool:
 
     def __init__(self, workers: int | None = None, *, pin: bool = False, capacity: int = 1024,
                  inline_below: float = 20e-6):
-        cdef int32_t processors[1024]
+        cdef int32_t processors[SOPHIA_WORKERS_MOST]
         cdef int32_t i, count
         cdef size_t room = power(capacity)
         if self.workers != NULL:
