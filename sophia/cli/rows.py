@@ -12,6 +12,7 @@ from typing import Any
 __all__ = ["aligned", "objects"]
 
 _ALIGNED = 1000  # rows by whose values columns are aligned; what comes after them may be wider
+_WIDEST = 80  # characters of a column: a longer value moves the rest of its row, and not of all
 
 
 def objects(names: list[str], rows: Iterator[tuple[Any, ...]], view: str | None = None) -> Iterator[str]:
@@ -22,10 +23,10 @@ def objects(names: list[str], rows: Iterator[tuple[Any, ...]], view: str | None 
 
 
 def aligned(names: list[str], rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
-    """Aligned columns under their names."""
+    """Columns under their names, aligned where their values are not very long."""
     names = [_shown(name) for name in names]
     first = [[_shown(value) for value in row] for row in islice(rows, _ALIGNED)]
-    widths = [max(map(len, column)) for column in zip(names, *first, strict=True)]
+    widths = [min(_WIDEST, max(map(len, column))) for column in zip(names, *first, strict=True)]
     for cells in chain([names], first, ([_shown(value) for value in row] for row in rows)):
         yield "  ".join([cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]).rstrip() + "\n"
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import sophia
+from sophia.cli.rows import aligned
 from sophia.store.chronicle import Chronicle, Reading, missing
 from sophia.store.journal import Journal
 from sophia.store.questions import understood
@@ -244,3 +245,10 @@ def test_questions(
         (at for at in first.values() if (start is None or at >= start) and (end is None or at < end)), reverse=True
     )
     assert [one["seen"] for one in asked("what was new")] == new
+
+
+def test_one_long_value_does_not_widen_every_row() -> None:
+    names, long = ["a", "b"], "x" * 1_000_000
+    lines = list(aligned(names, iter([("short", 1), (long, 2), ("y" * 70, 3)])))
+    assert [len(line) for line in lines] == [84, 84, 1_000_004, 84]
+    assert [line.rstrip("\n")[-1] for line in lines] == ["b", "1", "2", "3"]
