@@ -194,7 +194,7 @@ class Chronicle:
         try:
             return self._ours(_connected(self.file))
         except _duckdb().Error as error:
-            if not _is_damage(error):
+            if not _is_unfit(error):
                 raise _failed(self.file, error) from error
             self._set_aside(_first_line(error)[:200])
         try:
@@ -206,7 +206,7 @@ class Chronicle:
         """The same, migrated where it is of an earlier format; that of a new file where this one has other tables."""
         try:
             found = _format(connection)
-            if found in _MIGRATIONS:
+            if found in _MIGRATIONS or (found == FORMAT and _views(connection) != {*VIEWS}):
                 _migrate(connection, found)
                 found = FORMAT
             if found == FORMAT:
@@ -462,12 +462,17 @@ def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"CREATE VIEW {name} AS {query}")
 
 
+def _views(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    of_main = "SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'"
+    return {name for (name,) in connection.execute(of_main).fetchall()}
+
+
 def _migrate(connection: duckdb.DuckDBPyConnection, found: int) -> None:
     """Brings a file of an earlier format to this one, at once or not at all."""
     connection.execute("BEGIN")
     for format in range(found, FORMAT):
         connection.execute(_MIGRATIONS[format])
-    for (name,) in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall():
+    for name in _views(connection):
         connection.execute(f'DROP VIEW "{name}"')
     _make_views(connection)
     connection.execute("UPDATE meta SET value = ? WHERE name = 'format'", [str(FORMAT)])
@@ -482,10 +487,15 @@ def _format(connection: duckdb.DuckDBPyConnection) -> int:
     return int(found[0][0]) if found and str(found[0][0]).isdigit() else 0
 
 
+def _is_unfit(error: BaseException) -> bool:
+    """Whether a statement of ours failed for what is in the file: damage, or other tables than those of its format."""
+    return _is_damage(error) or isinstance(error, _duckdb().ProgrammingError)
+
+
 def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt | StoreLocked:
     if _LOCKED in str(error):
         return StoreLocked(f"{file} is in use by another process; wait for it, or end it")
-    if _is_damage(error):
+    if _is_unfit(error):
         return StoreCorrupt(f"{file} is damaged ({_first_line(error)[:200]})")
     return StoreFailed(f"{file} cannot be used ({_first_line(error)}); look at the disk and its permissions")
 

@@ -256,6 +256,42 @@ def test_an_earlier_format_is_migrated(store: Path) -> None:
     assert not list(store.glob("*.damaged"))
 
 
+@pytest.mark.parametrize("format", ["2", "3"])
+@pytest.mark.parametrize(
+    "done",
+    [
+        "DROP VIEW silence; ALTER TABLE decisions DROP COLUMN novelty",
+        "ALTER TABLE decisions DROP COLUMN audit",
+        "DROP VIEW days; DROP VIEW weeks; ALTER TABLE chapters RENAME COLUMN ended TO over",
+        "ALTER TABLE taken DROP COLUMN strange",
+        "DROP TABLE alarms",
+        "DROP VIEW days",
+        "CREATE VIEW other AS SELECT 1",
+        "CREATE SCHEMA other; CREATE VIEW other.days AS SELECT 1",
+    ],
+)
+def test_other_tables_than_those_of_its_format_cost_no_answer(store: Path, format: str, done: str) -> None:
+    import duckdb
+
+    append(store, [record(n) for n in range(1, 9)])
+    wanted = rows(store)
+    append(store, [record(n) for n in range(9, 12)])
+    with duckdb.connect(str(store / "weaver.duckdb")) as other:
+        if "DROP COLUMN" in done or "RENAME" in done:
+            for (name,) in other.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall():
+                other.execute(f"DROP VIEW {name}")
+            done = done.rpartition("; ")[2]
+        for statement in done.split("; "):
+            other.execute(statement)
+        other.execute("UPDATE meta SET value = ? WHERE name = 'format'", [format])
+    found = rows(store)
+    assert found[:8] == wanted
+    assert found == anew(store)
+    with Reading(store / "weaver.duckdb") as reading:
+        for view in VIEWS:
+            list(reading.ask(f"SELECT * FROM {view}")[1])
+
+
 @pytest.mark.parametrize("views", range(3))
 def test_a_kill_while_it_is_migrated_leaves_it_as_it_was(store: Path, views: int) -> None:
     file = _of_format_2(store)
