@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_UNTIMED = "(no input has a time of its own: times are those of deciding, and nothing is known of silence)\n"
+
 
 def command(options: argparse.Namespace) -> int:
     """Says how the question was understood, and prints the rows that answer it."""
@@ -30,11 +32,14 @@ def command(options: argparse.Namespace) -> int:
     asked = understood(" ".join(options.question), now=datetime.now(UTC), zone=zone)
 
     def answer(reading: Reading) -> Iterator[str]:
+        timed = next(reading.ask("SELECT count(event) FROM decisions")[1])[0]
         names, rows = reading.ask(asked.sql)
         if options.json:
             yield from objects(names, rows)
             return
         yield f"{asked.words}:\n"
+        if not timed:
+            yield _UNTIMED
         found = list(rows)
         yield from aligned(names, iter(found)) if found else ("none\n",)
 

@@ -20,6 +20,7 @@ TEXT = 1000
 """Characters of an input that are looked at."""
 
 _ENTRIES = 512
+_OTHERS = 4  # texts of a pattern beside the first
 _STEP = 100  # texts
 _SCOPES = 64
 _SHOWN = 5
@@ -55,9 +56,9 @@ class Input(Protocol):
 
 
 class Entry:
-    """A pattern of a stretch: how often it came, and its first input there."""
+    """A pattern of a stretch: how often it came, its first input there, and some others of it."""
 
-    __slots__ = ("_masked", "_text", "_words", "count", "line", "n", "source")
+    __slots__ = ("_masked", "_others", "_text", "_words", "count", "line", "n", "source")
 
     def __init__(self, n: int, first: Input) -> None:
         self.count = 0
@@ -65,14 +66,26 @@ class Entry:
         self.source = first.source
         self.line = first.line
         self._text = (first.text or "")[:TEXT]
+        self._others: list[str] = []
         self._masked: str | None = None
         self._words: tuple[str, ...] | None = None
 
+    def also(self, other: str | None) -> None:
+        """Takes another text of the pattern, where there are few and it is another one."""
+        if len(self._others) < _OTHERS and other != self._text:
+            self._others.append((other or "")[:TEXT])
+
     @property
     def masked(self) -> str:
-        """Its text without what is a value."""
+        """Its text without what is a value, or differs in the other texts."""
         if self._masked is None:
-            self._masked = mask(self._text)
+            text = mask(self._text)
+            words = text.split()
+            for other in self._others:
+                theirs = mask(other).split()
+                if len(theirs) == len(words):
+                    words = [one if one == two else "<*>" for one, two in zip(words, theirs, strict=True)]
+            self._masked = text if words == text.split() else " ".join(words)
         return self._masked
 
     @property
@@ -85,7 +98,7 @@ class Entry:
 
 
 class Stretch:
-    """What a stretch of a stream was made of, in a size that does not grow with it (1 MB at most).
+    """What a stretch of a stream was made of, in a size that does not grow with it (1 MB, of long texts more).
 
     Where it has over 512 patterns, half of those that came once go, and of new ones only every second is taken from
     then on, every fourth, and so on: what is left is a sample of them.
@@ -100,6 +113,8 @@ class Stretch:
         self.fresh = 0
         """Patterns that began in it."""
         self.alarms = 0
+        self.worst: tuple[float, int, Entry] | None = None
+        """The first of the inputs with the most severe danger: how severe, its pattern, and itself."""
         self.entries: dict[int, Entry] = {}
         self._every = 1  # so many single patterns stand for one that was kept
         self._single = 0
@@ -116,10 +131,14 @@ class Stretch:
             return
         if not self.tally.inputs:
             self.places[0], self.decided[0] = f"{inputs[0].source}:{inputs[0].line}", at[0]
+        hits = sum(self.tally.rules.values())
         self.tally.add(decisions)
+        if sum(self.tally.rules.values()) > hits:
+            self._look_for_worse(inputs, decisions)
         self.places[1], self.decided[1] = f"{inputs[-1].source}:{inputs[-1].line}", at[-1]
         entries = self.entries
         first: dict[int, int] = {}  # place of each pattern, made when it is asked for
+        last = dict(zip(patterns, range(len(patterns)), strict=True))
         for pattern, count in Counter(patterns).items():
             entry = entries.get(pattern)
             if entry is None:
@@ -134,8 +153,17 @@ class Stretch:
                 i = first[pattern]
                 entry = entries[pattern] = Entry(decisions[i].n, inputs[i])
             entry.count += count
+            if entry.count > 1:
+                entry.also(inputs[last[pattern]].text)
         while len(entries) > _ENTRIES:
             self._thin()
+
+    def _look_for_worse(self, inputs: Sequence[Input], decisions: list[Decision]) -> None:
+        for first, decision in zip(inputs, decisions, strict=True):
+            hit = decision.danger
+            if hit is not None and (self.worst is None or hit.severity > self.worst[0]):
+                self.worst = hit.severity, decision.pattern or 0, Entry(decision.n, first)
+                self.worst[2].count = 1
 
     def _thin(self) -> None:
         """Lets go half of the patterns that came once, or, where those are few, the rarest half of all."""
@@ -178,7 +206,8 @@ def chapter_of(
     was one; `recent` are the chapters that it may be like.
 
     The title is made of the first three terms that are more in it. The summary quotes three inputs, masked, with their
-    places: those that have most of these terms and came most often, each for what the ones before it do not have.
+    places: those that have most of these terms and came most often, each for what the ones before it do not have, and
+    the first with the most severe danger, if there was any.
 
     Its significance is n/(n + 32) * (.6 change + .2 new + .2 alarm) for n inputs: `change` is the least Jensen-Shannon
     divergence, in bits, between its commonest words and those of a recent chapter (1 where there is none), `new` the
@@ -296,7 +325,8 @@ def _title(terms: list[str]) -> str:
 
 
 def _summary(stretch: Stretch, terms: list[tuple[str, float]]) -> list[Entry]:
-    """Up to three inputs, in their order: each adds most to what those chosen before it tell."""
+    """Up to three inputs, in their order: each adds most to what those chosen before it tell, but for one that has the
+    most severe danger."""
     left = {word: math.sqrt(sure) for word, sure in terms[:_COUNTED]}
 
     def gain(entry: Entry) -> tuple[float, int, int]:
@@ -312,6 +342,10 @@ def _summary(stretch: Stretch, terms: list[tuple[str, float]]) -> list[Entry]:
         for word in best.words:
             if word in left:
                 left[word] /= 4
+    if stretch.worst is not None:
+        _, pattern, worst = stretch.worst
+        if stretch.entries.get(pattern) not in chosen and all(worst.n != entry.n for entry in chosen):
+            chosen[_LINES - 1 :] = [worst]
     return sorted(chosen, key=lambda entry: entry.n)
 
 
@@ -335,4 +369,4 @@ def _vanished(stretch: Stretch, before: Stretch | None) -> list[Entry]:
 def _sentence(entry: Entry) -> str:
     text = " ".join(entry.masked.split())
     short = text if len(text) <= _SENTENCE else text[: _SENTENCE - 1].rstrip() + "\u2026"
-    return short if entry.count == 1 else f"{short} (\u00d7{entry.count:,})"
+    return short if entry.count == 1 else f"{short} (\u00d7{entry.count:,} alike)"

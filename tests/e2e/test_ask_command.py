@@ -59,6 +59,15 @@ def test_what_cannot_be_answered_is_said(command: Run, store: Path, question: li
     assert not (store / "weaver.duckdb").exists()
 
 
+def test_it_is_said_where_no_input_has_a_time(command: Run, tmp_path: Path) -> None:
+    """Else "what fell silent?" would be answered with none, after all had."""
+    (tmp_path / "in.log").write_text("".join(f"worker {n} is up\n" for n in range(40)))
+    assert command("run", "in.log", "--store", "mind", "--out", "o", "--report", "none", "--quiet").returncode == 0
+    for question in ("what fell silent?", "what was new?"):
+        told = command("ask", question, "--store", "mind").stdout.splitlines()
+        assert told[1].startswith(b"(no input has a time of its own: ")
+
+
 def test_a_store_that_is_none(command: Run, tmp_path: Path) -> None:
     done = command("ask", "what was new?", "--store", "nowhere")
     assert done.returncode == 3

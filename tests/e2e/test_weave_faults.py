@@ -724,13 +724,13 @@ def test_what_is_forgotten_is_quoted_no_more(command: Run, tmp_path: Path) -> No
     rng = random.Random(1)
     names = ["".join(rng.choice("abcdefgh") for _ in range(6)) for _ in range(60)]
 
-    def room(who: str, i: int) -> str:
-        return f"the user {who} is now logged in at the front desk of room {i}"
+    def room(who: str, desk: str, i: int) -> str:
+        return f"the user {who} is now logged in at the {desk} desk of room {i}"
 
-    said = [(room("annsecret" if i == 0 else names[i % 60], i), "ann") for i in range(700)]
+    said = [(room(names[i % 60], "annsecret", i), "ann") for i in range(700)]
     said += [(f"disk {i} failed badly", "carl") for i in range(700)]
     said += [(f"kettle number {i} boils", "dora") for i in range(700)]
-    said += [(room("bobword", i), "bob") for i in range(700)]
+    said += [(room("bobword", "front", i), "bob") for i in range(700)]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": t, "scope": s}) + "\n" for t, s in said))
     command("run", "in.jsonl", "--store", "mind", "--out", "told", "--quiet")
     before = [one for one in records(command("weave", "--store", "mind", "--json").stdout) if "scopes" in one]
