@@ -31,7 +31,9 @@ from sophia.organs.batch import Batch, Columns
 from sophia.organs.weaver import Weaver
 from sophia.organs.weaver_organ import WeaverOrgan
 from sophia.store import chronicle
+from sophia.store.chronicle_lines import records
 from sophia.store.journal import journal_files
+from sophia.store.reading import Reading
 from sophia.stream.event import PLAIN, Event
 
 if TYPE_CHECKING:
@@ -140,7 +142,7 @@ def _filling(suite: Suite, folder: Path, store: Path) -> None:
 
     for name in ("taken_in", "bare", "appended", "appended_at_once", "executed"):
         connection.execute(f"CREATE TABLE {name} AS SELECT * FROM decisions LIMIT 0")
-    tables = [chronicle._records(text)[0] for text in texts]
+    tables = [records(text)[0] for text in texts]
     into = take.replace("INTO decisions", "INTO taken_in")
     arrow(tables[0], into)
     found = connection.sql("SELECT * FROM taken_in ORDER BY n")
@@ -153,9 +155,9 @@ def _filling(suite: Suite, folder: Path, store: Path) -> None:
         assert connection.execute(f"SELECT * FROM {name} ORDER BY n").fetchall() == rows, name
     names = {
         "arrow": arrow, "rows": rows, "append": append, "append_rows": append_rows, "few": rows[:FEW],
-        "execute_many": execute_many, "columns": columns, "into": into, "records": chronicle._records,
+        "execute_many": execute_many, "columns": columns, "into": into, "records": records,
         "bare": "INSERT INTO bare SELECT * FROM records",
-        "text": cycle(texts).__next__, "table": cycle(tables).__next__, "piece": chronicle._records(piece)[0],
+        "text": cycle(texts).__next__, "table": cycle(tables).__next__, "piece": records(piece)[0],
     }  # fmt: skip
     sides = {
         "sophia": Contender("arrow(table(), into)", names, BATCH),
@@ -213,7 +215,7 @@ def _asking(suite: Suite, folder: Path, store: Path) -> None:
         f"by the clock; the file has {(store / 'weaver.duckdb').stat().st_size / 1e6:,.0f} MB"
     )
     suite.add(Row("filling, `sophia weave` for the first time", "rows/s CPU", taken / cpu, {}, [], note))
-    with chronicle.Reading(store / "weaver.duckdb") as reading:
+    with Reading(store / "weaver.duckdb") as reading:
         names = {"reading": reading, "files": files, "by_arrow": _by_arrow, "plain": plain, "by_sqlite": _by_sqlite}
         ours = sorted(
             (int(hour.timestamp()) // 3600, *counts)

@@ -15,7 +15,7 @@ from sophia.errors import ConfigError
 from sophia.store.questions import understood
 
 if TYPE_CHECKING:
-    from sophia.store.chronicle import Reading
+    from sophia.store.reading import Reading
 
 __all__ = ["command"]
 

@@ -14,7 +14,8 @@ from sophia.cli.exits import Exit
 from sophia.errors import StoreCorrupt
 
 if TYPE_CHECKING:
-    from sophia.store.chronicle import Chronicle, Reading
+    from sophia.store.chronicle import Chronicle
+    from sophia.store.reading import Reading
 
 __all__ = ["ask"]
 
@@ -108,7 +109,7 @@ class _Asking(Thread):
             return chronicle.file
 
     def _lines(self, file: Path) -> Iterator[str]:
-        from sophia.store.chronicle import Reading
+        from sophia.store.reading import Reading
 
         with Reading(file) as reading:
             self._open = reading

@@ -22,7 +22,7 @@ from sophia.store.folder import StoreFolder
 from sophia.store.view import StoreView
 
 if TYPE_CHECKING:
-    from sophia.store.chronicle import Reading
+    from sophia.store.reading import Reading
 
 __all__ = ["command"]
 

@@ -2,28 +2,25 @@
 
 One file of DuckDB in the store's folder. It is derived: each time it is opened it takes what the journal has more than
 it, lets go what the journal has no more, and where it cannot be read it is set aside and made anew. Lines are read the
-same way whenever they come, so a chronicle that was made anew has the very same rows. Needs duckdb and pyarrow (the
-extra `brain`).
+same way whenever they come, so a chronicle that was made anew has the very same rows. It is asked through
+`store.reading`. Needs duckdb and pyarrow (the extra `brain`).
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
+from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
 from sophia.store import chapters
+from sophia.store.chronicle_faults import engine, failed, first_line, is_unfit
+from sophia.store.chronicle_lines import arrow_type, clean, records
 from sophia.store.folder import CHRONICLE, StoreFolder
 from sophia.store.journal import JournalFile, journal_files
 from sophia.store.view import StoreView
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow
 
-__all__ = ["FORMAT", "Chronicle", "Reading", "missing"]
+__all__ = ["FORMAT", "Chronicle", "missing"]
 
 FORMAT = 3
 """Of the tables and views; a file of an earlier one is migrated, one of another is made anew."""
@@ -41,7 +38,6 @@ FORMAT = 3
 _MIGRATIONS: dict[int, str] = {2: ""}  # by format what brings its tables to the next; views are made anew in any case
 
 _CHUNK = 1 << 22  # bytes of the journal that are taken in one transaction
-_NO_NUMBER = re.compile(rb"[:,\[]\s*-?(?:NaN|Inf)")
 _TAIL = 4096  # bytes by which it is known that the rest of a file only follows what was taken
 
 _PATTERN = {
@@ -78,20 +74,6 @@ CREATE TABLE patterns ({_columns(_PATTERN)});
 CREATE TABLE chapters ({_columns(_CHAPTER)});
 """
 
-_ALARM = {
-    "kind": "VARCHAR", "source": "VARCHAR", "pattern": "BIGINT", "at_seconds": "DOUBLE", "since_seconds": "DOUBLE",
-    "usual": "DOUBLE", "found": "DOUBLE",
-}  # fmt: skip
-# Of a record what is taken, and what type it must have to be a record at all.
-_FIELDS: dict[str, str] = {
-    "run": "BIGINT", "at": "DOUBLE", "n": "BIGINT", "id": "VARCHAR", "ts": "VARCHAR", "scope": "VARCHAR",
-    "route": "VARCHAR", "why": "VARCHAR", "verdict": "VARCHAR", "novelty": "DOUBLE", "pattern": "BIGINT",
-    "intent": "VARCHAR", "confidence": "DOUBLE", "runner_up": "VARCHAR", "answer": "VARCHAR", "k": "DOUBLE[]",
-    "policy_version": "VARCHAR", "us": "DOUBLE", "audit": "BOOLEAN", "agrees": "BOOLEAN", "withheld": "BOOLEAN",
-    "danger_score": "DOUBLE",
-    "source": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR", "session": "VARCHAR", "sensor": "VARCHAR",
-    "anomaly": "DOUBLE",
-}  # fmt: skip
 _TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, try(to_timestamp("at")),
     CASE WHEN isfinite(try_cast(ts AS TIMESTAMPTZ)) THEN try_cast(ts AS TIMESTAMPTZ) END, ts, scope, route, why,
     verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id, "match".score,
@@ -144,8 +126,8 @@ class Chronicle:
         """Whether it has no decision."""
         try:
             return not self._count()
-        except _duckdb().Error as error:
-            raise _failed(self.file, error) from error
+        except engine().Error as error:
+            raise failed(self.file, error) from error
 
     def renew(self, why: str) -> None:
         """Sets the file aside, and begins a new one."""
@@ -154,8 +136,8 @@ class Chronicle:
         self._strange = 0
         try:
             self._connection = _connected(self.file)
-        except _duckdb().Error as error:
-            raise _failed(self.file, error) from error
+        except engine().Error as error:
+            raise failed(self.file, error) from error
 
     def _catch_up(self) -> int:
         try:
@@ -169,12 +151,12 @@ class Chronicle:
                 start, tail = known.get(file.number, (0, ""))
                 self._take(file, start, tail)
             return self._count() - before
-        except _duckdb().Error as error:
-            raise _failed(self.file, error) from error
+        except engine().Error as error:
+            raise failed(self.file, error) from error
 
     def interrupt(self) -> None:
         """Breaks off what is being done, from another thread."""
-        with suppress(_duckdb().Error):
+        with suppress(engine().Error):
             self._connection.interrupt()
 
     def close(self) -> None:
@@ -193,14 +175,14 @@ class Chronicle:
         """The file; a new one where there is none, or it is damaged or of another format."""
         try:
             return self._ours(_connected(self.file))
-        except _duckdb().Error as error:
-            if not _is_unfit(error):
-                raise _failed(self.file, error) from error
-            self._set_aside(_first_line(error)[:200])
+        except engine().Error as error:
+            if not is_unfit(error):
+                raise failed(self.file, error) from error
+            self._set_aside(first_line(error)[:200])
         try:
             return _connected(self.file)
-        except _duckdb().Error as error:
-            raise _failed(self.file, error) from error
+        except engine().Error as error:
+            raise failed(self.file, error) from error
 
     def _ours(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
         """The same, migrated where it is of an earlier format; that of a new file where this one has other tables."""
@@ -257,8 +239,8 @@ class Chronicle:
             raise StoreFailed(message) from error
 
     def _add(self, number: int, data: bytes, end: int, tail: str) -> None:
-        records, strange = _records(data)
-        with self._writing(records=records) as run:
+        table, strange = records(data)
+        with self._writing(records=table) as run:
             run(_TAKE.format(file=number))
             run(_TAKE_ALARMS.format(file=number))
             run(
@@ -287,7 +269,7 @@ class Chronicle:
         import pyarrow as pa
 
         columns = [
-            pa.array([_clean(row[i]) for row in rows], _type("VARCHAR" if kind == "TIMESTAMPTZ" else kind))
+            pa.array([clean(row[i]) for row in rows], arrow_type("VARCHAR" if kind == "TIMESTAMPTZ" else kind))
             for i, kind in enumerate(types.values())
         ]
         taken = ", ".join(f'try_cast("{name}" AS {kind})' for name, kind in types.items())
@@ -306,7 +288,7 @@ class Chronicle:
             yield run
             run("COMMIT")
         except BaseException:
-            with suppress(_duckdb().Error):
+            with suppress(engine().Error):
                 run("ROLLBACK")
             raise
         finally:
@@ -318,89 +300,6 @@ class Chronicle:
 
     def _count(self) -> int:
         return int(self._rows("SELECT count(*) FROM decisions")[0][0])
-
-
-class Reading:
-    """The chronicle `file`, to be asked only: no statement writes, attaches, or reads a file. One call at a time.
-
-    ConfigError for what is no query, and for one that would do more; StoreCorrupt where the file shows to be damaged.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        try:
-            self._connection = _duckdb().connect(
-                str(file), read_only=True,
-                config={"enable_external_access": "false", "python_enable_replacements": "false"},
-            )  # fmt: skip
-            self._connection.execute("SET TimeZone = 'UTC'")
-            self._connection.execute("SET lock_configuration = true")
-        except _duckdb().Error as error:
-            raise _failed(file, error) from error
-
-    def ask(self, sql: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-        """The names of the columns of a query, and its rows as they are asked for."""
-        try:
-            statements = self._connection.extract_statements(sql)
-            if len(statements) != 1:
-                message = f"{len(statements)} statements; give one query"
-                raise ConfigError(message)
-            result = self._connection.execute(statements[0])
-            names = [str(column[0]) for column in result.description or ()]
-        except _duckdb().Error as error:
-            raise _refused(self._file, error) from error
-        return names, self._each()
-
-    def batches(self, sql: str, rows: int) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
-        """The columns of a query, and its rows, `rows` at a time at most, as they are asked for."""
-        try:
-            reader = self._connection.sql(sql).to_arrow_reader(rows)
-        except _duckdb().Error as error:
-            raise _refused(self._file, error) from error
-        return reader.schema, self._each_batch(reader)
-
-    def _each_batch(self, reader: pyarrow.RecordBatchReader) -> Iterator[pyarrow.RecordBatch]:
-        import pyarrow as pa
-
-        try:
-            yield from reader
-        except (_duckdb().Error, pa.ArrowException, OSError) as error:
-            raise _refused(self._file, error) from error
-
-    def _each(self) -> Iterator[tuple[Any, ...]]:
-        while True:
-            try:
-                rows = self._connection.fetchmany(1000)
-            except _duckdb().Error as error:
-                raise _refused(self._file, error) from error
-            if not rows:
-                return
-            yield from rows
-
-    def interrupt(self) -> None:
-        """Breaks off a query that is being answered, from another thread."""
-        with suppress(_duckdb().Error):
-            self._connection.interrupt()
-
-    def close(self) -> None:
-        """May be called twice."""
-        self._connection.close()
-
-    def __enter__(self) -> Reading:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-_LOCKED = "Could not set lock on file"
-_DAMAGE = ("Corrupt", "replaying WAL", "checksum")
-_REFUSALS = (
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE,
-    errno.ENOMEM,
-)  # fmt: skip
 
 
 def _root(pattern: int, into: dict[int, int]) -> int:
@@ -421,26 +320,9 @@ def _chapter_row(number: int, chapter: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(told.get(name) for name in _CHAPTER)
 
 
-def _duckdb() -> Any:
-    import duckdb
-
-    return duckdb
-
-
-def _is_damage(error: BaseException) -> bool:
-    """Whether DuckDB says that a file or its log cannot be read, or has not the tables that it should have; not where
-    the system has refused something that says nothing of what is in the file."""
-    d = _duckdb()
-    kinds = (d.IOException, d.SerializationException, d.InternalException, d.FatalException, d.CatalogException)
-    words = str(error)
-    if _LOCKED in words or any(os.strerror(number) in words for number in _REFUSALS):
-        return False
-    return any(sign in words for sign in _DAMAGE) or isinstance(error, kinds)
-
-
 def _connected(file: Path) -> duckdb.DuckDBPyConnection:
     """Open for writing, with the tables and views of this format where there are none."""
-    connection: duckdb.DuckDBPyConnection = _duckdb().connect(str(file), config={"python_enable_replacements": "false"})
+    connection: duckdb.DuckDBPyConnection = engine().connect(str(file), config={"python_enable_replacements": "false"})
     try:
         connection.execute("SET TimeZone = 'UTC'")
         # A piece is too small for two; that a second one is woken for it takes a fifth of the time.
@@ -487,29 +369,6 @@ def _format(connection: duckdb.DuckDBPyConnection) -> int:
     return int(found[0][0]) if found and str(found[0][0]).isdigit() else 0
 
 
-def _is_unfit(error: BaseException) -> bool:
-    """Whether a statement of ours failed for what is in the file: damage, or other tables than those of its format."""
-    return _is_damage(error) or isinstance(error, _duckdb().ProgrammingError)
-
-
-def _failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt | StoreLocked:
-    if _LOCKED in str(error):
-        return StoreLocked(f"{file} is in use by another process; wait for it, or end it")
-    if _is_unfit(error):
-        return StoreCorrupt(f"{file} is damaged ({_first_line(error)[:200]})")
-    return StoreFailed(f"{file} cannot be used ({_first_line(error)}); look at the disk and its permissions")
-
-
-def _refused(file: Path, error: BaseException) -> ConfigError | StoreCorrupt:
-    if _is_damage(error) and not isinstance(error, _duckdb().CatalogException):  # those are of the question
-        return StoreCorrupt(f"{file} is damaged ({_first_line(error)[:200]})")
-    return ConfigError(" ".join(str(error).split()))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
-
-
 def _tail(opened: BinaryIO, end: int) -> str:
     """What a file is known by that was taken up to `end`."""
     start = max(0, end - _TAIL)
@@ -525,81 +384,3 @@ def _lines(opened: BinaryIO, most: int) -> bytes:
         if end := data.rfind(b"\n") + 1:
             return data[:end]
     return b""
-
-
-def _records(data: bytes) -> tuple[pyarrow.Table, int]:
-    """Lines of the journal as a table, and how many of them are no records. They are taken at once where each is by
-    itself what the journal writes: a reader of JSON takes several in one line too, and has other ideas of what is none.
-    """
-    import pyarrow as pa
-
-    lines = data.count(b"\n")
-    if data.isascii() and data.count(b"\n{") + data.startswith(b"{") == lines and not _NO_NUMBER.search(data):
-        with suppress(pa.ArrowInvalid):
-            table = _parsed(data)
-            if len(table) == lines:
-                return table, 0
-    good, strange = [], 0
-    for line in data.removesuffix(b"\n").split(b"\n"):
-        cleaned = _cleaned(line)
-        if cleaned is None:
-            strange += 1
-        else:
-            good.append(cleaned)
-    return _parsed(b"\n".join(good)), strange
-
-
-def _parsed(data: bytes) -> pyarrow.Table:
-    import pyarrow as pa
-    from pyarrow import json as arrow_json
-
-    schema = pa.schema(
-        [(name, _type(kind)) for name, kind in _FIELDS.items()]
-        + [
-            ("danger", pa.struct([("rule", pa.string()), ("severity", pa.float64())])),
-            ("match", pa.struct([("id", pa.string()), ("score", pa.float64())])),
-            ("salience", pa.struct([("attention", pa.float64())])),
-            ("alarm", pa.struct([(name, _type(kind)) for name, kind in _ALARM.items()])),
-        ]
-    )
-    if not data.strip():
-        return schema.empty_table()
-    table = arrow_json.read_json(
-        BytesIO(data),
-        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1),
-        parse_options=arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-    )
-    if any(table.column(name).null_count for name in ("run", "n")):
-        message = "a record without run or n"
-        raise pa.ArrowInvalid(message)
-    return table
-
-
-def _cleaned(line: bytes) -> bytes | None:
-    """One line by itself: as Arrow takes it, with U+FFFD for what no text can hold, and nothing for what is no number;
-    None where it is no record."""
-    import pyarrow as pa
-
-    try:
-        one = json.loads(line, parse_constant=lambda _: None)
-        if not isinstance(one, dict):
-            return None
-        text = json.dumps(_clean(one)).encode()
-        return text if len(_parsed(text)) == 1 else None  # an object begins it: of others Arrow dies
-    except (ValueError, RecursionError, pa.ArrowInvalid):
-        return None
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {_clean(name): _clean(one) for name, one in value.items()}
-    return [_clean(one) for one in value] if isinstance(value, list) else value
-
-
-def _type(kind: str) -> Any:
-    import pyarrow as pa
-
-    plain = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string(), "BOOLEAN": pa.bool_()}
-    return pa.list_(plain[kind[:-2]]) if kind.endswith("[]") else plain[kind]

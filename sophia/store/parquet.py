@@ -11,7 +11,7 @@ from sophia.errors import ConfigError
 from sophia.whole_file import write_whole
 
 if TYPE_CHECKING:
-    from sophia.store.chronicle import Reading
+    from sophia.store.reading import Reading
 
 __all__ = ["Exported", "export"]
 

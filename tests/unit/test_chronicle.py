@@ -16,9 +16,10 @@ import pytest
 import sophia
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
 from sophia.forgetting import forget_scope
-from sophia.store.chronicle import FORMAT, Chronicle, Reading, missing
+from sophia.store.chronicle import FORMAT, Chronicle, missing
 from sophia.store.folder import StoreFolder
 from sophia.store.journal import Journal, journal_files
+from sophia.store.reading import Reading
 from sophia.store.views import VIEWS
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="needs duckdb and pyarrow")
@@ -150,7 +151,7 @@ def test_instants_are_those_of_the_world(store: Path) -> None:
     noon = 2_224_756_800.0  # 2040-07-01T12:00:00Z, in summer
     append(store, [record(1, ts="2040-07-01T14:00:00+02:00"), record(2, ts="2040-12-01T12:00:00Z")], at=noon)
     code = (
-        "import sys, pathlib; from sophia.store.chronicle import Chronicle, Reading\n"
+        "import sys, pathlib; from sophia.store.chronicle import Chronicle; from sophia.store.reading import Reading\n"
         "with Chronicle(pathlib.Path(sys.argv[1])) as c: c.catch_up()\n"
         "with Reading(c.file) as r: print([[str(v.astimezone(__import__('datetime').timezone.utc)) for v in row]"
         " for row in r.ask('SELECT decided, event FROM decisions ORDER BY n')[1]])\n"

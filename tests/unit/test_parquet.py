@@ -12,9 +12,10 @@ import pytest
 
 import sophia
 from sophia.errors import ConfigError
-from sophia.store.chronicle import Chronicle, Reading, missing
+from sophia.store.chronicle import Chronicle, missing
 from sophia.store.journal import Journal
 from sophia.store.parquet import Exported, export
+from sophia.store.reading import Reading
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="needs duckdb and pyarrow")
 
@@ -97,7 +98,7 @@ def test_no_room_leaves_the_files_of_before(chronicle: Path, tmp_path: Path) -> 
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     code = (
         "import pathlib, resource, signal, sys\n"
-        "from sophia.store.chronicle import Reading\nfrom sophia.store.parquet import export\n"
+        "from sophia.store.reading import Reading\nfrom sophia.store.parquet import export\n"
         "from sophia.errors import ConfigError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import sophia
 from sophia.errors import ConfigError
-from sophia.store.chronicle import Chronicle, Reading, missing
+from sophia.store.chronicle import Chronicle, missing
 from sophia.store.questions import EXAMPLES, understood
+from sophia.store.reading import Reading
 
 NOW = datetime(2026, 11, 30, 18, 30, tzinfo=UTC)  # a Monday
 

@@ -13,9 +13,10 @@ import pytest
 
 import sophia
 from sophia.cli.rows import aligned
-from sophia.store.chronicle import Chronicle, Reading, missing
+from sophia.store.chronicle import Chronicle, missing
 from sophia.store.journal import Journal
 from sophia.store.questions import understood
+from sophia.store.reading import Reading
 from sophia.store.views import VIEWS
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="needs duckdb and pyarrow")
