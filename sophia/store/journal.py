@@ -117,7 +117,7 @@ class Journal:
         head = f'{{"run": {run}, "at": {max(0.0, min(at, 1e15)):.3f}, '
         data = "".join([f"{head}{line[1:]}\n" for line in lines]).encode("ascii")
         try:
-            self._make_room(len(data))
+            self._check_room(len(data))
             if self._descriptor < 0 or self._written + len(data) > self._size:
                 self._begin_file(len(data))
             self._write(data)
@@ -128,7 +128,7 @@ class Journal:
         return True
 
     def last(self) -> tuple[int, int] | None:
-        """Run and number of the last record, if there is one."""
+        """Run and number of the last record, if there is one. StoreFailed or OSError where the files cannot be read."""
         for file in reversed(journal_files(self.folder.parent)):
             for _, line in _backwards(file):
                 if (found := _told(line)) is not None:
@@ -137,7 +137,8 @@ class Journal:
 
     def cut(self, run: int, n: int) -> int:
         """Takes away what comes after the records of a batch that was told in part: those of `run` from `n` on, of
-        later runs, and a line that is not whole. How many."""
+        later runs, and a line that is not whole. How many. StoreFailed or OSError where the files cannot be read, or
+        the last not be cut."""
         gone = 0
         for file in reversed(journal_files(self.folder.parent)):
             keep, found = _kept(file, run, n)
@@ -178,7 +179,7 @@ class Journal:
             self._descriptor = self._new_file(files[-1].number + 1 if files else 1)
             self._written = 0
 
-    def _make_room(self, need: int) -> None:
+    def _check_room(self, need: int) -> None:
         """OSError where so many bytes are more than the journal may have, or the disk can spare."""
         if need > self._most:
             raise OSError(errno.EFBIG, "a batch is larger than the journal may be")
