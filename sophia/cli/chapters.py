@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+from sophia.cli.rows import printable
 from sophia.store.chapters import SIGNIFICANT
 
 __all__ = ["told"]
@@ -150,8 +151,7 @@ def _counted(count: int, what: str) -> str:
 
 def _plain(value: object, markdown: bool = False) -> str:
     """In one line, without what a terminal would obey; in Markdown without what it would take for a sign."""
-    text = "" if value is None else str(value)
-    text = "".join([one if one.isprintable() else " " for one in text])
+    text = "" if value is None else printable(str(value))
     if not markdown:
         return text
     return "".join([f"\\{one}" if one in "\\`*_{}[]<>#|~" else one for one in text])

@@ -12,7 +12,7 @@ from sophia.cli.flags import file, positive, text
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["add_memories", "moment", "time_of"]
+__all__ = ["add_memories", "iso_time", "moment", "time_of"]
 
 
 def add_memories(commands: Any) -> None:
@@ -83,7 +83,11 @@ def time_of(value: str) -> datetime | float | None:
     try:
         return float(value)
     except ValueError:
-        pass
+        return iso_time(value)
+
+
+def iso_time(value: str) -> datetime | None:
+    """An ISO 8601 time, UTC where it names no zone; None for anything else."""
     try:
         found = datetime.fromisoformat(value.strip().replace(",", "."))
     except ValueError:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from itertools import chain, islice
 from typing import Any
 
-__all__ = ["aligned", "objects"]
+__all__ = ["aligned", "objects", "printable"]
 
 _ALIGNED = 1000  # rows by whose values columns are aligned; what comes after them may be wider
 _WIDEST = 80  # characters of a column: a longer value moves the rest of its row, and not of all
@@ -47,12 +47,17 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """In one line, without what a terminal would obey."""
+    """As people read it, in one line."""
     if value is None:
         return "-"
     if isinstance(value, datetime):
         return _instant(value)
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """In one line, without what a terminal would obey."""
     return text if text.isprintable() else "".join([one if one.isprintable() else " " for one in text])
 
 

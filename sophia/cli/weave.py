@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sophia.cli.asking import ask
 from sophia.cli.chapters import told
 from sophia.cli.exits import Exit
+from sophia.cli.memories import iso_time
 from sophia.cli.rows import aligned, objects
 from sophia.config import parse_duration
 from sophia.errors import ConfigError
@@ -86,21 +87,17 @@ def _since(chapters: list[tuple[int, dict[str, Any]]], since: str | None) -> lis
     except OverflowError:  # longer ago than any calendar goes
         return chapters
     except ValueError:
-        try:
-            oldest = datetime.fromisoformat(since)
-        except ValueError:
+        named = iso_time(since)
+        if named is None:
             message = f"--since: {since!r} is neither a duration such as 24h nor a time such as 2026-11-30T14:00Z"
             raise ConfigError(message) from None
-        oldest = oldest if oldest.tzinfo else oldest.replace(tzinfo=UTC)
+        oldest = named
     return [one for one in chapters if _ended(one[1]) >= oldest]
 
 
 def _ended(chapter: dict[str, Any]) -> datetime:
-    try:
-        ended = datetime.fromisoformat(str(chapter.get("ended")))
-    except ValueError:  # of a clock that no calendar has
-        return datetime.max.replace(tzinfo=UTC)
-    return ended if ended.tzinfo else ended.replace(tzinfo=UTC)
+    ended = iso_time(str(chapter.get("ended")))
+    return datetime.max.replace(tzinfo=UTC) if ended is None else ended  # of a clock that no calendar has
 
 
 def _exported(reading: Reading, options: argparse.Namespace) -> Iterator[str]:

@@ -210,7 +210,7 @@ def _refused(strange: list[str], topics: list[_Topic]) -> ConfigError:
     else:
         what = "this asks for nothing that is known"
     return ConfigError(
-        f"{what} ... What can be asked: " + " | ".join(EXAMPLES) + "; for all else there is --sql of weave"
+        f"{what} ... What can be asked: " + " | ".join(EXAMPLES) + "; for all else there is `sophia weave --sql`"
     )
 
 
