@@ -225,6 +225,38 @@ def test_what_is_no_chronicle_is_set_aside(store: Path, what: str) -> None:
     assert len(rows(store)) == 1
 
 
+OF_FORMAT_3 = """
+CREATE TABLE patterns (
+    id BIGINT PRIMARY KEY, template VARCHAR, count BIGINT, first_n BIGINT, last_n BIGINT, merged_into BIGINT,
+    root BIGINT);
+CREATE TABLE chapters (
+    id BIGINT PRIMARY KEY, title VARCHAR, significance DOUBLE, inputs BIGINT, run BIGINT, first BIGINT, last BIGINT,
+    "from" VARCHAR, "to" VARCHAR, began TIMESTAMPTZ, ended TIMESTAMPTZ, summary VARCHAR[], terms VARCHAR[],
+    fewer VARCHAR[], new VARCHAR[], vanished VARCHAR[], new_patterns BIGINT, reflex BIGINT, cortical BIGINT,
+    deep_thought BIGINT, answered BIGINT, danger BIGINT, alarms BIGINT, k_change DOUBLE);
+"""
+
+
+def test_tables_of_this_format_are_what_they_were(store: Path) -> None:
+    """A change of them asks for another format."""
+    import duckdb
+
+    assert FORMAT == 3
+    rows(store)
+    columns = (
+        "SELECT table_name, column_index, column_name, data_type, is_nullable, column_default FROM duckdb_columns() "
+        "WHERE table_name IN ('patterns', 'chapters') ORDER BY 1, 2"
+    )
+    keys = (
+        "SELECT table_name, constraint_type, constraint_column_names FROM duckdb_constraints() "
+        "WHERE table_name IN ('patterns', 'chapters') ORDER BY ALL"
+    )
+    with duckdb.connect() as wanted, duckdb.connect(str(store / "weaver.duckdb")) as found:
+        wanted.execute(OF_FORMAT_3)
+        for sql in (columns, keys):
+            assert found.execute(sql).fetchall() == wanted.execute(sql).fetchall() != []
+
+
 def _of_format_2(store: Path) -> Path:
     """A chronicle as the format before had it, without one of the views, and with a row that only it has."""
     import duckdb
