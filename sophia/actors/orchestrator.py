@@ -58,7 +58,8 @@ class Orchestrator:
     `shutdown_timeout` seconds, or one after an error. `supervision` is that of all actors that are in no group of their
     own; `seed` makes the pauses before restarts repeat. `keep_dead` dead letters are kept.
 
-    Not thread-safe, but for `ref` and what an :class:`ActorRef` allows. In a forked child every send raises PoolForked.
+    RuntimeError where no event loop runs; TypeError and ValueError for arguments. Not thread-safe, but for `ref` and
+    what an :class:`ActorRef` allows. In a forked child every send raises PoolForked.
 
         >>> import asyncio
         >>> from sophia.actors import Actor, Orchestrator
@@ -160,9 +161,9 @@ class Orchestrator:
         "wait", "fail", "drop_new", "drop_old" or "dead_letter". `accepts` are the classes of messages that it takes,
         in place of those that its class names. With `blocking` its handlers run in a thread of their own, where they
         may wait for disks and locks; `core` is the processor that this thread is bound to, a hint.
-        `start_timeout`, in seconds, bounds `on_start` and `on_stop`; of a blocking actor `on_start` alone, whose
-        failure is told once its thread has ended, as no thread can be broken off. `breaker` are the settings of the
-        circuit breaker that `send_with_timeout` goes through.
+        `start_timeout`, in seconds, bounds `on_start` and `on_stop`; of a blocking actor `on_start` alone, and as no
+        thread can be broken off, it is started again, or ends, only when `on_start` has returned. `breaker` are the
+        settings of the circuit breaker that `send_with_timeout` goes through.
 
         For the thread of the loop: RuntimeError elsewhere. ActorStopped where the orchestrator shuts down; TypeError
         and ValueError for arguments, and a name that is taken; SophiaError where there are too many actors.
