@@ -1,8 +1,4 @@
-"""Circuit breakers for C callers.
-
-A thread without the GIL asks with sophia_breaker_closed() and reports with sophia_breaker_record(), and takes the GIL
-only where the one is -1 or the other SOPHIA_BREAKER_FULL: for try_admit() and for opening, of which subscribers hear.
-"""
+"""Circuit breakers: what include/breaker.h has for the class, and the class."""
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 

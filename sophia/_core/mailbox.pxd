@@ -61,7 +61,8 @@ cdef class Runner:
     cdef Mailbox current                # whose handler runs now
     # The mailbox has something to do, the most urgent of it at `level`. From any thread.
     cdef int ready(self, Mailbox mailbox, int level) except -1
-    # A promise to a coroutine of this loop is to be kept there. From any other thread.
+    # A promise to a coroutine of this loop is to be kept there. From any other thread. That of a ThreadRunner is never
+    # called: each promise and each mailbox has a `home`, the LoopRunner of those who ask, and every post goes there.
     cdef int post(self, Promise promise) except -1
     # A future of this loop.
     cdef object loop_future(self)
