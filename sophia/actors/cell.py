@@ -14,6 +14,7 @@ from sophia._core.inbox import Inbox
 from sophia._core.runner import LoopRunner, ThreadRunner
 from sophia.actors.actor import Actor, refuse_generators
 from sophia.actors.complaint import complain
+from sophia.actors.listeners import tell
 from sophia.actors.message import Control, Terminated
 from sophia.actors.ref import ActorRef
 from sophia.actors.supervision import Budget, Event, Group
@@ -484,12 +485,5 @@ def _refuse_awaitable(result: object, what: str, name: str) -> None:
 
 
 def _tell_end(watcher: Watcher, end: Terminated) -> None:
-    try:
-        if isinstance(watcher, ActorRef):
-            watcher.mailbox.owe(end)
-        else:
-            watcher(end)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        complain("a watcher of actor %r failed", end.name, exc_info=True)
+    call = watcher.mailbox.owe if isinstance(watcher, ActorRef) else watcher
+    tell(call, end, "a watcher of actor %r failed", end.name)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sophia.actors.complaint import complain
+from sophia.actors.listeners import Listeners
 
 __all__ = ["DeadLetter", "DeadLetters"]
 
-# Who may listen, and what is kept, at most.
-_MOST = 64
+# What is kept, at most.
 _MOST_KEPT = 1_000_000
 
 
@@ -34,7 +34,7 @@ class DeadLetters:
             raise ValueError(message)
         self.count = 0
         self._kept: deque[DeadLetter] = deque(maxlen=keep)
-        self._listeners: list[Callable[[DeadLetter], object]] = []
+        self._listeners: Listeners[DeadLetter] = Listeners("dead letters")
         self._lock = threading.RLock()  # re-entered by a signal's handler
 
     @property
@@ -46,14 +46,9 @@ class DeadLetters:
         return f"<DeadLetters {self.count}, {len(self._kept)} of them kept>"
 
     def subscribe(self, listener: Callable[[DeadLetter], object]) -> None:
-        """Called with each dead letter, on the thread where it became one; what it raises is logged."""
-        if not callable(listener):
-            message = f"subscribe: {listener!r:.80} is no function"
-            raise TypeError(message)
-        if len(self._listeners) >= _MOST:
-            message = f"{_MOST} listeners hear of dead letters already"
-            raise ValueError(message)
-        self._listeners.append(listener)
+        """Called with each dead letter, on the thread where it became one; what it raises is logged. TypeError for what
+        cannot be called, ValueError for one more than 64."""
+        self._listeners.subscribe(listener)
 
     def add(self, to: str, message: Any, reason: str) -> None:
         """One more."""
@@ -63,10 +58,4 @@ class DeadLetters:
             self._kept.append(letter)
         if str(count).strip("0") == "1":  # the 1st, 10th, 100th ...: a flood must not flood the log too
             complain("dead letter %d, to actor %r: %s", count, to, reason, level=logging.WARNING)
-        for listener in self._listeners:
-            try:
-                listener(letter)
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt | SystemExit):
-                    raise
-                complain("a listener to dead letters failed", exc_info=True)
+        self._listeners.tell(letter)

@@ -22,8 +22,8 @@ from sophia._core.runner import LoopRunner
 from sophia.actors.actor import Actor, refuse_generators
 from sophia.actors.breaker import Breaker, Circuit
 from sophia.actors.cell import Cell, Factory
-from sophia.actors.complaint import complain
 from sophia.actors.dead_letters import DeadLetters
+from sophia.actors.listeners import Listeners
 from sophia.actors.message import Terminated
 from sophia.actors.ref import ActorRef
 from sophia.actors.supervision import Event, Group, Supervision
@@ -32,7 +32,6 @@ from sophia.errors import ActorStopped, CircuitOpen, DeadlockError, SophiaError,
 __all__ = ["Orchestrator", "Shutdown"]
 
 _MOST_ACTORS = 100_000
-_MOST_LISTENERS = 64
 # Ends that are remembered by name.
 _MOST_ENDS = 1000
 # Seconds of a shutdown after an error.
@@ -107,7 +106,7 @@ class Orchestrator:
         self._seed = seed
         self._breakers: dict[str, Circuit] = {}
         self._ends: dict[str, Terminated] = {}  # of the last that ended, by name
-        self._listeners: list[Callable[[Event], object]] = []
+        self._listeners: Listeners[Event] = Listeners("events of actors")
         self._shutdown_timeout = _seconds("shutdown_timeout", shutdown_timeout)
         self._closing: asyncio.Future[Shutdown] | None = None
         _LIVE.add(self)
@@ -403,14 +402,9 @@ class Orchestrator:
     # Watching
 
     def subscribe(self, listener: Callable[[Event], object]) -> None:
-        """Called on the loop with each event in the life of an actor; what it raises is logged."""
-        if not callable(listener):
-            message = f"subscribe: {listener!r:.80} is no function"
-            raise TypeError(message)
-        if len(self._listeners) >= _MOST_LISTENERS:
-            message = f"{_MOST_LISTENERS} listeners hear of events already"
-            raise ValueError(message)
-        self._listeners.append(listener)
+        """Called on the loop with each event in the life of an actor; what it raises is logged. TypeError for what
+        cannot be called, ValueError for one more than 64."""
+        self._listeners.subscribe(listener)
 
     def counts(self) -> dict[str, int]:
         """What was counted of all messages since the start; at any moment
@@ -425,13 +419,7 @@ class Orchestrator:
     def _note(self, event: Event) -> None:
         """Something happened to an actor."""
         self.events.append(event)
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt | SystemExit):
-                    raise
-                complain("a listener to events of actors failed", exc_info=True)
+        self._listeners.tell(event)
 
     def _forget(self, cell: Cell, end: Terminated) -> None:
         """An actor has ended; its name is free."""
