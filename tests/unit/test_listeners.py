@@ -20,7 +20,8 @@ def test_all_are_told_in_order_whatever_one_raises(caplog: pytest.LogCaptureFixt
     assert heard == ["first 7", "last 7"]
     (record,) = caplog.records
     assert record.getMessage() == "a listener to numbers failed"
-    assert record.exc_info is not None and record.exc_info[0] is IndexError
+    assert record.exc_info is not None
+    assert record.exc_info[0] is IndexError
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
