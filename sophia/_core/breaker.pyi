@@ -1,7 +1,22 @@
 from collections.abc import Callable
-from typing import NamedTuple, Self, SupportsFloat, SupportsIndex
+from typing import Final, NamedTuple, Self, SupportsFloat, SupportsIndex
 
 from typing_extensions import disjoint_base
+
+WINDOW_MOST: Final[int]
+LONGEST: Final[float]
+
+class BreakerDefaults(NamedTuple):
+    name: str = "breaker"
+    failure_rate: float = 0.5
+    window: int = 100
+    minimum_calls: int = 10
+    open_seconds: float = 5.0
+    open_most: float | None = None
+    slow_seconds: float | None = None
+    probe_seconds: float = 30.0
+
+DEFAULTS: Final[BreakerDefaults]
 
 class BreakerStats(NamedTuple):
     state: str
@@ -23,14 +38,14 @@ class CircuitBreaker:
     def __new__(
         cls,
         *,
-        name: str = "breaker",
-        failure_rate: SupportsFloat = 0.5,
-        window: SupportsIndex = 100,
-        minimum_calls: SupportsIndex = 10,
-        open_seconds: SupportsFloat = 5.0,
-        open_most: SupportsFloat | None = None,
-        slow_seconds: SupportsFloat | None = None,
-        probe_seconds: SupportsFloat = 30.0,
+        name: str = ...,
+        failure_rate: SupportsFloat = ...,
+        window: SupportsIndex = ...,
+        minimum_calls: SupportsIndex = ...,
+        open_seconds: SupportsFloat = ...,
+        open_most: SupportsFloat | None = ...,
+        slow_seconds: SupportsFloat | None = ...,
+        probe_seconds: SupportsFloat = ...,
         clock: Callable[[], float] = ...,
     ) -> Self: ...
     @property

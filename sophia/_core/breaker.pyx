@@ -24,8 +24,28 @@ cdef enum:
 
 _LOG = logging.getLogger("sophia.breaker")
 _NAMES = ("closed", "open", "half_open", "half_open")
-cdef double _LONGEST = 30 * 86400.0  # seconds that a breaker may be told to stay open or to wait
-cdef double _FURTHEST = 4e12         # seconds that a clock may show: their ticks fit 63 bits
+cdef double _LONGEST = 30 * 86400.0
+cdef double _FURTHEST = 4e12  # seconds that a clock may show: their ticks fit 63 bits
+
+# Calls of a window, and seconds that a breaker may be told to stay open or to wait, at most.
+WINDOW_MOST = SOPHIA_BREAKER_MOST
+LONGEST = _LONGEST
+
+
+class BreakerDefaults(NamedTuple):
+    """What a breaker does that is told nothing else."""
+
+    name: str = "breaker"
+    failure_rate: float = 0.5
+    window: int = 100
+    minimum_calls: int = 10
+    open_seconds: float = 5.0
+    open_most: float | None = None
+    slow_seconds: float | None = None
+    probe_seconds: float = 30.0
+
+
+DEFAULTS = BreakerDefaults()
 
 
 class BreakerStats(NamedTuple):
@@ -106,8 +126,9 @@ cdef class CircuitBreaker:
     """
 
     def __cinit__(
-        self, *, name="breaker", failure_rate=0.5, window=100, minimum_calls=10, open_seconds=5.0, open_most=None,
-        slow_seconds=None, probe_seconds=30.0, clock=time.monotonic,
+        self, *, name=DEFAULTS.name, failure_rate=DEFAULTS.failure_rate, window=DEFAULTS.window,
+        minimum_calls=DEFAULTS.minimum_calls, open_seconds=DEFAULTS.open_seconds, open_most=DEFAULTS.open_most,
+        slow_seconds=DEFAULTS.slow_seconds, probe_seconds=DEFAULTS.probe_seconds, clock=time.monotonic,
     ):
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, not {type(name).__name__}")

@@ -21,7 +21,7 @@ from operator import index
 from types import CoroutineType, TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, TypeVarTuple, cast
 
-from sophia._core.breaker import BreakerStats, CircuitBreaker
+from sophia._core.breaker import DEFAULTS, LONGEST, WINDOW_MOST, BreakerStats, CircuitBreaker
 from sophia.errors import CircuitOpen, ConfigError
 
 __all__ = ["Breaker", "BreakerStats", "Call", "Circuit", "CircuitBreaker", "CircuitOpen", "acall", "call"]
@@ -31,9 +31,6 @@ P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
 Kinds = tuple[type[BaseException], ...]
-
-_WINDOW = 32_767
-_LONGEST = 30 * 86400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +48,14 @@ class Breaker:
         sophia.errors.ConfigError: breaker 'mail': failure_rate is 20; give a share of the calls, above 0 and up to 1
     """
 
-    name: str = "breaker"
-    failure_rate: float = 0.5
-    window: int = 100
-    minimum_calls: int = 10
-    open_seconds: float = 5.0
-    open_most: float | None = None
-    slow_seconds: float | None = None
-    probe_seconds: float = 30.0
+    name: str = DEFAULTS.name
+    failure_rate: float = DEFAULTS.failure_rate
+    window: int = DEFAULTS.window
+    minimum_calls: int = DEFAULTS.minimum_calls
+    open_seconds: float = DEFAULTS.open_seconds
+    open_most: float | None = DEFAULTS.open_most
+    slow_seconds: float | None = DEFAULTS.slow_seconds
+    probe_seconds: float = DEFAULTS.probe_seconds
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -66,7 +63,7 @@ class Breaker:
             raise ConfigError(message)
         share = "a share of the calls, above 0 and up to 1"
         self._check("failure_rate", 0 < self._number("failure_rate", share) <= 1, share)
-        self._check("window", 1 <= self._count("window") <= _WINDOW, f"1 to {_WINDOW} calls")
+        self._check("window", 1 <= self._count("window") <= WINDOW_MOST, f"1 to {WINDOW_MOST} calls")
         fewest = self._count("minimum_calls")
         self._check("minimum_calls", 1 <= fewest <= self.window, f"1 to {self.window} calls, at most as many as window")
         self._duration("open_seconds")
@@ -102,8 +99,8 @@ class Breaker:
             raise self._wrong(what, cure) from None
 
     def _duration(self, what: str) -> None:
-        cure = f"seconds, above 0 and up to {_LONGEST:.0f}"
-        self._check(what, 0 < self._number(what, cure) <= _LONGEST, cure)
+        cure = f"seconds, above 0 and up to {LONGEST:.0f}"
+        self._check(what, 0 < self._number(what, cure) <= LONGEST, cure)
 
     def circuit(
         self,
@@ -232,14 +229,14 @@ async def _ainvoke(
     except CircuitOpen as refusal:
         if fallback is None:
             raise
-        return await _settled(fallback(refusal))
+        return await settled(fallback(refusal))
     try:
         result = await function(*arguments, **named)
     except BaseException as error:
         _report(breaker, ticket, started, error, failures, ignore)
         if fallback is None or not _failed(error, failures, ignore):
             raise
-        return await _settled(fallback(cast(Exception, error)))
+        return await settled(fallback(cast(Exception, error)))
     if timed:
         _report(breaker, ticket, started, None, failures, ignore)
     else:
@@ -247,7 +244,8 @@ async def _ainvoke(
     return result
 
 
-async def _settled(answer: T | Awaitable[T]) -> T:
+async def settled(answer: T | Awaitable[T]) -> T:
+    """What a fallback gave: the answer, or what is awaited for it."""
     return await answer if inspect.isawaitable(answer) else answer
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import difflib
-import inspect
 import os
 import random
 import threading
@@ -20,7 +19,7 @@ from typing import Any, Self
 from sophia._core.mailbox import Delivery
 from sophia._core.runner import LoopRunner
 from sophia.actors.actor import Actor, refuse_generators
-from sophia.actors.breaker import Breaker, Circuit
+from sophia.actors.breaker import Breaker, Circuit, settled
 from sophia.actors.cell import Cell, Factory
 from sophia.actors.dead_letters import DeadLetters
 from sophia.actors.listeners import Listeners
@@ -466,8 +465,7 @@ class Orchestrator:
 async def _fallen_back(fallback: Callable[[Exception], Any] | None, error: Exception) -> Any:
     if fallback is None:
         raise error
-    answer = fallback(error)
-    return await answer if inspect.isawaitable(answer) else answer
+    return await settled(fallback(error))
 
 
 def _check(name: str, value: object, kinds: Any, cure: str) -> None:
