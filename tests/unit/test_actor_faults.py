@@ -124,16 +124,16 @@ def test_late_senders_in_threads_are_counted_once() -> None:
     play(main, loop=asyncio.new_event_loop())
 
 
-@pytest.mark.parametrize("call", ["ref.call(1, 20.0)", "ref.tell(1).wait(20.0)"])
+@pytest.mark.parametrize("call", ["ref.call(1, 3600.0)", "ref.tell(1).wait(3600.0)"])
 def test_a_signal_ends_the_wait_of_a_thread(call: str) -> None:
     """In the main thread, while the actors' loop runs in another."""
     code = f"""
-        import asyncio, signal, sys, threading, time
+        import asyncio, signal, threading
         from sophia.actors import Actor, Orchestrator
 
         class Hanging(Actor):
             async def handle(self, message):
-                await asyncio.sleep(30)
+                await asyncio.sleep(3600)
 
         ready, refs = threading.Event(), []
 
@@ -145,7 +145,7 @@ def test_a_signal_ends_the_wait_of_a_thread(call: str) -> None:
                 refs[0].tell(0)
                 await asyncio.sleep(0)
             ready.set()
-            await asyncio.sleep(30)
+            await asyncio.sleep(3600)
 
         threading.Thread(target=lambda: asyncio.run(serve()), daemon=True).start()
         ready.wait()
@@ -154,16 +154,15 @@ def test_a_signal_ends_the_wait_of_a_thread(call: str) -> None:
             raise KeyboardInterrupt
         signal.signal(signal.SIGALRM, interrupt)
         signal.setitimer(signal.ITIMER_REAL, 0.2)
-        began = time.monotonic()
         try:
             {call}
         except KeyboardInterrupt:
-            print(time.monotonic() - began < 5.0)
+            print("interrupted")
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+    assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr
 
 
 def test_a_long_chain_of_questions_needs_no_stack() -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import threading
-import time
 
 import pytest
 from stage import Echo, Recorder, adds_up, gated, play, turns
@@ -463,19 +462,17 @@ def test_after_the_loop_is_closed_nothing_is_taken_and_nobody_waits(sender):
         result: list = []
 
         def call() -> None:
-            start = time.monotonic()
             for _ in range(2):
                 try:
-                    ref.call(2, 60.0)
+                    ref.call(2, 3600.0)
                 except ActorStopped as error:
                     result.append(error)
-            result.append(time.monotonic() - start)
 
-        thread = threading.Thread(target=call)
+        thread = threading.Thread(target=call, daemon=True)
         thread.start()
         thread.join(30.0)
-        assert len(result) == 3
-        assert result[2] < 20.0
+        assert not thread.is_alive()
+        assert len(result) == 2
     adds_up(organs)
     assert organs.counts()["dead"] == 2
     ref.stop()

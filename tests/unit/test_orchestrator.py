@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -601,21 +600,19 @@ EXIT = """
 
 
 @pytest.mark.parametrize(
-    ("threads", "seconds", "end", "most"),
+    ("threads", "seconds", "end"),
     [
-        (1, 0.05, "return", 2.0),
-        (1, 60.0, "return", 4.0),
-        (5, 60.0, "return", 4.0),
-        (2, 60.0, "sys.exit(0)", 4.0),
-        (2, 60.0, "await organs.shutdown(0.2)", 5.0),
+        (1, 0.05, "return"),
+        (1, 3600.0, "return"),
+        (5, 3600.0, "return"),
+        (2, 3600.0, "sys.exit(0)"),
+        (2, 3600.0, "await organs.shutdown(0.2)"),
     ],
 )
-def test_the_interpreter_ends_in_time_in_the_middle_of_work(threads, seconds, end, most):
-    start = time.monotonic()
+def test_the_interpreter_ends_in_the_middle_of_work(threads, seconds, end):
     ended = run(EXIT.format(threads=threads, seconds=seconds, end=end, run="asyncio.run(main())"))
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
-    assert time.monotonic() - start < most + 6.0  # with the interpreter's start on a busy machine
 
 
 def test_the_interpreter_ends_with_a_loop_that_was_never_closed():
