@@ -725,7 +725,25 @@ cdef class Delivery:
     how many messages were taken, `errors` has ``(index, error)`` for those of a batch that this actor does not take.
 
     It may always be awaited: that costs nothing where there was room. What waits for room and is never awaited is not
-    sent; it counts as refused.
+    sent; it counts as refused. Thread-safe, but that RuntimeError is what an await off the loop of the actors raises
+    where there was no room. Example::
+
+        >>> import asyncio
+        >>> from sophia.actors import Actor, Orchestrator
+        >>> class Slow(Actor):
+        ...     async def handle(self, message):
+        ...         await asyncio.sleep(0.001)
+        >>> async def main():
+        ...     async with Orchestrator() as organs:
+        ...         slow = organs.spawn(Slow, capacity=2)
+        ...         batch = slow.send_batch("abcd")  # more than there is room for
+        ...         print(batch.outcome, batch.accepted, bool(batch))
+        ...         print(await batch)
+        ...         return organs.counts()["sent"]
+        >>> asyncio.run(main())
+        waiting 2 False
+        <Delivery accepted, 4 taken>
+        4
     """
 
     def __bool__(self) -> bool:

@@ -22,7 +22,28 @@ class Unhandled(TypeError):
 
 def handles(*kinds: type | UnionType) -> Callable[[_Method], _Method]:
     """Marks the method that handles messages of these classes, and of their subclasses. TypeError for what is no class;
-    a union is its members."""
+    a union is its members. Two methods of one class for the same kind are a TypeError of the class. Example::
+
+        >>> import asyncio
+        >>> from sophia.actors import Actor, Orchestrator, handles
+        >>> class Adds(Actor):
+        ...     @handles(int, float)
+        ...     def number(self, message):
+        ...         return message + 1
+        ...     @handles(str)
+        ...     def word(self, message):
+        ...         return message + "s"
+        >>> async def main():
+        ...     async with Orchestrator() as organs:
+        ...         adds = organs.spawn(Adds)
+        ...         answers = await adds.ask(41), await adds.ask("word")
+        ...         try:
+        ...             adds.tell(None)
+        ...         except TypeError:
+        ...             return *answers, "refused where it was sent"
+        >>> asyncio.run(main())
+        (42, 'words', 'refused where it was sent')
+    """
     found = [one for kind in kinds for one in (get_args(kind) if isinstance(kind, UnionType) else (kind,))]
     if not found or not all(isinstance(kind, type) for kind in found):
         message = (

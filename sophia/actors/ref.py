@@ -47,7 +47,22 @@ class ActorRef(Address):
 
     def watch(self, watcher: ActorRef | Callable[[Terminated], object]) -> None:
         """Tells the watcher, once, when this actor has ended for good: an actor gets a :class:`Terminated` with the
-        priority "control", a function is called. At once, where it has ended already."""
+        priority "control", a function is called on the loop, and what it raises is logged. At once, where it has ended
+        already. TypeError for what is neither, ValueError for one more than 1,024. For the loop of the actors::
+
+            >>> import asyncio
+            >>> from sophia.actors import Actor, Orchestrator
+            >>> class Echo(Actor):
+            ...     def handle(self, message):
+            ...         return message
+            >>> async def main():
+            ...     async with Orchestrator() as organs:
+            ...         echo = organs.spawn(Echo, "echo")
+            ...         echo.watch(lambda end: print(end.name, end.reason, end.error, sep=", "))
+            ...         await organs.stop("echo")
+            >>> asyncio.run(main())
+            echo, its actor has stopped, None
+        """
         self._cell.watch(watcher)
 
     def unwatch(self, watcher: ActorRef | Callable[[Terminated], object]) -> None:

@@ -51,6 +51,21 @@ class Supervision:
       it is something else. An exit of the process (SystemExit) raised in a handler stops the actor.
 
     A failure to start is a failure like any other. Messages that wait for an actor that is restarted wait on.
+
+    Raises ValueError for a setting out of its range, TypeError for one of the wrong kind; each names the setting.
+    Immutable, so any thread may use it. Example::
+
+        >>> supervision = Supervision(restarts=10, period=60.0, on={KeyError: "resume"})
+        >>> supervision.directive(OSError("disk gone"), asked=False)
+        'restart'
+        >>> supervision.directive(OSError("disk gone"), asked=True)
+        'resume'
+        >>> supervision.directive(KeyError("colour"), asked=False)
+        'resume'
+        >>> Supervision(told="ignore")
+        Traceback (most recent call last):
+            ...
+        ValueError: told is 'ignore'; choose one of resume, restart, stop
     """
 
     strategy: Strategy = "one_for_one"
