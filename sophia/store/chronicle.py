@@ -8,14 +8,17 @@ same way whenever they come, so a chronicle that was made anew has the very same
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from sophia.errors import ConfigError, StoreCorrupt, StoreFailed
 from sophia.store import chapters
@@ -35,7 +38,14 @@ __all__ = ["FORMAT", "Chronicle", "missing"]
 FORMAT = 3
 """Of the tables and views; a file of an earlier one is migrated, one of another is made anew."""
 
-_MIGRATIONS: dict[int, str] = {2: ""}  # by format what brings its tables to the next; views are made anew in any case
+# By format what brings its tables to the next; views are made anew in any case.
+_MIGRATIONS = {
+    2: """ALTER TABLE taken ADD COLUMN rows BIGINT;
+        UPDATE taken SET rows = (SELECT count(*) FROM decisions d WHERE d.file = taken.file)
+            + (SELECT count(*) FROM alarms a WHERE a.file = taken.file);
+        ALTER TABLE chapters ADD COLUMN first_event TIMESTAMPTZ;
+        ALTER TABLE chapters ADD COLUMN last_event TIMESTAMPTZ""",
+}
 
 _CHUNK = 1 << 22  # bytes of the journal that are taken in one transaction
 _TAIL = 4096  # bytes by which it is known that the rest of a file only follows what was taken
@@ -50,6 +60,7 @@ _CHAPTER = {
     "ended": "TIMESTAMPTZ", "summary": "VARCHAR[]", "terms": "VARCHAR[]", "fewer": "VARCHAR[]", "new": "VARCHAR[]",
     "vanished": "VARCHAR[]", "new_patterns": "BIGINT", "reflex": "BIGINT", "cortical": "BIGINT",
     "deep_thought": "BIGINT", "answered": "BIGINT", "danger": "BIGINT", "alarms": "BIGINT", "k_change": "DOUBLE",
+    "first_event": "TIMESTAMPTZ", "last_event": "TIMESTAMPTZ",
 }  # fmt: skip
 
 
@@ -59,7 +70,8 @@ def _columns(types: dict[str, str]) -> str:
 
 _TABLES = f"""
 CREATE TABLE meta (name VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
-CREATE TABLE taken (file INTEGER PRIMARY KEY, bytes BIGINT NOT NULL, tail VARCHAR NOT NULL, strange BIGINT NOT NULL);
+CREATE TABLE taken (file INTEGER PRIMARY KEY, bytes BIGINT NOT NULL, tail VARCHAR NOT NULL, strange BIGINT NOT NULL,
+    rows BIGINT);
 CREATE TABLE decisions (
     file INTEGER NOT NULL, run BIGINT NOT NULL, n BIGINT NOT NULL, id VARCHAR, decided TIMESTAMPTZ, event TIMESTAMPTZ,
     ts VARCHAR, scope VARCHAR, route VARCHAR, why VARCHAR, verdict VARCHAR, novelty DOUBLE, rule VARCHAR,
@@ -82,6 +94,13 @@ _TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, try(to_timestamp("at
 _TAKE_ALARMS = """INSERT INTO alarms SELECT {file}, run, n, try(to_timestamp("at")), alarm.kind, alarm.source,
     alarm.pattern, try(to_timestamp(alarm.at_seconds)), try(to_timestamp(alarm.since_seconds)), alarm.usual, alarm.found
     FROM records WHERE alarm IS NOT NULL"""
+
+
+# What was taken of each file of the journal, and whether its rows are still there, and no others.
+_TAKEN = """WITH found AS (SELECT file, count(*) AS rows
+        FROM (SELECT file FROM decisions UNION ALL SELECT file FROM alarms) GROUP BY file)
+    SELECT file, bytes, tail, bytes > 0 AND coalesce(found.rows, 0) = taken.rows IS TRUE
+    FROM taken FULL JOIN found USING (file)"""
 
 
 def missing() -> list[str]:
@@ -144,11 +163,15 @@ class Chronicle:
             self._mirror()  # before the journal, which then has what a chapter tells of
             files = journal_files(self.folder.path)
             before = self._count()
-            known = {row[0]: row[1:] for row in self._rows("SELECT file, bytes, tail FROM taken")}
+            known = {row[0]: row[1:] for row in self._rows(_TAKEN)}
             for number in known.keys() - {file.number for file in files}:
                 self._let_go(number)
+            for number, (*_, sound) in list(known.items()):
+                if not sound:  # its rows are not those that were taken
+                    self._let_go(number)
+                    del known[number]
             for file in files:
-                start, tail = known.get(file.number, (0, ""))
+                start, tail, _ = known.get(file.number, (0, "", True))
                 self._take(file, start, tail)
             return self._count() - before
         except engine().Error as error:
@@ -173,6 +196,11 @@ class Chronicle:
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         """The file; a new one where there is none, or it is damaged or of another format."""
+        for path in (self.file, self.file.with_name(f"{CHRONICLE}.wal")):
+            # A pipe would be waited for, and what a link leads to could not be forgotten with the store.
+            if os.path.lexists(path) and not (path.is_file() and not path.is_symlink()):
+                self._set_aside(f"{path.name} is no file of its own")
+                break
         try:
             return self._ours(_connected(self.file))
         except engine().Error as error:
@@ -188,10 +216,10 @@ class Chronicle:
         """The same, migrated where it is of an earlier format; that of a new file where this one has other tables."""
         try:
             found = _format(connection)
-            if found in _MIGRATIONS or (found == FORMAT and _views(connection) != {*VIEWS}):
+            if found in _MIGRATIONS or (found == FORMAT and _views(connection) != _expected().views):
                 _migrate(connection, found)
                 found = FORMAT
-            if found == FORMAT:
+            if found == FORMAT and _tables(connection) == _expected().tables:
                 return connection
         except BaseException:
             connection.close()
@@ -244,9 +272,9 @@ class Chronicle:
             run(_TAKE.format(file=number))
             run(_TAKE_ALARMS.format(file=number))
             run(
-                "INSERT INTO taken VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes, "
-                "tail = excluded.tail, strange = strange + excluded.strange",
-                [number, end, tail, strange],
+                "INSERT INTO taken VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes, "
+                "tail = excluded.tail, strange = strange + excluded.strange, rows = rows + excluded.rows",
+                [number, end, tail, strange, len(table)],
             )
         self._strange += strange
 
@@ -316,7 +344,9 @@ def _chapter_row(number: int, chapter: dict[str, Any]) -> tuple[Any, ...]:
     routes = chapter.get("routes")
     routes = routes if isinstance(routes, dict) else {}
     told = chapter | {name: routes.get(name, 0) if routes else None for name in ("reflex", "cortical", "deep_thought")}
-    told |= {"id": number, "danger": chapter.get("hits")}
+    events = chapter.get("events")
+    first, last = events if isinstance(events, list) and len(events) == 2 else (None, None)
+    told |= {"id": number, "danger": chapter.get("hits"), "first_event": first, "last_event": last}
     return tuple(told.get(name) for name in _CHAPTER)
 
 
@@ -344,18 +374,47 @@ def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"CREATE VIEW {name} AS {query}")
 
 
-def _views(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    of_main = "SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'"
-    return {name for (name,) in connection.execute(of_main).fetchall()}
+class _Shape(NamedTuple):
+    """What a file has, as DuckDB tells it."""
+
+    tables: list[tuple[Any, ...]]
+    views: dict[str, str]
+
+
+@cache
+def _expected() -> _Shape:
+    """That of a file of this format."""
+    with engine().connect(":memory:") as connection:
+        connection.execute(_TABLES)
+        _make_views(connection)
+        return _Shape(_tables(connection), _views(connection))
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = connection.execute(
+        "SELECT t.table_name, column_name, data_type, is_nullable, column_default FROM duckdb_columns() c "
+        "JOIN duckdb_tables() t USING (table_oid, schema_name) ORDER BY t.table_name, column_index"
+    ).fetchall()
+    for rest in (
+        "SELECT table_name, constraint_text FROM duckdb_constraints() ORDER BY ALL",
+        "SELECT table_name, index_name FROM duckdb_indexes() ORDER BY ALL",
+    ):
+        found += connection.execute(rest).fetchall()
+    return found
+
+
+def _views(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    of_main = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'"
+    return dict(connection.execute(of_main).fetchall())
 
 
 def _migrate(connection: duckdb.DuckDBPyConnection, found: int) -> None:
     """Brings a file of an earlier format to this one, at once or not at all."""
     connection.execute("BEGIN")
-    for format in range(found, FORMAT):
-        connection.execute(_MIGRATIONS[format])
     for name in _views(connection):
         connection.execute(f'DROP VIEW "{name}"')
+    for format in range(found, FORMAT):
+        connection.execute(_MIGRATIONS[format])
     _make_views(connection)
     connection.execute("UPDATE meta SET value = ? WHERE name = 'format'", [str(FORMAT)])
     connection.execute("COMMIT")
@@ -366,7 +425,7 @@ def _format(connection: duckdb.DuckDBPyConnection) -> int:
     if [name for (name,) in tables] != ["alarms", "chapters", "decisions", "meta", "patterns", "taken"]:
         return 0
     found = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchall()
-    return int(found[0][0]) if found and str(found[0][0]).isdigit() else 0
+    return int(found[0][0]) if found and re.fullmatch("[0-9]{1,9}", str(found[0][0])) else 0
 
 
 def _tail(opened: BinaryIO, end: int) -> str:

@@ -1,4 +1,8 @@
-"""What DuckDB says of the chronicle, as errors that name the file and the cure."""
+"""What DuckDB says of the chronicle, as errors that name the file and the cure.
+
+Of a statement of ours each error says something of the file. One that was asked may fail in any way and with any words
+(those of the data among them), so it condemns the file only where reading all of it fails, too.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sophia.errors import ConfigError, StoreCorrupt, StoreFailed, StoreLocked
+from sophia.errors import StoreCorrupt, StoreFailed, StoreLocked
 
-__all__ = ["engine", "failed", "first_line", "is_unfit", "refused"]
+__all__ = ["damaged", "engine", "failed", "first_line", "is_suspicious", "is_unfit"]
 
 _LOCKED = "Could not set lock on file"
 _DAMAGE = ("Corrupt", "replaying WAL", "checksum")
@@ -26,20 +30,23 @@ def engine() -> Any:
     return duckdb
 
 
-def _is_damage(error: BaseException) -> bool:
-    """Whether DuckDB says that a file or its log cannot be read, or has not the tables that it should have; not where
-    the system has refused something that says nothing of what is in the file."""
-    d = engine()
-    kinds = (d.IOException, d.SerializationException, d.InternalException, d.FatalException, d.CatalogException)
+def _is_of_the_system(error: BaseException) -> bool:
+    """Whether the system has refused something, which says nothing of what is in the file."""
     words = str(error)
-    if _LOCKED in words or any(os.strerror(number) in words for number in _REFUSALS):
-        return False
-    return any(sign in words for sign in _DAMAGE) or isinstance(error, kinds)
+    return _LOCKED in words or any(os.strerror(number) in words for number in _REFUSALS)
+
+
+def is_suspicious(error: BaseException) -> bool:
+    """Whether statements fail so where a file or its log cannot be read; some do for what is in the data, too."""
+    d = engine()
+    kinds = (d.IOException, d.SerializationException, d.InternalException, d.FatalException)
+    said = isinstance(error, kinds) or any(sign in str(error) for sign in _DAMAGE)
+    return said and not _is_of_the_system(error)
 
 
 def is_unfit(error: BaseException) -> bool:
     """Whether a statement of ours failed for what is in the file: damage, or other tables than those of its format."""
-    return _is_damage(error) or isinstance(error, engine().ProgrammingError)
+    return is_suspicious(error) or (isinstance(error, engine().ProgrammingError) and not _is_of_the_system(error))
 
 
 def failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt | StoreLocked:
@@ -47,15 +54,13 @@ def failed(file: Path, error: BaseException) -> StoreFailed | StoreCorrupt | Sto
     if _LOCKED in str(error):
         return StoreLocked(f"{file} is in use by another process; wait for it, or end it")
     if is_unfit(error):
-        return StoreCorrupt(f"{file} is damaged ({first_line(error)[:200]})")
+        return damaged(file, error)
     return StoreFailed(f"{file} cannot be used ({first_line(error)}); look at the disk and its permissions")
 
 
-def refused(file: Path, error: BaseException) -> ConfigError | StoreCorrupt:
-    """The error of a statement that was asked."""
-    if _is_damage(error) and not isinstance(error, engine().CatalogException):  # those are of the question
-        return StoreCorrupt(f"{file} is damaged ({first_line(error)[:200]})")
-    return ConfigError(" ".join(str(error).split()))
+def damaged(file: Path, error: BaseException) -> StoreCorrupt:
+    """The error of a file that cannot be read."""
+    return StoreCorrupt(f"{file} is damaged ({first_line(error)[:200]})")
 
 
 def first_line(error: BaseException) -> str:

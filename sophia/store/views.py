@@ -8,7 +8,7 @@ __all__ = ["NAMED", "ROUTES", "SEEN", "VIEWS"]
 
 SEEN = "coalesce(event, decided)"
 """The time that is asked for: that of the event where it is known, else that of the decision."""
-NAMED = """(SELECT d.*, coalesce(p.root, d.pattern) AS root, r.template FROM decisions d
+NAMED = """(SELECT d.*, coalesce(p.root, d.pattern) AS root, r.template, p.first_n FROM decisions d
         LEFT JOIN patterns p ON p.id = d.pattern LEFT JOIN patterns r ON r.id = coalesce(p.root, d.pattern)
         WHERE d.pattern IS NOT NULL)"""
 """The decisions with what their pattern is called now: those that were merged are one."""
@@ -34,10 +34,11 @@ VIEWS = {
         GROUP BY ALL ORDER BY decisions DESC, why, route""",
     "top_patterns": f"""SELECT root AS pattern, count(*) AS decisions, max({SEEN}) AS last_seen,
         any_value(template) AS template FROM {NAMED} GROUP BY root ORDER BY decisions DESC, pattern""",
+    # Older lines of the journal may be gone: the first that is left was the first of all where its pattern began there.
     "first_seen": f"""SELECT root AS pattern, arg_min({SEEN}, (run, n)) AS seen, min(run) AS run,
         arg_min(n, (run, n)) AS n, arg_min(source, (run, n)) AS source, arg_min(line, (run, n)) AS line,
-        count(*) AS decisions, any_value(template) AS template FROM {NAMED}
-        GROUP BY root ORDER BY run DESC, n DESC""",
+        count(*) AS decisions, any_value(template) AS template, arg_min(n = first_n, (run, n)) AS was_first
+        FROM {NAMED} GROUP BY root ORDER BY run DESC, n DESC""",
     "silence": f"""WITH times AS (SELECT root, source, count(*) AS decisions, min(event) AS first, max(event) AS last,
         any_value(template) AS template FROM {NAMED} WHERE event IS NOT NULL GROUP BY root, source
         HAVING count(*) >= 8),

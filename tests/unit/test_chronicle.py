@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -233,7 +234,8 @@ CREATE TABLE chapters (
     id BIGINT PRIMARY KEY, title VARCHAR, significance DOUBLE, inputs BIGINT, run BIGINT, first BIGINT, last BIGINT,
     "from" VARCHAR, "to" VARCHAR, began TIMESTAMPTZ, ended TIMESTAMPTZ, summary VARCHAR[], terms VARCHAR[],
     fewer VARCHAR[], new VARCHAR[], vanished VARCHAR[], new_patterns BIGINT, reflex BIGINT, cortical BIGINT,
-    deep_thought BIGINT, answered BIGINT, danger BIGINT, alarms BIGINT, k_change DOUBLE);
+    deep_thought BIGINT, answered BIGINT, danger BIGINT, alarms BIGINT, k_change DOUBLE,
+    first_event TIMESTAMPTZ, last_event TIMESTAMPTZ);
 """
 
 
@@ -257,6 +259,91 @@ def test_tables_of_this_format_are_what_they_were(store: Path) -> None:
             assert found.execute(sql).fetchall() == wanted.execute(sql).fetchall() != []
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT checksum FROM decisions", "SELECT Corrupt FROM chapters", "SELECT CAST('checksum' AS INT)",
+        "SELECT * FROM decisions WHERE 'Corruption'", "SELECT error('checksum')",
+        "SELECT CAST(id AS DATE) FROM decisions",
+        "SELECT error('replaying WAL') FROM decisions", "SELECT to_days(2147483647)",
+        "COPY decisions TO '{tmp}/x.csv'", "EXPORT DATABASE '{tmp}/e'", "SELECT * FROM read_text('{tmp}/*')",
+        "SELECT * FROM read_text('{tmp}/secret')", "ATTACH '{tmp}/other.duckdb'", "CREATE TEMP TABLE t (x INT)",
+        "SET VARIABLE a = 1", "BEGIN", "PREPARE p AS SELECT 1", "CHECKPOINT", "VACUUM", "ANALYZE",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("folder", ["none", "folder", "link"])
+def test_a_bad_question_costs_nothing_and_reaches_nothing(store: Path, tmp_path: Path, sql: str, folder: str) -> None:
+    """Whatever words are in its error, and though DuckDB lets statements use its folder for temporary files."""
+    append(store, [record(n, id="checksum Corrupt") for n in range(1, 9)])
+    before = rows(store)
+    temporary = store / "weaver.duckdb.tmp"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "secret").write_text("secret")
+    if folder == "folder":
+        shutil.copytree(elsewhere, temporary)
+    elif folder == "link":
+        temporary.symlink_to(elsewhere)
+    with Reading(store / "weaver.duckdb") as reading, pytest.raises(ConfigError):
+        list(reading.ask(sql.format(tmp=temporary))[1])
+    assert [path.name for path in elsewhere.iterdir()] == ["secret"]
+    assert not temporary.exists() or [path.name for path in temporary.iterdir()] == ["secret"]
+    assert rows(store) == before
+    assert not list(store.glob("*.damaged"))
+
+
+@pytest.mark.parametrize("sql", ["PIVOT decisions ON route USING count(*)", "DESCRIBE decisions", "SUMMARIZE decisions",
+                                 "EXPLAIN SELECT 1", "FROM whys", "VALUES (1)", "SHOW TABLES"])  # fmt: skip
+def test_questions_of_every_kind(store: Path, sql: str) -> None:
+    append(store, [record(1)])
+    rows(store)
+    with Reading(store / "weaver.duckdb") as reading:
+        assert list(reading.ask(sql)[1])
+
+
+@pytest.mark.parametrize("name", ["weaver.duckdb", "weaver.duckdb.wal"])
+@pytest.mark.parametrize("what", ["pipe", "folder", "link", "dangling"])
+def test_what_is_no_file_of_its_own_is_set_aside(store: Path, tmp_path: Path, name: str, what: str) -> None:
+    append(store, [record(1)])
+    path, target = store / name, tmp_path / "target"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        if what == "link":
+            target.write_bytes(b"of somebody else")
+        path.symlink_to(target)
+    assert len(rows(store)) == 1
+    assert len(list(store.glob("*.damaged"))) == 1
+    assert not target.exists() or target.read_bytes() == b"of somebody else"
+    assert (store / "weaver.duckdb").is_file()
+    assert not (store / "weaver.duckdb").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        "UPDATE meta SET value = '\u00b3'", "UPDATE taken SET bytes = -5", "UPDATE taken SET bytes = 0",
+        "DELETE FROM taken", "UPDATE taken SET file = 77", "DELETE FROM decisions WHERE n = 3",
+        "INSERT INTO decisions SELECT * FROM decisions", "CREATE UNIQUE INDEX i ON decisions (n)",
+        "CREATE OR REPLACE VIEW first_seen AS SELECT 1 AS x", "UPDATE taken SET rows = NULL",
+        "UPDATE taken SET tail = ''", "UPDATE decisions SET file = 9",
+    ],
+)  # fmt: skip
+def test_what_others_did_to_it_is_undone(store: Path, done: str) -> None:
+    import duckdb
+
+    append(store, [record(n) for n in range(1, 9)])
+    wanted = rows(store)
+    with duckdb.connect(str(store / "weaver.duckdb")) as other:
+        other.execute(done)
+    assert rows(store) == wanted
+    append(store, [record(n) for n in range(9, 12)])
+    assert rows(store) == anew(store)
+    assert len(rows(store, "SELECT template FROM first_seen")) == 3
+
+
 def _of_format_2(store: Path) -> Path:
     """A chronicle as the format before had it, without one of the views, and with a row that only it has."""
     import duckdb
@@ -265,8 +352,11 @@ def _of_format_2(store: Path) -> Path:
     rows(store)
     file = store / "weaver.duckdb"
     with duckdb.connect(str(file)) as old:
-        old.execute("DROP VIEW k_series")
-        old.execute("DROP VIEW days")
+        for (name,) in old.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall():
+            old.execute(f"DROP VIEW {name}")
+        old.execute("ALTER TABLE taken DROP COLUMN rows")
+        old.execute("ALTER TABLE chapters DROP COLUMN first_event")
+        old.execute("ALTER TABLE chapters DROP COLUMN last_event")
         old.execute("CREATE VIEW days AS SELECT 1 AS old")
         old.execute("CREATE VIEW of_before AS SELECT 1 AS old")
         old.execute("UPDATE meta SET value = '2' WHERE name = 'format'")
