@@ -113,6 +113,8 @@ def forget_scope(path: str | os.PathLike[str], scope: str, *, copies: bool = Fal
         if not outside.failed:
             store.settle_outputs()
         for path in folder.chronicle():
+            if path.is_symlink():
+                done.remains.append(f"{path} was a link: what it leads to ({path.readlink()}) is as it was")
             _remove(path)  # the next question makes it anew
             done.removed.append(str(path))
         journaled = journal_files(folder.path.resolve())

@@ -19,6 +19,7 @@ _FOREMOST = 3
 
 def told(chapters: list[tuple[int, dict[str, Any]]], *, markdown: bool = False) -> Iterator[str]:
     """Lines, without their ends: weeks, where there are several, then days with their chapters, the latest first."""
+    chapters = sorted(chapters, key=lambda one: _day(one[1]))  # a clock may have been set back between two
     by_day = [(day, list(some)) for day, some in groupby(chapters, key=lambda one: _day(one[1]))]
     weeks = [(week, list(days)) for week, days in groupby(by_day, key=lambda one: _week(one[0]))]
     heading = "## " if markdown else ""

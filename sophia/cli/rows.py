@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from itertools import chain, islice
 from typing import Any
 
+from sophia.errors import ConfigError
+
 __all__ = ["aligned", "objects", "printable"]
 
 _ALIGNED = 1000  # rows by whose values columns are aligned; what comes after them may be wider
@@ -17,6 +19,9 @@ _WIDEST = 80  # characters of a column: a longer value moves the rest of its row
 
 def objects(names: list[str], rows: Iterator[tuple[Any, ...]], view: str | None = None) -> Iterator[str]:
     """A JSON object a row."""
+    if again := [name for i, name in enumerate(names) if name in names[:i]]:
+        message = f"two columns are called {again[0]!r}: an object has each name once; call one otherwise (AS)"
+        raise ConfigError(message)
     first = {} if view is None else {"view": view}
     for row in rows:
         yield json.dumps(first | {name: _plain(value) for name, value in zip(names, row, strict=True)}) + "\n"

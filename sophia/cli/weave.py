@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _MOST = 20
+_ALL = 1 << 40  # rows; no view has more
 
 
 def command(options: argparse.Namespace) -> int:
@@ -43,6 +44,8 @@ def command(options: argparse.Namespace) -> int:
             sys.stdout.write(json.dumps({"id": number} | chapter) + "\n")
     elif chapters:
         sys.stdout.writelines(f"{line}\n" for line in told(chapters, markdown=options.markdown))
+    elif options.since is not None:
+        sys.stdout.write(f"no chapter has ended since {options.since}\n")
     else:
         sys.stdout.write("no chapter yet: one ends with the run that it is of\n")
     sys.stdout.flush()
@@ -126,7 +129,7 @@ def _viewed(reading: Reading, options: argparse.Namespace) -> Iterator[str]:
     """The rows of the views."""
     from sophia.store.views import VIEWS
 
-    most = _MOST if options.most is None else options.most
+    most = min(_MOST if options.most is None else options.most, _ALL)
     bare = not next(reading.ask("SELECT count(*) FROM decisions")[1])[0]
     for view in VIEWS:
         names, rows = reading.ask(f"SELECT * FROM {view} LIMIT {most}")

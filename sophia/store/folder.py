@@ -107,7 +107,7 @@ class StoreFolder:
 
     def chronicle(self) -> list[Path]:
         """The tables of the journal, and what is beside them."""
-        return [path for end in ("", ".wal", ".tmp") if (path := self.path / f"{CHRONICLE}{end}").exists()]
+        return [path for end in ("", ".wal", ".tmp") if os.path.lexists(path := self.path / f"{CHRONICLE}{end}")]
 
     def leftovers(self) -> list[Path]:
         """Unfinished files of a command that was killed."""

@@ -4,11 +4,12 @@ itself open, any number can read these."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from sophia.errors import ConfigError
-from sophia.whole_file import write_whole
+from sophia.whole_file import refuse_foreign, write_whole
 
 if TYPE_CHECKING:
     from sophia.store.reading import Reading
@@ -34,9 +35,21 @@ def export(reading: Reading, folder: Path) -> Iterator[Exported]:
 
     ConfigError where a file cannot be written, or would replace what is no Parquet.
     """
-    if folder.exists() and not folder.is_dir():
+    other = False
+    with suppress(OSError, ValueError):  # of which the files tell, too
+        other = folder.exists() and not folder.is_dir()
+    if other:
         message = f"{str(folder)!r} is no folder; name one, or one that can be made"
         raise ConfigError(message)
+    targets: dict[Path, str] = {}
+    for table in _TABLES:  # before any is written, or files of two times would stand side by side
+        target, _ = refuse_foreign(folder / f"{table}.parquet", "Parquet file", _is_parquet)
+        if target in targets:
+            message = (
+                f"{table}.parquet and {targets[target]}.parquet in {str(folder)!r} are the same file; remove the link"
+            )
+            raise ConfigError(message)
+        targets[target] = table
     for table, order in _TABLES.items():
         path = folder / f"{table}.parquet"
         writing = _Writing(reading, f"SELECT * FROM {table} ORDER BY {order}")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sophia.errors import ConfigError
 from sophia.store.views import NAMED, ROUTES, SEEN
 
-__all__ = ["EXAMPLES", "Question", "understood"]
+__all__ = ["EXAMPLES", "MOST", "Question", "understood"]
 
 EXAMPLES = (
     "what was new after 14:00?",
@@ -24,7 +24,9 @@ EXAMPLES = (
     "what deserves attention since 2026-11-30 14:00?",
 )
 
-_MOST = 50
+MOST = 50
+"""Rows of an answer. A query gives one more where there are more."""
+
 _LONGEST = 500
 
 
@@ -69,7 +71,7 @@ def _set(words: str) -> frozenset[str]:
 def _new(span: _Span) -> str:
     return (
         "SELECT seen, source, line, decisions, template FROM first_seen "
-        f"WHERE {span.holds('seen')} ORDER BY seen DESC, pattern DESC LIMIT {_MOST}"
+        f"WHERE was_first IS NOT FALSE AND {span.holds('seen')} ORDER BY seen DESC, pattern DESC LIMIT {MOST + 1}"
     )
 
 
@@ -78,21 +80,22 @@ def _danger(span: _Span) -> str:
         f"SELECT rule, max(severity) AS severity, count(*) AS inputs, min({SEEN}) AS first, max({SEEN}) AS last, "
         f"arg_max(source, {SEEN}) AS source, arg_max(line, {SEEN}) AS line FROM decisions "
         f"WHERE rule IS NOT NULL AND {span.holds(SEEN)} GROUP BY rule ORDER BY severity DESC, inputs DESC, rule "
-        f"LIMIT {_MOST}"
+        f"LIMIT {MOST + 1}"
     )
 
 
 def _often(span: _Span) -> str:
     return (
         f"SELECT root AS pattern, count(*) AS inputs, any_value(template) AS template FROM {NAMED} "
-        f"WHERE {span.holds(SEEN)} GROUP BY root ORDER BY inputs DESC, root LIMIT {_MOST}"
+        f"WHERE {span.holds(SEEN)} GROUP BY root ORDER BY inputs DESC, root LIMIT {MOST + 1}"
     )
 
 
 def _happened(span: _Span) -> str:
     return (
-        'SELECT ended, title, significance, inputs, "from", "to", danger, alarms, new_patterns FROM chapters '
-        f"WHERE {span.holds('ended')} ORDER BY id LIMIT {_MOST}"
+        'SELECT coalesce(last_event, ended) AS ended, title, significance, inputs, "from", "to", danger, alarms, '
+        f"new_patterns FROM chapters WHERE {span.holds('coalesce(last_event, ended)')} "
+        f"ORDER BY id DESC LIMIT {MOST + 1}"
     )
 
 
@@ -109,7 +112,7 @@ def _avoided(span: _Span) -> str:
 
 
 def _silent(span: _Span) -> str:
-    return f"SELECT * FROM silence WHERE {span.holds('last')} LIMIT {_MOST}"
+    return f"SELECT * FROM silence WHERE {span.holds('last')} LIMIT {MOST + 1}"
 
 
 def _slow(span: _Span) -> str:
@@ -122,12 +125,12 @@ def _slow(span: _Span) -> str:
 def _attention(span: _Span) -> str:
     return (
         f"SELECT attention, {SEEN} AS seen, source, line, route, why FROM decisions "
-        f"WHERE attention IS NOT NULL AND {span.holds(SEEN)} ORDER BY attention DESC, run, n LIMIT {_MOST}"
+        f"WHERE attention IS NOT NULL AND {span.holds(SEEN)} ORDER BY attention DESC, run, n LIMIT {MOST + 1}"
     )
 
 
 _TOPICS = (
-    _Topic(_set("new novel unknown first unseen"), "patterns that were first seen", _new),
+    _Topic(_set("new novel unknown unseen"), "patterns that were first seen", _new),
     _Topic(
         _set("danger dangerous dangers refused vetoed veto flagged rule rules attack attacks alarming"),
         "inputs that a danger rule hit",
@@ -135,16 +138,14 @@ _TOPICS = (
     ),
     _Topic(_set("often frequent frequently common commonest top frequency"), "patterns by how often they came", _often),
     _Topic(
-        _set("happened happen happens happening chapter chapters changed change changes story"),
+        _set("happened happen happens happening chapter chapters changed story"),
         "chapters that ended",
         _happened,
     ),
-    _Topic(
-        _set("avoided avoid saved save spared answered memory calls call cached"), "calls that were avoided", _avoided
-    ),
+    _Topic(_set("avoided avoid saved save spared answered cached"), "calls that were avoided", _avoided),
     _Topic(_set("silent silence quiet missing stopped vanished"), "patterns that fell silent", _silent),
     _Topic(
-        _set("slow slowest slower latency fast fastest microseconds"),
+        _set("slow slowest slower latency microseconds"),
         "how long decisions took (means of batches, in microseconds)",
         _slow,
     ),
@@ -153,10 +154,10 @@ _TOPICS = (
 )
 # What may stand beside: it asks for nothing by itself.
 _BESIDE = _set(
-    "what which who was were is are be been has have had did does do the a an any all there it of to in at on for by "
-    "me show tell list give please how many much came come comes coming seen see kind kinds pattern patterns most "
-    "deserves deserve worth fell fall gone went long took take that and or my our us so far up with from sort number "
-    "count total ones things thing anything something everything made we i know known"
+    "what which who was were is are be been has have had did do the a an any all there it of in at on for "
+    "me show tell list give please how many came come comes coming seen see kind kinds pattern patterns most "
+    "deserves deserve worth fell fall gone went call calls that and so far "
+    "ones things thing anything something everything"
 )
 _UNITS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _CLOCK = r"(?P<clock>\d{1,2}:\d{2}(?::\d{2})?)"
@@ -189,6 +190,8 @@ def understood(question: str, *, now: datetime, zone: tzinfo = UTC) -> Question:
         message = f"the time in {question!r:.200} cannot be read ({error})"
         raise ConfigError(message) from error
     words = re.findall(r"[^\W_]+", rest)
+    if odd := re.search(r"[^\w\s.,?'\"-]|\w-|-\w", rest):  # it may turn what is asked into its opposite
+        words.append(odd[0])
     topics = [topic for topic in _TOPICS if topic.asked_by & set(words)]
     strange = [word for word in words if word not in _BESIDE and not any(word in topic.asked_by for topic in topics)]
     if len(topics) > 1 and topics[-1] is _TOPICS[-1]:  # "inputs" is said of all of them
@@ -199,7 +202,11 @@ def understood(question: str, *, now: datetime, zone: tzinfo = UTC) -> Question:
         message = f"the time in {question!r:.200} ends before it begins ({span.words})"
         raise ConfigError(message)
     topic = topics[0]
-    return Question(f"{topic.words} {span.words}", topic.sql(span))
+    try:
+        return Question(f"{topic.words} {span.words}", topic.sql(span))
+    except OverflowError as error:
+        message = f"the time in {question!r:.200} is in no calendar"
+        raise ConfigError(message) from error
 
 
 def _refused(strange: list[str], topics: list[_Topic]) -> ConfigError:
@@ -215,38 +222,47 @@ def _refused(strange: list[str], topics: list[_Topic]) -> ConfigError:
 
 
 def _time(text: str, now: datetime) -> tuple[_Span, str]:
-    """The span that the words of time say, and the text without them."""
-    ends: dict[str, datetime | None] = {"start": None, "end": None}
+    """The span that the words of time say, and the text without them. ValueError where they say several."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     base = today  # the day that a clock is of
+    spans: list[_Span] = []
+    limits: dict[str, datetime] = {}
+
+    def put(end: str, at: datetime) -> None:
+        if end in limits:
+            message = "it begins or ends twice; ask of one time at once"
+            raise ValueError(message)
+        limits[end] = at
 
     def named(found: re.Match[str]) -> str:
         nonlocal base
         name, word = found["name"], found["word"]
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        week = today - timedelta(days=today.weekday())
         start, end = {
-            "today": (today, None),
+            "today": (today, today + timedelta(days=1)),
             "yesterday": (today - timedelta(days=1), today),
-            "this week": (today - timedelta(days=today.weekday()), None),
-            "this hour": (now.replace(minute=0, second=0, microsecond=0), None),
+            "this week": (week, week + timedelta(days=7)),
+            "this hour": (hour, hour + timedelta(hours=1)),
         }[name]
         if name == "yesterday":
             base = start
         if word is None:
-            ends.update(start=start, end=end)
+            spans.append(_Span(start, end))
         else:
-            ends[_LIMITS[word]] = end if word == "after" and end is not None else start
+            put(_LIMITS[word], end if word == "after" else start)
         return " "
 
     def on(found: re.Match[str]) -> str:
         nonlocal base
         base = _day(found["date"], now)
-        ends.update(start=base, end=base + timedelta(days=1))
+        spans.append(_Span(base, base + timedelta(days=1)))
         return " "
 
     def last(found: re.Match[str]) -> str:
         # Of the time that has gone by, whatever clocks were set to meanwhile.
         seconds = int(found["count"] or 1) * _UNITS[found["unit"]]
-        ends["start"] = (now.astimezone(UTC) - timedelta(seconds=seconds)).astimezone(now.tzinfo)
+        spans.append(_Span((now.astimezone(UTC) - timedelta(seconds=seconds)).astimezone(now.tzinfo), now))
         return " "
 
     def limit(found: re.Match[str]) -> str:
@@ -259,12 +275,17 @@ def _time(text: str, now: datetime) -> tuple[_Span, str]:
             at = at.replace(hour=hour, minute=minute, second=second)
         elif word == "after":
             at += timedelta(days=1)
-        ends[_LIMITS[word]] = at.astimezone(now.tzinfo)
+        put(_LIMITS[word], at.astimezone(now.tzinfo))
         return " "
 
     for pattern, read in ((_NAMED, named), (rf"\bon {_DATE}\b", on), (_LAST, last), (_LIMIT, limit)):
         text = re.sub(pattern, read, text)
-    return _Span(ends["start"], ends["end"]), text
+    if len(spans) > 1:
+        message = "it says several spans; ask of one time at once"
+        raise ValueError(message)
+    starts = [at for at in (limits.get("start"), *(span.start for span in spans)) if at is not None]
+    ends = [at for at in (limits.get("end"), *(span.end for span in spans)) if at is not None]
+    return _Span(max(starts, default=None), min(ends, default=None)), text
 
 
 def _day(text: str, now: datetime) -> datetime:

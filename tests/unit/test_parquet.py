@@ -113,3 +113,28 @@ def test_no_room_leaves_the_files_of_before(chronicle: Path, tmp_path: Path) -> 
     )  # fmt: skip
     assert "cannot be written (File too large)" in done.stdout, done
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_nothing_is_replaced_where_one_file_cannot_be(chronicle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    exported(chronicle, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / "patterns.parquet").write_text("notes of mine")
+    (out / "decisions.parquet").write_bytes(b"PAR1 of before")
+    with pytest.raises(ConfigError, match="would replace something else"):
+        exported(chronicle, out)
+    assert (out / "decisions.parquet").read_bytes() == b"PAR1 of before"
+    (out / "patterns.parquet").unlink()
+    (out / "patterns.parquet").symlink_to("decisions.parquet")
+    with pytest.raises(ConfigError, match="are the same file"):
+        exported(chronicle, out)
+    (out / "patterns.parquet").unlink()
+    exported(chronicle, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "nul\0", "loop/loop"])
+def test_a_folder_that_cannot_be_is_refused(chronicle: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ConfigError):
+        exported(chronicle, tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -34,7 +35,13 @@ NOW = datetime(2026, 11, 30, 18, 30, tzinfo=UTC)  # a Monday
         ("what was dangerous in the last 90 minutes?", "danger rule hit from 2026-11-30 17:00:00 UTC"),
         ("what happened this week?", "chapters that ended from 2026-11-30 00:00:00 UTC"),
         ("what happened in the last week?", "chapters that ended from 2026-11-23 18:30:00 UTC"),
-        ("how many inputs this hour?", "by route from 2026-11-30 18:00:00 UTC"),
+        ("how many inputs this hour?", "by route from 2026-11-30 18:00:00 UTC until 2026-11-30 19:00:00 UTC"),
+        ("how many inputs today?", "by route from 2026-11-30 00:00:00 UTC until 2026-12-01 00:00:00 UTC"),
+        ("how many inputs this week?", "from 2026-11-30 00:00:00 UTC until 2026-12-07 00:00:00 UTC"),
+        ("how many inputs in the last 3 hours?", "from 2026-11-30 15:30:00 UTC until 2026-11-30 18:30:00 UTC"),
+        ("new after 14:00 and before 16:00", "from 2026-11-30 14:00:00 UTC until 2026-11-30 16:00:00 UTC"),
+        ("new today after 14:00", "from 2026-11-30 14:00:00 UTC until 2026-12-01 00:00:00 UTC"),
+        ("new since 2026-11-28 and before today", "from 2026-11-28 00:00:00 UTC until 2026-11-30 00:00:00 UTC"),
         ("how many lines were new today?", "first seen from 2026-11-30 00:00:00 UTC"),
         ("which patterns are the most frequent?", "how often they came in all that is kept"),
         ("how many calls were avoided?", "calls that were avoided in all"),
@@ -68,6 +75,27 @@ def test_the_last_hours_are_hours_also_where_clocks_are_set(day: str) -> None:
     [
         ("why is the sky blue?", "'why', 'sky', 'blue'"),
         ("what was not dangerous?", "'not'"),
+        ("!dangerous", "'!'"),
+        ("new yesterday and today", "several spans"),
+        ("new on 2026-11-28 and on 2026-11-30", "several spans"),
+        ("new on 2026-11-28 and today", "several spans"),
+        ("new from yesterday to today", "'to'"),
+        ("how many inputs up to today", "'up', 'to'"),
+        ("how many inputs by yesterday", "'by'"),
+        ("new today in the last 3 hours", "several spans"),
+        ("new after 14:00 or before 16:00", "'or'"),
+        ("new after 14:00 and after 16:00", "begins or ends twice"),
+        ("how long did decisions take?", "'long', 'take'"),
+        ("how many inputs were known?", "'known'"),
+        ("how many calls were made?", "'made'"),
+        ("how many calls were there?", "asks for nothing"),
+        ("how much memory did it take?", "'much', 'memory'"),
+        ("what is in memory?", "'memory'"),
+        ("how many inputs came from a?", "'from'"),
+        ("how fast did messages come?", "'fast'"),
+        ("which inputs were known patterns", "'known'"),
+        ("did the number of messages change", "'number'"),
+        ("what came first?", "'first'"),
         ("was user 17 dangerous?", "'user', '17'"),
         ("what was new and dangerous?", "several things at once"),
         ("", "asks for nothing"),
@@ -105,3 +133,12 @@ def test_every_query_can_be_asked(tmp_path: Path) -> None:
             names, rows = reading.ask(understood(question, now=NOW).sql)
             assert names
             assert len(list(rows)) <= 1
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York", "UTC"])
+@pytest.mark.parametrize(
+    "question", ["new on 0001-01-01", "new until 9999-12-31 23:00", "new on 9999-12-31", "new since 0001-01-01"]
+)
+def test_times_at_the_ends_of_the_calendar_are_asked_or_refused(question: str, zone: str) -> None:
+    with suppress(ConfigError):  # and no other error
+        assert understood(question, now=NOW, zone=ZoneInfo(zone)).sql

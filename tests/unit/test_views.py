@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 import sophia
-from sophia.cli.rows import aligned
+from sophia.cli.chapters import told
+from sophia.cli.rows import aligned, objects
+from sophia.errors import ConfigError
 from sophia.store.chronicle import Chronicle, missing
 from sophia.store.journal import Journal
 from sophia.store.questions import understood
@@ -229,7 +231,7 @@ def test_questions(
         (one for one in inside if one["salience"]),
         key=lambda one: (-one["salience"]["attention"], one["run"], one["n"]),
     )[:50]
-    assert [(one["attention"], one["line"]) for one in asked("what deserves attention")] == [
+    assert [(one["attention"], one["line"]) for one in asked("what deserves attention")[:50]] == [
         (one["salience"]["attention"], one["line"]) for one in wanted
     ]
     rules = by([one for one in inside if one["danger"]], lambda one: one["danger"]["rule"])
@@ -253,3 +255,16 @@ def test_one_long_value_does_not_widen_every_row() -> None:
     lines = list(aligned(names, iter([("short", 1), (long, 2), ("y" * 70, 3)])))
     assert [len(line) for line in lines] == [84, 84, 1_000_004, 84]
     assert [line.rstrip("\n")[-1] for line in lines] == ["b", "1", "2", "3"]
+
+
+def test_an_object_has_each_name_once() -> None:
+    with pytest.raises(ConfigError, match="'n'"):
+        list(objects(["n", "a", "n"], iter([(1, 2, 3)])))
+
+
+def test_days_are_told_once_though_a_clock_was_set_back() -> None:
+    days = ["2026-12-01", "2026-11-30", "2026-12-01", "2026-08-23", "2026-12-01", "2030-01-31"]
+    made = [(n, {**CHAPTERS[0], "ended": f"{day}T12:00:00Z"}) for n, day in enumerate(days, 1)]
+    lines = list(told(made))
+    assert sum(line.startswith("2026-12-01") for line in lines) == 1
+    assert sum(line.startswith("Week of 2026-11-30") for line in lines) == 1
