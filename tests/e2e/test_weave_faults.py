@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -619,7 +620,7 @@ def test_a_store_of_an_older_format(command: Run, tmp_path: Path, number: int) -
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"[]", b"", None, 7, "flip"])
 def test_a_damaged_chapter_is_left_out_and_that_is_told(command: Run, store: Path, data: object) -> None:
-    with sqlite3.connect(store / "sophia.db") as database:
+    with closing(sqlite3.connect(store / "sophia.db")) as database, database:
         if data == "flip":
             data = database.execute("SELECT data FROM chapters WHERE id = 3").fetchone()[0].replace("inputs", "inputt")
         if data is None:
@@ -627,7 +628,6 @@ def test_a_damaged_chapter_is_left_out_and_that_is_told(command: Run, store: Pat
         else:
             value = "CAST(? AS TEXT)" if isinstance(data, bytes) else "?"
             database.execute(f"UPDATE chapters SET data = {value} WHERE id = 3", (data,))
-    database.close()
     for how in ([], ["--markdown"], ["--json"]):
         done = command("weave", "--store", "mind", *how)
         assert done.returncode == 0
@@ -756,9 +756,8 @@ def test_what_is_forgotten_is_quoted_no_more(command: Run, tmp_path: Path) -> No
 
 def test_a_damaged_chapter_is_forgotten(command: Run, store: Path) -> None:
     """Nobody knows of whom it quotes."""
-    with sqlite3.connect(store / "sophia.db") as database:
+    with closing(sqlite3.connect(store / "sophia.db")) as database, database:
         database.execute("UPDATE chapters SET data = replace(data, 'inputs', 'inputt') WHERE id = 3")
-    database.close()
     done = command("forget", "--scope", "nobody", "--store", "mind")
     chapters = [json.loads(line) for line in command("weave", "--store", "mind", "--json").stdout.splitlines()]
     if done.returncode:  # a damaged store is refused as a whole: then nothing is done

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +226,8 @@ def secrets_in(path: Path, secret: str) -> tuple[bool, bool, bool]:
 
     import pyarrow as pa
 
-    with sqlite3.connect(f"file:{path / 'sophia.db'}?mode=ro", uri=True) as connection:
+    with closing(sqlite3.connect(f"file:{path / 'sophia.db'}?mode=ro", uri=True)) as connection:
         held = connection.execute("SELECT count(*) FROM memories WHERE text = ?", (secret,)).fetchone()[0] > 0
-    connection.close()
     raw = b"".join(file.read_bytes() for file in path.glob("sophia.db*"))
     mapped = False
     for file in path.glob("segments/*.rows.arrow"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_what_has_nothing_to_do_with_a_forgotten_scope_stays(tmp_path: Path) -> 
     write(tmp_path, made)
 
     def as_it_lies() -> list[tuple[Any, ...]]:
-        with sqlite3.connect(tmp_path / "sophia.db") as database:
+        with closing(sqlite3.connect(tmp_path / "sophia.db")) as database:
             return database.execute("SELECT * FROM chapters ORDER BY id").fetchall()
 
     before = as_it_lies()
@@ -113,9 +114,8 @@ def test_what_has_nothing_to_do_with_a_forgotten_scope_stays(tmp_path: Path) -> 
 def test_a_damaged_row_is_passed_over(tmp_path: Path) -> None:
     write(tmp_path, [chapter("one", [""]), chapter("two", [""])])
     file = StoreFolder(tmp_path).file
-    with sqlite3.connect(file) as database:
+    with closing(sqlite3.connect(file)) as database, database:
         database.execute("UPDATE chapters SET data = '{\"title' WHERE id = 1")
-    database.close()
     assert [one["title"] for one in kept(tmp_path)] == ["two"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +154,8 @@ def test_damage_costs_only_thought(tmp_path: Path) -> None:
     for name in ("a", "c"):  # the first changes of all come as a dump
         with sophia.open(tmp_path / "s") as brain:
             play(brain, name, 0, 1, 2)
-    with sqlite3.connect(tmp_path / "s" / "sophia.db") as database:
+    with closing(sqlite3.connect(tmp_path / "s" / "sophia.db")) as database, database:
         database.execute("UPDATE log SET changes = x'00' WHERE name = 'sessions'")
-    database.close()
     with sophia.open(tmp_path / "s") as brain:
         assert any("sessions" in note for note in brain.notes)
         assert play(brain, "b", 0, 1) == [None, (1, 2)]
