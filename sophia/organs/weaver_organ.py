@@ -6,8 +6,8 @@ from collections.abc import Callable
 from time import sleep
 from typing import Any
 
+from sophia._core.stretch import Stretch
 from sophia.actors.actor import Actor, handles
-from sophia.organs.chapter import Stretch
 from sophia.organs.weaver import Weaver
 
 __all__ = ["WeaverOrgan"]

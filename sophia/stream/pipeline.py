@@ -10,12 +10,12 @@ from sophia._core.mailbox import Delivery
 from sophia._core.normaliser import stream_safe
 from sophia._core.pattern import Pattern
 from sophia._core.rhythm import Alarm
+from sophia._core.stretch import Stretch
 from sophia.actors.actor import Actor, handles
 from sophia.actors.ref import ActorRef
 from sophia.brain import Batch, Sophia
 from sophia.errors import InputError
 from sophia.organs.batch import Columns
-from sophia.organs.chapter import Stretch
 from sophia.organs.thalamus_organ import ThalamusOrgan
 from sophia.organs.weaver import Weaver
 from sophia.stream.event import PLAIN, Event

@@ -1,4 +1,4 @@
-"""Where a stream becomes another one: windows of it as hypervectors, and a cumulative sum of how strange they are."""
+"""What ``sophia._core.shift`` must compute, with sets and lists."""
 
 from __future__ import annotations
 
@@ -9,35 +9,23 @@ from collections.abc import Callable, Sequence
 from sophia._core.search import greatest_similarity, similarity
 from sophia._core.vector import Hypervector
 
-__all__ = ["DIM", "WINDOW", "ShiftDetector", "Window"]
-
 WINDOW = 32
-"""Inputs of one window."""
-DIM = 2048
-"""Bits of a window's vector: two unrelated ones are alike by .02, and 10,000 would cost five times as much."""
 
-_WARM = 16  # windows in which a stretch is learned, and how strange its windows usually are
-_ALLOWANCE = 0.25  # so much stranger than usual is nothing yet
-_LIMIT = 4.0  # of the sum
-_CALM = 1.0  # below that sum it is learned what is usual
+_WARM = 16
+_ALLOWANCE = 0.25
+_LIMIT = 4.0
+_CALM = 1.0
 _RATE = 1 / 64
 _PROTOTYPES = 64
 _PENDING = 64
-_LAG = (
-    8  # windows after which one is learned: two streams may meet in the midst of a window, whose half would say enough
-)
-_LEAST = 4  # windows of a new stretch when it is found
+_LAG = 8
+_LEAST = 4
 _FEW = WINDOW // 4
 _KNOWN = 1 << 14
-_SKIP = 8  # of windows of known patterns one in so many is looked at
+_SKIP = 8
 
 
 class Window:
-    """`WINDOW` inputs: the pattern of each (0: none), and the vote of their texts (None: there was no text), which is
-    `made` when it is first asked for."""
-
-    __slots__ = ("_made", "_vector", "distinct", "patterns")
-
     def __init__(self, patterns: Sequence[int], made: Callable[[], Hypervector | None]) -> None:
         self.patterns = patterns
         self.distinct = set(patterns)
@@ -53,27 +41,6 @@ class Window:
 
 
 class ShiftDetector:
-    """Finds the inputs at which a stream becomes another one. One thread at a time.
-
-    A window is strange by the share of its inputs whose pattern the present stretch does not have, times how unlike its
-    text is to the most similar of the last 64 windows. A log line that was seen before is not strange however rare it
-    is, and chat, where each line is new, is not while it is about the same. What is usual follows the stream, from the
-    median of the second half of the first 16 windows on; what exceeds it by more than an allowance is summed up, never
-    below zero (CUSUM, Page 1954), and at a limit there is a shift. What made the sum grow is not learned before it has
-    fallen to zero again. Where the shift lies is then worked out among these windows: where those after it are least
-    like all before it and most like each other, and there at the input where the patterns change.
-
-    2 MB at most. A window of known patterns costs 4 us, another one 20 to 40.
-
-        >>> from sophia._core.hdc import random
-        >>> tea, cup = random("tea", dim=DIM), random("cup", dim=DIM)
-        >>> detector = ShiftDetector()
-        >>> [detector.add(Window((1, 2) * 16, lambda: tea)) for _ in range(40)] == [0] * 40
-        True
-        >>> [detector.add(Window((3, 4) * 16, lambda: cup)) for _ in range(6)]
-        [0, 0, 0, 0, 0, 192]
-    """
-
     def __init__(self) -> None:
         self._pending: deque[Window] = deque()
         self._last: Window | None = None

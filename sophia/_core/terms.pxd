@@ -1,0 +1,1 @@
+"""Words that tell texts apart. See terms.pyx."""
