@@ -30,7 +30,8 @@ _EVERYDAY = frozenset(
     re.findall(
         r"\w+",
         "the and for you that this with are was have not can but its from what how just your will they there all get "
-        "has any one out when would then some like about don does did been which them than who why where use",
+        "has any one out when would then some like about don does did been which them than who why where use "
+        "true false null none nan",
     )
 )
 
@@ -65,7 +66,7 @@ def chapter_of(
     significance = n / (n + _SMALL) * (0.6 * change + 0.2 * min(1.0, stretch.fresh / n) + 0.2 * alarm)
     rules = sorted(tally.rules.items(), key=lambda one: (-one[1], one[0]))
     return {
-        "title": _title([word for word, _ in more]),
+        "title": _title([word for word, _ in more], before is not None),
         "run": run,
         "ended": _instant(stretch.decided[1]),
         "began": _instant(stretch.decided[0]),
@@ -122,7 +123,7 @@ def terms_of(words: dict[str, int], earlier: dict[str, int] | None) -> Terms:
     return Terms(*[[one for one in found if one[0] not in _EVERYDAY] for found in (more, fewer)])
 
 
-def _title(terms: list[str]) -> str:
+def _title(terms: list[str], before: bool) -> str:
     chosen: list[str] = []
     for term in terms:
         if not any(term in other or other in term for other in chosen):
@@ -130,7 +131,7 @@ def _title(terms: list[str]) -> str:
         if len(chosen) == _TERMS:
             break
     if not chosen:
-        return "As before"
+        return "As before" if before else "Without words"
     title = chosen[0] if len(chosen) == 1 else f"{', '.join(chosen[:-1])} and {chosen[-1]}"
     return title[0].upper() + title[1:]
 

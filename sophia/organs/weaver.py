@@ -59,9 +59,9 @@ class Waiting(NamedTuple):
 class Weaver:
     """Makes chapters of what was decided. One thread at a time.
 
-    It reads in windows of 32 inputs, whatever the batches are, and encodes one text of each pattern (of windows full of
-    new ones 8, and after 26 such windows 2). 3 MB at most; about .2 us an input of known patterns, .7 us where each is a
-    new one, and .6 to 3 ms a chapter.
+    It reads in windows of 32 inputs, whatever the batches are, and encodes one text of each pattern (of windows full
+    of new ones 8, and after 26 such windows 2). 3 MB at most; about .2 us an input of known patterns, .7 us where each
+    is a new one, and .6 to 3 ms a chapter.
 
         >>> import sophia
         >>> weaver = Weaver()

@@ -20,6 +20,7 @@ EXAMPLES = (
     "how many inputs were there on 2026-11-30?",
     "how many calls were avoided this week?",
     "what fell silent?",
+    "which alarms were there between 09:00 and 12:00?",
     "what was slow today?",
     "what deserves attention since 2026-11-30 14:00?",
 )
@@ -129,10 +130,19 @@ def _attention(span: _Span) -> str:
     )
 
 
+def _alarms(span: _Span) -> str:
+    at = "coalesce(noticed, decided)"
+    return (
+        f"SELECT {at} AS noticed, kind, a.source, pattern, since, usual, found, template FROM alarms a LEFT JOIN "
+        "(SELECT p.id, r.template FROM patterns p JOIN patterns r ON r.id = coalesce(p.root, p.id)) ON id = pattern "
+        f"WHERE {span.holds(at)} ORDER BY noticed DESC, run DESC, n DESC, pattern LIMIT {MOST + 1}"
+    )
+
+
 _TOPICS = (
     _Topic(_set("new novel unknown unseen"), "patterns that were first seen", _new),
     _Topic(
-        _set("danger dangerous dangers refused vetoed veto flagged rule rules attack attacks alarming"),
+        _set("danger dangerous dangers refused vetoed veto flagged rule rules attack attacks"),
         "inputs that a danger rule hit",
         _danger,
     ),
@@ -143,6 +153,7 @@ _TOPICS = (
         _happened,
     ),
     _Topic(_set("avoided avoid saved save spared answered cached"), "calls that were avoided", _avoided),
+    _Topic(_set("alarm alarms alarmed bursts burst"), "alarms of patterns that fell silent or came too often", _alarms),
     _Topic(_set("silent silence quiet missing stopped vanished"), "patterns that fell silent", _silent),
     _Topic(
         _set("slow slowest slower latency microseconds"),
@@ -164,6 +175,7 @@ _CLOCK = r"(?P<clock>\d{1,2}:\d{2}(?::\d{2})?)"
 _DATE = r"(?P<date>\d{4}-\d{2}-\d{2})"
 _LIMITS = {"after": "start", "since": "start", "from": "start", "before": "end", "until": "end", "till": "end"}
 _LIMIT = rf"\b(?P<word>{'|'.join(_LIMITS)}) (?=\d)(?:{_DATE}[ t]?)?{_CLOCK}?(?P<utc>z?)\b"
+_BETWEEN = r"\bbetween ((?=\d)[\d:tz -]{2,20}) and (?=\d)"
 _NAMED = rf"\b(?:(?P<word>{'|'.join(_LIMITS)}) )?(?P<name>today|yesterday|this week|this hour)\b"
 _LAST = r"\b(?:in|over|during|for) the last (?P<count>\d{1,6} )?(?P<unit>minute|hour|day|week)s?\b"
 
@@ -278,6 +290,7 @@ def _time(text: str, now: datetime) -> tuple[_Span, str]:
         put(_LIMITS[word], at.astimezone(now.tzinfo))
         return " "
 
+    text = re.sub(_BETWEEN, r"from \1 until ", text)
     for pattern, read in ((_NAMED, named), (rf"\bon {_DATE}\b", on), (_LAST, last), (_LIMIT, limit)):
         text = re.sub(pattern, read, text)
     if len(spans) > 1:

@@ -45,6 +45,10 @@ NOW = datetime(2026, 11, 30, 18, 30, tzinfo=UTC)  # a Monday
         ("how many lines were new today?", "first seen from 2026-11-30 00:00:00 UTC"),
         ("which patterns are the most frequent?", "how often they came in all that is kept"),
         ("how many calls were avoided?", "calls that were avoided in all"),
+        ("any alarms today?", "alarms of patterns that fell silent or came too often from 2026-11-30 00:00:00 UTC"),
+        ("new between 14:00 and 16:00", "first seen from 2026-11-30 14:00:00 UTC until 2026-11-30 16:00:00 UTC"),
+        ("alarms between 2026-11-28 07:00Z and 2026-11-29", "from 2026-11-28 07:00:00 UTC until 2026-11-29 00:00:00"),
+        ("new between 2026-11-28T07:00 and 2026-11-29T08:30 please", "28 07:00:00 UTC until 2026-11-29 08:30:00 UTC"),
     ],
 )
 def test_what_is_understood_is_said(question: str, words: str) -> None:
@@ -77,6 +81,9 @@ def test_the_last_hours_are_hours_also_where_clocks_are_set(day: str) -> None:
         ("what was not dangerous?", "'not'"),
         ("!dangerous", "'!'"),
         ("new yesterday and today", "several spans"),
+        ("new between 14:00 and now", "'between', '14', '00', 'now'"),
+        ("new between 16:00 and 14:00", "ends before it begins"),
+        ("new between 14:00 and 16:00 and before 17:00", "begins or ends twice"),
         ("new on 2026-11-28 and on 2026-11-30", "several spans"),
         ("new on 2026-11-28 and today", "several spans"),
         ("new from yesterday to today", "'to'"),

@@ -270,7 +270,7 @@ def test_inputs_without_texts_are_counted() -> None:
     weaver = Weaver()
     weaver.add(Told([Passage("x", 1, None)] * 300, decisions, [0.0] * 300))
     (chapter,) = weaver.end()
-    assert (chapter["inputs"], chapter["summary"], chapter["title"]) == (300, [], "As before")
+    assert (chapter["inputs"], chapter["summary"], chapter["title"]) == (300, [], "Without words")
 
 
 @pytest.mark.parametrize(
