@@ -346,7 +346,7 @@ def _chapters(store: Path) -> list[dict[str, Any]]:
 
 def _heartbeat(suite: Suite, what: str, lines: Sequence[bytes]) -> None:
     """How late a task of the event loop is at worst that wants to run each millisecond, while lines are woven as in a
-    run, read on the loop and told by the organ in its thread; and as if the loop itself did both."""
+    run, read and told on the loop by an organ, in steps; and told at once."""
     texts = [line.decode(errors="replace") for line in lines]
     woven: list[Batched] = []
     with sophia.open(None) as brain:
@@ -401,7 +401,7 @@ async def _in_organ(woven: list[Batched]) -> int:
     chapters: list[dict[str, Any]] = []
     weaver = Weaver()
     async with Orchestrator() as organs:
-        teller = organs.spawn(WeaverOrgan(weaver, chapters.append), "weaver", blocking=True, capacity=64)
+        teller = organs.spawn(WeaverOrgan(weaver, chapters.append), "weaver", capacity=64)
         for events, batch in woven:
             for stretch in weaver.follow(events, batch):
                 sent = teller.tell(stretch)

@@ -100,6 +100,7 @@ cdef class Decision:
     cdef uint64_t _seen     # inputs of its kind before it, and how many of them its danger rule had hit
     cdef uint64_t _hits
     cdef double _alarm      # at least so urgent
+    cdef double _moment     # seconds since 1970; 0: its input names no time
     cdef readonly bint audit
     cdef readonly bint withheld
     cdef int _agrees

@@ -121,6 +121,12 @@ cdef class Decision:
         return None if self.sensor is None else self._anomaly
 
     @property
+    def moment(self):
+        """The time that the input names, in its `ts` or where a line of a log has it, in seconds since 1970 (what names
+        no zone is UTC); of a line without one that of the line before it. None where there is none with a year."""
+        return self._moment if self._moment else None
+
+    @property
     def k(self):
         return None
 
@@ -195,7 +201,7 @@ cdef class Decision:
             self.audit, self._agrees, self.withheld, self.intent, self.runner_up, self.model, self._danger_score,
             self.earlier, self.earlier_same, self.accepted, self.accepted_same, self.closeness,
             self.session, self.session_novel, self._like, self._likeness, self.salience,
-            self.sensor, self._anomaly, self.channel, self.resting,
+            self.sensor, self._anomaly, self.channel, self.resting, self._moment,
         )
 
 
@@ -203,7 +209,7 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
              policy_version, pattern, line, route, why, verdict, vector, audit, agrees, withheld, intent, runner_up,
              model, danger_score, earlier, earlier_same, accepted, accepted_same, closeness, session=None,
              session_novel=None, like=None, likeness=0.0, salience=None, sensor=None, anomaly=0.0, channel=None,
-             resting=False):
+             resting=False, moment=0.0):
     cdef Decision d = Decision.__new__(Decision)
     d.n, d._id, d._run, d.text, d.scope, d.context, d.ts = n, name, run, text, scope, context, ts
     d.danger, d.answer, d._source = danger, answer, source
@@ -218,6 +224,7 @@ def _rebuild(n, name, run, text, scope, context, ts, danger, answer, source, nov
     d._like, d._likeness = like, likeness
     d._salience = salience
     d.sensor, d._anomaly, d.channel, d.resting = sensor, anomaly, channel, resting
+    d._moment = moment
     return d
 
 
@@ -230,6 +237,32 @@ def set_alarm(Decision decision not None, double urgency):
     """Says that an alarm was raised at a decision that nobody has been handed yet: its salience is at least so urgent.
     Nothing else is changed."""
     decision._alarm = urgency
+
+
+def set_moments(
+    list decisions not None, list sources not None, list moments not None, double least, dict latest not None
+):
+    """Tells decisions that nobody has been handed yet which times their inputs name: those of at least so many seconds
+    since 1970. A line that names none is of the time of the one before it in its source, which `latest` has; it is
+    brought up to date. ValueError where these are not as many. Nothing else is changed."""
+    cdef Py_ssize_t i
+    cdef Decision one
+    cdef object moment
+    if not len(decisions) == len(sources) == len(moments):
+        raise ValueError(
+            f"{len(moments)} moments and {len(sources)} sources of {len(decisions)} decisions; there is one of each"
+        )
+    for i in range(len(decisions)):
+        one = <Decision?>decisions[i]
+        moment = moments[i]
+        if moment is None:
+            moment = latest.get(sources[i]) if one._line else None
+        elif <double>moment >= least:
+            latest[sources[i]] = moment
+        else:
+            moment = None
+        if moment is not None:
+            one._moment = moment
 
 
 def set_session(Decision decision not None, str session not None, tuple novel=None):

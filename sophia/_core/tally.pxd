@@ -16,5 +16,6 @@ cdef class Tally:
     cdef readonly uint64_t last
     cdef readonly dict rules
     cdef readonly set scopes
-    cdef readonly object first_ts
-    cdef readonly object last_ts
+    cdef readonly object first_event
+    cdef object _last_ts
+    cdef double _last_moment

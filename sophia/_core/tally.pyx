@@ -29,8 +29,8 @@ def patterns_of(list decisions not None) -> tuple:
 cdef class Tally:
     """Counts decisions: `inputs` by route and why, `answered` from memory, hits of danger `rules`, and whose they were.
 
-    `scopes` has up to 65 of them: more than 64 are too many to tell. `first_ts` and `last_ts` are event times as they
-    were written, or None.
+    `scopes` has up to 65 of them: more than 64 are too many to tell. `first_event` and `last_event` are
+    event times as they were written, in seconds since 1970 where they stand in the text, or None.
 
         >>> import sophia
         >>> tally = Tally()
@@ -65,10 +65,15 @@ cdef class Tally:
                 scope = one.scope
                 if len(self.scopes) <= _MOST_SCOPES:
                     self.scopes.add(scope)
-            if one.ts is not None:
-                if self.first_ts is None:
-                    self.first_ts = one.ts
-                self.last_ts = one.ts
+            if one.ts is not None or one._moment:
+                if self.first_event is None:
+                    self.first_event = one.ts if one.ts is not None else one._moment
+                self._last_ts, self._last_moment = one.ts, one._moment
+
+    @property
+    def last_event(self):
+        """The event time of the last decision that has one."""
+        return self._last_moment if self._last_ts is None and self._last_moment else self._last_ts
 
     @property
     def routes(self) -> dict:

@@ -77,7 +77,7 @@ def chapter_of(
         "last": tally.last,
         "from": stretch.places[0],
         "to": stretch.places[1],
-        "events": [tally.first_ts, tally.last_ts],
+        "events": [_instant(one) if isinstance(one, float) else one for one in (tally.first_event, tally.last_event)],
         "routes": tally.routes,
         "whys": tally.whys,
         "hits": sum(tally.rules.values()),

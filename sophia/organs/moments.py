@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     Fit = Callable[[str, int, int], re.Match[str] | None]
 
-__all__ = ["Moments"]
+__all__ = ["DATED", "Moments"]
+
+DATED = 400_000_000.0
+"""From so many seconds on a time has a year: before 1982 are those that name none, or no day."""
 
 # Sources whose form is held, about 2 kB each, 15 kB at most.
 _SOURCES = 256

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from time import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sophia._core.cuckoo import GenerationalFilter
-from sophia._core.decision import Decision, set_alarm
+from sophia._core.decision import Decision, set_alarm, set_moments
 from sophia._core.encode import TextEncoder
 from sophia._core.idf import IdfTable
 from sophia._core.normaliser import VERSION as NORMAL_FORM
@@ -31,7 +31,7 @@ from sophia.organs.audit import Audit
 from sophia.organs.batch import Columns
 from sophia.organs.danger import RuleSet
 from sophia.organs.masks import Masks
-from sophia.organs.moments import Moments
+from sophia.organs.moments import DATED, Moments
 from sophia.organs.suspicion import trained
 from sophia.store.changes import NOTHING, Answer, Answers, Changes
 from sophia.store.derived import KINDS, NAMES, replay
@@ -61,6 +61,14 @@ _SOURCES = 4096  # keys that are kept at hand
 
 # Alarms that wait to be asked for; `sophia run` asks after each batch.
 _WAITING = 1 << 15  # more than one batch can raise: one for each pattern in each source, as long as it is silent
+
+
+class _Times(NamedTuple):
+    """Of a batch: where each input comes from, what the store knows that by, and when it was."""
+
+    sources: list[str]
+    keys: list[str]
+    moments: list[float | None]
 
 
 class Growth(Protocol):
@@ -164,6 +172,7 @@ class Thalamus:
         self._log_sizes = {name: 0 if name == "familiar" else LOG_BYTES for name in NAMES}
         self.rhythms = RhythmTable(track=keep_changes) if rhythms is None else rhythms
         self._alarms: deque[Alarm] = deque(maxlen=_WAITING)
+        self._latest: dict[str, float] = {}  # the event time of each source, as far as it names one
         self.moments = Moments()
         self.timed = 0
         """Inputs since it was made of which the time is known."""
@@ -273,14 +282,15 @@ class Thalamus:
         decisions = self.hot_path.route_batch(
             c.texts, n, c.scopes, c.contexts, c.answers, c.stamps, c.names, c.lines, c.faults
         )
+        times = None if c.sources is None and c.stamps is None else self._read_times(decisions, c)
         if self.frozen:
             if c.sessions is not None:
                 self.sessions.follow(decisions, c.sessions)
             if c.samples is not None:
                 self.sensors.follow(decisions, c.samples, frozen=True)
             return decisions
-        if c.sources is not None or c.stamps is not None:
-            self._follow_rhythms(decisions, c)
+        if times is not None:
+            self._follow_rhythms(decisions, times)
         if c.answers is not None and self._keep_changes:
             for decision, answer in zip(decisions, c.answers, strict=True):
                 kept = None if answer is None else self._answer(decision, answer)
@@ -296,13 +306,22 @@ class Thalamus:
                 self.remembering.take()
         return decisions
 
-    def _follow_rhythms(self, decisions: Sequence[Decision], columns: Columns) -> None:
-        """Puts decisions into the rhythm of their patterns, by the times of their inputs; one at which its pattern came
-        too often is urgent. A pattern that became another's comes no more, and is no silence."""
+    def _read_times(self, decisions: list[Decision], columns: Columns) -> _Times:
+        """Where the inputs come from, and their event times, of which the decisions are told."""
         # Batches of several inputs that were put together have no source where one of them had none.
         sources = [""] * len(decisions) if columns.sources is None else [source or "" for source in columns.sources]
         keys = list(map(self._key, sources))
         moments = list(self._moments(columns, keys))
+        set_moments(decisions, keys, moments, DATED, self._latest)
+        if len(self._latest) > _SOURCES:
+            for key in list(self._latest)[: _SOURCES // 2]:
+                del self._latest[key]
+        return _Times(sources, keys, moments)
+
+    def _follow_rhythms(self, decisions: list[Decision], times: _Times) -> None:
+        """Puts decisions into the rhythm of their patterns, by the times of their inputs; one at which its pattern came
+        too often is urgent. A pattern that became another's comes no more, and is no silence."""
+        sources, keys, moments = times
         self.timed += len(moments) - moments.count(None)
         patterns = [decision.pattern for decision in decisions]  # None is a sign of life of its source
         start = 0

@@ -135,15 +135,15 @@ class Weaver:
         return self._close()
 
     def tell(self, stretch: Stretch) -> dict[str, Any]:
-        """The chapter of a stretch, in the order in which they have ended: milliseconds. May be called in another
-        thread than `read`, by one at a time."""
+        """The chapter of a stretch, in the order in which they have ended: milliseconds."""
         return next(step for step in self.telling(stretch) if step is not None)
 
     def telling(self, stretch: Stretch) -> Iterator[dict[str, Any] | None]:
-        """`tell` in steps of a millisecond or two, for who lets others in between: None after each but the last."""
+        """`tell` in steps of a millisecond at most, for who lets others in between: None after each but the last."""
         for _ in stretch.look():
             yield None
         words = stretch.words()
+        yield None
         terms = terms_of(words, self._earlier)
         yield None
         chapter = chapter_of(stretch, words, terms, self._before, self._recent, run=self._run)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from time import sleep
 from typing import Any
 
 from sophia._core.stretch import Stretch
@@ -12,13 +12,10 @@ from sophia.organs.weaver import Weaver
 
 __all__ = ["WeaverOrgan"]
 
-# Seconds between two steps of telling. A thread that computes lets another one in after 5 ms only, unless it waits for
-# something: so an event loop beside it is held for one step at most.
-_PAUSE = 1e-4
-
 
 class WeaverOrgan(Actor):
-    """Tells the stretches that a Weaver has read, in their order. Wants a thread of its own: each takes milliseconds.
+    """Tells the stretches that a Weaver has read, in their order, on the event loop, which it holds for a millisecond
+    or two at once: a thread of its own would take Python's lock from the one that decides, and its caches.
 
     >>> import asyncio, sophia
     >>> from sophia.actors import Orchestrator
@@ -27,7 +24,7 @@ class WeaverOrgan(Actor):
     >>> async def main(weaver, told):
     ...     chapters = []
     ...     async with Orchestrator() as organs:
-    ...         organ = organs.spawn(WeaverOrgan(weaver, chapters.append), "weaver", blocking=True)
+    ...         organ = organs.spawn(WeaverOrgan(weaver, chapters.append), "weaver")
     ...         for stretch in [*weaver.read(told), *weaver.finish()]:
     ...             organ.tell(stretch)
     ...     return [(chapter["title"], chapter["inputs"]) for chapter in chapters]
@@ -40,14 +37,14 @@ class WeaverOrgan(Actor):
     """
 
     def __init__(self, weaver: Weaver, tell: Callable[[dict[str, Any]], None]) -> None:
-        """`tell` is called with each chapter, in the thread of the organ."""
+        """`tell` is called with each chapter."""
         self._weaver = weaver
         self._tell = tell
 
     @handles(Stretch)
-    def weave(self, stretch: Stretch) -> None:
+    async def weave(self, stretch: Stretch) -> None:
         """Tells one stretch."""
         for chapter in self._weaver.telling(stretch):
             if chapter is not None:
                 self._tell(chapter)
-            sleep(_PAUSE)
+            await asyncio.sleep(0)

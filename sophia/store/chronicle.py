@@ -87,7 +87,8 @@ CREATE TABLE chapters ({_columns(_CHAPTER)});
 """
 
 _TAKE = """INSERT INTO decisions SELECT {file}, run, n, id, try(to_timestamp("at")),
-    CASE WHEN isfinite(try_cast(ts AS TIMESTAMPTZ)) THEN try_cast(ts AS TIMESTAMPTZ) END, ts, scope, route, why,
+    CASE WHEN isfinite(try_cast(ts AS TIMESTAMPTZ)) THEN try_cast(ts AS TIMESTAMPTZ) ELSE try(to_timestamp(moment)) END,
+    ts, scope, route, why,
     verdict, novelty, danger.rule, danger.severity, pattern, intent, confidence, runner_up, "match".id, "match".score,
     answer, k, policy_version, us, audit, agrees, withheld, danger_score, source, line, reason, session, sensor,
     anomaly, salience.attention FROM records WHERE alarm IS NULL"""

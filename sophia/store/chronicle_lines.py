@@ -25,7 +25,7 @@ _FIELDS: dict[str, str] = {
     "intent": "VARCHAR", "confidence": "DOUBLE", "runner_up": "VARCHAR", "answer": "VARCHAR", "k": "DOUBLE[]",
     "policy_version": "VARCHAR", "us": "DOUBLE", "audit": "BOOLEAN", "agrees": "BOOLEAN", "withheld": "BOOLEAN",
     "danger_score": "DOUBLE", "source": "VARCHAR", "line": "BIGINT", "reason": "VARCHAR", "session": "VARCHAR",
-    "sensor": "VARCHAR", "anomaly": "DOUBLE",
+    "sensor": "VARCHAR", "anomaly": "DOUBLE", "moment": "DOUBLE",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from sophia.stream.course import Course
 from sophia.stream.event import PLAIN, Event
 from sophia.stream.mask import window
 from sophia.stream.timeline import Timeline
+from sophia.stream.times import told
 
 __all__ = ["NAMED", "QUIET", "ROUTES", "BadLines", "Collector", "Example", "Kept", "RuleHits"]
 
@@ -220,8 +221,8 @@ class Collector:
         """Of the first 8 channels of sensors, by sensor and channel: their numbers, those marked that are unusual."""
         self.scoped = False
         """Some input said whom it belongs to."""
-        self.first_ts: str | None = None
-        self.last_ts: str | None = None
+        self.first_event: str | None = None
+        self.last_event: str | None = None
         self.known = known
         self._alarm = alarm
         self._newest = known
@@ -298,10 +299,10 @@ class Collector:
         for i in range(-self._n % self._stride, len(decisions), self._stride):
             self._take_sample(Example(events[i], decisions[i]), self._n + i)
         self.scoped = self.scoped or any(d.scope for d in decisions)
-        stamps = [d.ts for d in decisions if d.ts is not None]
-        if stamps:
-            self.first_ts = self.first_ts or stamps[0][:64]
-            self.last_ts = stamps[-1][:64]
+        times = [time for d in decisions if (time := d.moment if d.ts is None else d.ts)]
+        if times:
+            self.first_event = self.first_event or _shown(times[0])
+            self.last_event = _shown(times[-1])
         self._take_courses(events, decisions)
         self._take_salient(events, decisions)
         self._n += len(decisions)
@@ -444,3 +445,7 @@ def _note(decision: Decision) -> str:
     if decision.danger is not None:
         return f"rule {decision.danger.rule}"
     return "not quite like those before" if decision.closeness < 1 and decision.why in _WEIGHED else ""
+
+
+def _shown(time: str | float) -> str:
+    return told(time) if isinstance(time, float) else time[:64]

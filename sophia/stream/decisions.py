@@ -114,13 +114,19 @@ def alarm_line(alarm: Alarm) -> str:
     )
 
 
-def journalled(lines: list[str], first: int, alarms: list[Alarm]) -> list[str]:
-    """The records of a batch whose inputs are numbered from `first`, as the journal has them: with its alarms, each
-    right before the record of the input at which it was noticed."""
+def journalled(lines: list[str], decisions: list[Decision], alarms: list[Alarm]) -> list[str]:
+    """The records of a batch as the journal has them: with the times that inputs name (seconds since 1970), and with
+    its alarms, each right before the record of the input at which it was noticed."""
+    moments = [decision.moment for decision in decisions]
+    if any(moments):
+        lines = [f'{line[:-1]}, "moment": {at:.3f}}}' if at else line for line, at in zip(lines, moments, strict=True)]
+    if not alarms:
+        return list(lines)
     before: dict[int, list[str]] = {}
     for alarm in alarms:
         before.setdefault(alarm.n, []).append(f'{{"n": {alarm.n}, "alarm": {alarm_line(alarm)}}}')
-    return [one for n, line in enumerate(lines, first) for one in (*before.get(n, ()), line)]
+    told = zip(lines, decisions, strict=True)
+    return [one for line, decision in told for one in (*before.get(decision.n, ()), line)]
 
 
 def pattern_line(pattern: Pattern) -> str:

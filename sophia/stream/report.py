@@ -281,8 +281,8 @@ class _Page:
             ),
             ("CPU time", f"{self._summary.cpu_seconds:.2f} s, of the same"),
         ]
-        if collected.first_ts is not None and collected.last_ts is not None:
-            facts.append(("Event time", f"{_clean(collected.first_ts, 40)} to {_clean(collected.last_ts, 40)}"))
+        if collected.first_event is not None and collected.last_event is not None:
+            facts.append(("Event time", f"{_clean(collected.first_event, 40)} to {_clean(collected.last_event, 40)}"))
         return [
             *facts,
             ("Patterns", f"{self._summary.patterns:,} in all, of them {self._summary.new_patterns:,} new in this run"),

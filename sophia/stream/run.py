@@ -154,7 +154,7 @@ class _Pipeline:
         scribe = organs.spawn(telling, "scribe", blocking=True, capacity=_WAITING)
         if weaver is not None:
             weaving = WeaverOrgan(weaver, self._tell_chapter)
-            teller = organs.spawn(weaving, "weaver", blocking=True, capacity=_UNTOLD, overflow="drop_new")
+            teller = organs.spawn(weaving, "weaver", capacity=_UNTOLD, overflow="drop_new")
             hooks = hooks._replace(weaver=weaver, teller=teller)
         deciding = StreamThalamus(brain, scribe, summary, hooks)
         thalamus = organs.spawn(deciding, "thalamus", priority="critical", capacity=_WAITING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from sophia.errors import ConfigError
+from sophia.organs.moments import DATED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["duration", "told", "zone"]
 
 _YEARLESS = 63_072_000  # 1972, of times without a year; before it are those without a date
-_DATED = 400_000_000
 _UNITS = ((86_400, "days"), (3600, "h"), (60, "min"))
 
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):?[0-5]\d", re.ASCII)
@@ -68,7 +68,7 @@ def told(moment: float) -> str:
         day = date.fromordinal(days + date(1970, 1, 1).toordinal()).isoformat()
     except (ValueError, OverflowError):
         return str(moment)
-    return f"{day[5:]} {clock}" if moment < _DATED else f"{day}T{clock}Z"
+    return f"{day[5:]} {clock}" if moment < DATED else f"{day}T{clock}Z"
 
 
 def duration(seconds: float) -> str:

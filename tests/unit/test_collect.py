@@ -59,7 +59,7 @@ def facts(collector: Collector) -> dict[str, Any]:
         "quiet": collector.quiet,
         "scoped": collector.scoped,
         "sample": [e.astuple() for e in collector.sample],
-        "times": (collector.first_ts, collector.last_ts, collector.forgotten),
+        "times": (collector.first_event, collector.last_event, collector.forgotten),
     }
 
 

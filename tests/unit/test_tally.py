@@ -38,7 +38,7 @@ def test_it_counts_what_a_loop_counts(decisions: list[Decision], size: int) -> N
     assert len(tally.rules) == 1
     assert tally.answered == sum(one.answer is not None for one in decisions) == 1
     assert tally.scopes == {"ana", "bob", ""}
-    assert (tally.first_ts, tally.last_ts) == ("2026-11-30T12:00:10Z", "2026-11-30T12:00:19Z")
+    assert (tally.first_event, tally.last_event) == ("2026-11-30T12:00:10Z", "2026-11-30T12:00:19Z")
 
 
 def test_patterns_are_those_of_the_decisions(decisions: list[Decision]) -> None:
@@ -59,7 +59,7 @@ def test_an_empty_tally() -> None:
     tally = Tally()
     tally.add([])
     assert (tally.inputs, tally.routes, tally.whys, tally.rules, tally.scopes) == (0, {}, {}, {}, set())
-    assert (tally.first_ts, tally.last_ts, tally.answered) == (None, None, 0)
+    assert (tally.first_event, tally.last_event, tally.answered) == (None, None, 0)
 
 
 @pytest.mark.parametrize("wrong", [[None], [1], ["decision"]])
