@@ -81,7 +81,9 @@ def kill_over_and_over(folder: Path, seed: int, expected: Whole, *more: str) -> 
 def journaled(store: Path) -> list[dict[str, Any]]:
     """The records in the journal of a store, as they were told."""
     lines = [line for file in journal_files(store) for line in file.path.read_text().splitlines()]
-    return [{key: value for key, value in json.loads(line).items() if key not in ("run", "at")} for line in lines]
+    return [
+        {key: value for key, value in json.loads(line).items() if key not in ("run", "at", "moment")} for line in lines
+    ]
 
 
 def test_kills(tmp_path: Path, expected: Whole) -> None:
