@@ -1,23 +1,46 @@
-"""Settings: frozen, validated once, read by everyone below; from Python, from flags, or from one TOML file.
+"""Settings: frozen, validated once, read by everyone below; from Python, flags, a file of TOML, variables.
 
-A setting is one field with its section of `sophia.toml` and its check; everything else here follows from them.
+A setting is one field with its section of `sophia.toml`, its check and what it does; everything else here follows from
+them.
 """
 
 from __future__ import annotations
 
-import math
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, NamedTuple, Self
 
 from sophia.errors import ConfigError
+from sophia.setting_kinds import (
+    CONFIDENCE,
+    DISK,
+    FILE,
+    FLAG,
+    GATES,
+    GESTATION,
+    JOURNAL,
+    KEYS,
+    MAYBE_FILE,
+    MAYBE_NAME,
+    PATIENCE,
+    RANGES,
+    RETENTION,
+    SHARE,
+    SIZE,
+    TEXT,
+    TTL,
+    Kind,
+    is_file,
+    name_list,
+    number,
+    one_of,
+    parse_size,
+    whole_number,
+)
 
-__all__ = ["RunSettings", "Settings", "memory_bounds", "parse_duration", "parse_fail_on", "parse_size", "read_config"]
+__all__ = ["Config", "RunSettings", "Settings", "load_config", "memory_bounds", "read_config"]
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604_800}
-_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # Of the cache's tables alone; see ReflexCache.
 _BYTES_FOR_AN_ENTRY = 64
 _DANGER_SCORE = 0.5  # chosen so that one CLINC150 validation query in a hundred reaches it
@@ -27,76 +50,6 @@ _PROGRAM_BYTES = 96 << 20
 _ANSWER_BYTES = 344
 _PATTERN_BYTES = 2200
 _FAMILIAR_BYTES = 4.2
-
-
-def parse_duration(value: object) -> float:
-    """Seconds of a duration such as ``30d``, ``12h``, ``1.5h``, ``90s`` or ``0``; ValueError for anything else.
-
-    Units are s, m, h, d and w; a number without one is seconds.
-
-        >>> parse_duration("30d"), parse_duration("90"), parse_duration(7)
-        (2592000.0, 90.0, 7.0)
-    """
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,9})?)\s*([smhdw]?)\s*", value, re.ASCII)
-        if found:
-            return float(found[1]) * _SECONDS[found[2] or "s"]
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    message = f"{value!r} is no duration; write a number and s, m, h, d or w, as in '30d'"
-    raise ValueError(message)
-
-
-def parse_size(value: object) -> int:
-    """Bytes of a size such as ``512M``, ``2G`` or ``64KiB`` (powers of 1,024); ValueError for anything else.
-
-    >>> parse_size("512M"), parse_size(4096)
-    (536870912, 4096)
-    """
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?)(?:i?B)?\s*", value, re.ASCII | re.IGNORECASE)
-        if found:
-            return int(float(found[1]) * _BYTES[found[2].upper()])
-    elif isinstance(value, int) and not isinstance(value, bool):
-        return value
-    message = f"{value!r} is no size; write a number and K, M or G, as in '512M'"
-    raise ValueError(message)
-
-
-def parse_fail_on(value: object) -> tuple[str, float]:
-    """What a run is gated on: ``danger``, ``novel``, ``novel-session``, ``anomaly``, ``alarm`` or ``error-rate>SHARE``;
-    ValueError for others.
-
-    >>> parse_fail_on("error-rate > 0.01"), parse_fail_on("danger")
-    (('error-rate', 0.01), ('danger', 0.0))
-    """
-    if value in ("danger", "novel", "novel-session", "anomaly", "alarm"):
-        return str(value), 0.0
-    found = re.fullmatch(r"error-rate\s*>\s*(\d{1,9}(?:\.\d{1,9})?)(%?)", value) if isinstance(value, str) else None
-    if found and (share := float(found[1]) / (100 if found[2] else 1)) <= 1.0:
-        return "error-rate", share
-    gates = "danger, novel, novel-session, anomaly, alarm"
-    message = f"{value!r} cannot be gated on; use {gates}, or, in quotes, 'error-rate>0.01'"
-    raise ValueError(message)
-
-
-def parse_range(value: object) -> tuple[str, float, float]:
-    """(channel, low, high) of ``NAME=LOW:HIGH``, or of ``LOW:HIGH`` with "" for all channels; ValueError for others.
-
-    >>> parse_range("0:100"), parse_range("water level=-1.5:2e3")
-    (('', 0.0, 100.0), ('water level', -1.5, 2000.0))
-    """
-    if isinstance(value, str):
-        name, _, ends = value.rpartition("=")
-        try:
-            low, high = map(float, ends.split(":"))
-        except ValueError:
-            low = high = math.nan
-        finite = -math.inf < low < high < math.inf and high - low < math.inf
-        if finite and "_" not in ends and not (name == "" and "=" in value):
-            return name.strip(), low, high
-    message = f"{value!r} is no range; write LOW:HIGH for all channels, or NAME=LOW:HIGH for one, as in 'temp=-20:60'"
-    raise ValueError(message)
 
 
 def memory_bounds(size: int) -> dict[str, int]:
@@ -118,104 +71,8 @@ def memory_bounds(size: int) -> dict[str, int]:
     }
 
 
-class _Kind(NamedTuple):
-    """What a value must be, in words and as a test; and how it is read from a file."""
-
-    wants: str
-    holds: Callable[[Any], bool]
-    read: Callable[[object], object] = lambda value: value
-
-
-def _words(*words: str) -> _Kind:
-    return _Kind(f"use {', '.join(map(repr, words[:-1]))} or {words[-1]!r}", lambda value: value in words)
-
-
-def _whole(least: int, most: int) -> _Kind:
-    return _Kind(
-        f"it must be a whole number from {least} to {most}",
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most,
-    )
-
-
-def _number(wants: str, holds: Callable[[float], bool], read: Callable[[object], object] | None = None) -> _Kind:
-    def test(value: object) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and holds(value)
-
-    return _Kind(wants, test) if read is None else _Kind(wants, test, read)
-
-
-def _names(wants: str, holds: Callable[[str], object] = bool) -> _Kind:
-    def test(value: object) -> bool:
-        return isinstance(value, tuple) and all(isinstance(item, str) and holds(item) for item in value)
-
-    return _Kind(wants, test, lambda value: (value,) if isinstance(value, str) else _tuple(value))
-
-
-def _tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _parses(parse: Callable[[object], object]) -> Callable[[str], bool]:
-    def test(text: str) -> bool:
-        try:
-            parse(text)
-        except ValueError:
-            return False
-        return True
-
-    return test
-
-
-_FLAG = _Kind("it must be true or false", lambda value: isinstance(value, bool))
-_TEXT = _Kind("it must be a string that is not empty", lambda value: isinstance(value, str) and value != "")
-_FILE_WANTS = "it must name a file or folder, without NUL bytes"
-
-
-def _is_file(value: object) -> bool:
-    return isinstance(value, str) and value != "" and "\0" not in value
-
-
-_FILE = _Kind(_FILE_WANTS, _is_file)
-_MAYBE_FILE = _Kind(_FILE_WANTS, lambda value: value is None or _is_file(value))
-_SHARE = _number("it is a share between 0 and 1", lambda value: 0.0 <= value <= 1.0)
-_CONFIDENCE = _number("use at least 0.5 and less than 1, as 0.95", lambda value: 0.5 <= value < 1.0)
-_SIZE = _Kind(
-    f"it must be a whole number from {1 << 16} to {2**48}, or a size such as '64M'",
-    _whole(1 << 16, 2**48).holds,
-    parse_size,
-)
-
-
-def _seconds(wants: str) -> _Kind:
-    return _number(wants, lambda value: 0.0 <= value < 1e12, parse_duration)
-
-
-_TTL = _seconds("use 0 to keep answers, or a positive number of seconds, or a duration such as '30d'")
-_PATIENCE = _number(
-    "use 0.1 to 86,400 seconds, or a duration such as '10s'", lambda v: 0.1 <= v <= 86_400.0, parse_duration
-)
-_GESTATION = _seconds("use a number of seconds that is not negative, or a duration such as '24h'")
-_RETENTION = _seconds("use 0 to keep memories, or a positive number of seconds, or a duration such as '90d'")
-_DISK = _Kind(
-    f"use 0 for no bound, or a whole number from {1 << 20} to {2**48}, or a size such as '2G'",
-    lambda value: value == 0 or _whole(1 << 20, 2**48).holds(value),
-    parse_size,
-)
-_JOURNAL = _Kind(
-    f"use 0 for no journal, or a whole number from {1 << 20} to {2**48}, or a size such as '1G'",
-    lambda value: value == 0 or _whole(1 << 20, 2**48).holds(value),
-    parse_size,
-)
-_MAYBE_NAME = _Kind("it must be a name", lambda value: value is None or (isinstance(value, str) and value != ""))
-_KEYS = _names("it must be a name or a list of names")
-_GATES = _names(
-    "use 'danger', 'novel', 'novel-session', 'anomaly', 'alarm' and 'error-rate>0.01'", _parses(parse_fail_on)
-)
-_RANGES = _names("use 'LOW:HIGH' for all channels, and 'NAME=LOW:HIGH' for one", _parses(parse_range))
-
-
-def _setting(default: object, section: str, kind: _Kind) -> Any:
-    return field(default=default, metadata={"section": section, "kind": kind})
+def _setting(default: object, section: str, kind: Kind, about: str) -> Any:
+    return field(default=default, metadata={"section": section, "kind": kind, "about": about})
 
 
 class _Checked:
@@ -250,92 +107,148 @@ class _Checked:
 class Settings(_Checked):
     """What a user may set of a brain. Bad values raise ConfigError, which names all of them.
 
-    on_danger: "veto" (a danger hit is refused), "flag" (it is reported and thought about), or "auto": lines
-        are flagged, messages vetoed, but for rules that only report (`alarm`), which flag.
-    reflex_messages, reflex_lines: whether a known pattern may be handled by reflex although no answer is
-        stored for it: right for log lines, wrong for questions.
-    reflex_confidence, cortical_confidence: least confidence for REFLEX by pattern, and for not being doubtful.
-    complex_limit: complexity from which on the level rises by one.
-    danger_score: messages that sound like an attack by at least this score are thought about, and never refused for it;
-        1 switches the score off.
-    mask: what of a text is a value and does not make it new: "auto" (numbers, addresses, times, paths, ...), "none",
-        or a file of RE2 patterns, one a line, that come before the automatic ones. Never part of a cache key.
-    max_chars: longer texts are not compared with anything; they go to DEEP_THOUGHT.
-    ttl: seconds after which a stored answer is no longer served; 0 keeps it.
-    vectors: whether each new decision carries the memory vector of its text (10 to 40 us a text) and the IDF
-        table learns from it.
-    cache: whether answers are served from memory at all.
-    audit: share of the served answers that is checked: the decision says `audit`, and the caller does the expensive
-        step as well. Which ones follows from the seed.
-    audit_budget: largest rate of wrong answers that is borne. When the interval of the observed rate, at
-        `audit_confidence`, lies wholly above it, answers are withheld until `Sophia.resume_answers`. 1 never does.
-    session_ngram: how many patterns in a row make an order that can be new in a session; see :class:`Session`.
-    session_counts: how counts of patterns are compared when a session ends: "rough" (once, several times, tens,
-        hundreds, ...) or "exact".
-    session_learn: whether orders and counts become known; without it sessions are compared with what is known.
-    session_limit, session_length: sessions that may be open, inputs that one may have; the oldest, or the longer one,
-        ends. session_idle: one ends after so many further inputs of others; 0 never.
-    sensor_range: ends of what the channels of sensors say, "LOW:HIGH" for all and "NAME=LOW:HIGH" for one; a channel
-        without learns them. sensor_warmup: samples of a sensor before its first anomaly; sensor_rest: samples after an
-        anomaly in which there is no other; sensor_alarm: how unusual one is; see
-        :class:`sophia.hdc.sensor.SensorAnomaly`.
-    cache_bytes, cache_entries, pattern_capacity, familiar_capacity: bounds of memory; see `memory_bounds`.
-    gestation_inputs, gestation_seconds: inputs that come, and seconds that pass, before the brain is born: until then
-        nothing is handled by reflex for being familiar, and what is usual is observed. 0 of both: it is born at once.
-    remember: "new": inputs that are new in their scope, or answered, become memories of the store (30 us each); "none".
-    recall: whether a decision is told which memory of its scope its text is most like, in `match` (.3 ms each among
-        10,000 memories).
-    memories: of those that were made of inputs so many are kept, the latest.
-    retention: seconds after which a memory that was made of an input is let go, whenever its brain works or opens;
-        0 keeps it.
-    memory_disk: bytes of the disk that the store may come to by memories of inputs: no more of them are kept than fit,
-        at 6 kB each, or at what those of the store take; 0 sets no bound.
-    journal: bytes of the disk that the records of decisions in the store's folder may come to; the oldest go first, and
-        `retention` holds for them, too; 0 keeps none.
-    seed: seeds hashes that can reach a decision (the familiarity filter), so that runs repeat exactly.
+    docs/settings.md lists them, and `sophia config init` writes them to a file.
 
         >>> Settings(on_danger="flag").with_changes(ttl=60.0).changed()
         {'on_danger': 'flag', 'ttl': 60.0}
     """
 
-    on_danger: str = _setting("auto", "thalamus", _words("auto", "veto", "flag"))
-    reflex_messages: bool = _setting(False, "thalamus", _FLAG)
-    reflex_lines: bool = _setting(True, "thalamus", _FLAG)
-    reflex_confidence: float = _setting(0.75, "thalamus", _SHARE)
-    cortical_confidence: float = _setting(0.5, "thalamus", _SHARE)
-    complex_limit: float = _setting(0.75, "thalamus", _SHARE)
-    danger_score: float = _setting(_DANGER_SCORE, "thalamus", _SHARE)
-    mask: str = _setting("auto", "thalamus", _Kind("use 'auto', 'none' or a file name", _is_file))
-    max_chars: int = _setting(20_000, "thalamus", _whole(1, 2**24))
-    session_ngram: int = _setting(2, "thalamus", _whole(1, 8))
-    session_counts: str = _setting("rough", "thalamus", _words("rough", "exact"))
-    session_learn: bool = _setting(True, "thalamus", _FLAG)
-    session_limit: int = _setting(10_000, "thalamus", _whole(1, 2**20))
-    session_length: int = _setting(10_000, "thalamus", _whole(1, 2**20))
-    session_idle: int = _setting(0, "thalamus", _whole(0, 2**40))
-    sensor_range: tuple[str, ...] = _setting((), "thalamus", _RANGES)
-    sensor_warmup: int = _setting(750, "thalamus", _whole(2, 2**20))
-    sensor_rest: int = _setting(150, "thalamus", _whole(0, 2**40))
-    sensor_alarm: float = _setting(0.75, "thalamus", _number("it is over 0, up to 1", lambda value: 0.0 < value <= 1.0))
-    ttl: float = _setting(0.0, "memory", _TTL)
-    vectors: bool = _setting(False, "thalamus", _FLAG)
-    cache: bool = _setting(True, "memory", _FLAG)
-    audit: float = _setting(0.0, "memory", _SHARE)
-    audit_budget: float = _setting(0.01, "memory", _SHARE)
-    audit_confidence: float = _setting(0.95, "memory", _CONFIDENCE)
-    cache_bytes: int = _setting(64 << 20, "memory", _SIZE)
-    cache_entries: int = _setting(200_000, "memory", _whole(16, 2**28))
-    pattern_capacity: int = _setting(50_000, "memory", _whole(16, 2**26))
-    familiar_capacity: int = _setting(1_000_000, "memory", _whole(64, 2**32))
-    remember: str = _setting("none", "memory", _words("none", "new"))
-    recall: bool = _setting(False, "memory", _FLAG)
-    memories: int = _setting(100_000, "memory", _whole(1, 2**26))
-    retention: float = _setting(0.0, "memory", _RETENTION)
-    memory_disk: int = _setting(0, "memory", _DISK)
-    journal: int = _setting(1 << 30, "memory", _JOURNAL)
-    gestation_inputs: int = _setting(200, "thalamus", _whole(0, 2**40))
-    gestation_seconds: float = _setting(0.0, "thalamus", _GESTATION)
-    seed: int = _setting(0x50F1A, "thalamus", _whole(0, 2**64 - 1))
+    on_danger: str = _setting(
+        "auto",
+        "thalamus",
+        one_of("auto", "veto", "flag"),
+        'what a danger hit leads to: "veto" (refused), "flag" (reported and thought about), or "auto": '
+        "lines are flagged, messages vetoed, but for rules that only report (alarm), which flag",
+    )
+    reflex_messages: bool = _setting(
+        False,
+        "thalamus",
+        FLAG,
+        "whether a known pattern of messages may be handled by reflex although no answer is stored for "
+        "it: wrong for questions",
+    )
+    reflex_lines: bool = _setting(True, "thalamus", FLAG, "the same of log lines, for which it is right")
+    reflex_confidence: float = _setting(0.75, "thalamus", SHARE, "least confidence for a reflex by pattern")
+    cortical_confidence: float = _setting(0.5, "thalamus", SHARE, "least confidence for not being doubtful")
+    complex_limit: float = _setting(
+        0.75, "thalamus", SHARE, "complexity from which on the level of thought rises by one"
+    )
+    danger_score: float = _setting(
+        _DANGER_SCORE,
+        "thalamus",
+        SHARE,
+        "messages that sound like an attack by at least this score are thought about, and never refused "
+        "for it; 1 switches the score off",
+    )
+    mask: str = _setting(
+        "auto",
+        "thalamus",
+        Kind("use 'auto', 'none' or a file name", is_file),
+        'what of a text is a value and does not make it new: "auto" (numbers, addresses, times, paths '
+        '...), "none", or a file of RE2 patterns, one a line, that come before the automatic ones',
+    )
+    max_chars: int = _setting(
+        20_000, "thalamus", whole_number(1, 2**24), "longer texts are compared with nothing and thought about"
+    )
+    session_ngram: int = _setting(
+        2, "thalamus", whole_number(1, 8), "how many patterns in a row make an order that can be new in a session"
+    )
+    session_counts: str = _setting(
+        "rough",
+        "thalamus",
+        one_of("rough", "exact"),
+        'how counts of patterns are compared when a session ends: "rough" (once, several times, tens, '
+        'hundreds ...) or "exact"',
+    )
+    session_learn: bool = _setting(
+        True,
+        "thalamus",
+        FLAG,
+        "whether orders and counts become known; without it sessions are compared with what is known",
+    )
+    session_limit: int = _setting(
+        10_000, "thalamus", whole_number(1, 2**20), "sessions that may be open; the oldest ends"
+    )
+    session_length: int = _setting(
+        10_000, "thalamus", whole_number(1, 2**20), "inputs that a session may have; a longer one ends"
+    )
+    session_idle: int = _setting(
+        0, "thalamus", whole_number(0, 2**40), "a session ends after so many further inputs of others; 0: never"
+    )
+    sensor_range: tuple[str, ...] = _setting(
+        (),
+        "thalamus",
+        RANGES,
+        'ends of what channels of sensors say: "LOW:HIGH" for all, "NAME=LOW:HIGH" for one; a channel '
+        "without learns them",
+    )
+    sensor_warmup: int = _setting(
+        750, "thalamus", whole_number(2, 2**20), "samples of a sensor before its first anomaly"
+    )
+    sensor_rest: int = _setting(
+        150, "thalamus", whole_number(0, 2**40), "samples after an anomaly in which there is no other"
+    )
+    sensor_alarm: float = _setting(
+        0.75,
+        "thalamus",
+        number("it is over 0, up to 1", lambda value: 0.0 < value <= 1.0),
+        "how unusual a sample must be for an anomaly",
+    )
+    ttl: float = _setting(0.0, "memory", TTL, "how long a stored answer is served; 0: for good")
+    vectors: bool = _setting(
+        False, "thalamus", FLAG, "whether each new decision carries the memory vector of its text (10 to 40 us a text)"
+    )
+    cache: bool = _setting(True, "memory", FLAG, "whether answers are served from memory at all")
+    audit: float = _setting(
+        0.0, "memory", SHARE, "share of the served answers that is checked: the caller does the expensive step as well"
+    )
+    audit_budget: float = _setting(
+        0.01, "memory", SHARE, "largest rate of wrong answers that is borne; above it answers are withheld; 1: never"
+    )
+    audit_confidence: float = _setting(0.95, "memory", CONFIDENCE, "how sure that must be")
+    cache_bytes: int = _setting(64 << 20, "memory", SIZE, "bound of the stored answers that are at hand")
+    cache_entries: int = _setting(200_000, "memory", whole_number(16, 2**28), "and how many these are")
+    pattern_capacity: int = _setting(50_000, "memory", whole_number(16, 2**26), "patterns that are known at once")
+    familiar_capacity: int = _setting(1_000_000, "memory", whole_number(64, 2**32), "inputs that are known as familiar")
+    remember: str = _setting(
+        "none",
+        "memory",
+        one_of("none", "new"),
+        '"new": inputs that are new in their scope, or answered, become memories of the store (30 us each); "none"',
+    )
+    recall: bool = _setting(
+        False,
+        "memory",
+        FLAG,
+        "whether a decision is told which memory of its scope its text is most like (.3 ms each among 10,000)",
+    )
+    memories: int = _setting(100_000, "memory", whole_number(1, 2**26), "memories of inputs that are kept, the latest")
+    retention: float = _setting(
+        0.0, "memory", RETENTION, "how long memories of inputs, and files of the journal, are kept; 0: for good"
+    )
+    memory_disk: int = _setting(
+        0, "memory", DISK, "bytes of the disk that the store may come to by memories of inputs; 0: no bound"
+    )
+    journal: int = _setting(
+        1 << 30,
+        "memory",
+        JOURNAL,
+        "bytes of the disk that the records of decisions in the store may come to; the oldest go first; "
+        "0: none is kept",
+    )
+    gestation_inputs: int = _setting(
+        200,
+        "thalamus",
+        whole_number(0, 2**40),
+        "inputs that come before the brain is born: until then nothing is a reflex for being familiar",
+    )
+    gestation_seconds: float = _setting(0.0, "thalamus", GESTATION, "and how long that takes at least")
+    seed: int = _setting(
+        0x50F1A,
+        "thalamus",
+        whole_number(0, 2**64 - 1),
+        "of hashes that can reach a decision, and of samples; runs repeat exactly",
+    )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Settings:
@@ -356,51 +269,77 @@ class Settings(_Checked):
 class RunSettings(_Checked):
     """What a user may set of `sophia run`: section [run] of a file, or the flag of the same name.
 
-    Which inputs: format, follow, text_key, scope_key, context_key, answer_key, label_key, sensor_key (empty: the usual
-    names), value_key (columns of a sensor's numbers; empty: all but those of other use), sensor (of rows that name
-    none), session_key (names, or re:PATTERN; empty: no sessions), tz (of event times that name none), limit (0: all),
-    sample (share that is decided), rate (a second; 0: no bound).
-    What becomes of them: store, no_store, store_timeout (seconds, then the run goes on without it), no_weave (without
-    chapters), rules, model (a
-    router of intents), on_error, workers (threads that search memory; 0: one a core), batch.
-    What is told: out, report (a file, or "none"), score, fail_on, cost_per_call, progress, quiet.
+    docs/settings.md lists them.
     """
 
-    format: str = _setting("auto", "run", _words("auto", "jsonl", "csv", "lines", "sensor"))
-    follow: bool = _setting(False, "run", _FLAG)
-    text_key: tuple[str, ...] = _setting((), "run", _KEYS)
-    scope_key: tuple[str, ...] = _setting((), "run", _KEYS)
-    context_key: tuple[str, ...] = _setting((), "run", _KEYS)
-    answer_key: tuple[str, ...] = _setting((), "run", _KEYS)
-    label_key: tuple[str, ...] = _setting((), "run", _KEYS)
-    session_key: tuple[str, ...] = _setting((), "run", _KEYS)
-    sensor_key: tuple[str, ...] = _setting((), "run", _KEYS)
-    value_key: tuple[str, ...] = _setting((), "run", _KEYS)
-    sensor: str | None = _setting(None, "run", _MAYBE_NAME)
-    tz: str = _setting("UTC", "run", _TEXT)
-    limit: int = _setting(0, "run", _whole(0, 2**63 - 1))
-    sample: float = _setting(1.0, "run", _number("it is a share over 0, up to 1", lambda value: 0.0 < value <= 1.0))
+    format: str = _setting(
+        "auto", "run", one_of("auto", "jsonl", "csv", "lines", "sensor"), "how inputs are read; by their first line"
+    )
+    follow: bool = _setting(False, "run", FLAG, "wait for more, as tail -F does")
+    text_key: tuple[str, ...] = _setting(
+        (), "run", KEYS, "JSON keys or CSV columns of the text; the first one present is taken; none: the usual names"
+    )
+    scope_key: tuple[str, ...] = _setting((), "run", KEYS, "the same of the scope")
+    context_key: tuple[str, ...] = _setting((), "run", KEYS, "the same of the context")
+    answer_key: tuple[str, ...] = _setting((), "run", KEYS, "the same of the answer")
+    label_key: tuple[str, ...] = _setting((), "run", KEYS, "the same of the label")
+    session_key: tuple[str, ...] = _setting(
+        (),
+        "run",
+        KEYS,
+        "the same of the session, or re:PATTERN with one group that is sought in the text; none: no sessions",
+    )
+    sensor_key: tuple[str, ...] = _setting((), "run", KEYS, "the same of the name of the sensor")
+    value_key: tuple[str, ...] = _setting(
+        (), "run", KEYS, "columns of a sensor's numbers; none: all without another use"
+    )
+    sensor: str | None = _setting(None, "run", MAYBE_NAME, "the sensor that rows come from which name none")
+    tz: str = _setting("UTC", "run", TEXT, "zone of event times that name none: UTC, +02:00, Europe/Berlin")
+    limit: int = _setting(0, "run", whole_number(0, 2**63 - 1), "stop after so many inputs; 0: at their end")
+    sample: float = _setting(
+        1.0,
+        "run",
+        number("it is a share over 0, up to 1", lambda value: 0.0 < value <= 1.0),
+        "share of the inputs that is decided, chosen by seed and position",
+    )
     rate: float = _setting(
-        0.0, "run", _number("it must be inputs a second, or 0 for no bound", lambda value: 0.0 <= value <= 1e9)
+        0.0,
+        "run",
+        number("it must be inputs a second, or 0 for no bound", lambda value: 0.0 <= value <= 1e9),
+        "inputs a second at most; 0: no bound",
     )
-    store: str = _setting(".sophia", "run", _FILE)
-    no_store: bool = _setting(False, "run", _FLAG)
-    store_timeout: float = _setting(10.0, "run", _PATIENCE)
-    no_weave: bool = _setting(False, "run", _FLAG)
-    rules: tuple[str, ...] = _setting((), "run", _names("it must be a file or a list of files", _is_file))
-    model: str | None = _setting(None, "run", _MAYBE_FILE)
-    on_error: str = _setting("skip", "run", _words("skip", "stop"))
-    workers: int = _setting(0, "run", _whole(0, 1024))
-    batch: int = _setting(256, "run", _whole(1, 65_536))
-    out: str | None = _setting(None, "run", _MAYBE_FILE)
-    report: str | None = _setting(None, "run", _MAYBE_FILE)
-    score: bool = _setting(False, "run", _FLAG)
-    fail_on: tuple[str, ...] = _setting((), "run", _GATES)
+    store: str = _setting(".sophia", "run", FILE, "folder of the memory")
+    no_store: bool = _setting(False, "run", FLAG, "remember nothing after the end")
+    store_timeout: float = _setting(10.0, "run", PATIENCE, "a store that does not answer for that long is done without")
+    no_weave: bool = _setting(False, "run", FLAG, "tell no chapters")
+    rules: tuple[str, ...] = _setting(
+        (), "run", name_list("it must be a file or a list of files", is_file), "files of further danger rules"
+    )
+    model: str | None = _setting(None, "run", MAYBE_FILE, "router of intents that sophia fit made; none: the store's")
+    on_error: str = _setting("skip", "run", one_of("skip", "stop"), 'what a bad input leads to: "skip" it, or "stop"')
+    workers: int = _setting(0, "run", whole_number(0, 1024), "threads that search memory; 0: one a core")
+    batch: int = _setting(256, "run", whole_number(1, 65_536), "inputs that are decided together at most")
+    out: str | None = _setting(
+        None,
+        "run",
+        MAYBE_FILE,
+        "file of the decisions; - is standard output; none: decisions.jsonl in a folder of the run",
+    )
+    report: str | None = _setting(
+        None, "run", MAYBE_FILE, "file of the report page, or none; default report.html beside the decisions"
+    )
+    score: bool = _setting(False, "run", FLAG, "compare with the labels of the inputs")
+    fail_on: tuple[str, ...] = _setting(
+        (), "run", GATES, "exit 1 on danger, novel, novel-session, anomaly, alarm, or error-rate>SHARE"
+    )
     cost_per_call: float = _setting(
-        0.0, "run", _number("it must be a number that is not negative", lambda value: 0.0 <= value <= 1e12)
+        0.0,
+        "run",
+        number("it must be a number that is not negative", lambda value: 0.0 <= value <= 1e12),
+        "what an answer from memory saves",
     )
-    progress: str = _setting("auto", "run", _words("auto", "plain", "none"))
-    quiet: bool = _setting(False, "run", _FLAG)
+    progress: str = _setting("auto", "run", one_of("auto", "plain", "none"), '"plain": a line every 10 s')
+    quiet: bool = _setting(False, "run", FLAG, "only errors on standard error")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RunSettings:
@@ -410,7 +349,15 @@ class RunSettings(_Checked):
 
 # Keys of a file that hold the name of another; they are relative to the folder of the file.
 _PATHS = ("mask", "store", "rules", "model", "out", "report")
-_MAX_MEMORY = _Kind("it must be a size of at least '128M'", _whole(128 << 20, 2**48).holds, parse_size)
+_MAX_MEMORY = Kind("it must be a size of at least '128M'", whole_number(128 << 20, 2**48).holds, parse_size)
+
+
+class Config(NamedTuple):
+    """What a file, the environment and the defaults add up to; and, by name, where each setting is set that is."""
+
+    settings: Settings
+    run: RunSettings
+    places: dict[str, str]
 
 
 def read_config(path: str | os.PathLike[str]) -> tuple[Settings, RunSettings]:
@@ -420,45 +367,133 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Settings, RunSettings]:
     themselves. File names in it are relative to its folder. Raises ConfigError with everything that is wrong in
     the file: unknown keys with the nearest valid one, wrong types and ranges, each with its line.
     """
-    from sophia.toml_file import TomlFile
+    return load_config(path)[:2]
 
-    file = TomlFile(os.fspath(path), "settings file")
-    owners: dict[str, dict[str, type]] = {}
-    found: dict[type, dict[str, Any]] = {Settings: {}, RunSettings: {}}
-    for holder in found:
-        for one in fields(holder):
-            owners.setdefault(one.metadata["section"], {})[one.name] = holder
-    lines: dict[str, int] = {}
-    faults: list[tuple[int, str]] = []
-    for section, table in file.table.items():
-        if section not in owners or not isinstance(table, dict):
-            faults.append((file.line_of(section), _unknown_section(section, table, owners)))
-            continue
-        for name, raw in table.items():
-            line = lines[name] = file.line_of(section, name)
-            owner = owners[section].get(name)
-            if owner is None and (section, name) != ("memory", "max_memory"):
-                faults.append((line, _unknown_key(section, name, owners)))
+
+def load_config(path: str | os.PathLike[str] | None, environment: Mapping[str, str] | None = None) -> Config:
+    """The same of a file, if there is one, and of variables named as SOPHIA_RUN_BATCH, which override it.
+
+    A variable holds a value as TOML has it, or a string without its quotes. ConfigError names them as well.
+
+        >>> load_config(None, {"SOPHIA_THALAMUS_ON_DANGER": "flag", "SOPHIA_RUN_BATCH": "64"}).run.batch
+        64
+    """
+    reading = _Reading()
+    if path is not None:
+        reading.take_file(os.fspath(path))
+    reading.take_environment(environment or {})
+    return reading.config()
+
+
+class _Reading:
+    """Settings as they are found, and what is wrong with them."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, dict[str, type]] = {}
+        self._found: dict[type, dict[str, Any]] = {Settings: {}, RunSettings: {}}
+        for holder in self._found:
+            for one in fields(holder):
+                self._owners.setdefault(one.metadata["section"], {})[one.name] = holder
+        self._places: dict[str, tuple[str, int]] = {}  # a file and the line, or a variable
+        self._faults: list[tuple[str, int, str]] = []  # where, and the complaint
+        self._max_memory: Any = None
+        self._file = ""
+
+    def take_file(self, path: str) -> None:
+        """What a file says."""
+        from sophia.toml_file import TomlFile
+
+        file = TomlFile(path, "settings file")
+        self._file = file.path
+        for section, table in file.table.items():
+            if section not in self._owners or not isinstance(table, dict):
+                self._refuse(file.path, file.line_of(section), _unknown_section(section, table, self._owners))
                 continue
-            kind: _Kind = _kinds(owner)[name] if owner is not None else _MAX_MEMORY
-            value = _read(kind, raw)
-            if not kind.holds(value):
-                faults.append((line, f"{name} is {raw!r}; {kind.wants}"))
-            elif owner is None:
-                assert isinstance(value, int)
-                found[Settings] = {**memory_bounds(value), **found[Settings]}
-            else:
-                found[owner][name] = _beside(file.path, value) if name in _PATHS else value
-    for holder, values in found.items():
-        whole = {one.name: values.get(one.name, one.default) for one in fields(holder)}
-        faults += [(lines.get(name, 1), f"{name} is {whole[name]!r}; {wants}") for name, wants in _rules(whole)]
-    if faults:
-        message = "\n".join(f"{file.path}:{line}: {complaint}" for line, complaint in sorted(faults))
-        raise ConfigError(message)
-    return Settings(**found[Settings]), RunSettings(**found[RunSettings])
+            for name, raw in table.items():
+                line = file.line_of(section, name)
+                if name not in self._names(section):
+                    self._refuse(file.path, line, _unknown_key(section, name, self._names(section), self._owners))
+                else:
+                    self._take(section, name, raw, [raw], file.path, line, beside=True)
+
+    def take_environment(self, variables: Mapping[str, str]) -> None:
+        """What variables say that are named for a section and a setting in it."""
+        known = {
+            f"SOPHIA_{section}_{name}".upper(): (section, name)
+            for section in self._owners
+            for name in self._names(section)
+        }
+        starts = tuple(f"SOPHIA_{section}_".upper() for section in self._owners)
+        for variable in sorted(variables):
+            if not variable.startswith(starts):
+                continue
+            if variable not in known:
+                nearest = _nearest(variable, known) or "; `sophia config init -` lists them"
+                self._refuse(variable, 0, f"no setting has this name{nearest}")
+                continue
+            section, name = known[variable]
+            raw = variables[variable]
+            self._take(section, name, raw, [*_toml_value(raw), raw], variable)
+
+    def config(self) -> Config:
+        """All of it; ConfigError with everything that is wrong."""
+        if self._max_memory is not None:
+            self._found[Settings] = {**memory_bounds(self._max_memory), **self._found[Settings]}
+        for holder, values in self._found.items():
+            whole = {one.name: values.get(one.name, one.default) for one in fields(holder)}
+            for name, wants in _rules(whole):
+                self._refuse(*self._places.get(name, (self._file, 1)), f"{name} is {whole[name]!r}; {wants}")
+        if self._faults:
+            faults = sorted(self._faults, key=lambda fault: (fault[0] != self._file, *fault))
+            raise ConfigError("\n".join([f"{_told(where, line)}: {words}" for where, line, words in faults]))
+        places = {name: _told(*place) for name, place in self._places.items()}
+        return Config(Settings(**self._found[Settings]), RunSettings(**self._found[RunSettings]), places)
+
+    def _names(self, section: str) -> list[str]:
+        return [*self._owners[section], *(["max_memory"] if section == "memory" else [])]
+
+    def _refuse(self, where: str, line: int, complaint: str) -> None:
+        self._faults.append((where, line, complaint))
+
+    def _take(
+        self,
+        section: str,
+        name: str,
+        raw: object,
+        readings: list[object],
+        where: str,
+        line: int = 0,
+        *,
+        beside: bool = False,
+    ) -> None:
+        owner = self._owners[section].get(name)
+        kind: Kind = _kinds(owner)[name] if owner is not None else _MAX_MEMORY
+        fitting = [value for value in (_read(kind, one) for one in readings) if kind.holds(value)]
+        if not fitting:
+            self._refuse(where, line, f"{name} is {raw!r}; {kind.wants}")
+            return
+        self._places[name] = where, line
+        if owner is None:
+            self._max_memory = fitting[0]
+        else:
+            self._found[owner][name] = _beside(self._file, fitting[0]) if beside and name in _PATHS else fitting[0]
 
 
-def _kinds(owner: type) -> dict[str, _Kind]:
+def _told(where: str, line: int) -> str:
+    return f"{where}:{line}" if line else where
+
+
+def _toml_value(text: str) -> list[object]:
+    """What a text is as a value of TOML, if it is one."""
+    import tomli
+
+    try:
+        return [tomli.loads(f"value = {text}")["value"]] if "\n" not in text else []
+    except (tomli.TOMLDecodeError, RecursionError, ValueError):
+        return []
+
+
+def _kinds(owner: type) -> dict[str, Kind]:
     return {one.name: one.metadata["kind"] for one in fields(owner)}
 
 
@@ -487,7 +522,7 @@ def _rules(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _read(kind: _Kind, raw: object) -> object:
+def _read(kind: Kind, raw: object) -> object:
     try:
         return kind.read(raw)
     except ValueError:
@@ -511,11 +546,10 @@ def _unknown_section(name: str, table: object, owners: Mapping[str, Mapping[str,
     return f"unknown section [{name}]{_nearest(name, owners)}; sections are {_listed(owners)}"
 
 
-def _unknown_key(section: str, name: str, owners: Mapping[str, Mapping[str, object]]) -> str:
+def _unknown_key(section: str, name: str, names: list[str], owners: Mapping[str, Mapping[str, object]]) -> str:
     home = next((other for other, names in owners.items() if name in names), None)
     if home is not None:
         return f"{name!r} belongs into the section [{home}], not [{section}]"
-    names = [*owners[section], *(["max_memory"] if section == "memory" else [])]
     return f"unknown key {name!r} in [{section}]{_nearest(name, names) or '; it has ' + ', '.join(names)}"
 
 

@@ -1,4 +1,4 @@
-"""The actions of `sophia store`, as arguments; what they do is in sophia.cli.store."""
+"""The actions of `sophia store` and `sophia config`, as arguments; what they do is in modules of these names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sophia.cli.flags import file, positive, share, size, span, text
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["add_store"]
+__all__ = ["add_config", "add_store"]
 
 _EXITS = (
     "Exit codes: 0 sound and done, 1 something is damaged, 2 usage (a target that may not be overwritten), 3 there is "
@@ -107,3 +107,26 @@ def add_store(commands: Any) -> None:
         help="only answers or memories of this scope; '' is the default scope",
     )
     export.add_argument("--out", metavar="FILE", help="write to FILE instead of standard output")
+
+
+def add_config(commands: Any) -> None:
+    """Adds `config` and its actions to the parser of `sophia`."""
+    same: dict[str, Any] = {"allow_abbrev": False}
+    config = commands.add_parser("config", help="check a settings file, show what holds, or write one", **same)
+    config.set_defaults(config_parser=config)
+    actions = config.add_subparsers(dest="action", metavar="ACTION")
+    default = "default: SOPHIA_CONFIG, if it is set, or sophia.toml"
+    for name, what, about in (
+        ("check", "whether it can be used", "Says everything that is wrong in a settings file and in variables."),
+        ("show", "what holds, and where it is from", "Shows every setting that holds, and where it is set."),
+        ("init", "write one with all settings", "Writes a file with every setting, its default as a comment."),
+    ):
+        action = actions.add_parser(name, help=what, description=about, **same)
+        told = "- is standard output; default: sophia.toml" if name == "init" else default
+        action.add_argument("file", nargs="?", type=file, metavar="FILE", help=told)
+        if name == "init":
+            action.add_argument("--force", action="store_true", help="write it anew where there is one")
+            continue
+        action.add_argument("--json", action="store_true", help="print JSON")
+        if name == "show":
+            action.add_argument("--changed", action="store_true", help="only what is set")

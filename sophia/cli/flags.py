@@ -189,17 +189,24 @@ def add_store_flags(parser: argparse.ArgumentParser, store: str = ".sophia") -> 
         metavar="DIR",
         help="router of intents that sophia fit made; default: the store's",
     )
-    add("--config", type=file, metavar="FILE", help="settings (TOML); flags override them")
+    help = "settings (TOML; default: SOPHIA_CONFIG, if it is set); variables and flags override them"
+    add(
+        "--config",
+        type=file,
+        metavar="FILE",
+        help=help,
+    )
 
 
 def settings_of(options: argparse.Namespace) -> tuple[Settings, RunSettings]:
-    """The settings of a command: defaults, then --config, then its flags. ConfigError for what cannot be used.
+    """The settings of a command: defaults, then --config (or SOPHIA_CONFIG), then variables as SOPHIA_RUN_BATCH, then
+    its flags. ConfigError for what cannot be used.
 
     Danger rules add up: those of a settings file stay in force beside those of the flags.
     """
-    from sophia.config import RunSettings, Settings, memory_bounds, read_config
+    from sophia.config import RunSettings, Settings, load_config, memory_bounds
 
-    brain, run = read_config(options.config) if options.config is not None else (Settings(), RunSettings())
+    brain, run, _ = load_config(options.config or os.environ.get("SOPHIA_CONFIG"), os.environ)
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items()
     }
@@ -285,7 +292,7 @@ def _cost(value: str) -> float:
 
 def duration(value: str) -> float:
     """An argument like 30d or 12h, in seconds."""
-    from sophia.config import parse_duration
+    from sophia.setting_kinds import parse_duration
 
     return _told(parse_duration, value)
 
@@ -300,13 +307,13 @@ def span(value: str) -> float:
 
 def size(value: str) -> int:
     """An argument like 512M, in bytes."""
-    from sophia.config import parse_size
+    from sophia.setting_kinds import parse_size
 
     return _told(parse_size, value)
 
 
 def _range(value: str) -> str:
-    from sophia.config import parse_range
+    from sophia.setting_kinds import parse_range
 
     _told(parse_range, value)
     return value
@@ -317,7 +324,7 @@ def _warmup(value: str) -> int:
 
 
 def _gate(value: str) -> str:
-    from sophia.config import parse_fail_on
+    from sophia.setting_kinds import parse_fail_on
 
     _told(parse_fail_on, value)
     return value

@@ -9,7 +9,7 @@ import re
 import sys
 
 from sophia.cli import standard
-from sophia.cli.actions import add_store
+from sophia.cli.actions import add_config, add_store
 from sophia.cli.exits import Exit, exit_of
 from sophia.cli.flags import (
     add_fit_flags,
@@ -189,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_memories(commands)
     add_store(commands)
+    add_config(commands)
     return parser
 
 

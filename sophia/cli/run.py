@@ -22,9 +22,10 @@ from sophia.cli.progress import Progress, peak_memory
 from sophia.cli.report import Report
 from sophia.cli.status import status_command
 from sophia.cli.target import Target
-from sophia.config import RunSettings, Settings, parse_fail_on
+from sophia.config import RunSettings, Settings
 from sophia.errors import ConfigError
 from sophia.organs.scanning import MOST
+from sophia.setting_kinds import parse_fail_on
 from sophia.stream.formats import Keys
 from sophia.stream.intake import Intake
 from sophia.stream.interrupt import Interrupt

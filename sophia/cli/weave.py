@@ -16,8 +16,8 @@ from sophia.cli.chapters import told
 from sophia.cli.exits import Exit
 from sophia.cli.memories import iso_time
 from sophia.cli.rows import aligned, objects
-from sophia.config import parse_duration
 from sophia.errors import ConfigError
+from sophia.setting_kinds import parse_duration
 from sophia.store.chapters import damaged, read
 from sophia.store.folder import StoreFolder
 from sophia.store.view import StoreView

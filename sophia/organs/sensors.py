@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from sophia._core.decision import Decision, set_anomaly
-from sophia.config import Settings, parse_range
+from sophia.config import Settings
 from sophia.names import bounded
+from sophia.setting_kinds import parse_range
 from sophia.store.sensor_table import CHANNELS, Sample, SensorRules, SensorTable
 
 __all__ = ["Sensors", "as_sample", "sample_text"]

@@ -16,6 +16,7 @@ LAYERS = {
     "names": 0,
     "_core": 1,
     "toml_file": 2,
+    "setting_kinds": 1,
     "whole_file": 1,
     "hdc": 2,
     "config": 3,

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 import sophia
 from sophia import names
 from sophia._core.decision import Decision
-from sophia.config import Settings, parse_range
+from sophia.config import Settings
 from sophia.errors import ConfigError, InputError, SophiaError, StoreCorrupt
 from sophia.hdc.sensor import SensorAnomaly
 from sophia.organs import sensors
+from sophia.setting_kinds import parse_range
 from sophia.store import sensor_table
 from sophia.store.pending import Pending
 from sophia.store.sensor_table import CHANNELS, Sample, SensorRules, SensorTable

@@ -9,8 +9,9 @@ import pytest
 
 import sophia
 from sophia import Settings
-from sophia.config import RunSettings, memory_bounds, parse_duration, parse_fail_on, parse_size, read_config
+from sophia.config import RunSettings, memory_bounds, read_config
 from sophia.errors import ConfigError
+from sophia.setting_kinds import parse_duration, parse_fail_on, parse_size
 
 
 @pytest.mark.parametrize(
