@@ -19,7 +19,7 @@ from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
 from sophia._core.rhythm import Alarm
 from sophia.config import Settings
-from sophia.errors import NotBorn, SophiaError, StoreFrozen
+from sophia.errors import ConfigError, NotBorn, SophiaError, StoreFrozen
 from sophia.organs.aside import SideThreads
 from sophia.organs.audit import AuditReport
 from sophia.organs.batch import Batch, Columns, check_session, is_line
@@ -548,6 +548,39 @@ class Sophia:
             raise SophiaError(message)
         return None if what.text is None else intents.explain(what.text)
 
+    def apply(self, settings: Settings, *, rules: Sequence[str | os.PathLike[str]] | None = None) -> str:
+        """Decides by other settings from the next input on; the new policy version. From any thread: no decision, and
+        no batch, sees two policies, and each decision names its own.
+
+        `rules` are further danger rule files, read now; None keeps those that are in use. Answers are served under the
+        policy that they were given under, also after a return to it. All of it holds, or, where something cannot be
+        taken, nothing: ConfigError for a setting that is fixed while a brain is open (all but those that
+        docs/settings.md calls live), RuleError for a rule.
+
+            >>> import sophia
+            >>> with sophia.open(None) as brain:
+            ...     before = brain.route("a long text of many words")
+            ...     version = brain.apply(brain.settings.with_changes(max_chars=10))
+            ...     after = brain.route("a long text of many words")
+            >>> before.why, after.why, after.policy_version == version != before.policy_version
+            ('novel', 'too-long', True)
+        """
+        from sophia.organs.danger import RuleSet
+
+        files = None if rules is None else [Path(rule).absolute() for rule in rules]
+        loaded = None if files is None else RuleSet.load(files)
+        with self._lock:
+            self._require_usable()
+            if fixed := self.settings.fixed_changes(settings):
+                raise ConfigError("\n".join(fixed))
+            self._thalamus.apply(settings, self._thalamus.rules if loaded is None else loaded)
+            self._changed_settings = settings.changed()
+            if files is not None:
+                self._rule_files = [str(file) for file in files]
+            if self._ledger is not None:
+                self._ledger.hurry()
+            return self.policy_version
+
     def patterns(self) -> list[Pattern]:
         """Every template that is known, merged ones too, by id. May be called from any thread."""
         with self._lock:
@@ -576,7 +609,10 @@ class Sophia:
                 whole = True
                 changes = ledger.take(self._take_changes, self._n)
             ended = [] if columns.sessions is None else self._thalamus.sessions.take_ended()
-            return Batch(decisions, columns, n, at, changes, whole, ended, self._thalamus.take_alarms(), self._away)
+            return Batch(
+                decisions, columns, n, at, changes, whole, ended, self._thalamus.take_alarms(), self._away,
+                self._changed_settings, self._rule_files,
+            )  # fmt: skip
 
     def begin(
         self,
@@ -607,8 +643,8 @@ class Sophia:
             {name: getattr(batch.columns, name) for name in Columns.__slots__},
             ends,
             mark,
-            self._changed_settings,
-            self._rule_files,
+            batch.settings,
+            batch.rules,
         )
         ack = self._ledger.begin(record, batch.changes)
         self._journalise(

@@ -71,8 +71,8 @@ def memory_bounds(size: int) -> dict[str, int]:
     }
 
 
-def _setting(default: object, section: str, kind: Kind, about: str) -> Any:
-    return field(default=default, metadata={"section": section, "kind": kind, "about": about})
+def _setting(default: object, section: str, kind: Kind, about: str, *, live: bool = False) -> Any:
+    return field(default=default, metadata={"section": section, "kind": kind, "about": about, "live": live})
 
 
 class _Checked:
@@ -119,6 +119,7 @@ class Settings(_Checked):
         one_of("auto", "veto", "flag"),
         'what a danger hit leads to: "veto" (refused), "flag" (reported and thought about), or "auto": '
         "lines are flagged, messages vetoed, but for rules that only report (alarm), which flag",
+        live=True,
     )
     reflex_messages: bool = _setting(
         False,
@@ -126,12 +127,13 @@ class Settings(_Checked):
         FLAG,
         "whether a known pattern of messages may be handled by reflex although no answer is stored for "
         "it: wrong for questions",
+        live=True,
     )
-    reflex_lines: bool = _setting(True, "thalamus", FLAG, "the same of log lines, for which it is right")
-    reflex_confidence: float = _setting(0.75, "thalamus", SHARE, "least confidence for a reflex by pattern")
-    cortical_confidence: float = _setting(0.5, "thalamus", SHARE, "least confidence for not being doubtful")
+    reflex_lines: bool = _setting(True, "thalamus", FLAG, "the same of log lines, for which it is right", live=True)
+    reflex_confidence: float = _setting(0.75, "thalamus", SHARE, "least confidence for a reflex by pattern", live=True)
+    cortical_confidence: float = _setting(0.5, "thalamus", SHARE, "least confidence for not being doubtful", live=True)
     complex_limit: float = _setting(
-        0.75, "thalamus", SHARE, "complexity from which on the level of thought rises by one"
+        0.75, "thalamus", SHARE, "complexity from which on the level of thought rises by one", live=True
     )
     danger_score: float = _setting(
         _DANGER_SCORE,
@@ -139,6 +141,7 @@ class Settings(_Checked):
         SHARE,
         "messages that sound like an attack by at least this score are thought about, and never refused "
         "for it; 1 switches the score off",
+        live=True,
     )
     mask: str = _setting(
         "auto",
@@ -148,7 +151,11 @@ class Settings(_Checked):
         '...), "none", or a file of RE2 patterns, one a line, that come before the automatic ones',
     )
     max_chars: int = _setting(
-        20_000, "thalamus", whole_number(1, 2**24), "longer texts are compared with nothing and thought about"
+        20_000,
+        "thalamus",
+        whole_number(1, 2**24),
+        "longer texts are compared with nothing and thought about",
+        live=True,
     )
     session_ngram: int = _setting(
         2, "thalamus", whole_number(1, 8), "how many patterns in a row make an order that can be new in a session"
@@ -194,7 +201,7 @@ class Settings(_Checked):
         number("it is over 0, up to 1", lambda value: 0.0 < value <= 1.0),
         "how unusual a sample must be for an anomaly",
     )
-    ttl: float = _setting(0.0, "memory", TTL, "how long a stored answer is served; 0: for good")
+    ttl: float = _setting(0.0, "memory", TTL, "how long a stored answer is served; 0: for good", live=True)
     vectors: bool = _setting(
         False, "thalamus", FLAG, "whether each new decision carries the memory vector of its text (10 to 40 us a text)"
     )
@@ -255,6 +262,15 @@ class Settings(_Checked):
         """The sections [thalamus] and [memory] of a TOML file; the rest of it is checked as well. Read once."""
         return read_config(path)[0]
 
+    def fixed_changes(self, other: Settings) -> list[str]:
+        """What `other` says of settings that cannot change while a brain is open, in words."""
+        return [
+            f"{one.name} cannot change while a brain is open: it is {getattr(self, one.name)!r}, and "
+            f"{getattr(other, one.name)!r} holds from the next start"
+            for one in fields(self)
+            if not one.metadata["live"] and getattr(self, one.name) != getattr(other, one.name)
+        ]
+
     def decision_text(self) -> str:
         """The settings that can change a decision, as one stable line; part of the policy version."""
         return (
@@ -313,7 +329,11 @@ class RunSettings(_Checked):
     store_timeout: float = _setting(10.0, "run", PATIENCE, "a store that does not answer for that long is done without")
     no_weave: bool = _setting(False, "run", FLAG, "tell no chapters")
     rules: tuple[str, ...] = _setting(
-        (), "run", name_list("it must be a file or a list of files", is_file), "files of further danger rules"
+        (),
+        "run",
+        name_list("it must be a file or a list of files", is_file),
+        "files of further danger rules",
+        live=True,
     )
     model: str | None = _setting(None, "run", MAYBE_FILE, "router of intents that sophia fit made; none: the store's")
     on_error: str = _setting("skip", "run", one_of("skip", "stop"), 'what a bad input leads to: "skip" it, or "stop"')

@@ -53,6 +53,26 @@ class HotPath:
         suspect: Callable[[], Suspicion] | None = None,
         message_suspicion: float = 2.0,
     ) -> Self: ...
+    def use_policy(
+        self,
+        *,
+        cache: ReflexCache | None,
+        literals: LiteralSet,
+        scan: Callable[[list[str]], list[Any]],
+        policy_version: str,
+        message_danger: str,
+        message_alarm: str,
+        line_danger: str,
+        message_reflex: bool,
+        line_reflex: bool,
+        max_chars: int,
+        ttl: float,
+        reflex_confidence: float,
+        cortical_confidence: float,
+        complex_limit: float,
+        suspect: Callable[[], Suspicion] | None = None,
+        message_suspicion: float = 2.0,
+    ) -> None: ...
     def use(self, model: IntentModel | None) -> None: ...
     @property
     def model(self) -> IntentModel | None: ...

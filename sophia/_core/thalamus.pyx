@@ -129,17 +129,11 @@ cdef class HotPath:
         message_reflex, line_reflex, max_chars, ttl, reflex_confidence, cortical_confidence, complex_limit, recall=None,
         TextEncoder encoder=None, reshape=None, audit=None, suspect=None, message_suspicion=2.0
     ):
-        cdef int kind
         self.patterns = patterns
         self.familiar = familiar
-        self.cache = cache
-        self._cache_or_spare = cache if cache is not None else ReflexCache(1 << 16, 16)
-        self._literals = literals
-        self._scan = scan
         self._recall = recall
         self._asks = recall is not None
         self._reshape = reshape
-        self._suspect = suspect
         self._clock = clock
         self.audit = audit
         if audit is not None:
@@ -151,28 +145,49 @@ cdef class HotPath:
         self._encoder = encoder
         if encoder is not None:
             self._features = <sophia_features *>_grown(NULL, sizeof(sophia_features))
-        self.policy_version = policy_version
         self.run = run
-        self._max_chars = max_chars
-        self._ttl = ttl
-        self._expiring = ttl > 0.0
-        for kind, (reflex_safe, verdict, alarm) in enumerate(
-            ((message_reflex, message_danger, message_alarm), (line_reflex, line_danger, line_danger))
-        ):
-            self._policies[kind].reflex_confidence = reflex_confidence
-            self._policies[kind].cortical_confidence = cortical_confidence
-            self._policies[kind].complex_limit = complex_limit
-            self._policies[kind].reflex_safe = reflex_safe
-            self._policies[kind].danger_verdict = VERDICTS.index(verdict)
-            self._policies[kind].alarm_verdict = VERDICTS.index(alarm)
-            self._policies[kind].suspicion_limit = 2.0
-            self._policies[kind].gestating = False
-        if suspect is not None:
-            self._policies[0].suspicion_limit = message_suspicion
         self._hits = [{}, {}]
         self._scales = [None, None]
         self.merges = []
+        self.use_policy(
+            cache=cache, literals=literals, scan=scan, policy_version=policy_version, message_danger=message_danger,
+            message_alarm=message_alarm, line_danger=line_danger, message_reflex=message_reflex,
+            line_reflex=line_reflex, max_chars=max_chars, ttl=ttl, reflex_confidence=reflex_confidence,
+            cortical_confidence=cortical_confidence, complex_limit=complex_limit, suspect=suspect,
+            message_suspicion=message_suspicion,
+        )
         patterns.table.noting = True
+
+    def use_policy(
+        self, *, ReflexCache cache, LiteralSet literals not None, scan, str policy_version not None, message_danger,
+        message_alarm, line_danger, message_reflex, line_reflex, size_t max_chars, double ttl,
+        double reflex_confidence, double cortical_confidence, double complex_limit, suspect=None,
+        double message_suspicion=2.0
+    ):
+        """Decides by these from the next batch on: all of them, or, where one cannot be taken, none. `cache` has
+        answers of this policy only. How sure a familiar input must be that `born` measures is to be told again."""
+        cdef sophia_policy policies[2]
+        cdef int kind
+        for kind, (reflex_safe, verdict, alarm) in enumerate(
+            ((message_reflex, message_danger, message_alarm), (line_reflex, line_danger, line_danger))
+        ):
+            policies[kind] = self._policies[kind]
+            policies[kind].reflex_confidence = reflex_confidence
+            policies[kind].cortical_confidence = cortical_confidence
+            policies[kind].complex_limit = complex_limit
+            policies[kind].reflex_safe = reflex_safe
+            policies[kind].danger_verdict = VERDICTS.index(verdict)
+            policies[kind].alarm_verdict = VERDICTS.index(alarm)
+            policies[kind].suspicion_limit = 2.0
+        if suspect is not None:
+            policies[0].suspicion_limit = message_suspicion
+        spare = cache if cache is not None else ReflexCache(1 << 16, 16)
+        self.cache, self._cache_or_spare = cache, spare
+        self._literals, self._scan, self._suspect = literals, scan, suspect
+        self.policy_version = policy_version
+        self._max_chars, self._ttl = max_chars, ttl
+        self._expiring = self._expiring or ttl > 0.0
+        self._policies[0], self._policies[1] = policies[0], policies[1]
 
     def __dealloc__(self):
         PyMem_Free(self._inputs)

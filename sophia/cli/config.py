@@ -41,6 +41,7 @@ def template() -> str:
     lines = [
         "# Settings of sophia: take away a # and change the value. `sophia config check` says what is wrong with it.",
         "# Names of files are relative to this one. A variable as SOPHIA_RUN_BATCH overrides it, and a flag both.",
+        "# What is live can change while a run goes on; all else holds from the next start.",
     ]
     for section, about in _SECTIONS.items():
         lines += ["", f"# {about}", f"[{section}]"]
@@ -52,7 +53,8 @@ def template() -> str:
             for one in fields(owner):
                 told = one.metadata
                 if told["section"] == section:
-                    lines += _described(one.name, _toml(one.default), told["about"], told["kind"].wants)
+                    wants = f"{told['kind'].wants}; live" if told["live"] else told["kind"].wants
+                    lines += _described(one.name, _toml(one.default), told["about"], wants)
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sophia._core.decision import Decision
@@ -144,11 +144,15 @@ class Batch:
     """Of patterns that came too seldom or too often, by the input at which that was noticed."""
     away: bool = False
     """The store did not answer when it was decided, so nothing was learned of it."""
+    settings: dict[str, object] = field(default_factory=dict)
+    """Those that it was decided by, but for usual ones; `rules` are the files of its danger rules."""
+    rules: list[str] = field(default_factory=list)
 
     def takes(self, other: Batch) -> bool:
         """Whether `other` may be told together with this one: it comes right after it, and nothing must be committed
         between the two."""
         follows = other.n == self.n + len(self.decisions) and other.away == self.away
+        follows = follows and other.settings is self.settings and other.rules is self.rules
         return not self.whole and other.changes is None and follows
 
     @classmethod
@@ -161,7 +165,7 @@ class Batch:
         columns = Columns.joined([part.columns for part in parts])
         ended = [session for part in parts for session in part.ended]
         alarms = [alarm for part in parts for alarm in part.alarms]
-        return cls(decisions, columns, first.n, first.at, first.changes, ended=ended, alarms=alarms, away=first.away)
+        return replace(first, decisions=decisions, columns=columns, ended=ended, alarms=alarms)
 
 
 def is_line(kind: str) -> bool:

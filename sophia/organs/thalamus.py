@@ -147,13 +147,13 @@ class Thalamus:
         clock: Callable[[], float] = time,
     ) -> None:
         self.settings = settings
+        self._masks = None if settings.mask in ("auto", "none") else Masks.load(settings.mask)
         self.remembering = remembering
         self.gestation = gestation
         self.rules = rules
         self.patterns = (
             patterns if patterns is not None else PatternTable(settings.pattern_capacity, masks=settings.mask != "none")
         )
-        masks = None if settings.mask in ("auto", "none") else Masks.load(settings.mask)
         self.familiar = (
             familiar
             if familiar is not None
@@ -163,7 +163,7 @@ class Thalamus:
         )
         self.idf = idf if idf is not None else IdfTable(seed=settings.seed)
         self.cache = ReflexCache(settings.cache_bytes, settings.cache_entries) if settings.cache else None
-        self.policy_version = _policy_version(settings, rules, masks)
+        self.policy_version = _policy_version(settings, rules, self._masks)
         self.audit = audit if audit is not None else Audit(settings.with_changes(audit=0.0))
         self._clock = clock
         self._keep_changes = keep_changes
@@ -187,32 +187,37 @@ class Thalamus:
         self.hot_path = HotPath(
             patterns=self.patterns,
             familiar=self.familiar,
-            cache=self.cache,
-            literals=rules.literals,
-            scan=rules.scan_many,
             recall=None if recall is None else self._given,
             clock=clock,
-            policy_version=self.policy_version,
             run=run,
-            message_danger="veto" if settings.on_danger == "auto" else settings.on_danger,
-            message_alarm="flag" if settings.on_danger == "auto" else settings.on_danger,
-            line_danger="flag" if settings.on_danger == "auto" else settings.on_danger,
-            message_reflex=settings.reflex_messages,
-            line_reflex=settings.reflex_lines,
-            max_chars=settings.max_chars,
-            ttl=settings.ttl,
-            reflex_confidence=settings.reflex_confidence,
-            cortical_confidence=settings.cortical_confidence,
-            complex_limit=settings.complex_limit,
             encoder=TextEncoder(seed=self.idf.seed, idf=self.idf) if settings.vectors else None,
-            reshape=None if masks is None else masks.apply,
+            reshape=None if self._masks is None else self._masks.apply,
             audit=self.audit,
-            suspect=trained if settings.danger_score < 1.0 else None,
-            message_suspicion=settings.danger_score,
+            cache=self.cache,
+            policy_version=self.policy_version,
+            **_policy(settings, rules),
         )
         self.hot_path.gestating = self.gestating
         self._use_scales()
         self.hot_path.frozen = gestation is not None and gestation.crystalline
+
+    def apply(self, settings: Settings, rules: RuleSet) -> None:
+        """Decides by these from the next batch on, or, where they cannot be taken, as before. Stored answers are served
+        under their own policy only, so a new one begins with none at hand, and asks the store."""
+        version = _policy_version(settings, rules, self._masks)
+        same = version == self.policy_version
+        cache = (
+            self.cache
+            if same
+            else ReflexCache(settings.cache_bytes, settings.cache_entries)
+            if settings.cache
+            else None
+        )
+        self.hot_path.use_policy(cache=cache, policy_version=version, **_policy(settings, rules))
+        self.hot_path.ask_store = self.hot_path.ask_store or not same
+        self.settings, self.rules, self.cache, self.policy_version = settings, rules, cache, version
+        self._given.policy = version
+        self._use_scales()
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
         """Decisions for a batch, as if its inputs had come one at a time; numbered from `n`.
@@ -481,7 +486,7 @@ class Thalamus:
             self.count_audit(agrees=False)
         if self.hot_path.reject(decision) and self._keep_changes and decision.text is not None:
             key = self.hot_path.key(decision.text, decision.scope, decision.context, decision.kind == "line")
-            self._given.answers.append(Answer(key, b"", None, decision.id, self.policy_version, 0.0))
+            self._given.answers.append(Answer(key, b"", None, decision.id, decision.policy_version, 0.0))
 
     def load_answers(self, answers: list[Answer], *, complete: bool) -> None:
         """Fills the cache from a store, the last one the most recent; `complete` says that these are all."""
@@ -605,13 +610,15 @@ class _Given:
     ) -> None:
         self.answers = Answers()
         self._recall = recall
-        self._policy = policy
+        self.policy = policy
         self._clock = clock
 
     def __call__(self, key: bytes) -> tuple[bytes, str, str, float] | None:
         found = self.answers.latest(key)
+        if found is not None and found.policy_version != self.policy:
+            found = None
         if found is None and self._recall is not None:
-            found = self._recall(key, self._policy, self._clock())
+            found = self._recall(key, self.policy, self._clock())
         return None if found is None or found.text is None else (found.raw, found.text, found.name, found.expires)
 
 
@@ -633,6 +640,27 @@ def _check(columns: Columns) -> None:
 
 
 _UNREADABLE = ("invalid", "empty", "too-long")
+
+
+def _policy(settings: Settings, rules: RuleSet) -> dict[str, Any]:
+    """What the hot path decides by."""
+    danger = settings.on_danger
+    return {
+        "literals": rules.literals,
+        "scan": rules.scan_many,
+        "message_danger": "veto" if danger == "auto" else danger,
+        "message_alarm": "flag" if danger == "auto" else danger,
+        "line_danger": "flag" if danger == "auto" else danger,
+        "message_reflex": settings.reflex_messages,
+        "line_reflex": settings.reflex_lines,
+        "max_chars": settings.max_chars,
+        "ttl": settings.ttl,
+        "reflex_confidence": settings.reflex_confidence,
+        "cortical_confidence": settings.cortical_confidence,
+        "complex_limit": settings.complex_limit,
+        "suspect": trained if settings.danger_score < 1.0 else None,
+        "message_suspicion": settings.danger_score,
+    }
 
 
 def _policy_version(settings: Settings, rules: RuleSet, masks: Masks | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -86,6 +87,10 @@ class Ledger:
             self._settle()
             self._commit(changes, None)
 
+    def hurry(self) -> None:
+        """What was learned is taken before the next batch, however little it is."""
+        self._committed_at = -math.inf
+
     def take_when_full(self, learned: Callable[[], Changes], upto: int) -> Changes | None:
         """What was learned, put in line for the next `begin`, when the store has enough batches by their inputs alone.
 
@@ -132,7 +137,7 @@ class Ledger:
     def answer(self, key: bytes, policy_version: str, now: float) -> Answer | None:
         """The last answer under `key`, in line or in the store; one without a text takes back what came before it."""
         for changes, _ in reversed(list(self._unsaved)):
-            if (found := changes.answers.latest(key)) is not None:
+            if (found := changes.answers.latest(key)) is not None and found.policy_version == policy_version:
                 return found
         if not self._lock.acquire(timeout=self.patience):
             return None  # as if there were none: that only costs thought
