@@ -19,7 +19,7 @@ from sophia._core.decision import Decision
 from sophia._core.pattern import Pattern
 from sophia._core.rhythm import Alarm
 from sophia.config import Settings
-from sophia.errors import ConfigError, NotBorn, SophiaError, StoreFrozen
+from sophia.errors import NotBorn, SophiaError, StoreFrozen
 from sophia.organs.aside import SideThreads
 from sophia.organs.audit import AuditReport
 from sophia.organs.batch import Batch, Columns, check_session, is_line
@@ -571,8 +571,7 @@ class Sophia:
         loaded = None if files is None else RuleSet.load(files)
         with self._lock:
             self._require_usable()
-            if fixed := self.settings.fixed_changes(settings):
-                raise ConfigError("\n".join(fixed))
+            self.settings.refuse_fixed(settings)
             self._thalamus.apply(settings, self._thalamus.rules if loaded is None else loaded)
             self._changed_settings = settings.changed()
             if files is not None:

@@ -94,6 +94,22 @@ class _Checked:
             raise ConfigError(message)
         return replace(self, **changes)  # type: ignore[type-var]
 
+    def refuse_fixed(self, other: Self) -> None:
+        """ConfigError where `other` differs in settings that cannot change live, in words for each."""
+        fixed = [
+            f"{one.name} cannot change live: it is {getattr(self, one.name)!r}, and {getattr(other, one.name)!r} holds "
+            "from the next start"
+            for one in fields(self)  # type: ignore[arg-type]
+            if not one.metadata["live"] and getattr(self, one.name) != getattr(other, one.name)
+        ]
+        if fixed:
+            raise ConfigError("\n".join(fixed))
+
+    def differences(self, other: Self) -> list[str]:
+        """Each setting that is another one in `other`, with the value that it has there."""
+        pairs = [(one.name, getattr(self, one.name), getattr(other, one.name)) for one in fields(self)]  # type: ignore[arg-type]
+        return [f"{name} = {there!r}" for name, here, there in pairs if here != there]
+
     def changed(self) -> dict[str, object]:
         """The settings that differ from their defaults."""
         return {
@@ -261,15 +277,6 @@ class Settings(_Checked):
     def load(cls, path: str | os.PathLike[str]) -> Settings:
         """The sections [thalamus] and [memory] of a TOML file; the rest of it is checked as well. Read once."""
         return read_config(path)[0]
-
-    def fixed_changes(self, other: Settings) -> list[str]:
-        """What `other` says of settings that cannot change while a brain is open, in words."""
-        return [
-            f"{one.name} cannot change while a brain is open: it is {getattr(self, one.name)!r}, and "
-            f"{getattr(other, one.name)!r} holds from the next start"
-            for one in fields(self)
-            if not one.metadata["live"] and getattr(self, one.name) != getattr(other, one.name)
-        ]
 
     def decision_text(self) -> str:
         """The settings that can change a decision, as one stable line; part of the policy version."""

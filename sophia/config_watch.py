@@ -7,7 +7,7 @@ extra `brain`).
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,11 +35,14 @@ class ConfigVersion(NamedTuple):
     error: ConfigError | None
 
 
-async def watch_config(path: str | os.PathLike[str]) -> AsyncGenerator[ConfigVersion, None]:
+async def watch_config(
+    path: str | os.PathLike[str], *, load: Callable[[], tuple[Settings, RunSettings]] | None = None
+) -> AsyncGenerator[ConfigVersion, None]:
     """What the settings file `path` says now, then each time that it says something else, until the caller stops.
 
     A file that is saved as it was is no change, and an error is told once. A change is seen within a second, also one
-    by rename, by a symbolic link that is turned, and after the file was gone. Saves within 50 ms are one change.
+    by rename, by a symbolic link that is turned, and after the file was gone. Saves within 50 ms are one change. `load`
+    reads it, where more than the file has a say; else `read_config` does.
     ConfigError where the folder is none, or watchfiles is missing. For one task of an asyncio loop; end it with
     `aclosing`, which lets the thread go that watches.
 
@@ -62,7 +65,8 @@ async def watch_config(path: str | os.PathLike[str]) -> AsyncGenerator[ConfigVer
     if not file.parent.is_dir():
         message = f"{file.parent} is no folder; a settings file is watched in the folder where it is, or will be"
         raise ConfigError(message)
-    told = _read(file, 0)
+    read = (lambda: read_config(file)) if load is None else load
+    told = _read(read, 0)
     yield told
     # Every turn looks, also the first and those without a change: what was saved before the watch stood is seen, too.
     looks = awatch(
@@ -76,16 +80,16 @@ async def watch_config(path: str | os.PathLike[str]) -> AsyncGenerator[ConfigVer
     )
     async with aclosing(looks):
         async for _ in looks:
-            found = _read(file, told.number)
+            found = _read(read, told.number)
             if not _same(found, told):
                 told = found
                 yield told
 
 
-def _read(file: Path, number: int) -> ConfigVersion:
+def _read(read: Callable[[], tuple[Settings, RunSettings]], number: int) -> ConfigVersion:
     """What the file says; its number, should that be new."""
     try:
-        settings, run = read_config(file)
+        settings, run = read()
     except ConfigError as error:
         return ConfigVersion(number, None, None, error)
     return ConfigVersion(number + 1, settings, run, None)

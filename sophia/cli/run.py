@@ -30,6 +30,7 @@ from sophia.stream.formats import Keys
 from sophia.stream.intake import Intake
 from sophia.stream.interrupt import Interrupt
 from sophia.stream.readers import Reader, follow_batches, read_batches
+from sophia.stream.reloading import Reloading
 from sophia.stream.run import run
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
@@ -105,6 +106,18 @@ def command(options: argparse.Namespace) -> int:
                 )
             progress.show(summary)
 
+        file = options.config or os.environ.get("SOPHIA_CONFIG")
+
+        def load() -> tuple[Settings, RunSettings]:
+            found = settings_of(options)
+            if strict and found[0].max_chars != settings.max_chars:
+                message = f"max_chars cannot change live where a longer input ends the run: it is {settings.max_chars}"
+                raise ConfigError(message)
+            return found
+
+        def told(words: str) -> None:
+            progress.tell(words, "config")
+
         try:
             summary = run(
                 intake,
@@ -123,6 +136,7 @@ def command(options: argparse.Namespace) -> int:
                 patience=wanted.store_timeout,
                 weave=not wanted.no_weave,
                 tell=lambda words: progress.tell(words, "store"),
+                reloading=None if file is None else Reloading(file, load, settings, wanted, told),
             )
         finally:
             progress.clear()

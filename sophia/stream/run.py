@@ -17,6 +17,7 @@ from sophia.stream.intake import Intake
 from sophia.stream.keeper import Keeper, KeepingOrgan
 from sophia.stream.pipeline import Hooks, Read, Scribe, Source, StreamThalamus, Watch
 from sophia.stream.readers import Reader
+from sophia.stream.reloading import Reloading
 from sophia.stream.score import Score
 from sophia.stream.session_key import SessionKey
 from sophia.stream.summary import Summary
@@ -61,6 +62,7 @@ def run(
     patience: float = 10.0,
     tell: Callable[[str], None] = lambda _: None,
     weave: bool = True,
+    reloading: Reloading | None = None,
 ) -> Summary:
     """Decides every event of `reader`; returns the totals.
 
@@ -80,6 +82,8 @@ def run(
 
     With `weave` the run is told as chapters (:mod:`sophia.organs.weaver`): `Summary.chapters`, and the store has them.
 
+    `reloading` follows a settings file meanwhile.
+
     A store that does not answer within `patience` seconds is done without: see :class:`sophia.stream.keeper.Keeper`.
     `tell` is told of that, on the thread of the event loop.
     """
@@ -93,7 +97,7 @@ def run(
     weaver = None
     if weave:
         weaver = Weaver(run=brain.thalamus.hot_path.run, newest=table.newest, recent=brain.chapters(RECENT))
-    asyncio.run(pipeline.run(hooks, weaver))
+    asyncio.run(pipeline.run(hooks, weaver, reloading))
     writer = pipeline.writer
     summary.output_gone = writer.output_gone or reader.output_gone
     summary.interrupted = reader.stopped and not summary.output_gone
@@ -137,7 +141,7 @@ class _Pipeline:
         self._cancelled = False
         self.writer: Writer
 
-    async def run(self, hooks: Hooks, weaver: Weaver | None) -> None:
+    async def run(self, hooks: Hooks, weaver: Weaver | None, reloading: Reloading | None) -> None:
         """Reads, decides and tells to the end; raises what an organ failed with."""
         brain, summary = self._brain, self._summary
         # What fails ends the run: the store knows what was told, and learns the rest anew.
@@ -160,7 +164,9 @@ class _Pipeline:
         thalamus = organs.spawn(deciding, "thalamus", priority="critical", capacity=_WAITING)
         source = Source(self._reader, thalamus, self._strict)
         reading = organs.spawn(source, "source", blocking=self._reader.waits, capacity=_WAITING)
-        looking = asyncio.create_task(_look())
+        beside = [asyncio.create_task(_look())]
+        if reloading is not None:
+            beside.append(asyncio.create_task(reloading.follow(brain)))
         try:
             for organ in (reading, thalamus, scribe, *([hooks.teller] if hooks.teller is not None else [])):
                 organ.watch(self._ended)
@@ -171,15 +177,20 @@ class _Pipeline:
             if hooks.teller is not None:
                 await self._drained(organs.stop(hooks.teller, None))
         finally:
-            looking.cancel()
+            for task in beside:
+                task.cancel()
             summary.stopped = source.stopped
             summary.count_unkept(keeper.hung, keeper.unkept)
             if self.writer.output_gone:
                 brain.discard()  # the next open learns what arrived, and that only
             await organs.shutdown(_AWAY if keeper.away else None)
+            ends = await asyncio.gather(*beside, return_exceptions=True)
         for name in _ERRORS:
             if name in self._errors:
                 raise self._errors[name]
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
         if self._cancelled:
             raise asyncio.CancelledError
 
