@@ -28,8 +28,8 @@ from sophia.setting_kinds import (
     RETENTION,
     SHARE,
     SIZE,
-    TEXT,
     TTL,
+    ZONE,
     Kind,
     is_file,
     name_list,
@@ -317,7 +317,7 @@ class RunSettings(_Checked):
         (), "run", KEYS, "columns of a sensor's numbers; none: all without another use"
     )
     sensor: str | None = _setting(None, "run", MAYBE_NAME, "the sensor that rows come from which name none")
-    tz: str = _setting("UTC", "run", TEXT, "zone of event times that name none: UTC, +02:00, Europe/Berlin")
+    tz: str = _setting("UTC", "run", ZONE, "zone of event times that name none: UTC, +02:00, Europe/Berlin")
     limit: int = _setting(0, "run", whole_number(0, 2**63 - 1), "stop after so many inputs; 0: at their end")
     sample: float = _setting(
         1.0,
@@ -460,7 +460,7 @@ class _Reading:
                 continue
             section, name = known[variable]
             raw = variables[variable]
-            self._take(section, name, raw, [*_toml_value(raw), raw], variable)
+            self._take(section, name, raw, _readings(raw), variable)
 
     def config(self) -> Config:
         """All of it; ConfigError with everything that is wrong."""
@@ -510,14 +510,17 @@ def _told(where: str, line: int) -> str:
     return f"{where}:{line}" if line else where
 
 
-def _toml_value(text: str) -> list[object]:
-    """What a text is as a value of TOML, if it is one."""
+def _readings(text: str) -> list[object]:
+    """What the text of a variable may mean: a value of TOML, if it is one, or itself; what begins as a list is one."""
     import tomli
 
+    text = text.strip()
     try:
-        return [tomli.loads(f"value = {text}")["value"]] if "\n" not in text else []
+        table = tomli.loads(f"value = {text}")
     except (tomli.TOMLDecodeError, RecursionError, ValueError):
-        return []
+        table = {}
+    read = [table["value"]] if list(table) == ["value"] else []
+    return read if text.startswith("[") else [*read, text]
 
 
 def _kinds(owner: type) -> dict[str, Kind]:
@@ -568,6 +571,8 @@ def _unknown_section(name: str, table: object, owners: Mapping[str, Mapping[str,
     home = next((section for section, names in owners.items() if name in names), None)
     if home is not None:
         return f"{name!r} belongs into the section [{home}]"
+    if name in owners:
+        return f"{name!r} is a section, and is here none; write [{name}] in a line of its own, once, and its keys below"
     if not isinstance(table, dict):
         return f"unknown key {name!r} outside of all sections; sections are {_listed(owners)}"
     return f"unknown section [{name}]{_nearest(name, owners)}; sections are {_listed(owners)}"

@@ -25,6 +25,7 @@ __all__ = [
     "SIZE",
     "TEXT",
     "TTL",
+    "ZONE",
     "Kind",
     "is_file",
     "name_list",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604_800}
+_LONGEST = 1e15  # seconds: thirty million years
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -53,9 +55,9 @@ def parse_duration(value: object) -> float:
         found = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,9})?)\s*([smhdw]?)\s*", value, re.ASCII)
         if found:
             return float(found[1]) * _SECONDS[found[2] or "s"]
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > _LONGEST:
         return float(value)
-    message = f"{value!r} is no duration; write a number and s, m, h, d or w, as in '30d'"
+    message = f"{value!r:.80} is no duration; write a number and s, m, h, d or w, as in '30d'"
     raise ValueError(message)
 
 
@@ -166,6 +168,23 @@ def _parses(parse: Callable[[object], object]) -> Callable[[str], bool]:
 
 
 FLAG = Kind("it must be true or false", lambda value: isinstance(value, bool))
+
+
+def _is_zone(value: object) -> bool:
+    if not isinstance(value, str) or not value or "\0" in value:
+        return False
+    if value.upper() in ("UTC", "Z") or re.fullmatch(r"[+-](?:0\d|1[0-4]):?[0-5]\d", value, re.ASCII):
+        return True
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, LookupError):
+        return False
+    return True
+
+
+ZONE = Kind("use UTC, an offset such as '+02:00', or a name such as 'Europe/Berlin'", _is_zone)
 TEXT = Kind("it must be a string that is not empty", lambda value: isinstance(value, str) and value != "")
 FILE_WANTS = "it must name a file or folder, without NUL bytes"
 

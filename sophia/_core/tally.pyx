@@ -65,7 +65,7 @@ cdef class Tally:
                 scope = one.scope
                 if len(self.scopes) <= _MOST_SCOPES:
                     self.scopes.add(scope)
-            if one.ts is not None or one._moment:
+            if one._moment:
                 if self.first_event is None:
                     self.first_event = one.ts if one.ts is not None else one._moment
                 self._last_ts, self._last_moment = one.ts, one._moment

@@ -7,14 +7,14 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from sophia.cli.exits import Exit
 from sophia.config import Config, RunSettings, Settings, load_config
-from sophia.errors import ConfigError
+from sophia.errors import ConfigError, SophiaError
 from sophia.whole_file import write_whole
 
 __all__ = ["command", "template"]
@@ -47,7 +47,7 @@ def template() -> str:
         lines += ["", f"# {about}", f"[{section}]"]
         if section == "memory":
             lines += _described(
-                "max_memory", '"512M"', "sets all bounds of memory at once", "a size of at least '128M'"
+                "max_memory", '"512M"', "all bounds of memory that are not set themselves", "a size of at least '128M'"
             )
         for owner in (Settings, RunSettings):
             for one in fields(owner):
@@ -76,7 +76,7 @@ def _toml(value: Any) -> str | None:
 
 def _given(options: argparse.Namespace) -> str | None:
     """The file that is meant: named, or in SOPHIA_CONFIG, or sophia.toml where there is one."""
-    named: str | None = options.file or os.environ.get("SOPHIA_CONFIG")
+    named: str | None = options.file or os.environ.get("SOPHIA_CONFIG") or None
     return named if named is not None or not Path("sophia.toml").exists() else "sophia.toml"
 
 
@@ -87,6 +87,7 @@ def _check(options: argparse.Namespace) -> int:
         raise ConfigError(message)
     try:
         config = load_config(file, os.environ)
+        _look_at_files(config)
     except ConfigError as error:
         if not options.json:
             raise
@@ -100,18 +101,39 @@ def _check(options: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def _look_at_files(config: Config) -> None:
+    """ConfigError for files that are named and cannot be used."""
+    from sophia.organs.danger import RuleSet
+    from sophia.organs.intents import Intents
+    from sophia.organs.masks import Masks
+
+    mask = config.settings.mask
+    looks: dict[str, Callable[[], object]] = {
+        "rules": lambda: RuleSet.load([Path(rule) for rule in config.run.rules]),
+        "mask": lambda: None if mask in ("auto", "none") else Masks.load(mask),
+        "model": lambda: None if config.run.model is None else Intents.load(config.run.model),
+    }
+    faults = []
+    for name in [name for name in looks if name in config.places]:
+        try:
+            looks[name]()
+        except SophiaError as error:
+            faults.append(f"{config.places[name]}: {name}: {error}")
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
 def _show(options: argparse.Namespace) -> int:
     config = load_config(_given(options), os.environ)
+    held = [one for one in _held(config) if one[3] != "default" or not options.changed]
     if options.json:
         shown: dict[str, dict[str, Any]] = {}
-        for section, name, value, place in _held(config):
+        for section, name, value, place in held:
             shown.setdefault(section, {})[name] = {"value": value, "from": place}
         sys.stdout.write(json.dumps(shown) + "\n")
         return Exit.DONE
     last = ""
-    for section, name, value, place in _held(config):
-        if options.changed and place == "default":
-            continue
+    for section, name, value, place in held:
         if section != last:
             sys.stdout.write(f"{chr(10) if last else ''}[{section}]\n")
             last = section

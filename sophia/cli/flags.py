@@ -206,7 +206,7 @@ def settings_of(options: argparse.Namespace) -> tuple[Settings, RunSettings]:
     """
     from sophia.config import RunSettings, Settings, load_config, memory_bounds
 
-    brain, run, _ = load_config(options.config or os.environ.get("SOPHIA_CONFIG"), os.environ)
+    brain, run, _ = load_config(options.config or os.environ.get("SOPHIA_CONFIG") or None, os.environ)
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items()
     }

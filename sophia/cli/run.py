@@ -106,7 +106,7 @@ def command(options: argparse.Namespace) -> int:
                 )
             progress.show(summary)
 
-        file = options.config or os.environ.get("SOPHIA_CONFIG")
+        file = options.config or os.environ.get("SOPHIA_CONFIG") or None
 
         def load() -> tuple[Settings, RunSettings]:
             found = settings_of(options)

@@ -55,6 +55,7 @@ LOG_BYTES = 1 << 20
 _LARGEST_LOG = 1 << 24  # of one whose dumps are larger
 
 
+_UNREAD = float("nan")  # a time that an input names, and that cannot be read
 _ALARMED = 0.75  # the urgency of an input at which an alarm was raised
 
 _SOURCES = 4096  # keys that are kept at hand
@@ -317,11 +318,23 @@ class Thalamus:
         sources = [""] * len(decisions) if columns.sources is None else [source or "" for source in columns.sources]
         keys = list(map(self._key, sources))
         moments = list(self._moments(columns, keys))
-        set_moments(decisions, keys, moments, DATED, self._latest)
+        named, lines = moments, columns.lines
+        if lines is not None and None in moments:
+            named = [
+                self._named(columns, i) if line and moment is None else moment
+                for i, (line, moment) in enumerate(zip(lines, moments, strict=True))
+            ]
+        set_moments(decisions, keys, named, DATED, self._latest)
         if len(self._latest) > _SOURCES:
             for key in list(self._latest)[: _SOURCES // 2]:
                 del self._latest[key]
         return _Times(sources, keys, moments)
+
+    def _named(self, columns: Columns, i: int) -> float | None:
+        """Of a line whose time was not read: None where it names none."""
+        text = columns.texts[i]
+        stamped = columns.stamps is not None and columns.stamps[i] is not None
+        return _UNREAD if stamped or (text is not None and self.moments.names_time(text)) else None
 
     def _follow_rhythms(self, decisions: list[Decision], times: _Times) -> None:
         """Puts decisions into the rhythm of their patterns, by the times of their inputs; one at which its pattern came

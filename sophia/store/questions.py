@@ -175,7 +175,7 @@ _CLOCK = r"(?P<clock>\d{1,2}:\d{2}(?::\d{2})?)"
 _DATE = r"(?P<date>\d{4}-\d{2}-\d{2})"
 _LIMITS = {"after": "start", "since": "start", "from": "start", "before": "end", "until": "end", "till": "end"}
 _LIMIT = rf"\b(?P<word>{'|'.join(_LIMITS)}) (?=\d)(?:{_DATE}[ t]?)?{_CLOCK}?(?P<utc>z?)\b"
-_BETWEEN = r"\bbetween ((?=\d)[\d:tz -]{2,20}) and (?=\d)"
+_BETWEEN = r"\bbetween (?=\d)(?P<day>\d{4}-\d{2}-\d{2}[ t]?)?(?P<from>[\d:z]*) and (?=\d)"
 _NAMED = rf"\b(?:(?P<word>{'|'.join(_LIMITS)}) )?(?P<name>today|yesterday|this week|this hour)\b"
 _LAST = r"\b(?:in|over|during|for) the last (?P<count>\d{1,6} )?(?P<unit>minute|hour|day|week)s?\b"
 
@@ -246,6 +246,12 @@ def _time(text: str, now: datetime) -> tuple[_Span, str]:
             raise ValueError(message)
         limits[end] = at
 
+    def between(found: re.Match[str]) -> str:
+        # a time of day is of the day before it
+        day = found["day"].rstrip(" t") + " " if found["day"] else ""
+        alone = re.match(r"\d{1,2}:", text[found.end() :]) is not None
+        return f"from {day}{found['from']} until {day if alone else ''}"
+
     def named(found: re.Match[str]) -> str:
         nonlocal base
         name, word = found["name"], found["word"]
@@ -290,7 +296,7 @@ def _time(text: str, now: datetime) -> tuple[_Span, str]:
         put(_LIMITS[word], at.astimezone(now.tzinfo))
         return " "
 
-    text = re.sub(_BETWEEN, r"from \1 until ", text)
+    text = re.sub(_BETWEEN, between, text)
     for pattern, read in ((_NAMED, named), (rf"\bon {_DATE}\b", on), (_LAST, last), (_LIMIT, limit)):
         text = re.sub(pattern, read, text)
     if len(spans) > 1:

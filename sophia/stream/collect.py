@@ -299,7 +299,7 @@ class Collector:
         for i in range(-self._n % self._stride, len(decisions), self._stride):
             self._take_sample(Example(events[i], decisions[i]), self._n + i)
         self.scoped = self.scoped or any(d.scope for d in decisions)
-        times = [time for d in decisions if (time := d.moment if d.ts is None else d.ts)]
+        times = [moment if d.ts is None else d.ts for d in decisions if (moment := d.moment)]
         if times:
             self.first_event = self.first_event or _shown(times[0])
             self.last_event = _shown(times[-1])

@@ -152,6 +152,47 @@ def test_check_says_everything_that_is_wrong(command: Run, tmp_path: Path) -> No
     assert command("config").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[memory]\nttl = 1" + "0" * 400, "sophia.toml:2: ttl is 1"),
+        ("[run]\n\ntz = 'Mars/Phobos'", "sophia.toml:3: tz is 'Mars/Phobos'; use UTC"),
+        ("[run]\nrules = ['nope.toml']", "sophia.toml:2: rules: nope.toml:1"),
+        ("[thalamus]\nmask = 'nope'", "sophia.toml:2: mask: "),
+        ("[run]\nmodel = 'nope'", "sophia.toml:2: model: "),
+        ("run = 3", "'run' is a section"),
+        ("[[run]]\nbatch = 3", "'run' is a section"),
+    ],
+)
+def test_check_finds_what_a_run_would_refuse(command: Run, tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "sophia.toml").write_text(text)
+    done = command("config", "check")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert complaint in done.stderr.decode()
+
+
+def test_many_faults_are_told_in_time(command: Run, tmp_path: Path) -> None:
+    lines = "".join([f"unknown_{n} = {n}\n" for n in range(20_000)])
+    (tmp_path / "sophia.toml").write_text(f"[run]\n{lines}")
+    done = command("config", "check", "--json")
+    faults = json.loads(done.stdout)["faults"]
+    assert len(faults) == 20_000
+    assert faults[19_999].startswith("sophia.toml:20001: unknown key 'unknown_19999' in [run]")
+
+
+def test_what_variables_may_say(command: Run) -> None:
+    def batch(**variables: str) -> Any:
+        done = command("config", "show", "--json", "--changed", **variables)
+        return json.loads(done.stdout).get("run", {}) if done.returncode == 0 else done.stderr.decode()
+
+    assert batch() == {}
+    assert batch(SOPHIA_CONFIG="") == {}
+    assert batch(SOPHIA_RUN_TEXT_KEY='["a",\n"b"]')["text_key"]["value"] == ["a", "b"]
+    assert batch(SOPHIA_RUN_TEXT_KEY="a b")["text_key"]["value"] == ["a b"]
+    assert "SOPHIA_RUN_TEXT_KEY: text_key is '[a, b]'" in batch(SOPHIA_RUN_TEXT_KEY="[a, b]")
+    assert "batch is '1\\nx = 2'" in batch(SOPHIA_RUN_BATCH="1\nx = 2")
+
+
 def test_what_holds_and_where_it_is_from(command: Run, tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "mine.toml").write_text("[memory]\nttl = '1h'\nmax_memory = '256M'\n[run]\nrules = 'r.toml'\n")

@@ -124,7 +124,31 @@ def test_a_tally_has_the_first_and_the_last() -> None:
     tally.add(named)
     assert (tally.first_event, tally.last_event) == (START.timestamp(), START.timestamp() + 3.0)
     tally.add(stamped)
-    assert (tally.first_event, tally.last_event) == (START.timestamp(), "noon")
+    assert (tally.first_event, tally.last_event) == (START.timestamp(), "2026-11-30T12:00:00+02:00")
+
+
+def test_a_time_that_cannot_be_read_is_not_that_of_the_line_before() -> None:
+    """Lines of another form than those before: no time is better than a wrong one."""
+    texts = lines(FORMS["iso"], 6) + [
+        f"[{START + timedelta(hours=9, minutes=n):%a %b %d %H:%M:%S %Y}] oops" for n in range(20)
+    ]
+    texts.insert(3, "  at trace(1)")
+    with sophia.open(None) as brain:
+        found = [one.moment for one in decide(brain, texts)]
+    assert found[3] == found[2]
+    for text, moment in zip(texts[7:], found[7:], strict=True):
+        if moment is not None:
+            assert datetime.fromtimestamp(moment, UTC).strftime("%a %b %d %H:%M:%S %Y") in text
+    assert found[7] is None
+    assert found[-1] is not None
+
+
+def test_what_is_no_time_is_no_event_time_of_a_chapter() -> None:
+    with sophia.open(None) as brain:
+        stamps = ["garbage (x)", "2026-11-30T10:00:00+02:00", "noon", "NaN"]
+        tally = Tally()
+        tally.add(decide(brain, ["a", "b", "c", "d"], stamps=stamps))
+    assert (tally.first_event, tally.last_event) == ("2026-11-30T10:00:00+02:00", "2026-11-30T10:00:00+02:00")
 
 
 @pytest.mark.skipif(bool(missing()), reason="needs duckdb and pyarrow")

@@ -48,6 +48,8 @@ NOW = datetime(2026, 11, 30, 18, 30, tzinfo=UTC)  # a Monday
         ("any alarms today?", "alarms of patterns that fell silent or came too often from 2026-11-30 00:00:00 UTC"),
         ("new between 14:00 and 16:00", "first seen from 2026-11-30 14:00:00 UTC until 2026-11-30 16:00:00 UTC"),
         ("alarms between 2026-11-28 07:00Z and 2026-11-29", "from 2026-11-28 07:00:00 UTC until 2026-11-29 00:00:00"),
+        ("new between 2026-11-28 07:00 and 09:30", "from 2026-11-28 07:00:00 UTC until 2026-11-28 09:30:00 UTC"),
+        ("new between 2026-11-28 and 09:30", "from 2026-11-28 00:00:00 UTC until 2026-11-28 09:30:00 UTC"),
         ("new between 2026-11-28T07:00 and 2026-11-29T08:30 please", "28 07:00:00 UTC until 2026-11-29 08:30:00 UTC"),
     ],
 )
