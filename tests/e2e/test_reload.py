@@ -23,7 +23,10 @@ from sophia.errors import ConfigError
 
 from .conftest import Live, until
 
-pytestmark = pytest.mark.skipif(find_spec("watchfiles") is None, reason="needs watchfiles")
+pytestmark = [
+    pytest.mark.skipif(find_spec("watchfiles") is None, reason="needs watchfiles"),
+    pytest.mark.once,
+]
 
 Start = Callable[..., Live]
 
