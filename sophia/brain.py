@@ -656,6 +656,11 @@ class Sophia:
             self._journal.append(self._thalamus.hot_path.run, at, records)
 
     @property
+    def journals(self) -> bool:
+        """Whether its store keeps a journal of what is told."""
+        return self._journal is not None
+
+    @property
     def unjournaled(self) -> tuple[int, str | None]:
         """How many records the journal of the store could not take, and why; see :mod:`sophia.store.journal`."""
         return (0, None) if self._journal is None else (self._journal.dropped, self._journal.fault)

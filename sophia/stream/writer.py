@@ -104,7 +104,7 @@ class Writer:
         self._summary.add(events, decisions, reasons)
 
     def _tell(self, batch: Batch, lines: list[str]) -> None:
-        records = journalled(lines, batch.decisions, batch.alarms)
+        records = journalled(lines, batch.decisions, batch.alarms) if self._brain.journals else []
         if self._descriptor is None:
             self._keeper.begin(batch, None, None, records)
             self._put(lines)
