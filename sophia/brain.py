@@ -26,7 +26,7 @@ from sophia.organs.batch import Batch, Columns, check_session, is_line
 from sophia.organs.scanning import Scanners
 from sophia.organs.thalamus import Thalamus
 from sophia.store.ack import Ack
-from sophia.store.changes import Changes
+from sophia.store.changes import Answer, Changes
 from sophia.store.journal import Journal
 from sophia.store.ledger import Ledger
 from sophia.store.outputs import KINDS, Output
@@ -553,9 +553,9 @@ class Sophia:
         no batch, sees two policies, and each decision names its own.
 
         `rules` are further danger rule files, read now; None keeps those that are in use. Answers are served under the
-        policy that they were given under, also after a return to it. All of it holds, or, where something cannot be
-        taken, nothing: ConfigError for a setting that is fixed while a brain is open (all but those that
-        docs/settings.md calls live), RuleError for a rule.
+        policy that they were given under; those that a store has, also after a return to it. All of it holds, or,
+        where something cannot be taken, nothing: ConfigError for a setting that is fixed while a brain is open (all but
+        those that docs/settings.md calls live), RuleError for a rule, StoreFailed where the store cannot be read.
 
             >>> import sophia
             >>> with sophia.open(None) as brain:
@@ -572,7 +572,7 @@ class Sophia:
         with self._lock:
             self._require_usable()
             self.settings.refuse_fixed(settings)
-            self._thalamus.apply(settings, self._thalamus.rules if loaded is None else loaded)
+            self._thalamus.apply(settings, self._thalamus.rules if loaded is None else loaded, self._answers_of)
             self._changed_settings = settings.changed()
             if files is not None:
                 self._rule_files = [str(file) for file in files]
@@ -812,6 +812,12 @@ class Sophia:
         thalamus = self._thalamus
         followed = self._gestating or thalamus.remembering is not None
         self._route = thalamus.route if followed else thalamus.hot_path.route
+
+    def _answers_of(self, policy_version: str) -> tuple[list[Answer], bool]:
+        """What the store has to serve under a policy, as far as the cache should begin with it; whether that is all."""
+        if self._ledger is None:
+            return [], True
+        return self._ledger.answers(policy_version, self._clock(), self.settings.cache_entries // 2)
 
     def _take_changes(self) -> Changes:
         """What was learned since the last call, and the chapters that have ended."""

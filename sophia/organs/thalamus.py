@@ -202,23 +202,27 @@ class Thalamus:
         self._use_scales()
         self.hot_path.frozen = gestation is not None and gestation.crystalline
 
-    def apply(self, settings: Settings, rules: RuleSet) -> None:
+    def apply(
+        self,
+        settings: Settings,
+        rules: RuleSet,
+        answers: Callable[[str], tuple[list[Answer], bool]] = lambda _: ([], True),
+    ) -> None:
         """Decides by these from the next batch on, or, where they cannot be taken, as before. Stored answers are served
-        under their own policy only, so a new one begins with none at hand, and asks the store."""
+        under their own policy only: `answers` gives those of a version, and whether they are all."""
         version = _policy_version(settings, rules, self._masks)
-        same = version == self.policy_version
-        cache = (
-            self.cache
-            if same
-            else ReflexCache(settings.cache_bytes, settings.cache_entries)
-            if settings.cache
-            else None
-        )
+        cache, same = self.cache, version == self.policy_version
+        if not same and settings.cache:
+            kept, complete = answers(version)
+            cache = ReflexCache(settings.cache_bytes, settings.cache_entries)
         self.hot_path.use_policy(cache=cache, policy_version=version, **_policy(settings, rules))
-        self.hot_path.ask_store = self.hot_path.ask_store or not same
         self.settings, self.rules, self.cache, self.policy_version = settings, rules, cache, version
         self._given.policy = version
         self._use_scales()
+        if not same and cache is not None:
+            given = {one.key: one for one in self._given.answers if one.policy_version == version}
+            newest = [given.pop(one.key, one) for one in kept] + list(given.values())
+            self.load_answers(newest, complete=complete)
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
         """Decisions for a batch, as if its inputs had come one at a time; numbered from `n`.

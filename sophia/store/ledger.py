@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from sophia.store.ack import Ack
@@ -146,6 +146,18 @@ class Ledger:
         finally:
             self._lock.release()
 
+    def answers(self, policy_version: str, now: float, most: int) -> tuple[list[Answer], bool]:
+        """Answers of a policy that a cache begins with, in line or in the store, the last one the most recent; and
+        whether they are all. None of them where another thread's commit takes longer than `patience`."""
+        if not self._lock.acquire(timeout=self.patience):
+            return [], False
+        try:
+            kept, more = self.store.answers(policy_version, now, most)
+            kept += [one for changes, _ in list(self._unsaved) for one in changes.answers]
+        finally:
+            self._lock.release()
+        return _latest(kept, policy_version), not more
+
     def keep_router(self, dump: bytes) -> None:
         """Puts a router of intents in the place of the one before, durably."""
         with self._lock:
@@ -197,3 +209,13 @@ class Ledger:
         """The head of the line is in the store."""
         self._saved_n = self._unsaved[0][1]  # first, as an exception may come between the two
         self._unsaved.popleft()
+
+
+def _latest(answers: Iterable[Answer], policy_version: str) -> list[Answer]:
+    """Of each key the last one of a policy, in the order of these."""
+    found: dict[bytes, Answer] = {}
+    for answer in answers:
+        if answer.policy_version == policy_version:
+            found.pop(answer.key, None)
+            found[answer.key] = answer
+    return list(found.values())

@@ -119,6 +119,36 @@ def test_answers_come_back_with_their_policy_and_with_no_other(tmp_path: Path) -
                     assert brain.route("When do you open?").answer is None
 
 
+def test_the_store_is_not_asked_for_each_input_after_a_change(tmp_path: Path) -> None:
+    with sophia.open(tmp_path / "s", settings=Settings(gestation_inputs=0)) as brain:
+        first, strict = brain.settings, brain.settings.with_changes(max_chars=100)
+        for n in range(20):
+            brain.complete(brain.route(f"When does shop {n} open?"), answer=f"At {n}.")
+        brain.apply(strict)
+        assert not brain.thalamus.hot_path.ask_store
+        brain.complete(brain.route("When does shop 3 open?"), answer="At noon.")
+        brain.reject(brain.route("When does shop 4 open?"))
+        brain.apply(first)
+        assert not brain.thalamus.hot_path.ask_store
+        served = [brain.route(f"When does shop {n} open?").answer for n in range(20)]
+        assert served == [None if n == 4 else f"At {n}." for n in range(20)]
+        brain.apply(strict)
+        assert brain.route("When does shop 3 open?").answer == "At noon."
+
+
+def test_answers_that_wait_for_a_commit_are_served(tmp_path: Path) -> None:
+    """Of a run, which commits now and then."""
+    with sophia.open(tmp_path / "s", settings=Settings(gestation_inputs=0)) as brain:
+        first, strict = brain.settings, brain.settings.with_changes(max_chars=100)
+        brain.begin(brain.decide(Columns(["When do you open?"], answers=["At nine."])))
+        brain.apply(strict)  # its answer is in no commit yet
+        brain.begin(brain.decide(Columns(["When do you open?"], answers=["At ten."])))
+        brain.apply(first)
+        assert brain.decide(Columns(["When do you open?"])).decisions[0].answer == "At nine."
+        brain.apply(strict)
+        assert brain.decide(Columns(["When do you open?"])).decisions[0].answer == "At ten."
+
+
 def test_a_change_that_touches_no_decision_keeps_what_is_at_hand() -> None:
     with sophia.open(None, settings=Settings(gestation_inputs=0)) as brain:
         brain.complete(brain.route("When do you open?"), answer="At nine.")
