@@ -69,6 +69,9 @@ class Sophia:
     ) -> None:
         self._lock = threading.RLock()  # re-entered by a signal handler only: see _require_usable
         self._learning = threading.Lock()  # held while a router is made of the one in use
+        self._applying = threading.RLock()  # held while settings change
+        self._deciding = False
+        self._taken_back = 0  # answers that were
         self._thalamus = thalamus
         self._gestating = thalamus.gestating
         self._choose_route()
@@ -569,16 +572,30 @@ class Sophia:
 
         files = None if rules is None else [Path(rule).absolute() for rule in rules]
         loaded = None if files is None else RuleSet.load(files)
-        with self._lock:
-            self._require_usable()
+        with self._applying:
             self.settings.refuse_fixed(settings)
-            self._thalamus.apply(settings, self._thalamus.rules if loaded is None else loaded, self._answers_of)
-            self._changed_settings = settings.changed()
-            if files is not None:
-                self._rule_files = [str(file) for file in files]
-            if self._ledger is not None:
-                self._ledger.hurry()
-            return self.policy_version
+            rule_set = self._thalamus.rules if loaded is None else loaded
+            version = self._thalamus.version_of(settings, rule_set)
+            while True:
+                taken_back = self._taken_back
+                # Without the brain's lock, for it takes as long as the disk does.
+                answers, complete = self._answers_of(version, settings)
+                with self._lock:
+                    self._require_usable()
+                    if self._deciding:
+                        message = (
+                            "settings cannot change in the middle of a decision, as a signal handler would have it"
+                        )
+                        raise SophiaError(message)
+                    if taken_back != self._taken_back:
+                        continue  # one of these may be among them
+                    self._thalamus.apply(settings, rule_set, answers, complete=complete)
+                    self._changed_settings = settings.changed()
+                    if files is not None:
+                        self._rule_files = [str(file) for file in files]
+                    if self._ledger is not None:
+                        self._ledger.hurry()
+                    return self.policy_version
 
     def patterns(self) -> list[Pattern]:
         """Every template that is known, merged ones too, by id. May be called from any thread."""
@@ -597,11 +614,15 @@ class Sophia:
             # Of the batches before: they will all have been told when this one begins.
             changes = None if ledger is None else ledger.take_when_full(self._take_changes, self._n)
             n, at = self._n + 1, self._clock()
+            settings, rules = self._changed_settings, self._rule_files
+            self._deciding = True
             try:
                 decisions = self._thalamus.route_batch(columns, n)
             except BaseException:
                 self._discarded = True  # half of a batch may have been learned
                 raise
+            finally:
+                self._deciding = False
             self._n += len(columns.texts)
             whole = False
             if ledger is not None and not ledger.expect(len(columns.texts), columns.chars):
@@ -610,7 +631,7 @@ class Sophia:
             ended = [] if columns.sessions is None else self._thalamus.sessions.take_ended()
             return Batch(
                 decisions, columns, n, at, changes, whole, ended, self._thalamus.take_alarms(), self._away,
-                self._changed_settings, self._rule_files,
+                settings, rules,
             )  # fmt: skip
 
     def begin(
@@ -756,6 +777,7 @@ class Sophia:
             raise TypeError(message)
         with self._lock:
             self._require_fluid()
+            self._taken_back += 1
             self._thalamus.reject(decision)
             self._commit_now()
 
@@ -813,11 +835,11 @@ class Sophia:
         followed = self._gestating or thalamus.remembering is not None
         self._route = thalamus.route if followed else thalamus.hot_path.route
 
-    def _answers_of(self, policy_version: str) -> tuple[list[Answer], bool]:
+    def _answers_of(self, policy_version: str, settings: Settings) -> tuple[list[Answer], bool]:
         """What the store has to serve under a policy, as far as the cache should begin with it; whether that is all."""
-        if self._ledger is None:
+        if self._ledger is None or not settings.cache or policy_version == self.policy_version:
             return [], True
-        return self._ledger.answers(policy_version, self._clock(), self.settings.cache_entries // 2)
+        return self._ledger.answers(policy_version, self._clock(), settings.cache_entries // 2)
 
     def _take_changes(self) -> Changes:
         """What was learned since the last call, and the chapters that have ended."""
@@ -829,10 +851,13 @@ class Sophia:
         with self._lock:
             self._require_usable()
             size = len(columns.texts)
+            self._deciding = True
             try:
                 decisions = self._thalamus.route_batch(columns, self._n + 1)
             except UnicodeEncodeError as error:
                 raise _unreadable(error) from error
+            finally:
+                self._deciding = False
             self._n += size
             if self._ledger is not None and self._ledger.is_due(size):
                 self._commit_now()

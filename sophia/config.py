@@ -217,7 +217,9 @@ class Settings(_Checked):
         number("it is over 0, up to 1", lambda value: 0.0 < value <= 1.0),
         "how unusual a sample must be for an anomaly",
     )
-    ttl: float = _setting(0.0, "memory", TTL, "how long a stored answer is served; 0: for good", live=True)
+    ttl: float = _setting(
+        0.0, "memory", TTL, "how long an answer that is stored from now on is served; 0: for good", live=True
+    )
     vectors: bool = _setting(
         False, "thalamus", FLAG, "whether each new decision carries the memory vector of its text (10 to 40 us a text)"
     )
@@ -469,7 +471,8 @@ class _Reading:
         for holder, values in self._found.items():
             whole = {one.name: values.get(one.name, one.default) for one in fields(holder)}
             for name, wants in _rules(whole):
-                self._refuse(*self._places.get(name, (self._file, 1)), f"{name} is {whole[name]!r}; {wants}")
+                beside = [one for one in (name, *_RULED[name]) if one in self._places]
+                self._refuse(*self._places[beside[0]], f"{name} is {whole[name]!r}; {wants}")
         if self._faults:
             faults = sorted(self._faults, key=lambda fault: (fault[0] != self._file, *fault))
             raise ConfigError("\n".join([f"{_told(where, line)}: {words}" for where, line, words in faults]))
@@ -531,6 +534,13 @@ def _problems(owner: type, values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Everything that is wrong with some values: the setting, and what it must be."""
     found = [(name, kind.wants) for name, kind in _kinds(owner).items() if not kind.holds(values[name])]
     return found or _rules(values)
+
+
+# Of settings that must fulfil something together the others.
+_RULED = {
+    "reflex_confidence": ("cortical_confidence",),
+    "cache_bytes": ("cache_entries", "max_memory"),
+}
 
 
 def _rules(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -66,7 +66,7 @@ async def watch_config(
         message = f"{file.parent} is no folder; a settings file is watched in the folder where it is, or will be"
         raise ConfigError(message)
     read = (lambda: read_config(file)) if load is None else load
-    told = _read(read, 0)
+    told = _read(file, read, 0)
     yield told
     # Every turn looks, also the first and those without a change: what was saved before the watch stood is seen, too.
     looks = awatch(
@@ -80,15 +80,18 @@ async def watch_config(
     )
     async with aclosing(looks):
         async for _ in looks:
-            found = _read(read, told.number)
+            found = _read(file, read, told.number)
             if not _same(found, told):
                 told = found
                 yield told
 
 
-def _read(read: Callable[[], tuple[Settings, RunSettings]], number: int) -> ConfigVersion:
+def _read(file: Path, read: Callable[[], tuple[Settings, RunSettings]], number: int) -> ConfigVersion:
     """What the file says; its number, should that be new."""
     try:
+        if file.exists() and not file.is_file():  # to open a pipe may wait for ever, and it says a thing once
+            message = f"{file}:1: the settings file is no regular file, and only such a one is followed"
+            raise ConfigError(message)
         settings, run = read()
     except ConfigError as error:
         return ConfigVersion(number, None, None, error)

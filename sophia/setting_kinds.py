@@ -23,7 +23,6 @@ __all__ = [
     "RETENTION",
     "SHARE",
     "SIZE",
-    "TEXT",
     "TTL",
     "ZONE",
     "Kind",
@@ -185,7 +184,6 @@ def _is_zone(value: object) -> bool:
 
 
 ZONE = Kind("use UTC, an offset such as '+02:00', or a name such as 'Europe/Berlin'", _is_zone)
-TEXT = Kind("it must be a string that is not empty", lambda value: isinstance(value, str) and value != "")
 FILE_WANTS = "it must name a file or folder, without NUL bytes"
 
 

@@ -13,6 +13,8 @@ WHYS = (
     "empty", "invalid", "gestating", "error",
 )
 JUDGED = (None, "route", "low-confidence", "out-of-scope")
+cdef enum:
+    MOST_SOURCES = 4096
 FAULTS = {None: 0, "too-long": SOPHIA_WHY_TOO_LONG, "empty": SOPHIA_WHY_EMPTY, "invalid": SOPHIA_WHY_INVALID}
 
 
@@ -123,7 +125,8 @@ cdef class Decision:
     @property
     def moment(self):
         """The time that the input names, in its `ts` or where a line of a log has it, in seconds since 1970 (what names
-        no zone is UTC); of a line without one that of the line before it. None where there is none with a year."""
+        no zone is UTC); of a line without one that of the line before it. None where there is none with a year, and
+        where the input has neither a source nor a `ts`, as with `route`."""
         return self._moment if self._moment else None
 
     @property
@@ -243,8 +246,8 @@ def set_moments(
     list decisions not None, list sources not None, list moments not None, double least, dict latest not None
 ):
     """Tells decisions that nobody has been handed yet which times their inputs name: those of at least so many seconds
-    since 1970. A line that names none is of the time of the one before it in its source, which `latest` has; it is
-    brought up to date. ValueError where these are not as many. Nothing else is changed."""
+    since 1970. A line that names none is of the time of the one before it in its source, which `latest` has for 4,096
+    sources; it is brought up to date. ValueError where these are not as many. Nothing else is changed."""
     cdef Py_ssize_t i
     cdef Decision one
     cdef object moment
@@ -258,6 +261,8 @@ def set_moments(
         if moment is None:
             moment = latest.get(sources[i]) if one._line else None
         elif <double>moment >= least:
+            if len(latest) >= MOST_SOURCES and sources[i] not in latest:
+                del latest[next(iter(latest))]
             latest[sources[i]] = moment
         else:
             moment = None

@@ -58,7 +58,8 @@ def command(options: argparse.Namespace) -> int:
     report = Report(wanted.report, quiet=wanted.quiet)
     strict = wanted.on_error == "stop"
     reader = _reader(options.inputs, wanted, lambda words: progress.tell(words))
-    guard = _guard(reader, options.config, settings, wanted)
+    file = options.config or os.environ.get("SOPHIA_CONFIG") or None
+    guard = _guard(reader, file, settings, wanted)
     refuse_outputs(guard, target, report.file, beside=report.beside, summary=options.json)
     session_key = SessionKey(wanted.session_key) if wanted.session_key else None
     intake = Intake(reader, sample=wanted.sample, rate=wanted.rate, seed=settings.seed)
@@ -106,8 +107,6 @@ def command(options: argparse.Namespace) -> int:
                 )
             progress.show(summary)
 
-        file = options.config or os.environ.get("SOPHIA_CONFIG") or None
-
         def load() -> tuple[Settings, RunSettings]:
             found = settings_of(options)
             if strict and found[0].max_chars != settings.max_chars:
@@ -136,7 +135,9 @@ def command(options: argparse.Namespace) -> int:
                 patience=wanted.store_timeout,
                 weave=not wanted.no_weave,
                 tell=lambda words: progress.tell(words, "store"),
-                reloading=None if file is None else Reloading(file, load, settings, wanted, told),
+                reloading=None
+                if file is None or not os.path.isfile(file)
+                else Reloading(file, load, settings, wanted, told),
             )
         finally:
             progress.clear()

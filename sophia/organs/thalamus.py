@@ -206,23 +206,28 @@ class Thalamus:
         self,
         settings: Settings,
         rules: RuleSet,
-        answers: Callable[[str], tuple[list[Answer], bool]] = lambda _: ([], True),
+        answers: Sequence[Answer] = (),
+        *,
+        complete: bool = True,
     ) -> None:
         """Decides by these from the next batch on, or, where they cannot be taken, as before. Stored answers are served
-        under their own policy only: `answers` gives those of a version, and whether they are all."""
-        version = _policy_version(settings, rules, self._masks)
+        under their own policy only: `answers` are those of the new one, or, if not `complete`, some."""
+        version = self.version_of(settings, rules)
         cache, same = self.cache, version == self.policy_version
         if not same and settings.cache:
-            kept, complete = answers(version)
             cache = ReflexCache(settings.cache_bytes, settings.cache_entries)
         self.hot_path.use_policy(cache=cache, policy_version=version, **_policy(settings, rules))
         self.settings, self.rules, self.cache, self.policy_version = settings, rules, cache, version
         self._given.policy = version
         self._use_scales()
         if not same and cache is not None:
-            given = {one.key: one for one in self._given.answers if one.policy_version == version}
-            newest = [given.pop(one.key, one) for one in kept] + list(given.values())
+            given = {one.key: one for one in self._given.answers if one.counts_under(version)}
+            newest = [given.pop(one.key, one) for one in answers] + list(given.values())
             self.load_answers(newest, complete=complete)
+
+    def version_of(self, settings: Settings, rules: RuleSet) -> str:
+        """The policy version that these have here."""
+        return _policy_version(settings, rules, self._masks)
 
     def route_batch(self, columns: Columns, n: int) -> list[Decision]:
         """Decisions for a batch, as if its inputs had come one at a time; numbered from `n`.
@@ -329,9 +334,6 @@ class Thalamus:
                 for i, (line, moment) in enumerate(zip(lines, moments, strict=True))
             ]
         set_moments(decisions, keys, named, DATED, self._latest)
-        if len(self._latest) > _SOURCES:
-            for key in list(self._latest)[: _SOURCES // 2]:
-                del self._latest[key]
         return _Times(sources, keys, moments)
 
     def _named(self, columns: Columns, i: int) -> float | None:
@@ -613,7 +615,7 @@ class Thalamus:
         if key is None or decision.text is None:
             return None
         expires = self._clock() + self.settings.ttl if self.settings.ttl else 0.0
-        return Answer(key, decision.text.encode(), answer, decision.id, self.policy_version, expires)
+        return Answer(key, decision.text.encode(), answer, decision.id, decision.policy_version, expires)
 
 
 class _Given:
@@ -632,7 +634,7 @@ class _Given:
 
     def __call__(self, key: bytes) -> tuple[bytes, str, str, float] | None:
         found = self.answers.latest(key)
-        if found is not None and found.policy_version != self.policy:
+        if found is not None and not found.counts_under(self.policy):
             found = None
         if found is None and self._recall is not None:
             found = self._recall(key, self.policy, self._clock())

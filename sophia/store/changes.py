@@ -27,6 +27,10 @@ class Answer:
     policy_version: str
     expires: float
 
+    def counts_under(self, policy_version: str) -> bool:
+        """Whether it says anything under a policy: an answer under its own, what takes one back under each."""
+        return self.text is None or self.policy_version == policy_version
+
 
 class Answers(list[Answer]):
     """Answers in the order in which they were given; the last one under a key is found without a search."""

@@ -137,7 +137,7 @@ class Ledger:
     def answer(self, key: bytes, policy_version: str, now: float) -> Answer | None:
         """The last answer under `key`, in line or in the store; one without a text takes back what came before it."""
         for changes, _ in reversed(list(self._unsaved)):
-            if (found := changes.answers.latest(key)) is not None and found.policy_version == policy_version:
+            if (found := changes.answers.latest(key)) is not None and found.counts_under(policy_version):
                 return found
         if not self._lock.acquire(timeout=self.patience):
             return None  # as if there were none: that only costs thought
@@ -148,9 +148,10 @@ class Ledger:
 
     def answers(self, policy_version: str, now: float, most: int) -> tuple[list[Answer], bool]:
         """Answers of a policy that a cache begins with, in line or in the store, the last one the most recent; and
-        whether they are all. None of them where another thread's commit takes longer than `patience`."""
+        whether they are all. StoreFailed where another thread's commit takes longer than `patience`."""
         if not self._lock.acquire(timeout=self.patience):
-            return [], False
+            message = f"the store did not answer within {self.patience:g} s; try again when it does"
+            raise StoreFailed(message)
         try:
             kept, more = self.store.answers(policy_version, now, most)
             kept += [one for changes, _ in list(self._unsaved) for one in changes.answers]
@@ -215,7 +216,7 @@ def _latest(answers: Iterable[Answer], policy_version: str) -> list[Answer]:
     """Of each key the last one of a policy, in the order of these."""
     found: dict[bytes, Answer] = {}
     for answer in answers:
-        if answer.policy_version == policy_version:
+        if answer.counts_under(policy_version):
             found.pop(answer.key, None)
             found[answer.key] = answer
     return list(found.values())

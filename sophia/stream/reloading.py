@@ -52,8 +52,8 @@ class Reloading:
                         await self._apply(brain, version.settings, version.run)
                     except SophiaError as error:
                         self._refuse(error)
-        except SophiaError as error:  # of the watch itself
-            self._tell(f"{self._file} is not followed: {error}")
+        except Exception as error:  # of the watch itself, which has errors of its own: a run goes on without it
+            self._tell(f"{self._file} is not followed: {error or type(error).__name__}")
 
     async def _apply(self, brain: Sophia, settings: Settings, run: RunSettings) -> None:
         if (settings, run) == (self._settings, self._run):

@@ -184,13 +184,10 @@ class _Pipeline:
             if self.writer.output_gone:
                 brain.discard()  # the next open learns what arrived, and that only
             await organs.shutdown(_AWAY if keeper.away else None)
-            ends = await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
         for name in _ERRORS:
             if name in self._errors:
                 raise self._errors[name]
-        for end in ends:
-            if isinstance(end, Exception):
-                raise end
         if self._cancelled:
             raise asyncio.CancelledError
 

@@ -191,6 +191,8 @@ def test_what_variables_may_say(command: Run) -> None:
     assert batch(SOPHIA_RUN_TEXT_KEY="a b")["text_key"]["value"] == ["a b"]
     assert "SOPHIA_RUN_TEXT_KEY: text_key is '[a, b]'" in batch(SOPHIA_RUN_TEXT_KEY="[a, b]")
     assert "batch is '1\\nx = 2'" in batch(SOPHIA_RUN_BATCH="1\nx = 2")
+    told = batch(SOPHIA_THALAMUS_CORTICAL_CONFIDENCE="0.9")
+    assert told.startswith("sophia: SOPHIA_THALAMUS_CORTICAL_CONFIDENCE: reflex_confidence is 0.75; it is below")
 
 
 def test_what_holds_and_where_it_is_from(command: Run, tmp_path: Path) -> None:

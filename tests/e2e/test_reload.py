@@ -21,7 +21,7 @@ import sophia
 from sophia.config import load_config
 from sophia.errors import ConfigError
 
-from .conftest import Live, until
+from .conftest import Live, Run, until
 
 pytestmark = [
     pytest.mark.skipif(find_spec("watchfiles") is None, reason="needs watchfiles"),
@@ -177,10 +177,68 @@ def test_a_link_that_is_turned_and_a_file_that_goes_and_comes(start: Start, tmp_
 def test_a_short_run_does_not_follow(start: Start, tmp_path: Path) -> None:
     (tmp_path / "sophia.toml").write_text(LONG)
     (tmp_path / "in.log").write_text(LINE * 5)
-    live = start("run", "in.log", "--config", "sophia.toml", "--out", "-", "--no-store")
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['watchfiles'] = None\n")  # it fails to import
+    path = os.pathsep.join([str(tmp_path), str(Path(sophia.__file__).resolve().parents[1])])
+    live = start(
+        "run", "in.log", "--config", "sophia.toml", "--out", "-", "--no-store", environment={"PYTHONPATH": path}
+    )
     assert len(live.rest()) == 5
     assert live.end() == 0
     assert "sophia.toml" not in live.said()
+
+
+def test_what_cannot_be_watched_is_told_and_the_run_goes_on(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "sophia.toml").write_text(LONG)
+    broken = "import watchfiles\ndef awatch(*_, **__):\n    raise OSError('OS file watch limit reached')\nwatchfiles.awatch = awatch\n"
+    (tmp_path / "sitecustomize.py").write_text(broken)
+    path = os.pathsep.join([str(tmp_path), str(Path(sophia.__file__).resolve().parents[1])])
+    (tmp_path / "in.log").write_text(LINE)
+    live = start(
+        "run",
+        "in.log",
+        "--follow",
+        "--config",
+        "sophia.toml",
+        "--out",
+        "-",
+        "--no-store",
+        environment={"PYTHONPATH": path},
+    )
+    live.record()
+    live.until(lambda: "sophia.toml is not followed: OS file watch limit reached" in live.said())
+    with (tmp_path / "in.log").open("a") as log:
+        log.write(LINE)
+    live.record()
+    assert live.end(signal.SIGINT) == 130
+    assert "Traceback" not in live.said()
+
+
+def test_a_pipe_is_read_once(start: Start, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "in.log").write_text(LINE)
+    live = start("run", "in.log", "--follow", "--config", "pipe.toml", "--out", "-", "--no-store")
+    (tmp_path / "pipe.toml").write_text(SHORT)
+    assert live.record()["why"] == "too-long"
+    time.sleep(2)
+    with (tmp_path / "in.log").open("a") as log:
+        log.write(LINE)
+    assert live.record()["why"] == "too-long"
+    assert live.end(signal.SIGINT) == 130
+
+
+def test_a_file_that_becomes_a_pipe_is_not_opened(run: Following, tmp_path: Path) -> None:
+    (tmp_path / "sophia.toml").unlink()
+    os.mkfifo(tmp_path / "sophia.toml")
+    run.told("is no regular file")
+    assert run.decide()["policy_version"] == run.first["policy_version"]
+
+
+def test_the_file_of_the_variable_is_not_written_over(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "conf.toml").write_text(LONG)
+    (tmp_path / "in.log").write_text(LINE)
+    done = command("run", "in.log", "--out", "conf.toml", "--no-store", SOPHIA_CONFIG="conf.toml")
+    assert done.returncode == 2
+    assert (tmp_path / "conf.toml").read_text() == LONG
 
 
 def edits(path: Path, chance: random.Random) -> Iterator[str | None]:

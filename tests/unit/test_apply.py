@@ -187,6 +187,24 @@ def test_a_rule_that_cannot_be_taken_changes_nothing(tmp_path: Path) -> None:
         assert brain.policy_version != version
 
 
+def test_in_the_middle_of_a_decision_it_is_refused() -> None:
+    """As a signal handler would have it: a batch would name one policy, and be kept under another."""
+    refused: list[str] = []
+    with sophia.open(None, settings=Settings(gestation_inputs=0)) as brain:
+        reads = brain.thalamus.moments.of_line
+
+        def of_line(source: str, text: str) -> float | None:
+            with pytest.raises(sophia.SophiaError) as error:
+                brain.apply(brain.settings.with_changes(max_chars=5))
+            refused.append(str(error.value))
+            return reads(source, text)
+
+        brain.thalamus.moments.of_line = of_line  # type: ignore[method-assign]
+        batch = brain.decide(Columns(["a text of some words"], lines=[True], sources=["x"]))
+        assert batch.decisions[0].why == "novel"
+    assert [words.startswith("settings cannot change in the middle") for words in refused] == [True]
+
+
 def test_no_batch_sees_two_policies() -> None:
     settings = [Settings(gestation_inputs=0), Settings(gestation_inputs=0, max_chars=20)]
     texts = [f"a text of the length {n % 7} and more" for n in range(256)]

@@ -127,6 +127,22 @@ def test_a_tally_has_the_first_and_the_last() -> None:
     assert (tally.first_event, tally.last_event) == (START.timestamp(), "2026-11-30T12:00:00+02:00")
 
 
+@pytest.mark.parametrize("size", [64, 256, 9000])
+def test_sources_without_number(size: int) -> None:
+    """The latest times of some thousand are kept, whatever the batches."""
+    at = FORMS["iso"](START)
+    texts = [f"{at} worker is up"] * 4200 + ["  at trace(1)"] * 4200
+    sources = [f"s{n}" for n in range(4200)] * 2
+    found: list[float | None] = []
+    with sophia.open(None) as brain:
+        for start in range(0, len(texts), size):
+            some: list[str | None] = [*texts[start : start + size]]
+            columns = Columns(some, lines=[True] * len(some), sources=[*sources[start : start + size]])
+            found += [one.moment for one in brain.decide(columns).decisions]
+    assert found[:4200] == [START.timestamp()] * 4200
+    assert found[4200:] == [None] * 104 + [START.timestamp()] * 4096
+
+
 def test_a_time_that_cannot_be_read_is_not_that_of_the_line_before() -> None:
     """Lines of another form than those before: no time is better than a wrong one."""
     texts = lines(FORMS["iso"], 6) + [
