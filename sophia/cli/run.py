@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
 import sophia
 from sophia.brain import Sophia
@@ -59,6 +60,7 @@ def command(options: argparse.Namespace) -> int:
     strict = wanted.on_error == "stop"
     reader = _reader(options.inputs, wanted, lambda words: progress.tell(words))
     file = options.config or os.environ.get("SOPHIA_CONFIG") or None
+    followed = file if file is not None and Path(file).is_file() else None  # what is a pipe says a thing once
     guard = _guard(reader, file, settings, wanted)
     refuse_outputs(guard, target, report.file, beside=report.beside, summary=options.json)
     session_key = SessionKey(wanted.session_key) if wanted.session_key else None
@@ -135,9 +137,7 @@ def command(options: argparse.Namespace) -> int:
                 patience=wanted.store_timeout,
                 weave=not wanted.no_weave,
                 tell=lambda words: progress.tell(words, "store"),
-                reloading=None
-                if file is None or not os.path.isfile(file)
-                else Reloading(file, load, settings, wanted, told),
+                reloading=None if followed is None else Reloading(followed, load, settings, wanted, told),
             )
         finally:
             progress.clear()

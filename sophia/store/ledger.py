@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
+from sophia.errors import StoreFailed
 from sophia.store.ack import Ack
 from sophia.store.changes import Answer, Changes
 from sophia.store.outputs import Output

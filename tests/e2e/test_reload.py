@@ -189,7 +189,8 @@ def test_a_short_run_does_not_follow(start: Start, tmp_path: Path) -> None:
 
 def test_what_cannot_be_watched_is_told_and_the_run_goes_on(start: Start, tmp_path: Path) -> None:
     (tmp_path / "sophia.toml").write_text(LONG)
-    broken = "import watchfiles\ndef awatch(*_, **__):\n    raise OSError('OS file watch limit reached')\nwatchfiles.awatch = awatch\n"
+    broken = "def awatch(*_, **__):\n    raise OSError('OS file watch limit reached')\n"
+    broken = f"import watchfiles\n{broken}watchfiles.awatch = awatch\n"
     (tmp_path / "sitecustomize.py").write_text(broken)
     path = os.pathsep.join([str(tmp_path), str(Path(sophia.__file__).resolve().parents[1])])
     (tmp_path / "in.log").write_text(LINE)
