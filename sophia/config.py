@@ -1,3 +1,4 @@
+# Over 600 lines: every setting with what it does, and the one reader of files and variables that knows them all.
 """Settings: frozen, validated once, read by everyone below; from Python, flags, a file of TOML, variables.
 
 A setting is one field with its section of `sophia.toml`, its check and what it does; everything else here follows from
